@@ -1,0 +1,1 @@
+"""nutmill samples PyMC models with NUTS at machine speed on CPUs."""

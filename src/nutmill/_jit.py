@@ -1,0 +1,13 @@
+"""How Numba compiles our kernels: one decorator for control flow, one for sums over long vectors."""
+
+from numba import njit
+
+# Compiled code never raises, so there is no division check to leave in; no GIL, so that chains run in threads.
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+# Sums may be reordered, so that they vectorise; NaN and infinities keep their meaning, because they are how a
+# divergence shows. The order depends on the machine and on the length of the vector, never on threads or blocks.
+_SUMS = {"reassoc", "contract", "nsz"}
+
+kernel = njit(**_OPTIONS)
+vector_kernel = njit(fastmath=_SUMS, **_OPTIONS)

@@ -1,0 +1,46 @@
+"""Status codes of compiled code, the sentence for each, and the exceptions raised at the edge."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """What a compiled function returns: 0 is fine, positive is a divergence, negative stops the chain."""
+
+    OK = 0
+    NON_FINITE = 1  # log density or gradient is NaN or infinite
+    OP_RAISED = 2  # an op of the model failed: a Cholesky factorisation, an assertion, an index
+    BAD_SHAPE = -1  # an array of the data record does not fit the model
+    STEP_SIZE_NOT_FOUND = -2  # no step size was acceptable at the start
+    NOT_RESUMABLE = -3  # the state does not belong to this model
+
+
+SENTENCES = {
+    Status.OK: "fine",
+    Status.NON_FINITE: "the log density or its gradient is not finite at this point",
+    Status.OP_RAISED: "an operation of the model failed at this point (for example a Cholesky factorisation of a "
+    "matrix that is not positive definite)",
+    Status.BAD_SHAPE: "the arrays of the data do not fit each other; check their lengths against the model",
+    Status.STEP_SIZE_NOT_FOUND: "no step size between 1e-10 and 1e5 gives an acceptable first step; the density "
+    "may be discontinuous, or the start is extreme: pass other initvals",
+    Status.NOT_RESUMABLE: "the saved state belongs to another model or another version",
+}
+
+
+class NutmillError(Exception):
+    """Base class of everything that nutmill raises on purpose."""
+
+
+class ModelError(NutmillError, ValueError):
+    """The model, its data or its start cannot be sampled; the message names the variable and what to do."""
+
+
+class SamplingError(NutmillError, RuntimeError):
+    """A chain had to stop; the message carries the status sentence and the chain."""
+
+
+def sentence(code: int) -> str:
+    """Say what status `code` means; an unknown code is named rather than hidden."""
+    try:
+        return SENTENCES[Status(code)]
+    except ValueError:
+        return f"unknown status {code} (this is a bug in nutmill: please report it)"

@@ -1,0 +1,1 @@
+"""From a model to native code: graph, lean ops, lowering, fusing, and the compiled model."""

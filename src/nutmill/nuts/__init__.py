@@ -1,0 +1,1 @@
+"""The mathematics of the sampler: njit only, no Python objects, no I/O, knows no PyMC."""

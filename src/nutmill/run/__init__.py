@@ -1,0 +1,1 @@
+"""Driving chains: threads, blocks of draws, interrupts and progress."""
