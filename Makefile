@@ -1,0 +1,38 @@
+# What a user and a machine type: each target sets up what it needs. PYTHON, VENV and CONSTRAINTS may be given.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?=
+
+EXTRAS_demo := demo,storage
+EXTRAS_test := test
+EXTRAS_bench := bench
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: $(VENV)/.installed-demo
+	$(VENV)/bin/python docs/demo.py
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest
+
+test-slow: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest -m slow
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+bench: $(VENV)/.installed-bench
+	$(VENV)/bin/python -m benchmarks.run
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache src/*.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp is newer than what it was made from, so pip runs again only when that changes.
+$(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable ".[$(EXTRAS_$*)]" $(CONSTRAINTS:%=--constraint %)
+	touch $@
