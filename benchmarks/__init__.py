@@ -1,0 +1,1 @@
+"""Measures nutmill beside its peers: models, samplers, a runner and a report."""

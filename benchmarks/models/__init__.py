@@ -1,0 +1,51 @@
+"""The suite: every benchmark model by name, imported only when it is built."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from benchmarks.models.posteriordb import Reference, load_references
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+# Our module name -> the name that posteriordb gives to the same posterior.
+POSTERIORDB = {
+    "eight_schools": "eight_schools-eight_schools_noncentered",
+    "kidiq": "kidiq-kidscore_interaction",
+    "earnings": "earnings-logearn_interaction",
+    "sblrc": "sblrc-blr",
+    "garch": "garch-garch11",
+    "nes2000": "nes2000-nes",
+    "ark": "arK-arK",
+    "gauss_mix": "low_dim_gauss_mix-low_dim_gauss_mix",
+    "mesquite": "mesquite-logmesquite_logvash",
+    "kilpisjarvi": "kilpisjarvi_mod-kilpisjarvi",
+}
+
+# Larger models on data that a fixed seed makes; nobody has reference draws of them.
+SYNTHETIC = ("radon", "regression", "gaussian_process")
+
+MODELS = (*POSTERIORDB, *SYNTHETIC)
+
+
+def build(name: str) -> "pm.Model":
+    """Build the model called `name`.
+
+    Parameters
+    ----------
+    name
+        One of `MODELS`.
+
+    Raises
+    ------
+    KeyError
+        If there is no such model; the message lists those there are.
+    """
+    if name not in MODELS:
+        raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(MODELS)}")
+    return import_module(f"benchmarks.models.{name}").build()
+
+
+def reference(name: str) -> dict[str, Reference] | None:
+    """Return the reference moments of every scalar of `name` (keys as `theta[1]`), or None for synthetic models."""
+    return load_references()[POSTERIORDB[name]] if name in POSTERIORDB else None

@@ -1,0 +1,21 @@
+"""A marginal Gaussian process: three hyper-parameters, a Cholesky factor of 200 points per gradient."""
+
+import numpy as np
+import pymc as pm
+
+POINTS, SEED = 200, 20261122
+
+
+def build() -> pm.Model:
+    """Build the model: 3 parameters, 200 points at locations in [0, 10] made by a seed."""
+    rng = np.random.default_rng(SEED)
+    x = np.sort(rng.uniform(0.0, 10.0, POINTS))
+    y = np.sin(x) + 0.3 * rng.normal(size=POINTS)
+    with pm.Model() as model:
+        length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)
+        amplitude = pm.HalfNormal("amplitude", 1.0)
+        noise = pm.HalfNormal("noise", 1.0)
+        covariance = amplitude**2 * pm.gp.cov.ExpQuad(1, ls=length_scale)
+        process = pm.gp.Marginal(cov_func=covariance)
+        process.marginal_likelihood("y", X=x[:, None], y=y, sigma=noise)
+    return model
