@@ -1,0 +1,98 @@
+"""PyTensor ops whose Numba form calls BLAS and LAPACK through slots; made by the rewriter, never by users."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.tensor.type import tensor
+
+from nutmill.model.blas import factors, products
+
+# PyTensor keeps compiled ops on disk under this number, so it follows every change of the kernels' source.
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_VERSION = int.from_bytes(hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).digest()[:6])
+
+
+class LeanOp(Op):
+    """Linear algebra on float64: the first operand is a matrix or a stack of them, the others have as many batch axes.
+
+    There are no gradients: they are taken before such an op appears.
+    """
+
+    __props__: tuple[str, ...] = ()
+    kernels: ClassVar[tuple[Callable, Callable]]  # for single operands, for stacks of them
+
+    def __init__(self, *props: bool):
+        for name, value in zip(self.__props__, props, strict=True):
+            setattr(self, name, value)
+
+    @property
+    def props(self) -> tuple[bool, ...]:
+        """The flags that the kernels take after the operands."""
+        return tuple(getattr(self, name) for name in self.__props__)
+
+    def kernel(self, node) -> Callable:
+        """The compiled function for the ranks of this node's operands."""
+        return self.kernels[node.inputs[0].type.ndim - 2]
+
+    def core_shape(self, *shapes):
+        """Static shape of one result; unless overridden, that of the last operand."""
+        return shapes[-1]
+
+    def make_node(self, *operands):
+        """Apply the op to float64 operands, all of them with or all without a batch axis."""
+        batch_axes = operands[0].type.ndim - 2
+        shapes = [operand.type.shape for operand in operands]
+        core = self.core_shape(*(shape[batch_axes:] for shape in shapes))
+        batch = max((shape[:batch_axes] for shape in shapes), key=lambda lengths: lengths != (1,))
+        return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core))])
+
+    def perform(self, node, inputs, output_storage):
+        """Run the compiled kernel, for callers outside Numba."""
+        output_storage[0][0] = self.kernel(node)(*inputs, *self.props)
+
+
+class LeanDot(LeanOp):
+    """Product of two matrices."""
+
+    kernels = (products.matrix_product, products.batched_matrix_product)
+
+    def core_shape(self, left, right):
+        """(n, k) and (k, m) give (n, m)."""
+        return left[0], right[1]
+
+
+class LeanCholesky(LeanOp):
+    """Cholesky factor, NaN where there is none."""
+
+    __props__ = ("lower",)
+    kernels = (factors.cholesky, factors.batched_cholesky)
+
+
+class LeanSolveTriangular(LeanOp):
+    """Solution of a triangular system, NaN where it is singular."""
+
+    __props__ = ("lower", "unit_diagonal")
+    kernels = (factors.solve_triangular, factors.batched_solve_triangular)
+
+
+class LeanCholeskySolve(LeanOp):
+    """Solution of a system whose Cholesky factor is known."""
+
+    __props__ = ("lower",)
+    kernels = (factors.cholesky_solve, factors.batched_cholesky_solve)
+
+
+@register_funcify_default_op_cache_key(LeanOp)
+def _funcify(op, node, **_):
+    kernel, props = op.kernel(node), op.props
+
+    @numba_njit(error_model="numpy")
+    def lean_op(*operands):
+        return kernel(*(operands + props))
+
+    return lean_op, _VERSION

@@ -1,0 +1,91 @@
+"""How BLAS can read a strided array in place: row-major, transposed, or, as the last resort, as a copy."""
+
+import numpy as np
+from numba import types
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic
+
+from nutmill._jit import vector_kernel
+
+
+@intrinsic
+def plain(typing_context, array):
+    """Forget layout and writability of a float64 array, so that every kernel is compiled once for each rank."""
+    general = types.Array(types.float64, array.ndim, "A", readonly=True)
+
+    def codegen(context, builder, signature, values):
+        view = context.cast(builder, values[0], signature.args[0], general)
+        return impl_ret_borrowed(context, builder, general, view)
+
+    return general(array), codegen
+
+
+@vector_kernel
+def copy_into(source, out):
+    """Copy a vector or matrix; a loop compiles in a tenth of the time of an array assignment."""
+    if source.ndim == 1:
+        for i in range(len(source)):
+            out[i] = source[i]
+    else:
+        for i in range(source.shape[0]):
+            for j in range(source.shape[1]):
+                out[i, j] = source[i, j]
+
+
+@vector_kernel
+def copied(source):
+    """A C-contiguous copy of a vector or matrix."""
+    copy = np.empty(source.shape)
+    copy_into(source, copy)
+    return copy
+
+
+@vector_kernel
+def row_stride(matrix):
+    """Distance of two rows in values if BLAS can read the matrix as row-major in place, else 0."""
+    rows, columns = matrix.shape
+    least = max(columns, 1)
+    # NumPy gives an axis of length 1 any stride, so such a stride says nothing.
+    if columns > 1 and matrix.strides[1] != 8:
+        return 0
+    if rows <= 1:
+        return least
+    stride = matrix.strides[0] // 8
+    return stride if stride >= least and matrix.strides[0] % 8 == 0 else 0
+
+
+@vector_kernel
+def readable(matrix):
+    """The matrix as BLAS can read it.
+
+    Parameters
+    ----------
+    matrix : (n, m) float64, as `plain` gives it
+
+    Returns
+    -------
+    array : (n, m) float64
+        The matrix itself, or a copy where neither of its axes has stride 1.
+    by_rows : bool
+        Whether memory runs along the rows; otherwise it runs along the columns.
+    stride : int
+        Distance of two rows (or columns) in values.
+    """
+    stride = row_stride(matrix)
+    if stride > 0:
+        return matrix, True, stride
+    stride = row_stride(matrix.T)
+    if stride > 0:
+        return matrix, False, stride
+    return plain(copied(matrix)), True, max(matrix.shape[1], 1)
+
+
+@vector_kernel
+def readable_vector(vector):
+    """The vector and its stride in values; a copy if the stride is not a positive number of values."""
+    if vector.size <= 1:
+        return vector, 1
+    stride = vector.strides[0]
+    if stride >= 8 and stride % 8 == 0:
+        return vector, stride // 8
+    return plain(copied(vector)), 1
