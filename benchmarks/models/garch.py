@@ -24,7 +24,7 @@ def build() -> pm.Model:
 
 
 def _variances(y, first, parameters):
-    """Conditional variances of all steps, shape (T,): each follows from the shock and the variance before it."""
+    """Conditional variances of all steps, shape (T,): each follows from the step before it."""
 
     def step(before, variance, mu, alpha0, alpha1, beta1):
         return alpha0 + alpha1 * (before - mu) ** 2 + beta1 * variance

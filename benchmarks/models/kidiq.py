@@ -1,4 +1,4 @@
-"""Test scores of children with an interaction of the mother's schooling and IQ: `kidiq-kidscore_interaction`."""
+"""Children's test scores on the mother's schooling and IQ: posteriordb's `kidiq-kidscore_interaction`."""
 
 import pymc as pm
 

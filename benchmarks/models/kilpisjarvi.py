@@ -1,4 +1,4 @@
-"""Summer temperature at Kilpisjarvi against the year, uncentred: posteriordb's `kilpisjarvi_mod-kilpisjarvi`."""
+"""Summer temperature at Kilpisjarvi against the raw year: posteriordb's `kilpisjarvi_mod-kilpisjarvi`."""
 
 import pymc as pm
 

@@ -1,4 +1,4 @@
-"""Leaf weight of mesquite bushes on logarithms of their size: posteriordb's `mesquite-logmesquite_logvash`."""
+"""Leaf weight of mesquite bushes on log sizes: posteriordb's `mesquite-logmesquite_logvash`."""
 
 import numpy as np
 import pymc as pm

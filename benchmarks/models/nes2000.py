@@ -1,4 +1,4 @@
-"""Party identification in the 2000 National Election Study, a linear regression: posteriordb's `nes2000-nes`."""
+"""Party identification in the 2000 election study, a linear regression: posteriordb's `nes2000-nes`."""
 
 import numpy as np
 import pymc as pm

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "tests" / "data" / "posteriordb"
 
 
 class Reference(NamedTuple):
-    """Moments of one scalar parameter in posteriordb's reference draws, with their Monte Carlo standard errors."""
+    """Moments of one scalar in posteriordb's reference draws, with their Monte Carlo standard errors."""
 
     mean: float
     sd: float
