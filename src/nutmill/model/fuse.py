@@ -1,0 +1,149 @@
+"""Link bitcode of the kernel and of a model, optimise it as one module, and emit one native object.
+
+Two forms: `fused` holds kernel and model, optimised across the seam; `pointer` holds the kernel alone, which reads
+the addresses of the model's functions from the data record, and so serves every model.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+
+from nutmill.errors import Status
+from nutmill.model import vectormath
+from nutmill.model.lower import Lowered
+from nutmill.model.record import POINTER_WORDS
+
+PREFIX = "nutmill_"
+
+# What code that calls back into the interpreter begins with; such code cannot leave Numba's engine.
+_NEEDS_PYTHON = re.compile(r"call [^\n]*@(PyGILState_Ensure|numba_gil_ensure)\(")
+
+
+class Unlinkable(Exception):
+    """The model's code calls back into Python and has to stay in Numba's engine."""
+
+
+class Bitcode(NamedTuple):
+    """One C function of the kernel."""
+
+    bitcode: bytes
+    symbol: str
+
+
+def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
+    """Link kernel and model and return the native object, whose entries are called `nutmill_<name>`.
+
+    Raises
+    ------
+    Unlinkable
+        If code of the model needs Python.
+    """
+    modules = [_model_module(entry.bitcode) for entry in model.values()]
+    glue = [_call(name, entry.symbol, entry.n_words) for name, entry in model.items()]
+    return _build([*modules, *_kernel_modules(kernel)], glue, exported=[*kernel, *model])
+
+
+def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
+    """Return the native object of the kernel alone, with the model's entries called through the data record."""
+    glue = [_call_pointer(name, n_words, word) for name, (n_words, word) in POINTER_WORDS.items()]
+    return _build(_kernel_modules(kernel), glue, exported=[*kernel, *POINTER_WORDS])
+
+
+def target_machine() -> llvm.TargetMachine:
+    """This CPU, with all that it can do."""
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
+    modules = []
+    for name, entry in kernel.items():
+        module = llvm.parse_bitcode(entry.bitcode)
+        module.get_function(entry.symbol).name = PREFIX + name
+        modules.append(module)
+    return modules
+
+
+def _model_module(bitcode: bytes) -> llvm.ModuleRef:
+    text = str(llvm.parse_bitcode(bitcode))
+    if _NEEDS_PYTHON.search(text):
+        raise Unlinkable
+    return llvm.parse_assembly(vectormath.annotate(text))
+
+
+def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> bytes:
+    machine = target_machine()
+    module = _link(modules, glue, exported)
+    _optimise(module, machine)
+    return machine.emit_object(module)
+
+
+def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> llvm.ModuleRef:
+    whole, *others = modules
+    for module in others:
+        whole.link_in(module)
+    slots = sorted(set(re.findall(rf"@({PREFIX}blas_\w+) = external", str(whole))))
+    text = "\n".join([*glue, *(f"@{slot} = global ptr null" for slot in slots)])
+    glue_module = llvm.parse_assembly(text)
+    glue_module.triple = whole.triple
+    glue_module.data_layout = whole.data_layout
+    # Numba marks what it shares as droppable; the glue that calls it is not linked yet.
+    for function in whole.functions:
+        if not function.is_declaration:
+            function.linkage = "external"
+    whole.link_in(glue_module)
+    keep = {PREFIX + name for name in exported} | set(slots)
+    for value in (*whole.functions, *whole.global_variables):
+        if not value.is_declaration and value.name not in keep and value.linkage != llvm.Linkage.appending:
+            value.linkage = "internal"
+    return whole
+
+
+def _call(name: str, symbol: str, n_words: int) -> str:
+    """IR of a C function around one in Numba's convention; an exception there becomes a status here."""
+    parameters = ", ".join(f"i64 %w{i}" for i in range(n_words))
+    types_ = ", ".join(["i64"] * n_words)
+    body = _body(f'@"{symbol}"', parameters)
+    return f'declare i32 @"{symbol}"(ptr, ptr, {types_})\n' + _define(name, parameters, body)
+
+
+def _call_pointer(name: str, n_words: int, word: int) -> str:
+    """IR of a C function that calls what word `word` of the record, its last argument, points to."""
+    parameters = ", ".join(f"i64 %w{i}" for i in range(n_words))
+    body = f"""  %at = add i64 %w{n_words - 1}, {8 * word}
+  %slot = inttoptr i64 %at to ptr
+  %function = load ptr, ptr %slot
+{_body("%function", parameters)}"""
+    return _define(name, parameters, body)
+
+
+def _body(function: str, parameters: str) -> str:
+    return f"""  %result = alloca i64
+  %exception = alloca ptr
+  store i64 0, ptr %result
+  %raised = call i32 {function}(ptr %result, ptr %exception, {parameters})
+  %code = load i64, ptr %result
+  %status = trunc i64 %code to i32
+  %is_fine = icmp eq i32 %raised, 0
+  %answer = select i1 %is_fine, i32 %status, i32 {int(Status.OP_RAISED)}
+  ret i32 %answer"""
+
+
+def _define(name: str, parameters: str, body: str) -> str:
+    return f"define i32 @{PREFIX}{name}({parameters}) {{\n{body}\n}}\n"
+
+
+def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)

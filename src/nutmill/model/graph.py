@@ -1,0 +1,109 @@
+"""A model as a graph: log density of named parameters, with every array of data lifted out of it.
+
+Data is never code. Array constants and shared variables become inputs, so that the same native object serves every
+data set of the same structure, and compile time does not depend on how much data there is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import clone_replace
+from pytensor.tensor.type import TensorType
+
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.shape import Reshape
+
+
+class Parameter(NamedTuple):
+    """A free variable on the unconstrained scale: a piece of the flat position."""
+
+    name: str
+    variable: Variable  # float64 input of the graph
+    dims: tuple[str | None, ...] | None = None
+
+
+class DataArray(NamedTuple):
+    """An array that the model reads: a constant of the graph, observed data, `pm.Data`, or the length of a dim."""
+
+    name: str | None  # None: a constant without a name, which `with_data` cannot replace
+    variable: Variable  # input of the graph
+    value: np.ndarray
+    observed: bool
+
+
+class Node(NamedTuple):
+    """A named output of `expand`: a constrained variable or a Deterministic."""
+
+    variable: Variable
+    dims: tuple[str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """Everything that the later steps need to know of a model; no step after this one looks at PyMC."""
+
+    parameters: tuple[Parameter, ...]
+    arrays: tuple[DataArray, ...]
+    logp: Variable
+    expanded: Mapping[str, Node]
+    start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
+    coords: Mapping[str, Sequence] = field(default_factory=dict)
+    array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    constants: frozenset[str] = frozenset()  # names of arrays that belong in the group `constant_data`
+    terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
+    source: object = None  # what the user gave; only PyMC's own tools look at it
+
+
+def lift(
+    outputs: Sequence[Variable], names: Mapping[Variable, str], observed: set[Variable]
+) -> tuple[list[Variable], list[DataArray]]:
+    """Replace array constants and shared variables by inputs of open length.
+
+    Parameters
+    ----------
+    outputs
+        Graphs to lift the arrays out of; they share the inputs.
+    names
+        Name of each constant or shared variable that the user may replace later.
+    observed
+        Those of them that are observations, whatever their rank.
+
+    Returns
+    -------
+    The new outputs, and one `DataArray` for each input, in the order in which the graph meets them.
+    """
+    structural = _shape_constants(outputs)
+    arrays, replacements = [], {}
+    for variable in ancestors(outputs):
+        if variable in structural or not _is_data(variable, observed):
+            continue
+        value = variable.get_value(borrow=True) if isinstance(variable, SharedVariable) else variable.data
+        name = names.get(variable)
+        replacements[variable] = open_input(variable.type, name)
+        arrays.append(DataArray(name, replacements[variable], np.asarray(value), variable in observed))
+    return clone_replace(list(outputs), replacements, rebuild_strict=False), arrays
+
+
+def open_input(type_: TensorType, name: str | None) -> Variable:
+    """Make an input of the same dtype and rank whose lengths are open, except lengths of one, which broadcast."""
+    shape = tuple(1 if length == 1 else None for length in type_.shape)
+    return type_.clone(shape=shape)(name=name)
+
+
+def _is_data(variable: Variable, observed: set[Variable]) -> bool:
+    if not isinstance(variable.type, TensorType) or not isinstance(variable, Constant | SharedVariable):
+        return False
+    if isinstance(variable, SharedVariable) or variable in observed:
+        return True
+    # Arrays of one value are broadcast scalars, and booleans are masks: both are part of what the model is.
+    return any(length != 1 for length in variable.type.shape) and variable.type.dtype != "bool"
+
+
+def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
+    """Constants that say how to reshape: static shapes, and with them most rewrites, hang on them."""
+    reshapes = (v.owner for v in ancestors(outputs) if v.owner is not None and isinstance(v.owner.op, Reshape))
+    return {node.inputs[1] for node in reshapes if isinstance(node.inputs[1], Constant)}

@@ -1,0 +1,155 @@
+"""From a `pm.Model` to a `ModelGraph`: the only file that reads PyMC's models."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
+from pymc.pytensorf import replace_rng_nodes
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import clone_replace
+
+from nutmill.errors import ModelError
+from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
+
+RESERVED_NAMES = {"chain", "draw"}
+
+
+def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelGraph:
+    """Read a PyMC model: log density, parameters, data, what to report of each draw, and where to start.
+
+    Raises
+    ------
+    ModelError
+        If there is nothing to sample, a free variable is discrete, a name clashes with ArviZ's dimensions,
+        observed data are NaN, or `var_names` names an unknown variable.
+    """
+    _check(model)
+    reported = _reported(model, var_names)
+    values = list(model.value_vars)
+    logp = model.logp()
+    start = start_expressions(model, {})
+    outputs = [logp, *model.replace_rvs_by_values(reported), *start]
+    names, observed = _data_names(model)
+    outputs, arrays = lift(outputs, names, observed)
+    _check_observed(arrays)
+    inputs = [open_input(value.type.clone(dtype="float64"), value.name) for value in values]
+    casts = {value: pt.cast(new, value.dtype) for value, new in zip(values, inputs, strict=True)}
+    outputs = clone_replace(outputs, casts, rebuild_strict=False)
+    n_reported = len(reported)
+    dims = model.named_vars_to_dims
+    parameters = (
+        Parameter(value.name, new, dims.get(model.values_to_rvs[value].name))
+        for value, new in zip(values, inputs, strict=True)
+    )
+    return ModelGraph(
+        parameters=tuple(parameters),
+        arrays=tuple(arrays),
+        logp=outputs[0],
+        expanded={
+            rv.name: Node(out, dims.get(rv.name))
+            for rv, out in zip(reported, outputs[1 : 1 + n_reported], strict=True)
+        },
+        start=tuple(outputs[1 + n_reported :]),
+        coords={name: values for name, values in model.coords.items() if values is not None},
+        array_dims={name: tuple(d) for name, d in dims.items()},
+        constants=frozenset(v.name for v in model.data_vars),
+        terms=lambda: _terms(model),
+        source=model,
+    )
+
+
+def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
+    """Graphs of the initial value of each free variable, on the unconstrained scale.
+
+    `overrides` maps names of variables to values, as PyMC's `initvals`.
+    """
+    given = convert_str_to_rv_dict(model, dict(overrides))
+    expressions = make_initial_point_expression(
+        free_rvs=model.free_RVs,
+        rvs_to_transforms=model.rvs_to_transforms,
+        initval_strategies={**model.rvs_to_initial_values, **given},
+        return_transformed=True,
+    )
+    by_value = dict(zip((model.rvs_to_values[rv] for rv in model.free_RVs), expressions, strict=True))
+    return replace_rng_nodes([by_value[value] for value in model.value_vars])
+
+
+def observed_values(model: pm.Model) -> dict[str, Variable]:
+    """Value variable of each observed variable, by the variable's name."""
+    return {rv.name: model.rvs_to_values[rv] for rv in model.observed_RVs}
+
+
+def _reported(model: pm.Model, var_names: Sequence[str] | None) -> list[Variable]:
+    available = {v.name: v for v in (*model.free_RVs, *model.deterministics)}
+    if var_names is None:
+        return list(available.values())
+    unknown = [name for name in var_names if name not in available]
+    if unknown:
+        raise ModelError(
+            f"var_names has no such variable: {', '.join(unknown)}. The model has {', '.join(available)}."
+        )
+    return [available[name] for name in var_names]
+
+
+def _data_names(model: pm.Model) -> tuple[dict[Variable, str], set[Variable]]:
+    """Names of the arrays that a user may replace, and which of them are observations."""
+    names: dict[Variable, str] = {}
+    for name, length in model.dim_lengths.items():
+        if isinstance(length, SharedVariable):
+            names[length] = name
+    names |= {v: v.name for v in model.data_vars}
+    observed = set()
+    for name, value in observed_values(model).items():
+        root = _root(value)
+        if root is not None:
+            names.setdefault(root, name)
+            observed.add(root)
+    return names, observed
+
+
+def _root(value: Variable) -> Variable | None:
+    """The constant or shared variable that observed data come from, behind casts; None if it is computed."""
+    while value.owner is not None and len(value.owner.inputs) == 1:
+        value = value.owner.inputs[0]
+    return value if isinstance(value, Constant | SharedVariable) else None
+
+
+def _terms(model: pm.Model) -> dict[str, Variable]:
+    """Log density of each variable of the model, as a scalar in terms of the model's value variables."""
+    variables = [*model.basic_RVs, *model.potentials]
+    parts = model.logp(vars=variables, sum=False)
+    return {variable.name: part.sum() for variable, part in zip(variables, parts, strict=True)}
+
+
+def _check(model: pm.Model) -> None:
+    if not model.free_RVs:
+        raise ModelError("The model has no free variables, so there is nothing to sample: did you observe them all?")
+    discrete = [rv.name for rv in model.free_RVs if rv.dtype not in ("float64", "float32")]
+    if discrete:
+        raise ModelError(
+            f"NUTS cannot sample discrete variables: {', '.join(discrete)}. Marginalise them out "
+            "(pm.Mixture, pymc_extras.marginalize) or use pm.sample, which mixes step methods."
+        )
+    clashes = sorted(RESERVED_NAMES & set(model.named_vars))
+    if clashes:
+        raise ModelError(
+            f"A variable may not be called {' or '.join(clashes)}: ArviZ uses these names for dimensions. Rename it."
+        )
+
+
+def _check_observed(arrays: Sequence[DataArray]) -> None:
+    for array in arrays:
+        check_not_nan(array, array.value)
+
+
+def check_not_nan(array: DataArray, value: np.ndarray) -> None:
+    """Refuse observations that are NaN; raises ModelError with the variable's name and the first place."""
+    if array.observed and value.dtype.kind == "f" and np.isnan(value).any():
+        place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
+        raise ModelError(
+            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a masked array "
+            "(np.ma.masked_invalid) outside of pm.Data to have them imputed."
+        )

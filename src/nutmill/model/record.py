@@ -1,0 +1,65 @@
+"""The data record: one vector of 64-bit words that tells native code where each argument lies and how long it is.
+
+A parameter is a piece of the flat position: its words are the offset (in values) and the lengths of its
+dimensions. An array is data: its words are its address and the lengths of its dimensions. All are C-contiguous.
+Code knows positions in the record, dtypes and ranks; lengths and addresses are read at run time, so that new data
+never means new code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+# Where the pointer form finds the functions of a model: entry -> (number of its words, word of the record).
+POINTER_WORDS = {"density": (4, 0), "expand": (6, 1), "prepare": (3, 2)}
+FIRST_WORD = len(POINTER_WORDS)
+
+
+class Slot(NamedTuple):
+    """One argument of native code: what is known when it is compiled."""
+
+    word: int  # where its words begin in the record
+    dtype: np.dtype
+    ndim: int
+    is_parameter: bool
+
+
+def layout(parameters: Sequence[tuple], arrays: Sequence[tuple]) -> list[Slot]:
+    """Place `(dtype, ndim)` pairs in the record, parameters first; each takes 1 + ndim words."""
+    slots, word = [], FIRST_WORD
+    for is_parameter, group in ((True, parameters), (False, arrays)):
+        for dtype, ndim in group:
+            slots.append(Slot(word, np.dtype(dtype), ndim, is_parameter))
+            word += 1 + ndim
+    return slots
+
+
+@dataclass(frozen=True)
+class Record:
+    """The words, and the arrays they point to, which must live as long as native code may look at them."""
+
+    words: np.ndarray  # (n_words,) int64
+    arrays: tuple[np.ndarray, ...]
+
+    @property
+    def address(self) -> int:
+        """Address of the words, as native code takes it."""
+        return self.words.ctypes.data
+
+
+def fill(slots: Sequence[Slot], shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndarray]) -> Record:
+    """Write parameter shapes and array addresses into a new record; the arrays are kept alive by it."""
+    last = slots[-1]
+    words = np.zeros(last.word + 1 + last.ndim, dtype=np.int64)
+    arrays = tuple(np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True))
+    offset = 0
+    for slot, shape in zip(slots, shapes, strict=False):
+        words[slot.word] = offset
+        words[slot.word + 1 : slot.word + 1 + slot.ndim] = shape
+        offset += int(np.prod(shape))
+    for slot, array in zip(slots[len(shapes) :], arrays, strict=True):
+        words[slot.word] = array.ctypes.data
+        words[slot.word + 1 : slot.word + 1 + slot.ndim] = array.shape
+    return Record(words, arrays)

@@ -1,0 +1,108 @@
+"""PyTensor's rewrites in Numba mode, with ours among them, and what depends on data alone taken out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pytensor.compile import Supervisor
+from pytensor.compile.mode import Mode, get_mode
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.tensor.basic import Alloc, ScalarFromTensor, TensorFromScalar
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
+from pytensor.tensor.subtensor import Subtensor
+from pytensor.tensor.type import TensorType
+
+from nutmill.model.blas import lean_rewriter
+from nutmill.model.scalars import branch_free_rewriter
+
+# Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
+_CHEAP = (DimShuffle, Reshape, Subtensor, Shape, Shape_i, SpecifyShape, Alloc, ScalarFromTensor, TensorFromScalar)
+
+# After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
+_HOIST, _BRANCH_FREE, _LEAN = 47.0, 47.1, 47.2
+
+
+class Rewritten(NamedTuple):
+    """A graph ready for Numba, and the data-only graphs that were taken out of it."""
+
+    fgraph: FunctionGraph  # inputs: those given, then one for each hoisted graph
+    hoisted: list[Variable]  # in terms of the inputs given
+
+
+def simplify(output: Variable) -> Variable:
+    """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
+    return rewrite_graph(output, include=("canonicalize", "stabilize"), clone=False)
+
+
+def rewrite(
+    parameters: Sequence[Variable], arrays: Sequence[Variable], outputs: Sequence[Variable], *, hoist: bool
+) -> Rewritten:
+    """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone."""
+    fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
+    hoister = Hoist(parameters, arrays, active=hoist)
+    mode = _mode().register(
+        (hoister, _HOIST), (branch_free_rewriter(), _BRANCH_FREE), (lean_rewriter(), _LEAN)
+    )
+    mode.optimizer.rewrite(fgraph)
+    return Rewritten(fgraph, hoister.hoisted)
+
+
+def _mode() -> Mode:
+    """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero."""
+    mode = get_mode("NUMBA")
+    query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
+    return Mode(linker=mode.linker, optimizer=query)
+
+
+class Hoist(GraphRewriter):
+    """Replace the largest sub-graphs that depend on data alone by inputs."""
+
+    def __init__(self, parameters: Sequence[Variable], arrays: Sequence[Variable], *, active: bool):
+        self.parameters = list(parameters)
+        self.arrays = list(arrays)
+        self.active = active
+        self.hoisted: list[Variable] = []
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Add one input for each hoisted sub-graph; copies of the sub-graphs stay behind in `hoisted`."""
+        frontier = list(dict.fromkeys(self._frontier(fgraph))) if self.active else []
+        originals = dict(zip(fgraph.inputs, [*self.parameters, *self.arrays], strict=True))
+        self.hoisted = clone_replace(frontier, originals) if frontier else []
+        for variable in frontier:
+            replacement = variable.type()
+            fgraph.add_input(replacement)
+            fgraph.replace(variable, replacement, reason="hoist")
+        # From here on no rewrite may work in place on what the caller owns.
+        fgraph.attach_feature(Supervisor(fgraph.inputs))
+
+    def _frontier(self, fgraph: FunctionGraph):
+        data_only = set(fgraph.inputs[len(self.parameters) :])
+        for node in fgraph.toposort():
+            known = [v for v in node.inputs if not isinstance(v, Constant)]
+            if known and all(v in data_only for v in known):
+                data_only.update(node.outputs)
+        needed = [v for node in fgraph.toposort() if node.outputs[0] not in data_only for v in node.inputs]
+        stack = [v for v in (*fgraph.outputs, *needed) if v in data_only]
+        seen: set[Variable] = set()
+        while stack:
+            variable = stack.pop()
+            if variable in seen or variable.owner is None:
+                continue
+            seen.add(variable)
+            if _is_cheap(variable.owner, variable):
+                stack.extend(v for v in variable.owner.inputs if v in data_only)
+            else:
+                yield variable
+
+
+def _is_cheap(node: Apply, variable: Variable) -> bool:
+    is_length = variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
+    return isinstance(node.op, _CHEAP) or is_length
+
+
+def _is_tensor(variable: Variable) -> bool:
+    return isinstance(variable.type, TensorType)
