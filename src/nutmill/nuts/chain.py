@@ -1,0 +1,151 @@
+"""A chain through its draws: the first metric and step size, warmup draws that teach, sampling draws that are kept."""
+
+import math
+
+from nutmill._jit import inlined_kernel, kernel
+from nutmill.errors import Status
+from nutmill.nuts import stepsize
+from nutmill.nuts.hamiltonian import Trajectory
+from nutmill.nuts.metric import variance_from_gradient_into
+from nutmill.nuts.moments import add_draw
+from nutmill.nuts.rng import uniform
+from nutmill.nuts.state import GRADIENT, POSITION, SAMPLING, SEARCH, TERMINAL
+from nutmill.nuts.transition import transition
+
+_JITTER = 0.1
+# A divergent trajectory must have come this far for its draw to count as a move.
+_FAR = 4
+_NON_FINITE = int(Status.NON_FINITE)
+
+
+@inlined_kernel
+def trajectory_of(density, data, state, chain):
+    """Gather the views through which chain number `chain` of the group moves."""
+    return Trajectory(
+        density,
+        data,
+        state.chains[chain],
+        state.tree[chain],
+        state.rng[chain],
+        state.position[chain],
+        state.gradient[chain],
+        state.variance[chain],
+        state.points[chain],
+        state.vectors[chain],
+        state.slots[chain],
+        state.momentum_sums[chain],
+    )
+
+
+@kernel
+def start_chain(trajectory, target_accept):
+    """Evaluate the start, guess the metric from its gradient, search a step size; return the status."""
+    chain = trajectory.chain
+    status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
+    chain.n_gradients += 1
+    if status != 0:
+        return status
+    finite = math.isfinite(lp)
+    for i in range(trajectory.gradient.shape[0]):
+        finite = finite and math.isfinite(trajectory.gradient[i])
+    if not finite:
+        return _NON_FINITE
+    chain.lp = lp
+    variance_from_gradient_into(trajectory.gradient, trajectory.variance)
+    status, log_step = stepsize.search(trajectory, target_accept)
+    stepsize.restart_after_search(chain, log_step)
+    return status
+
+
+@kernel
+def search_again(trajectory, target_accept):
+    """Search a step size for a metric that has changed; a chain that finds none keeps what it has."""
+    status, log_step = stepsize.search(trajectory, target_accept)
+    if status == 0:
+        trajectory.chain.log_step = log_step
+
+
+@kernel
+def advance_chain(trajectory, state, number, n_draws):
+    """Make `n_draws` draws, fewer if the stop flag is raised; return the status."""
+    chain, phase = trajectory.chain, state.group[0].phase
+    settings = state.settings[0]
+    if phase == SEARCH:
+        search_again(trajectory, settings.target_accept)
+    max_depth = (
+        settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
+    )
+    latest = state.latest[number]
+    for _ in range(n_draws):
+        if state.stop[0] != 0:
+            break
+        latest.step_size_bar = math.exp(chain.log_step_bar)
+        step_size = math.exp(chain.log_step) * (1.0 - _JITTER + 2.0 * _JITTER * uniform(trajectory.rng))
+        status = transition(trajectory, step_size, max_depth, latest)
+        if status < 0:
+            return status
+        if phase == SAMPLING:
+            _keep(trajectory, state, number)
+        else:
+            _learn(trajectory, state, number)
+        chain.n_draws += 1
+    return 0
+
+
+@kernel
+def _learn(trajectory, state, number):
+    """Let one warmup draw move the step size and, before the terminal stage, the moments."""
+    chain, tree, latest = trajectory.chain, trajectory.tree, state.latest[number]
+    draw = chain.n_draws
+    state.warmup_lp[number, draw] = chain.lp
+    chain.n_warmup_divergences += latest.diverging
+    if draw < state.warmup_draws.shape[1]:
+        state.warmup_draws[number, draw, :] = trajectory.position
+        state.warmup_statistics[number, draw] = latest
+    if state.group[0].phase == TERMINAL:
+        acceptance = tree.sum_symmetric / max(tree.n_steps, 1)
+    else:
+        acceptance = latest.acceptance_rate
+        _learn_moments(trajectory, state, number)
+    stepsize.update(chain, acceptance, state.settings[0].target_accept)
+
+
+@kernel
+def _learn_moments(trajectory, state, number):
+    latest = state.latest[number]
+    moved = abs(latest.index_in_trajectory) > (_FAR if latest.diverging else 0)
+    if moved:
+        block = 2 * (state.group[0].stage % 2)
+        if trajectory.chain.n_draws >= state.blocks[number, block].end:
+            block += 1
+        add_draw(
+            state.blocks[number, block],
+            state.moments[number, block],
+            trajectory.position,
+            trajectory.gradient,
+        )
+
+
+@kernel
+def _keep(trajectory, state, number):
+    """Write one sampling draw, its statistics and its divergence where the table says."""
+    chain, latest = trajectory.chain, state.latest[number]
+    draw = chain.n_draws - state.group[0].n_warmup
+    state.draws[number, draw, :] = trajectory.position
+    state.statistics[number, draw] = latest
+    if not latest.diverging:
+        return
+    if chain.n_divergences < state.divergences.shape[1]:
+        _record_divergence(trajectory, state.divergences[number], state.divergence_points[number], draw)
+    chain.n_divergences += 1
+
+
+@kernel
+def _record_divergence(trajectory, divergences, points, draw):
+    tree, row = trajectory.tree, trajectory.chain.n_divergences
+    divergences[row].draw = draw
+    divergences[row].energy_error = tree.divergence_error
+    divergences[row].status = tree.status
+    points[row, 0, :] = trajectory.vectors[tree.divergence_start, POSITION]
+    points[row, 1, :] = trajectory.vectors[tree.divergence_end, POSITION]
+    points[row, 2, :] = trajectory.vectors[tree.divergence_start, GRADIENT]

@@ -1,0 +1,64 @@
+"""The C functions of the kernel for one density: what a driver calls through addresses, and what fusion takes as bitcode."""
+
+from typing import NamedTuple
+
+from numba import cfunc, types
+
+from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
+from nutmill.nuts.state import group_state
+from nutmill.nuts.warmup import pool_chains
+
+_TABLE = types.CPointer(types.int64)
+_OPTIONS = {"error_model": "numpy"}
+
+
+class EntryPoints(NamedTuple):
+    """The kernel as C functions; each is a Numba cfunc (`address`, and its library for the bitcode).
+
+    Attributes
+    ----------
+    start(group, chain, data) -> int32
+        First metric and step size of a chain; then `pool`. Not zero: the chain cannot start there.
+    advance(group, chain, n_draws, data) -> int32
+        `n_draws` further draws of a chain, fewer if the stop flag is raised. Negative: the chain had to stop.
+    pool(group) -> int32
+        What all chains of the group do together once each has reached `stage_end` draws.
+    """
+
+    start: object
+    advance: object
+    pool: object
+
+
+def entry_points(density) -> EntryPoints:
+    """Compile the entry points for a density.
+
+    Parameters
+    ----------
+    density : njit function (position, gradient, data) -> (status, lp)
+        `position` and `gradient` are (n_dim,) float64, `gradient` is written, `data` is an int64 that only the
+        density reads. Status 0 is fine, positive a divergence at this point, negative stops the chain.
+    """
+
+    @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)
+    def nutmill_start(table, chain, data):
+        state = group_state(table)
+        return start_chain(trajectory_of(density, data, state, chain), state.settings[0].target_accept)
+
+    @cfunc(types.int32(_TABLE, types.int64, types.int64, types.int64), **_OPTIONS)
+    def nutmill_advance(table, chain, n_draws, data):
+        state = group_state(table)
+        return advance_chain(trajectory_of(density, data, state, chain), state, chain, n_draws)
+
+    return EntryPoints(nutmill_start, nutmill_advance, pool_entry())
+
+
+def pool_entry():
+    """Compile the entry point that no density is needed for."""
+
+    @cfunc(types.int32(_TABLE), **_OPTIONS)
+    def nutmill_pool(table):
+        pool_chains(group_state(table))
+        return 0
+
+    return nutmill_pool

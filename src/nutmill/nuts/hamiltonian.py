@@ -1,0 +1,208 @@
+"""The trajectory of one chain: leapfrog steps, energies, the U-turn rule; the tree's verbs on real points.
+
+Points live in a pool of rows and sub-trees hold row numbers, so that merging sub-trees moves no vectors.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill._jit import kernel, vector_kernel
+from nutmill.nuts.metric import draw_momentum_into, multiply_into
+from nutmill.nuts.rng import uniform
+from nutmill.nuts.state import ACCELERATION, GRADIENT, MOMENTUM, POSITION, VELOCITY
+from nutmill.nuts.tree import weigh
+
+MAX_ENERGY_ERROR = 1000.0
+
+
+class Trajectory(NamedTuple):
+    """What a chain needs to move, all views into the arrays of its group (`state.GroupState`).
+
+    Attributes
+    ----------
+    density : njit function (position, gradient, data) -> (status, lp)
+    data : int64
+        An address that only the density reads.
+    chain, tree : records CHAIN, TREE
+    rng : (4,) uint64
+    position, gradient, variance : (n,) float64
+    points, vectors : (n_points,) POINT, (n_points, 5, n) float64
+    slots, momentum_sums : (n_slots,) SLOT, (n_slots, n) float64
+    """
+
+    density: object
+    data: int
+    chain: np.void
+    tree: np.void
+    rng: np.ndarray
+    position: np.ndarray
+    gradient: np.ndarray
+    variance: np.ndarray
+    points: np.ndarray
+    vectors: np.ndarray
+    slots: np.ndarray
+    momentum_sums: np.ndarray
+
+
+@vector_kernel
+def _dot(a, b):
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@vector_kernel
+def _add_into(scale, vector, base, out):
+    """`out = base + scale * vector`."""
+    for i in range(out.shape[0]):
+        out[i] = base[i] + scale * vector[i]
+
+
+@kernel
+def begin(trajectory, step_size):
+    """Put the current draw with a fresh momentum into point 0 and slot 0."""
+    tree, start = trajectory.tree, trajectory.vectors[0]
+    start[POSITION, :] = trajectory.position
+    start[GRADIENT, :] = trajectory.gradient
+    multiply_into(trajectory.variance, start[GRADIENT], start[ACCELERATION])
+    draw_momentum_into(trajectory.variance, trajectory.rng, start[MOMENTUM], start[VELOCITY])
+    tree.step_size = step_size
+    tree.initial_energy = 0.5 * _dot(start[MOMENTUM], start[VELOCITY]) - trajectory.chain.lp
+    tree.sum_acceptance = 0.0
+    tree.sum_symmetric = 0.0
+    tree.max_energy_error = 0.0
+    tree.n_steps = 0
+    tree.status = 0
+    tree.diverging = False
+    for row in range(trajectory.points.shape[0]):
+        trajectory.points[row].n_references = 0
+    trajectory.points[0].lp = trajectory.chain.lp
+    trajectory.points[0].energy = tree.initial_energy
+    trajectory.points[0].index = 0
+    _fill_slot(trajectory, 0, 0, 0.0)
+
+
+@kernel
+def leapfrog(trajectory, source, target, step_size):
+    """Step from point `source` to point `target`; return the status of the density.
+
+    One gradient and one multiplication by the metric: the velocity M^-1 p is carried along with the momentum.
+    """
+    old, new = trajectory.vectors[source], trajectory.vectors[target]
+    half = 0.5 * step_size
+    _add_into(half, old[GRADIENT], old[MOMENTUM], new[MOMENTUM])
+    _add_into(half, old[ACCELERATION], old[VELOCITY], new[VELOCITY])
+    _add_into(step_size, new[VELOCITY], old[POSITION], new[POSITION])
+    status, lp = trajectory.density(new[POSITION], new[GRADIENT], trajectory.data)
+    multiply_into(trajectory.variance, new[GRADIENT], new[ACCELERATION])
+    _add_into(half, new[GRADIENT], new[MOMENTUM], new[MOMENTUM])
+    _add_into(half, new[ACCELERATION], new[VELOCITY], new[VELOCITY])
+    trajectory.points[target].lp = lp
+    trajectory.points[target].energy = 0.5 * _dot(new[MOMENTUM], new[VELOCITY]) - lp
+    return status
+
+
+@kernel
+def _free_point(points):
+    row = 0
+    while points[row].n_references > 0:
+        row += 1
+    return row
+
+
+@kernel
+def _fill_slot(trajectory, slot, row, log_weight):
+    """Make a tree of the single point `row`."""
+    leaf = trajectory.slots[slot]
+    leaf.first = leaf.last = leaf.chosen = row
+    leaf.log_weight = log_weight
+    trajectory.points[row].n_references = 3
+    trajectory.momentum_sums[slot, :] = trajectory.vectors[row, MOMENTUM]
+
+
+@kernel
+def leaf(trajectory, slot, forward):
+    """Step once from the outer end of the slot below; the verb `leaf` of the tree."""
+    tree, points = trajectory.tree, trajectory.points
+    below = trajectory.slots[slot - 1]
+    source = below.last if forward else below.first
+    row = _free_point(points)
+    sign = 1 if forward else -1
+    status = leapfrog(trajectory, source, row, sign * tree.step_size)
+    tree.n_steps += 1
+    error = points[row].energy - tree.initial_energy
+    # An infinite or NaN gradient makes the kinetic energy so too; an infinite log density makes the error -inf.
+    if status != 0 or not (-math.inf < error <= MAX_ENERGY_ERROR):
+        tree.status = status
+        tree.diverging = True
+        tree.divergence_error = error
+        tree.divergence_start = source
+        tree.divergence_end = row
+        return False
+    ratio = math.exp(-abs(error))
+    tree.sum_acceptance += ratio if error > 0.0 else 1.0
+    tree.sum_symmetric += 2.0 * (ratio if error > 0.0 else 1.0) / (1.0 + ratio)
+    if abs(error) > abs(tree.max_energy_error):
+        tree.max_energy_error = error
+    points[row].index = points[source].index + sign
+    _fill_slot(trajectory, slot, row, -error)
+    return True
+
+
+@vector_kernel
+def _projections(sum_a, sum_b, start, end):
+    """Return the sums of two momentum sums along two velocities."""
+    at_start, at_end = 0.0, 0.0
+    for i in range(sum_a.shape[0]):
+        total = sum_a[i] + sum_b[i]
+        at_start += total * start[i]
+        at_end += total * end[i]
+    return at_start, at_end
+
+
+@kernel
+def is_turning(trajectory, earlier, later, has_inner_ends):
+    """Betancourt's rule with Stan's two cross checks (SAMPLER.md 2); the verb `is_turning` of the tree."""
+    a, b = trajectory.slots[earlier], trajectory.slots[later]
+    sum_a, sum_b = trajectory.momentum_sums[earlier], trajectory.momentum_sums[later]
+    vectors = trajectory.vectors
+    first, last = vectors[a.first, VELOCITY], vectors[b.last, VELOCITY]
+    at_start, at_end = _projections(sum_a, sum_b, first, last)
+    if at_start <= 0.0 or at_end <= 0.0:
+        return True
+    if not has_inner_ends:
+        return False
+    # Each half together with the next point of the other must not turn either.
+    at_start, at_end = _projections(sum_a, vectors[b.first, MOMENTUM], first, vectors[b.first, VELOCITY])
+    if at_start <= 0.0 or at_end <= 0.0:
+        return True
+    at_start, at_end = _projections(sum_b, vectors[a.last, MOMENTUM], vectors[a.last, VELOCITY], last)
+    return at_start <= 0.0 or at_end <= 0.0
+
+
+@kernel
+def combine(trajectory, older, newer, forward, biased):
+    """Merge slot `newer` into slot `older`; the verb `combine` of the tree."""
+    points = trajectory.points
+    old, new = trajectory.slots[older], trajectory.slots[newer]
+    log_weight, probability = weigh(old.log_weight, new.log_weight, biased)
+    old.log_weight = log_weight
+    if uniform(trajectory.rng) < probability:
+        points[old.chosen].n_references -= 1
+        old.chosen = new.chosen
+    else:
+        points[new.chosen].n_references -= 1
+    if forward:
+        points[old.last].n_references -= 1
+        points[new.first].n_references -= 1
+        old.last = new.last
+    else:
+        points[old.first].n_references -= 1
+        points[new.last].n_references -= 1
+        old.first = new.first
+    _add_into(
+        1.0, trajectory.momentum_sums[newer], trajectory.momentum_sums[older], trajectory.momentum_sums[older]
+    )

@@ -1,0 +1,23 @@
+"""Order statistics of short vectors, without memory of their own."""
+
+from nutmill._jit import kernel
+
+
+@kernel
+def sort(values):
+    """Sort `values` (n,) float64 in place, by insertion: n is a few hundred at most."""
+    for i in range(1, values.shape[0]):
+        value = values[i]
+        j = i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
+@kernel
+def median(values):
+    """Sort `values` (n,) float64, n > 0, in place and return the median."""
+    sort(values)
+    n = values.shape[0]
+    return 0.5 * (values[(n - 1) // 2] + values[n // 2])

@@ -1,0 +1,55 @@
+"""Warmup as data: the stages that a group goes through, each a number of draws and what is special about it."""
+
+import numpy as np
+
+from nutmill.nuts.state import STAGE
+
+ADAPTIVE_WARMUP_DRAWS = 1000
+ADAPTIVE_TERMINAL_DRAWS = 50
+_FIRST_EPOCH, _GROWTH = 4, 1.35
+_EARLIEST_STOP = 100
+_EARLY_TREEDEPTH, _EARLY_FRACTION, _EARLY_DRAWS = 8, 0.3, 120
+_TERMINAL_FRACTION, _TERMINAL_DRAWS = 0.15, 20
+
+
+def epoch_ends(n_draws: int) -> list[int]:
+    """Return the draw counts at which the metric is learned anew; the last is `n_draws`."""
+    ends, end = [], _FIRST_EPOCH
+    while end < n_draws:
+        ends.append(end)
+        end = max(end + 2, round(_GROWTH * end))
+    return [*ends, n_draws] if n_draws > 0 else ends
+
+
+def terminal_draws(tune: int) -> int:
+    """Return how many draws at the end of a warmup of fixed length tune the step size alone."""
+    wanted = max(_TERMINAL_DRAWS, round(_TERMINAL_FRACTION * tune))
+    return min(wanted, tune - tune // 2)
+
+
+def warmup_schedule(tune: int | None, max_treedepth: int) -> np.ndarray:
+    """Build the stages of warmup.
+
+    Parameters
+    ----------
+    tune : int or None
+        Exact number of warmup draws; None stops when the chains agree, after at most 1000.
+    max_treedepth : int
+
+    Returns
+    -------
+    (n_stages,) STAGE
+        The last is the terminal stage, where the metric rests; no stage at all for `tune` = 0.
+    """
+    total = ADAPTIVE_WARMUP_DRAWS if tune is None else tune
+    if total == 0:
+        return np.zeros(0, STAGE)
+    terminal = ADAPTIVE_TERMINAL_DRAWS if tune is None else terminal_draws(tune)
+    early = min(_EARLY_DRAWS, _EARLY_FRACTION * total)
+    stages, start = [], 0
+    for end in epoch_ends(total - terminal):
+        depth = min(max_treedepth, _EARLY_TREEDEPTH) if end <= early else max_treedepth
+        stages.append((end - start, depth, False, tune is None and end >= _EARLIEST_STOP))
+        start = end
+    stages.append((terminal, max_treedepth, True, False))
+    return np.array(stages, STAGE)

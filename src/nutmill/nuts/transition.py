@@ -1,0 +1,42 @@
+"""One draw of NUTS: a trajectory from the current draw, a new draw from it, and what a diagnostician wants to know."""
+
+from nutmill._jit import kernel
+from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf
+from nutmill.nuts.rng import next_word
+from nutmill.nuts.state import GRADIENT, POSITION
+from nutmill.nuts.tree import COMPLETE, Verbs, grow
+
+
+@kernel
+def transition(trajectory, step_size, max_depth, latest):
+    """Replace position, gradient and log density by the next draw's, and write its statistics to `latest`.
+
+    Returns
+    -------
+    status : int
+        Negative if the density stops the chain; the draw is then unchanged.
+    """
+    begin(trajectory, step_size)
+    verbs = Verbs(leaf, is_turning, combine)
+    depth, outcome = grow(trajectory, verbs, next_word(trajectory.rng), max_depth)
+    tree, chain = trajectory.tree, trajectory.chain
+    chain.n_gradients += tree.n_steps
+    if tree.status < 0:
+        return tree.status
+    row = trajectory.slots[0].chosen
+    point = trajectory.points[row]
+    trajectory.position[:] = trajectory.vectors[row, POSITION]
+    trajectory.gradient[:] = trajectory.vectors[row, GRADIENT]
+    chain.lp = point.lp
+    latest.lp = point.lp
+    latest.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)
+    latest.step_size = step_size
+    latest.energy = point.energy
+    latest.energy_error = point.energy - tree.initial_energy
+    latest.max_energy_error = tree.max_energy_error
+    latest.index_in_trajectory = point.index
+    latest.tree_depth = depth
+    latest.n_steps = tree.n_steps
+    latest.diverging = tree.diverging
+    latest.reached_max_treedepth = outcome == COMPLETE
+    return 0

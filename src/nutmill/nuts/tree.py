@@ -1,0 +1,110 @@
+"""The NUTS tree by iterated doubling, written against three verbs on numbered slots, so that tests can grow it on integers.
+
+A slot holds a sub-tree. Slot 0 is the tree itself; above it lies a stack of finished sub-trees of the extension
+under way, whose sizes are the binary digits of the number of leaves so far: merging works like carrying.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill._jit import kernel
+
+COMPLETE, TURNING, DIVERGED = range(3)
+
+
+class Verbs(NamedTuple):
+    """What the tree asks of a trajectory; each is an njit function.
+
+    Attributes
+    ----------
+    leaf(trajectory, slot, forward) -> bool
+        Step once from the outer end of slot - 1 and make a tree of one leaf in `slot`; False: divergence.
+    is_turning(trajectory, earlier, later, has_inner_ends) -> bool
+        Whether the union of two adjacent slots, given in time order, turns back on itself; `has_inner_ends` is
+        False if both are single leaves.
+    combine(trajectory, older, newer, forward, biased)
+        Merge slot `newer` into slot `older`. Choose a point of the newer in proportion to its weight, or, if
+        `biased`, with probability min(1, weight of newer / weight of older).
+    """
+
+    leaf: object
+    is_turning: object
+    combine: object
+
+
+@kernel
+def grow(trajectory, verbs, directions, max_depth):
+    """Double the tree in slot 0 until it turns, diverges or has `max_depth` doublings.
+
+    Parameters
+    ----------
+    trajectory, verbs : Verbs and what they act on
+    directions : uint64
+        Bit `k` set: doubling `k` goes forward in time.
+    max_depth : int
+
+    Returns
+    -------
+    depth : int
+        Doublings that became part of the tree.
+    outcome : int
+        COMPLETE (stopped by `max_depth`), TURNING or DIVERGED.
+    """
+    depth = 0
+    while depth < max_depth:
+        forward = (directions >> np.uint64(depth)) & np.uint64(1) == np.uint64(1)
+        outcome = _extend(trajectory, verbs, depth, forward)
+        if outcome != COMPLETE:
+            return depth, outcome
+        # The verdict comes before the merge, but it does not take back the draw: all of the extension is sound.
+        turning = _turns(trajectory, verbs, 1, forward, depth > 0)
+        verbs.combine(trajectory, 0, 1, forward, True)
+        depth += 1
+        if turning:
+            return depth, TURNING
+    return depth, COMPLETE
+
+
+@kernel
+def _extend(trajectory, verbs, depth, forward):
+    """Build a sub-tree of 2^depth leaves in slot 1; an outcome other than COMPLETE means that it must be dropped."""
+    top = 0
+    for count in range(1 << depth):
+        top += 1
+        if not verbs.leaf(trajectory, top, forward):
+            return DIVERGED
+        level = 0
+        while (count >> level) & 1:
+            if _turns(trajectory, verbs, top, forward, level > 0):
+                return TURNING
+            verbs.combine(trajectory, top - 1, top, forward, False)
+            top -= 1
+            level += 1
+    return COMPLETE
+
+
+@kernel
+def _turns(trajectory, verbs, newer, forward, has_inner_ends):
+    if forward:
+        return verbs.is_turning(trajectory, newer - 1, newer, has_inner_ends)
+    return verbs.is_turning(trajectory, newer, newer - 1, has_inner_ends)
+
+
+@kernel
+def weigh(older, newer, biased):
+    """Return the log of the summed weights of two sub-trees, and the probability to choose from the newer.
+
+    Parameters
+    ----------
+    older, newer : float
+        Log weights, finite.
+    biased : bool
+        Prefer the newer, as at the top of the tree (Betancourt 2017, A.3.2); else in proportion to the weights.
+    """
+    ratio = math.exp(-abs(newer - older))
+    log_weight = max(older, newer) + math.log1p(ratio)
+    if biased:
+        return log_weight, 1.0 if newer >= older else ratio
+    return log_weight, (1.0 if newer >= older else ratio) / (1.0 + ratio)
