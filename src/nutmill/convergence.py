@@ -1,0 +1,253 @@
+"""The report at the end of a run: what ArviZ's diagnostics say of the draws, in sentences that say what to do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nutmill.trace import group
+
+if TYPE_CHECKING:
+    import arviz
+
+MAX_RHAT = 1.01
+MIN_ESS_PER_CHAIN = 100
+MAX_SHARE_AT_TREE_LIMIT = 0.05
+MIN_BFMI = 0.3
+# A chain in a mode of its own lies many deviations below the rest; one that only mixes slowly does not.
+MAX_LP_GAP = 5.0
+# ArviZ needs four draws to split a chain in two halves and compare them.
+MIN_DRAWS = 4
+# R-hat and ESS together take ArviZ 2-4 ms a parameter: this many keep the report near a second.
+MAX_PARAMETERS = 400
+N_NAMED = 3
+
+_log = logging.getLogger("nutmill")
+
+
+class Finding(NamedTuple):
+    """One thing that the user should know about the draws."""
+
+    kind: str  # "rhat", "ess", "not_finite", "divergences", "tree_depth", "bfmi", "lp", "too_few", "sampled", "note"
+    message: str  # one or two sentences: what was seen, and what to do
+    variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
+
+
+def check(
+    data: arviz.InferenceData | xr.DataTree,
+    *,
+    var_names: Sequence[str] | None = None,
+    notes: Iterable[str] = (),
+) -> list[Finding]:
+    """Look for signs that the draws should not be trusted.
+
+    Parameters
+    ----------
+    data
+        Holds the groups ``posterior`` and ``sample_stats``.
+    var_names
+        The variables whose R-hat and ESS are computed: the free ones of the model. Default: all. Of more than
+        `MAX_PARAMETERS` scalars a part is looked at, the small variables first, and the report says so.
+    notes
+        Sentences of the sampler itself, for example on a chain that was not admitted; they come first.
+
+    Returns
+    -------
+    What was found, an empty list if nothing was.
+    """
+    posterior, stats = group(data, "posterior"), group(data, "sample_stats")
+    findings = [Finding("note", note) for note in notes]
+    findings += [*_divergences(stats), *_tree_depth(stats)]
+    n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
+    if n_draws < MIN_DRAWS:
+        message = f"{_count(n_draws, 'draw')} per chain: too few for R-hat and effective sample sizes."
+        return [*findings, Finding("too_few", message)]
+    if n_chains == 1:
+        message = "Only one chain: whether chains agree cannot be checked. Sample four or more."
+        findings.append(Finding("too_few", message))
+    findings += [*_bfmi(stats), *_lp(stats)]
+    return [*findings, *_parameters(posterior, list(posterior) if var_names is None else var_names)]
+
+
+def report(findings: Iterable[Finding]) -> None:
+    """Log each finding as one warning of the logger ``nutmill``, which Python shows on stderr by default."""
+    for finding in findings:
+        _log.warning(finding.message)
+
+
+def _divergences(stats: xr.Dataset) -> Iterator[Finding]:
+    diverging = stats["diverging"].values
+    total = int(diverging.sum())
+    if total == 0:
+        return
+    where = ", ".join(
+        f"{chain}: {n}" for chain, n in zip(*_by_chain(stats, diverging.sum(axis=1)), strict=True) if n
+    )
+    advice = (
+        "Raise target_accept (0.95, 0.99); if they stay, reparameterize, for example to a non-centred form"
+    )
+    yield Finding(
+        "divergences",
+        f"{total} of {_count(diverging.size, 'draw')} diverged (chain {where}): the draws may miss a part of the "
+        f"posterior. {advice}.",
+    )
+
+
+def _tree_depth(stats: xr.Dataset) -> Iterator[Finding]:
+    reached = stats["reached_max_treedepth"].values
+    if reached.size == 0 or (share := reached.mean(axis=1)).max() <= MAX_SHARE_AT_TREE_LIMIT:
+        return
+    yield Finding(
+        "tree_depth",
+        f"The maximum tree depth cut off {share.max():.0%} of the trajectories of the worst chain "
+        f"({_chains(stats, share > MAX_SHARE_AT_TREE_LIMIT)}): the draws are fine but costly. Rescale or "
+        "reparameterize the model, or raise max_treedepth.",
+    )
+
+
+def _bfmi(stats: xr.Dataset) -> Iterator[Finding]:
+    import arviz  # here, because it takes seconds that a run without the report should not pay
+
+    energy = stats["energy"].values
+    moving = energy.std(axis=1) > 0  # a chain that stands still has no BFMI; R-hat and ESS name it
+    bfmi = np.full(len(energy), np.inf)
+    if moving.any():
+        bfmi[moving] = arviz.bfmi(energy[moving])
+    if (low := bfmi < MIN_BFMI).any():
+        yield Finding(
+            "bfmi",
+            f"The energy mixes slowly: BFMI is {bfmi.min():.2f}, below {MIN_BFMI} ({_chains(stats, low)}). Heavy "
+            "tails or a scale that varies along the posterior do this: reparameterize.",
+        )
+
+
+def _lp(stats: xr.Dataset) -> Iterator[Finding]:
+    """Find chains that sit far below the others: the sign of a mode of little weight."""
+    lp = stats["lp"].values
+    if len(lp) == 1:
+        return
+    medians = np.median(lp, axis=1)
+    best = lp[medians.argmax()]
+    gap = medians.max() - medians
+    spread = np.maximum(best.std(), lp.std(axis=1))
+    if (low := gap > MAX_LP_GAP * spread).any():
+        yield Finding(
+            "lp",
+            f"The log density lies {gap.max():.3g} below that of the best chain ({_chains(stats, low)}): the chains "
+            "are in separate modes. Look at the chains one by one, or give initvals.",
+        )
+
+
+def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding]:
+    """Compute R-hat and ESS of the scalars behind `names`, and name the worst."""
+    columns, labels, n_all = _columns(posterior, names)
+    finite = np.isfinite(columns).all(axis=(0, 1))
+    if not finite.all():
+        bad = tuple(label for label, good in zip(labels, finite, strict=True) if not good)
+        yield Finding(
+            "not_finite",
+            f"Draws of {_first(bad)} are not finite. Bound what they are computed from in the model.",
+            bad,
+        )
+    # What never changes in any chain (the diagonal of a correlation matrix) has no R-hat, and needs none.
+    kept = finite.copy()
+    kept[finite] = np.ptp(columns[..., finite], axis=(0, 1)) > 0
+    labels = np.array(labels, dtype=object)[kept]
+    if kept.any():
+        yield from _mixing(columns[..., kept], labels)
+    if n_all > columns.shape[-1]:
+        yield Finding(
+            "sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters."
+        )
+
+
+def _mixing(columns: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
+    import arviz  # here, because it takes seconds that a run without the report should not pay
+
+    n_chains = len(columns)
+    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), columns)})
+    with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved: its R-hat is infinite
+        rhat = arviz.rhat(dataset)["x"].values if n_chains > 1 else np.ones(len(labels))
+        ess = arviz.ess(dataset)["x"].values
+    rhat = np.where(np.isnan(rhat), np.inf, rhat)
+    ess = np.where(np.isnan(ess), 0.0, ess)
+    if (bad := rhat > MAX_RHAT).any():
+        order = np.argsort(-rhat)[: bad.sum()]
+        worst = [f"{labels[i]} {rhat[i]:.2f}" for i in order]
+        yield Finding(
+            "rhat",
+            f"R-hat is above {MAX_RHAT} for {bad.sum()} of {_count(len(labels), 'parameter')}, worst "
+            f"{_first(worst)}: the chains disagree. Draw longer, or reparameterize.",
+            tuple(labels[order]),
+        )
+    wanted = MIN_ESS_PER_CHAIN * n_chains
+    if (bad := ess < wanted).any():
+        order = np.argsort(ess)[: bad.sum()]
+        worst = [f"{labels[i]} {ess[i]:.0f}" for i in order]
+        yield Finding(
+            "ess",
+            f"The effective sample size is below {wanted} ({MIN_ESS_PER_CHAIN} per chain) for {bad.sum()} of "
+            f"{_count(len(labels), 'parameter')}, worst {_first(worst)}. Take more draws.",
+            tuple(labels[order]),
+        )
+
+
+def _columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str], int]:
+    """Put the scalars of some variables side by side, at most `MAX_PARAMETERS` of them.
+
+    Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an equal
+    number of scalars, evenly spaced, fills the rest.
+
+    Returns
+    -------
+    columns : (n_chains, n_draws, n_parameters) float64
+    labels : a name for each column
+    n_all : the number of scalars that there are
+    """
+    variables = sorted(
+        (posterior[name] for name in names if posterior[name].dtype != bool), key=lambda v: v.size
+    )
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    columns, labels, n_all, room = [np.empty((*shape, 0))], [], 0, MAX_PARAMETERS
+    for position, variable in enumerate(variables):
+        flat = variable.values.reshape(*shape, -1)
+        n_scalars = flat.shape[-1]
+        n_taken = min(n_scalars, room // (len(variables) - position))
+        taken = np.arange(n_taken) * n_scalars // max(n_taken, 1)
+        columns.append(flat[..., taken])
+        labels += [_label(variable, index) for index in taken]
+        n_all += n_scalars
+        room -= n_taken
+    return np.concatenate(columns, axis=-1), labels, n_all
+
+
+def _label(variable: xr.DataArray, flat_index: int) -> str:
+    shape, dims = variable.shape[2:], variable.dims[2:]
+    if not shape:
+        return str(variable.name)
+    index = np.unravel_index(flat_index, shape)
+    return (
+        f"{variable.name}[{', '.join(str(variable[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
+    )
+
+
+def _by_chain(stats: xr.Dataset, values: np.ndarray) -> tuple[list[int], list[int]]:
+    return stats["chain"].values.tolist(), values.tolist()
+
+
+def _chains(stats: xr.Dataset, chosen: np.ndarray) -> str:
+    numbers = stats["chain"].values[chosen].tolist()
+    return f"chain{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
+def _first(names: Sequence[str]) -> str:
+    rest = len(names) - N_NAMED
+    return ", ".join(names[:N_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"

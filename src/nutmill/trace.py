@@ -1,0 +1,223 @@
+"""Draws become ArviZ objects here: the one place that knows both ArviZ's InferenceData and xarray's DataTree."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nutmill import labels
+
+if TYPE_CHECKING:
+    import arviz
+
+# ArviZ's names, in the order in which they are shown. The kernel writes the same ones, so nothing is renamed.
+SAMPLE_STATS = {
+    "lp": np.float64,
+    "acceptance_rate": np.float64,
+    "step_size": np.float64,
+    "step_size_bar": np.float64,
+    "tree_depth": np.int64,
+    "n_steps": np.int64,
+    "diverging": np.bool_,
+    "reached_max_treedepth": np.bool_,
+    "energy": np.float64,
+    "energy_error": np.float64,
+    "max_energy_error": np.float64,
+    "index_in_trajectory": np.int64,
+}
+
+SAMPLE_DIMS = ("chain", "draw")
+
+
+class Draws(NamedTuple):
+    """What the chains drew in one phase; all arrays start with (chain, draw)."""
+
+    posterior: Mapping[str, np.ndarray]  # name -> (chain, draw, *shape), any dtype
+    stats: np.ndarray  # (chain, draw) structured, with at least the fields of SAMPLE_STATS
+    unconstrained: Mapping[str, np.ndarray] | None = (
+        None  # name of the value variable -> (chain, draw, *shape)
+    )
+    log_likelihood: Mapping[str, np.ndarray] | None = (
+        None  # name of the observed variable -> (chain, draw, *shape)
+    )
+
+
+class Divergences(NamedTuple):
+    """Where trajectories diverged, one row for each divergence rather than one for each draw."""
+
+    chain: np.ndarray  # (n,) int64
+    draw: np.ndarray  # (n,) int64, counted from the first kept draw
+    start: np.ndarray  # (n, n_dim) float64, unconstrained
+    end: np.ndarray  # (n, n_dim) float64, unconstrained
+    gradient: np.ndarray  # (n, n_dim) float64, at `end`
+    energy_error: np.ndarray  # (n,) float64; infinite where the density itself was not finite
+
+
+class ModelData(NamedTuple):
+    """What a model says besides its density: data, and names for the axes of its variables."""
+
+    observed: Mapping[str, np.ndarray] = {}
+    constant: Mapping[str, np.ndarray] = {}
+    coords: Mapping[str, Iterable | None] = {}  # dimension -> labels; None: a dimension without labels
+    dims: Mapping[
+        str, Sequence[str | None]
+    ] = {}  # variable -> a dimension for each axis, chain and draw left out
+
+
+def to_arviz(
+    draws: Draws,
+    model: ModelData,
+    *,
+    warmup: Draws | None = None,
+    divergences: Divergences | None = None,
+    attrs: Mapping[str, Mapping[str, Any]] | None = None,
+) -> arviz.InferenceData | xr.DataTree:
+    """Put draws and data into the groups of the ArviZ schema.
+
+    Parameters
+    ----------
+    draws
+        The kept draws; zero draws are fine (a run interrupted in its warmup).
+    model
+        Data, coordinates and dimensions.
+    warmup
+        The draws of the warmup, stored in groups called ``warmup_...``.
+    divergences
+        Stored in a group of their own, called ``divergences``.
+    attrs
+        Attributes for each group by its name, "/" for the whole. Nested values are stored as JSON and truth
+        values as 0 or 1, because netCDF knows neither; a value of None is left out.
+
+    Returns
+    -------
+    xarray.DataTree with ArviZ 1, arviz.InferenceData with ArviZ 0.23.
+
+    Warns
+    -----
+    UserWarning
+        When a variable's axis has another length than the dimension that the model gives it.
+    """
+    groups = _sampled_groups(draws, model)
+    if divergences is not None:
+        groups["divergences"] = _divergences_group(divergences, model)
+    if warmup is not None:
+        groups |= {f"warmup_{name}": group for name, group in _sampled_groups(warmup, model).items()}
+    for name, arrays in (("observed_data", model.observed), ("constant_data", model.constant)):
+        if arrays:
+            groups[name] = _dataset(arrays, model, sample_dims=())
+    attrs = attrs or {}
+    for name, group in groups.items():
+        group.attrs |= _storable(attrs.get(name, {}))
+    return _container(groups, _origin() | _storable(attrs.get("/", {})))
+
+
+def group(data: arviz.InferenceData | xr.DataTree, name: str) -> xr.Dataset:
+    """Give one group of an ArviZ object as a dataset, whichever ArviZ made it."""
+    found = data[name]
+    return found.to_dataset() if isinstance(found, xr.DataTree) else found
+
+
+def _sampled_groups(draws: Draws, model: ModelData) -> dict[str, xr.Dataset]:
+    stats = {name: draws.stats[name].astype(dtype) for name, dtype in SAMPLE_STATS.items()}
+    arrays = {
+        "posterior": draws.posterior,
+        "sample_stats": stats,
+        "unconstrained_posterior": draws.unconstrained,
+        "log_likelihood": draws.log_likelihood,
+    }
+    # A simplex of K values has K - 1 unconstrained ones: there the model's dimension is expected not to fit.
+    return {
+        name: _dataset(values, model, sample_dims=SAMPLE_DIMS, strict=name != "unconstrained_posterior")
+        for name, values in arrays.items()
+        if values is not None
+    }
+
+
+def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset:
+    row, point = ("divergence",), ("divergence", "unconstrained_parameter")
+    # No variable may be called chain or draw: ArviZ takes those names for dimensions.
+    arrays = {
+        "chain_id": (row, np.asarray(divergences.chain, np.int64)),
+        "draw_id": (row, np.asarray(divergences.draw, np.int64)),
+        "start": (point, divergences.start),
+        "end": (point, divergences.end),
+        "gradient": (point, divergences.gradient),
+        "energy_error": (row, divergences.energy_error),
+    }
+    n_divergences, n_dim = np.shape(divergences.start)
+    sizes = {"divergence": n_divergences, "unconstrained_parameter": n_dim}
+    coords = labels.coordinates(sizes, model.coords)
+    return xr.Dataset(arrays, coords=coords, attrs=_origin())
+
+
+def _dataset(
+    arrays: Mapping[str, np.ndarray], model: ModelData, *, sample_dims: tuple[str, ...], strict: bool = True
+) -> xr.Dataset:
+    """Name the axes of some arrays and label them; `strict` warns where a dimension does not fit its axis."""
+    sizes = labels.known_sizes(model.coords)
+    variables = {}
+    for name, values in arrays.items():
+        values = np.asarray(values)
+        shape = values.shape[len(sample_dims) :]
+        wanted = model.dims.get(name, ())
+        # A dimension with the name of a variable would turn that variable into its labels.
+        free = tuple(None if dim in arrays else dim for dim in wanted)
+        dims = labels.fitting_dims(name, shape, free, sizes)
+        if strict and labels.misfit(wanted, dims):
+            warnings.warn(
+                f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are stored as "
+                f"{dims}. Give it other dims in the model.",
+                stacklevel=2,
+            )
+        sizes |= zip(dims, shape, strict=True)
+        variables[name] = ((*sample_dims, *dims), values)
+    dataset = xr.Dataset(variables, attrs=_origin())
+    if sample_dims:
+        dataset.attrs["sample_dims"] = list(sample_dims)
+    return dataset.assign_coords(labels.coordinates(dataset.sizes, model.coords))
+
+
+def _origin() -> dict[str, str]:
+    return {
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
+        "creation_library": "nutmill",
+        "creation_library_version": version("nutmill"),
+        "creation_library_language": "Python",
+        "inference_library": "nutmill",
+        "inference_library_version": version("nutmill"),
+    }
+
+
+def _storable(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn attributes into what netCDF and Zarr both can hold and give back."""
+    return {name: _storable_value(value) for name, value in attrs.items() if value is not None}
+
+
+def _storable_value(value: Any) -> str | int | float:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (str, int, float)):
+        return int(value) if isinstance(value, bool) else value
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it knows."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+
+
+def _container(groups: dict[str, xr.Dataset], attrs: dict[str, Any]) -> arviz.InferenceData | xr.DataTree:
+    if int(version("arviz").split(".")[0]) >= 1:
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = attrs
+        return tree
+    import arviz  # here, because it takes seconds and only this line of the ecosystem needs it
+
+    return arviz.InferenceData(attrs=attrs, **groups)
