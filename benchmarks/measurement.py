@@ -19,8 +19,8 @@ class Measurement:
     """Cost and quality of one run.
 
     Gradients are leapfrog steps over all chains, without the few evaluations of the search for a first step
-    size, which no sampler reports. `quality` is over the free parameters as the user sees them, `distances` are
-    those of posterior moments from the reference draws (empty where there are none).
+    size, which no sampler reports. `quality` is over the free parameters as the user sees them, `distances`
+    are those of posterior moments from the reference draws (empty where there are none).
     """
 
     imported: Spent
@@ -35,10 +35,9 @@ class Measurement:
 
     def to_json(self) -> dict:
         """Return nested dictionaries of numbers, every field by its name."""
-        named = (Spent, Quality, Distance)
-        plain = {
-            name: value._asdict() if isinstance(value, named) else value for name, value in vars(self).items()
-        }
+        plain = dict(vars(self))
+        for name in ("imported", "compiled", "sampled", "quality"):
+            plain[name] = plain[name]._asdict()
         return plain | {"distances": {name: value._asdict() for name, value in self.distances.items()}}
 
 

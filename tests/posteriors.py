@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import models
-from benchmarks.diagnostics import Distance, Quality, distances, quality
 from benchmarks.models.posteriordb import Reference
 
 if TYPE_CHECKING:
@@ -22,6 +21,3 @@ class Posterior(NamedTuple):
 def posterior(name: str) -> Posterior:
     """Build the posterior called `name`, one of `NAMES`."""
     return Posterior(models.build(name), models.reference(name))
-
-
-__all__ = ["NAMES", "Distance", "Posterior", "Quality", "distances", "posterior", "quality"]

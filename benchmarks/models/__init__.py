@@ -27,7 +27,7 @@ SYNTHETIC = ("radon", "regression", "gaussian_process")
 
 MODELS = (*POSTERIORDB, *SYNTHETIC)
 
-# Sampled before the suite, so that what is compiled once per installation can be told from what a model costs.
+# Sampled before the suite, so that what is compiled once per installation is told from what a model costs.
 PRIMING = "standard_normal"
 
 
@@ -50,5 +50,5 @@ def build(name: str) -> "pm.Model":
 
 
 def reference(name: str) -> dict[str, Reference] | None:
-    """Return the reference moments of every scalar of `name` (keys as `theta[1]`); None where nobody has any."""
+    """Return the reference moments of `name` by scalar (keys as `theta[1]`), None where there are none."""
     return load_references()[POSTERIORDB[name]] if name in POSTERIORDB else None

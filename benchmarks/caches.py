@@ -1,0 +1,42 @@
+"""Compile caches of a cell: empty, those of an installation that never saw the model, or warm."""
+
+import os
+import shutil
+from pathlib import Path
+
+# In the order in which a model meets them. Each sampler has folders of its own: none helps another.
+EMPTY, INSTALLED, WARM = "empty", "installed", "warm"
+STATES = (EMPTY, INSTALLED, WARM)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment with every compile cache of the samplers moved below `folder`."""
+    flags = [flag for flag in os.environ.get("PYTENSOR_FLAGS", "").split(",") if flag]
+    flags = [flag for flag in flags if not flag.startswith("base_compiledir=")]
+    moved = {
+        "PYTENSOR_FLAGS": ",".join([*flags, f"base_compiledir={folder / 'pytensor'}"]),
+        "NUTMILL_CACHE_DIR": str(folder / "nutmill"),
+        "NUMBA_CACHE_DIR": str(folder / "numba"),
+    }
+    return os.environ | moved
+
+
+class Caches:
+    """The cache folders of one run of the suite, below `root`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def primed(self, sampler: str) -> Path:
+        """Return the folder in which `sampler` once sampled the priming model."""
+        folder = self.root / "installed" / sampler
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def folder(self, model: str, sampler: str, state: str) -> Path:
+        """Return the folder for one cell; the warm one is what the cell with empty caches has filled."""
+        if state == INSTALLED:
+            folder = self.root / "copies" / sampler / model
+            shutil.copytree(self.primed(sampler), folder, dirs_exist_ok=True)
+            return folder
+        return self.root / "cells" / sampler / model

@@ -1,0 +1,91 @@
+"""Measures the suite and writes a dated JSON file: `python -m benchmarks.run --help`."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import machine, models, samplers
+from benchmarks.caches import WARM, Caches
+from benchmarks.plan import Cell, Settings, cells
+from benchmarks.process import run_cell
+
+RESULTS = Path(__file__).resolve().parent / "results"
+QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Parse the command line, measure every cell, and return the path of the JSON file."""
+    options = _parse(arguments)
+    settings = Settings(
+        tuple(options.models),
+        tuple(options.samplers),
+        options.seeds,
+        options.draws,
+        options.chains,
+        options.cores,
+        options.limit,
+    )
+    begun = datetime.now(UTC)
+    path = Path(options.out) / f"suite-{begun:%Y-%m-%d-%H%M%S}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = {
+        "date": begun.isoformat(timespec="seconds"),
+        "machine": machine.identity(),
+        "settings": settings._asdict(),
+        "load_average_start": machine.load_average(),
+        "rows": [],
+    }
+    # Written anew after each row: what has been measured outlives an interrupt.
+    for row in measure(settings):
+        report["rows"].append(row)
+        report["load_average_end"] = machine.load_average()
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    print(path)
+    return path
+
+
+def measure(settings: Settings) -> Iterator[dict]:
+    """Yield a row for every cell of `settings`, one process at a time, with caches in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="nutmill-bench-") as scratch:
+        caches = Caches(Path(scratch))
+        for sampler in settings.samplers:
+            _say(run_cell(Cell(models.PRIMING, sampler, 1, WARM), settings, caches.primed(sampler)))
+        for cell in cells(settings):
+            row = run_cell(cell, settings, caches.folder(cell.model, cell.sampler, cell.caches))
+            _say(row)
+            yield row
+
+
+def _say(row: dict) -> None:
+    cell = "{model:18} {sampler:8} seed {seed} {caches:9}".format_map(row)
+    if "failure" in row:
+        print(f"{cell}  failed: {row['failure']}", flush=True)
+        return
+    measured = row["measurement"]
+    cpu = sum(measured[phase]["cpu"] for phase in ("imported", "compiled", "sampled"))
+    ess = measured["quality"]["ess_bulk_min"]
+    print(f"{cell}  {cpu:6.1f} CPU s, least bulk ESS {ess:6.0f}", flush=True)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument("--samplers", nargs="+", choices=samplers.SAMPLERS, default=["nutmill", "nutpie"])
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each sampler on each model")
+    parser.add_argument("--draws", type=int, default=1000, help="kept draws per chain")
+    parser.add_argument("--chains", type=int, default=4)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds that one process may take")
+    parser.add_argument("--out", default=RESULTS, help="folder of the JSON file")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: two models, one seed, few draws")
+    preset, _ = parser.parse_known_args(arguments)
+    if preset.quick:
+        parser.set_defaults(**QUICK)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
