@@ -1,0 +1,52 @@
+"""Turns a JSON file of the runner into a Markdown page beside it: `python -m benchmarks.report FILE`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.figures import FIGURES
+from benchmarks.tables import correctness_section, failures_section, figure_section, short_table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the page of the given JSON file, or print the README's table of it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("file", type=Path, help="a JSON file that benchmarks.run has written")
+    parser.add_argument("--short", action="store_true", help="only print the short table for the README")
+    options = parser.parse_args(arguments)
+    report = json.loads(options.file.read_text())
+    if options.short:
+        print(short_table(report["rows"], report["settings"]["models"]))
+        return
+    page = options.file.with_suffix(".md")
+    page.write_text(render(report))
+    print(page)
+
+
+def render(report: dict) -> str:
+    """Render a whole page: the machine, every figure with its misses, correctness, failures."""
+    rows, settings = report["rows"], report["settings"]
+    sections = [figure_section(figure, rows, settings["samplers"]) for figure in FIGURES]
+    sections.append(correctness_section(rows, settings["models"], settings["samplers"]))
+    return "\n\n".join([_opening(report), *sections, failures_section(rows)]) + "\n"
+
+
+def _opening(report: dict) -> str:
+    machine, settings = report["machine"], report["settings"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    lines = [
+        f"# Benchmark of {report['date']}",
+        "",
+        f"- Machine: {machine['cpu']}, {machine['usable_cores']} usable cores, {machine['memory_gb']} GB, "
+        f"Linux {machine['kernel']}",
+        f"- Load average: {report['load_average_start']} at the start, {report['load_average_end']} at the end",
+        f"- Python {machine['python']}: {versions}",
+        f"- BLAS: {'; '.join(machine['blas'])}",
+        f"- Every run: {settings['chains']} chains of {settings['draws']} kept draws on {settings['cores']} cores, "
+        f"{settings['seeds']} seeds, each in a process of its own",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Renders what was measured as Markdown: one table a figure, one on correctness, and a short one."""
+
+import math
+from collections.abc import Sequence
+
+from benchmarks.comparison import Ratio, select
+from benchmarks.figures import BASELINE, FIGURES, OURS, Figure, Outcome, evaluate, misses
+
+
+def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> str:
+    """Render `figure` as a section: the samplers' values per model, the ratio, and whether the goal is met."""
+    outcome = evaluate(figure, rows)
+    lines = [f"## {figure.title}", "", _goal(figure), ""]
+    lines += _head(["model", *samplers, f"{OURS} vs {BASELINE}"])
+    for model in figure.models:
+        cells = [_value(figure, rows, model, sampler) for sampler in samplers]
+        lines.append(_line([model, *cells, _verdict(figure, outcome, model)]))
+    lines.append(_line(["**geometric mean**", *[""] * len(samplers), f"**{show(outcome.overall)}**"]))
+    short = misses(figure, outcome)
+    if short:
+        lines += ["", "Missed: " + "; ".join(short) + "."]
+    elif figure.goal or figure.floor:
+        lines += ["", "Met."]
+    return "\n".join(lines)
+
+
+def correctness_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
+    """Render how far the draws are from the reference moments and from convergence, the worst over all runs."""
+    lines = [
+        "## Correctness",
+        "",
+        "Worst over all runs; distances from the reference draws in standard errors.",
+        "",
+    ]
+    lines += _head(["model", "sampler", "mean off by", "sd off by", "R-hat", "least ESS", "divergences"])
+    for model in models:
+        for sampler in samplers:
+            measured = select(rows, lambda measurement: measurement, model=model, sampler=sampler)
+            lines.append(
+                _line([model, sampler, *(_worst(measured) if measured else ["not measured"] + 4 * [""])])
+            )
+    return "\n".join(lines)
+
+
+def failures_section(rows: Sequence[dict]) -> str:
+    """Render every cell that has no measurement, with the reason."""
+    failed = [row for row in rows if "failure" in row]
+    lines = ["## Failures", ""]
+    if not failed:
+        return "\n".join([*lines, "None."])
+    lines += _head(["model", "sampler", "seed", "caches", "why"])
+    lines += [
+        _line([str(row[name]) for name in ("model", "sampler", "seed", "caches", "failure")])
+        for row in failed
+    ]
+    return "\n".join(lines)
+
+
+def short_table(rows: Sequence[dict], models: Sequence[str]) -> str:
+    """Render the README's table: for every model, how many times better than the baseline on each figure."""
+    shown = [figure for figure in FIGURES if figure.goal or figure.floor]
+    outcomes = [evaluate(figure, rows) for figure in shown]
+    lines = _head([f"{OURS} vs {BASELINE}", *[figure.title for figure in shown]])
+    for model in models:
+        cells = [show(outcome.ratios[model]) if model in outcome.ratios else "" for outcome in outcomes]
+        lines.append(_line([model, *cells]))
+    lines.append(_line(["**geometric mean**", *[f"**{show(outcome.overall)}**" for outcome in outcomes]]))
+    return "\n".join(lines)
+
+
+def show(ratio: Ratio) -> str:
+    """Write a ratio with its standard error where that is known, as `1.31 ± 0.04`."""
+    if math.isnan(ratio.value):
+        return "not measured"
+    error = "" if math.isnan(ratio.log_error) else f" ± {ratio.value * ratio.log_error:.2f}"
+    return f"{ratio.value:.2f}{error}"
+
+
+def _goal(figure: Figure) -> str:
+    better = "larger" if figure.larger_is_better else "smaller"
+    goals = [f"geometric mean at least {figure.goal:g}"] if figure.goal else []
+    goals += [f"no model surely below {figure.floor:g}"] if figure.floor else []
+    return f"Caches: {figure.caches}; {better} is better. Goal for the ratio: {', '.join(goals) or 'none'}."
+
+
+def _value(figure: Figure, rows: Sequence[dict], model: str, sampler: str) -> str:
+    values = select(rows, figure.metric, model=model, sampler=sampler, caches=figure.caches)
+    return f"{math.prod(values) ** (1 / len(values)):.3g}" if values else "not measured"
+
+
+def _verdict(figure: Figure, outcome: Outcome, model: str) -> str:
+    if model not in outcome.ratios:
+        return "**not measured**"
+    each = outcome.ratios[model]
+    return f"**{show(each)}, missed**" if figure.floor and each.surely_below(figure.floor) else show(each)
+
+
+def _worst(measured: Sequence[dict]) -> list[str]:
+    def furthest(moment: str) -> str:
+        far = [abs(distance[moment]) for each in measured for distance in each["distances"].values()]
+        return f"{max(far):.1f}" if far else "no reference"
+
+    return [
+        furthest("mean"),
+        furthest("sd"),
+        f"{max(each['quality']['rhat_max'] for each in measured):.3f}",
+        f"{min(each['quality']['ess_bulk_min'] for each in measured):.0f}",
+        str(sum(each["divergences"] for each in measured)),
+    ]
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    return [_line(names), _line(["---", *["---:"] * (len(names) - 1)])]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
