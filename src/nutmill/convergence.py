@@ -1,8 +1,9 @@
-"""The report at the end of a run: what ArviZ's diagnostics say of the draws, in sentences that say what to do."""
+"""The report at the end of a run: ArviZ's diagnostics of the draws, as sentences that say what to do."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,7 @@ _log = logging.getLogger("nutmill")
 class Finding(NamedTuple):
     """One thing that the user should know about the draws."""
 
-    kind: str  # "rhat", "ess", "not_finite", "divergences", "tree_depth", "bfmi", "lp", "too_few", "sampled", "note"
+    kind: str  # note, divergences, tree_depth, too_few, bfmi, lp, not_finite, rhat, ess, sampled
     message: str  # one or two sentences: what was seen, and what to do
     variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
 
@@ -84,16 +85,11 @@ def _divergences(stats: xr.Dataset) -> Iterator[Finding]:
     total = int(diverging.sum())
     if total == 0:
         return
-    where = ", ".join(
-        f"{chain}: {n}" for chain, n in zip(*_by_chain(stats, diverging.sum(axis=1)), strict=True) if n
-    )
-    advice = (
-        "Raise target_accept (0.95, 0.99); if they stay, reparameterize, for example to a non-centred form"
-    )
     yield Finding(
         "divergences",
-        f"{total} of {_count(diverging.size, 'draw')} diverged (chain {where}): the draws may miss a part of the "
-        f"posterior. {advice}.",
+        f"{total} of {_count(diverging.size, 'draw')} diverged ({_chains(stats, diverging.any(axis=1))}): they "
+        "may miss a part of the posterior. Raise target_accept (0.95, 0.99); if divergences stay, reparameterize, "
+        "for example to a non-centred form.",
     )
 
 
@@ -120,8 +116,8 @@ def _bfmi(stats: xr.Dataset) -> Iterator[Finding]:
     if (low := bfmi < MIN_BFMI).any():
         yield Finding(
             "bfmi",
-            f"The energy mixes slowly: BFMI is {bfmi.min():.2f}, below {MIN_BFMI} ({_chains(stats, low)}). Heavy "
-            "tails or a scale that varies along the posterior do this: reparameterize.",
+            f"The energy mixes slowly: BFMI is {bfmi.min():.2f}, below {MIN_BFMI} ({_chains(stats, low)}). "
+            "Heavy tails or a scale that varies along the posterior do this: reparameterize.",
         )
 
 
@@ -137,8 +133,8 @@ def _lp(stats: xr.Dataset) -> Iterator[Finding]:
     if (low := gap > MAX_LP_GAP * spread).any():
         yield Finding(
             "lp",
-            f"The log density lies {gap.max():.3g} below that of the best chain ({_chains(stats, low)}): the chains "
-            "are in separate modes. Look at the chains one by one, or give initvals.",
+            f"The log density lies {gap.max():.3g} below that of the best chain ({_chains(stats, low)}): "
+            "the chains are in separate modes. Look at the chains one by one, or give initvals.",
         )
 
 
@@ -199,8 +195,8 @@ def _mixing(columns: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
 def _columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str], int]:
     """Put the scalars of some variables side by side, at most `MAX_PARAMETERS` of them.
 
-    Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an equal
-    number of scalars, evenly spaced, fills the rest.
+    Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an
+    equal number of scalars, evenly spaced, fills the rest.
 
     Returns
     -------
@@ -208,14 +204,13 @@ def _columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, l
     labels : a name for each column
     n_all : the number of scalars that there are
     """
-    variables = sorted(
-        (posterior[name] for name in names if posterior[name].dtype != bool), key=lambda v: v.size
-    )
+    numbers = (posterior[name] for name in names if posterior[name].dtype != bool)
+    variables = sorted(numbers, key=lambda variable: variable.size)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     columns, labels, n_all, room = [np.empty((*shape, 0))], [], 0, MAX_PARAMETERS
     for position, variable in enumerate(variables):
-        flat = variable.values.reshape(*shape, -1)
-        n_scalars = flat.shape[-1]
+        n_scalars = math.prod(variable.shape[2:])
+        flat = variable.values.reshape(*shape, n_scalars)
         n_taken = min(n_scalars, room // (len(variables) - position))
         taken = np.arange(n_taken) * n_scalars // max(n_taken, 1)
         columns.append(flat[..., taken])
@@ -233,10 +228,6 @@ def _label(variable: xr.DataArray, flat_index: int) -> str:
     return (
         f"{variable.name}[{', '.join(str(variable[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
     )
-
-
-def _by_chain(stats: xr.Dataset, values: np.ndarray) -> tuple[list[int], list[int]]:
-    return stats["chain"].values.tolist(), values.tolist()
 
 
 def _chains(stats: xr.Dataset, chosen: np.ndarray) -> str:

@@ -24,8 +24,8 @@ def fitting_dims(
     shape
         Its shape without chain and draw.
     wanted
-        A dimension for each axis, None for an axis without one; empty for a variable without dimensions. One of
-        another length than in `sizes` is not used, nor is one used twice.
+        A dimension for each axis, None for an axis without one; empty for a variable without dimensions. One
+        of another length than in `sizes` is not used, nor is one used twice.
     sizes
         Lengths of the dimensions known so far.
     """

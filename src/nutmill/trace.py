@@ -1,4 +1,4 @@
-"""Draws become ArviZ objects here: the one place that knows both ArviZ's InferenceData and xarray's DataTree."""
+"""Draws become ArviZ objects: the one place that knows both InferenceData (0.23) and DataTree (1.x)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,8 @@ class Draws(NamedTuple):
 
     posterior: Mapping[str, np.ndarray]  # name -> (chain, draw, *shape), any dtype
     stats: np.ndarray  # (chain, draw) structured, with at least the fields of SAMPLE_STATS
-    unconstrained: Mapping[str, np.ndarray] | None = (
-        None  # name of the value variable -> (chain, draw, *shape)
-    )
-    log_likelihood: Mapping[str, np.ndarray] | None = (
-        None  # name of the observed variable -> (chain, draw, *shape)
-    )
+    unconstrained: Mapping[str, np.ndarray] | None = None  # value variable -> (chain, draw, *shape)
+    log_likelihood: Mapping[str, np.ndarray] | None = None  # observed variable -> (chain, draw, *shape)
 
 
 class Divergences(NamedTuple):
@@ -66,9 +62,7 @@ class ModelData(NamedTuple):
     observed: Mapping[str, np.ndarray] = {}
     constant: Mapping[str, np.ndarray] = {}
     coords: Mapping[str, Iterable | None] = {}  # dimension -> labels; None: a dimension without labels
-    dims: Mapping[
-        str, Sequence[str | None]
-    ] = {}  # variable -> a dimension for each axis, chain and draw left out
+    dims: Mapping[str, Sequence[str | None]] = {}  # variable -> a dimension for each axis but chain and draw
 
 
 def to_arviz(
@@ -172,8 +166,8 @@ def _dataset(
         dims = labels.fitting_dims(name, shape, free, sizes)
         if strict and labels.misfit(wanted, dims):
             warnings.warn(
-                f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are stored as "
-                f"{dims}. Give it other dims in the model.",
+                f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are stored "
+                f"as {dims}. Give it other dims in the model.",
                 stacklevel=2,
             )
         sizes |= zip(dims, shape, strict=True)
