@@ -32,9 +32,8 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
         If a sample is empty or holds a number that is not positive.
     """
     above, below = _logs(numerators), _logs(denominators)
-    return Ratio(
-        math.exp(mean(above) - mean(below)), math.hypot(_error_of_mean(above), _error_of_mean(below))
-    )
+    log_error = math.hypot(_error_of_mean(above), _error_of_mean(below))
+    return Ratio(math.exp(mean(above) - mean(below)), log_error)
 
 
 def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:

@@ -58,9 +58,7 @@ def peak_memory(measured: dict) -> float:
 KNOWN = tuple(POSTERIORDB)
 
 FIGURES = (
-    Figure(
-        "Least bulk ESS per 1000 gradients", ess_per_kilogradient, True, WARM, KNOWN, goal=1.2, floor=0.85
-    ),
+    Figure("Least bulk ESS per 1000 gradients", ess_per_kilogradient, True, WARM, KNOWN, 1.2, 0.85),
     Figure("CPU seconds to the draws, model new", cpu_seconds, False, INSTALLED, MODELS, floor=1.0),
     Figure("CPU seconds to the draws, first run ever", cpu_seconds, False, EMPTY, MODELS, floor=1.0),
     Figure("CPU seconds to the draws, model known", cpu_seconds, False, WARM, MODELS, floor=1.0),
@@ -86,9 +84,9 @@ def evaluate(figure: Figure, rows: Sequence[dict]) -> Outcome:
 
 def misses(figure: Figure, outcome: Outcome) -> list[str]:
     """Say what falls short of `figure`'s goal and floor; what was not measured falls short."""
-    short = (
-        [f"{model} was not measured" for model in outcome.unmeasured] if figure.goal or figure.floor else []
-    )
+    short = []
+    if outcome.unmeasured and (figure.goal or figure.floor):
+        short.append(f"not measured: {', '.join(outcome.unmeasured)}")
     if figure.goal and not outcome.overall.value >= figure.goal:
         short.append(f"the geometric mean is {outcome.overall.value:.2f}, the goal {figure.goal:g}")
     for model, each in outcome.ratios.items():

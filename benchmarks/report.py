@@ -39,11 +39,11 @@ def _opening(report: dict) -> str:
         "",
         f"- Machine: {machine['cpu']}, {machine['usable_cores']} usable cores, {machine['memory_gb']} GB, "
         f"Linux {machine['kernel']}",
-        f"- Load average: {report['load_average_start']} at the start, {report['load_average_end']} at the end",
+        f"- Load average before and after: {report['load_average_start']}, {report['load_average_end']}",
         f"- Python {machine['python']}: {versions}",
         f"- BLAS: {'; '.join(machine['blas'])}",
-        f"- Every run: {settings['chains']} chains of {settings['draws']} kept draws on {settings['cores']} cores, "
-        f"{settings['seeds']} seeds, each in a process of its own",
+        f"- Every run: {settings['chains']} chains of {settings['draws']} kept draws on {settings['cores']} "
+        f"cores, {settings['seeds']} seeds, each in a process of its own",
     ]
     return "\n".join(lines)
 

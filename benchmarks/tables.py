@@ -8,7 +8,7 @@ from benchmarks.figures import BASELINE, FIGURES, OURS, Figure, Outcome, evaluat
 
 
 def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> str:
-    """Render `figure` as a section: the samplers' values per model, the ratio, and whether the goal is met."""
+    """Render `figure` as a section: values per model, the ratio, and whether the goal is met."""
     outcome = evaluate(figure, rows)
     lines = [f"## {figure.title}", "", _goal(figure), ""]
     lines += _head(["model", *samplers, f"{OURS} vs {BASELINE}"])
@@ -25,20 +25,15 @@ def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]
 
 
 def correctness_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
-    """Render how far the draws are from the reference moments and from convergence, the worst over all runs."""
-    lines = [
-        "## Correctness",
-        "",
-        "Worst over all runs; distances from the reference draws in standard errors.",
-        "",
-    ]
+    """Render how far the draws are from the reference moments and from convergence."""
+    note = "The worst of all runs; distances from the reference draws in standard errors."
+    lines = ["## Correctness", "", note, ""]
     lines += _head(["model", "sampler", "mean off by", "sd off by", "R-hat", "least ESS", "divergences"])
     for model in models:
         for sampler in samplers:
             measured = select(rows, lambda measurement: measurement, model=model, sampler=sampler)
-            lines.append(
-                _line([model, sampler, *(_worst(measured) if measured else ["not measured"] + 4 * [""])])
-            )
+            cells = _worst(measured) if measured else ["not measured", "", "", "", ""]
+            lines.append(_line([model, sampler, *cells]))
     return "\n".join(lines)
 
 
@@ -48,11 +43,9 @@ def failures_section(rows: Sequence[dict]) -> str:
     lines = ["## Failures", ""]
     if not failed:
         return "\n".join([*lines, "None."])
-    lines += _head(["model", "sampler", "seed", "caches", "why"])
-    lines += [
-        _line([str(row[name]) for name in ("model", "sampler", "seed", "caches", "failure")])
-        for row in failed
-    ]
+    columns = ["model", "sampler", "seed", "caches", "failure"]
+    lines += _head(columns)
+    lines += [_line([str(row[name]) for name in columns]) for row in failed]
     return "\n".join(lines)
 
 

@@ -1,0 +1,216 @@
+"""The pure parts of the benchmarks: ratios, means, tables, the plan, and models that can be built."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from benchmarks import models
+from benchmarks.caches import EMPTY, INSTALLED, WARM, environment
+from benchmarks.comparison import Ratio, geometric_mean, ratio, select
+from benchmarks.diagnostics import distances, quality, scalars
+from benchmarks.figures import Figure, cpu_seconds, ess_per_kilogradient, evaluate, misses
+from benchmarks.models.posteriordb import Reference
+from benchmarks.plan import Settings, cells
+from benchmarks.process import explain
+from benchmarks.tables import failures_section, figure_section, short_table, show
+
+GRADIENTS = Figure("ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goal=1.2, floor=0.85)
+CPU = Figure("CPU", cpu_seconds, False, INSTALLED, ("easy",), floor=1.0)
+
+
+def row(sampler, ess, *, model="easy", seed=1, caches=WARM, cpu=1.0):
+    """Return a row of a run with 1000 gradients, `ess` effective draws and `3 * cpu` CPU seconds."""
+    spent = {"wall": cpu, "cpu": cpu}
+    best = {"ess_bulk_min": ess, "ess_bulk_median": ess, "ess_tail_min": ess, "ess_tail_median": ess}
+    measurement = {
+        "imported": spent,
+        "compiled": spent,
+        "sampled": spent,
+        "peak_rss_mb": 100.0,
+        "warmup_gradients": 400,
+        "draw_gradients": 600,
+        "divergences": 0,
+        "quality": best | {"rhat_max": 1.0},
+        "distances": {},
+    }
+    cell = {"model": model, "sampler": sampler, "seed": seed, "caches": caches}
+    return cell | {"measurement": measurement}
+
+
+def failed(sampler, model, sentence):
+    """Return the row of a cell that has no result."""
+    return {"model": model, "sampler": sampler, "seed": 1, "caches": WARM, "failure": sentence}
+
+
+def test_a_ratio_divides_geometric_means():
+    assert ratio([2.0, 8.0], [1.0, 4.0]).value == pytest.approx(2.0, rel=1e-14)
+
+
+def test_the_error_of_a_ratio_is_that_of_two_means_of_logarithms():
+    step = math.log(4.0)
+    # Two values whose logarithms are `step` apart: the error of their mean is step / 2.
+    assert ratio([2.0, 8.0], [1.0, 4.0]).log_error == pytest.approx(math.hypot(step / 2, step / 2), rel=1e-14)
+
+
+def test_one_run_each_has_a_ratio_of_unknown_error():
+    assert math.isnan(ratio([3.0], [2.0]).log_error)
+
+
+@pytest.mark.parametrize("numbers", [[], [1.0, 0.0], [-1.0]])
+def test_what_has_no_ratio_is_refused(numbers):
+    with pytest.raises(ValueError, match=r"no measurements|only positive"):
+        ratio(numbers, [1.0])
+
+
+def test_the_geometric_mean_of_inverse_ratios_is_one():
+    overall = geometric_mean([Ratio(4.0, 0.3), Ratio(0.25, 0.4)])
+    assert overall.value == pytest.approx(1.0, rel=1e-14)
+    assert overall.log_error == pytest.approx(0.25, rel=1e-14)
+
+
+def test_below_a_bound_means_by_more_than_two_standard_errors():
+    assert Ratio(0.8, 0.02).surely_below(0.85)
+    assert not Ratio(0.8, 0.04).surely_below(0.85)
+    assert Ratio(0.84, math.nan).surely_below(0.85)
+
+
+def test_failed_rows_and_other_cells_are_not_selected():
+    rows = [row("nutmill", 300.0), failed("nutmill", "easy", "no"), row("nutpie", 200.0)]
+    assert select(rows, ess_per_kilogradient, sampler="nutmill", model="easy") == [300.0]
+
+
+def test_larger_is_better_for_ess_and_smaller_for_cpu():
+    rows = [row("nutmill", 300.0), row("nutpie", 200.0)]
+    assert evaluate(GRADIENTS, rows).ratios["easy"].value == pytest.approx(1.5, rel=1e-14)
+    rows = [row("nutmill", 1.0, caches=INSTALLED, cpu=1.0), row("nutpie", 1.0, caches=INSTALLED, cpu=4.0)]
+    assert evaluate(CPU, rows).ratios["easy"].value == pytest.approx(4.0, rel=1e-14)
+
+
+def test_a_model_that_was_not_measured_is_a_miss():
+    rows = [row("nutmill", 300.0), row("nutpie", 200.0), failed("nutmill", "hard", "no result within 5 s")]
+    assert misses(GRADIENTS, evaluate(GRADIENTS, rows)) == ["not measured: hard"]
+
+
+def test_a_low_mean_and_a_low_model_are_misses():
+    rows = [row("nutmill", 80.0), row("nutpie", 100.0)]
+    rows += [row("nutmill", 110.0, model="hard"), row("nutpie", 100.0, model="hard")]
+    short = misses(GRADIENTS, evaluate(GRADIENTS, rows))
+    assert short == ["the geometric mean is 0.94, the goal 1.2", "easy is at 0.80, the floor 0.85"]
+
+
+def test_nothing_measured_misses_every_goal():
+    assert len(misses(GRADIENTS, evaluate(GRADIENTS, []))) == 2
+
+
+def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
+    rows = [row("nutmill", 300.0, seed=1), row("nutmill", 300.0, seed=2)]
+    rows += [row("nutpie", 200.0, seed=1), row("nutpie", 200.0, seed=2)]
+    section = figure_section(GRADIENTS, rows, ("nutmill", "nutpie"))
+    assert "| easy | 300 | 200 | 1.50 ± 0.00 |" in section
+    assert "| hard | not measured | not measured | **not measured** |" in section
+    assert section.endswith("Missed: not measured: hard.")
+
+
+def test_a_figure_that_is_reached_says_so():
+    rows = [row("nutmill", 9.0, caches=INSTALLED), row("nutpie", 9.0, caches=INSTALLED)]
+    assert figure_section(CPU, rows, ("nutmill", "nutpie")).endswith("Met.")
+
+
+def test_failures_are_listed_with_their_reasons():
+    section = failures_section([failed("nutmill", "hard", "a | b")])
+    assert "| hard | nutmill | 1 | warm | a \\| b |" in section
+
+
+def test_the_short_table_has_a_line_for_every_model_and_one_for_all():
+    rows = [row("nutmill", 300.0, model="kidiq"), row("nutpie", 200.0, model="kidiq")]
+    lines = short_table(rows, ["kidiq"]).splitlines()
+    assert lines[2].startswith("| kidiq | 1.50 |")
+    assert lines[3].startswith("| **geometric mean** | **1.50** |")
+
+
+def test_ratios_are_written_with_their_errors_where_known():
+    assert show(Ratio(1.5, 0.02)) == "1.50 ± 0.03"
+    assert show(Ratio(1.5, math.nan)) == "1.50"
+    assert show(Ratio(math.nan, math.nan)) == "not measured"
+
+
+def test_the_plan_visits_every_state_once_and_every_seed_warm():
+    settings = Settings(("kidiq", "sblrc"), ("nutmill", "nutpie"), 3, 10, 4, 2, 5.0)
+    planned = list(cells(settings))
+    assert len(planned) == len(set(planned)) == 2 * 2 * (3 + 2)
+    for model in settings.models:
+        for sampler in settings.samplers:
+            states = [cell.caches for cell in planned if (cell.model, cell.sampler) == (model, sampler)]
+            # The warm cell needs what the empty one has compiled.
+            assert states == [EMPTY, INSTALLED, WARM, WARM, WARM]
+
+
+def test_the_samplers_take_turns_in_going_first():
+    settings = Settings(("kidiq",), ("nutmill", "nutpie"), 2, 10, 4, 2, 5.0)
+    assert [cell.sampler for cell in cells(settings)][::2] == ["nutmill", "nutpie", "nutmill", "nutpie"]
+
+
+def test_a_cell_keeps_the_users_pytensor_flags_but_not_its_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTENSOR_FLAGS", "base_compiledir=/elsewhere,cxx=")
+    assert environment(tmp_path)["PYTENSOR_FLAGS"] == f"cxx=,base_compiledir={tmp_path / 'pytensor'}"
+
+
+def test_the_end_of_a_process_is_put_in_words():
+    assert explain(0, "a warning") is None
+    assert explain(1, "Traceback\nValueError: no\n\n") == "ValueError: no"
+    assert explain(-11, "") == "killed by signal 11 (SIGSEGV)"
+    assert explain(3, "") == "ended with status 3 and said nothing"
+
+
+def test_scalars_are_named_as_stan_names_them():
+    values = xr.Dataset({"mu": 1.0, "omega": (("i", "j"), [[2.0, 3.0]])})
+    assert scalars(values) == {"mu": 1.0, "omega[1,1]": 2.0, "omega[1,2]": 3.0}
+
+
+@pytest.fixture(scope="module")
+def normal_draws():
+    """Return independent draws of a normal with mean 3 and standard deviation 2."""
+    draws = 3.0 + 2.0 * np.random.default_rng(1).normal(size=(4, 4000))
+    return xr.Dataset({"x": (("chain", "draw"), draws)})
+
+
+def test_independent_draws_lie_within_their_standard_errors(normal_draws):
+    distance = distances(normal_draws, {"x": Reference(3.0, 2.0, 0.0, 0.0)})["x"]
+    assert abs(distance.mean) < 4.0
+    assert abs(distance.sd) < 4.0
+
+
+def test_a_wrong_reference_lies_as_far_as_theory_says(normal_draws):
+    exact = distances(normal_draws, {"x": Reference(3.0, 2.0, 0.0, 0.0)})["x"]
+    shifted = distances(normal_draws, {"x": Reference(2.9, 1.95, 0.0, 0.0)})["x"]
+    count = normal_draws["x"].size
+    # The errors themselves are estimated, to a few per cent.
+    assert shifted.mean - exact.mean == pytest.approx(0.1 / (2.0 / math.sqrt(count)), rel=0.1)
+    assert shifted.sd - exact.sd == pytest.approx(0.05 / (2.0 / math.sqrt(2 * count)), rel=0.1)
+
+
+def test_the_quality_of_independent_draws_is_their_number(normal_draws):
+    judged = quality(normal_draws)
+    assert judged.ess_bulk_min == pytest.approx(normal_draws["x"].size, rel=0.1)
+    assert judged.rhat_max < 1.01
+
+
+@pytest.mark.parametrize("name", [*models.MODELS, models.PRIMING])
+def test_every_model_has_a_finite_density_at_its_start(name):
+    model = models.build(name)
+    # Rewritten as little as possible and not compiled: this is about the model.
+    density = model.compile_logp(mode="FAST_COMPILE")
+    assert np.isfinite(density(model.initial_point()))
+
+
+@pytest.mark.parametrize("name", models.POSTERIORDB)
+def test_every_reference_speaks_of_variables_of_its_model(name):
+    variables = models.build(name).named_vars
+    assert {scalar.partition("[")[0] for scalar in models.reference(name)} <= set(variables)
+
+
+def test_an_unknown_model_is_refused_with_the_names_of_those_there_are():
+    with pytest.raises(KeyError, match="choose from eight_schools, kidiq"):
+        models.build("eight_schoools")
