@@ -87,9 +87,9 @@ def _divergences(stats: xr.Dataset) -> Iterator[Finding]:
         return
     yield Finding(
         "divergences",
-        f"{total} of {_count(diverging.size, 'draw')} diverged ({_chains(stats, diverging.any(axis=1))}): they "
-        "may miss a part of the posterior. Raise target_accept (0.95, 0.99); if divergences stay, reparameterize, "
-        "for example to a non-centred form.",
+        f"{total} of {_count(diverging.size, 'draw')} diverged ({_chains(stats, diverging.any(axis=1))}): "
+        "a part of the posterior may be missing. Raise target_accept (0.95, 0.99); if divergences stay, "
+        "reparameterize, for example to a non-centred form.",
     )
 
 

@@ -166,8 +166,8 @@ def _dataset(
         dims = labels.fitting_dims(name, shape, free, sizes)
         if strict and labels.misfit(wanted, dims):
             warnings.warn(
-                f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are stored "
-                f"as {dims}. Give it other dims in the model.",
+                f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are "
+                f"stored as {dims}. Give it other dims in the model.",
                 stacklevel=2,
             )
         sizes |= zip(dims, shape, strict=True)

@@ -1,0 +1,199 @@
+"""How the progress of chains reads: rows and times in, a table or text out; no clock, no output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Literal, NamedTuple
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+# More chains than this are shown as one line for each phase.
+MAX_CHAINS_SHOWN = 16
+BAR_WIDTH = 16
+# A narrower terminal gets the table without the bar.
+MIN_WIDTH_WITH_BAR = 100
+
+PHASES = ("warmup", "sampling", "done")
+
+
+class ChainProgress(NamedTuple):
+    """Where one chain is, as the driver reports it."""
+
+    chain: int
+    phase: Literal["warmup", "sampling", "done"]
+    draw: int  # finished in this phase; a chain that is done keeps the numbers of its sampling
+    total: int | None  # draws of this phase; None while an adaptive warmup does not know
+    step_size: float
+    n_gradients: int  # of this phase
+    divergences: int  # of this phase
+    n_steps: int  # leapfrogs of the draw in progress, or of the last one
+
+
+class View(NamedTuple):
+    """A chain's newest row, and what its speed is measured from."""
+
+    row: ChainProgress
+    phase_start_s: float  # when the phase was not yet seen
+    seen_s: float  # when the row came; the end, for a chain that is done
+
+
+class Line(NamedTuple):
+    """One line of what is shown: a chain, or all the chains of a phase."""
+
+    label: str
+    phase: str
+    draw: int
+    total: int | None
+    step_size: float
+    gradients_per_draw: float  # NaN before the first draw, as the two below
+    divergences: int
+    n_steps: int
+    draws_per_s: float
+    left_s: float  # to the end of the phase; NaN if nobody knows
+
+
+def watch(
+    views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float, start_s: float
+) -> dict[int, View]:
+    """Take in new rows.
+
+    Parameters
+    ----------
+    views
+        What was known before, by chain; empty at first.
+    rows
+        The newest state of some or all chains.
+    now_s, start_s
+        The time now and at the start of the run, in seconds of any clock.
+    """
+    seen = dict(views)
+    for row in rows:
+        before = seen.get(row.chain)
+        if before is None:
+            seen[row.chain] = View(row, start_s, now_s)
+        elif before.row.phase == row.phase == "done":
+            seen[row.chain] = before
+        elif before.row.phase == row.phase or row.phase == "done":
+            seen[row.chain] = View(row, before.phase_start_s, now_s)
+        else:
+            seen[row.chain] = View(row, before.seen_s, now_s)
+    return seen
+
+
+def lines(views: Mapping[int, View]) -> list[Line]:
+    """Give one line for each chain, or for each phase where there are many chains."""
+    if len(views) <= MAX_CHAINS_SHOWN:
+        return [_chain_line(views[chain]) for chain in sorted(views)]
+    by_phase = ([view for view in views.values() if view.row.phase == phase] for phase in PHASES)
+    return [_summary_line(members) for members in by_phase if members]
+
+
+def sentence(line: Line) -> str:
+    """Say one line in words, for a log."""
+    parts = [
+        f"{line.label}: {line.phase}",
+        f"{_draws(line)} draws",
+        f"step size {_figure(line.step_size)}",
+        f"{_figure(line.gradients_per_draw)} gradients/draw",
+        f"{line.divergences} divergence{'s' * (line.divergences != 1)}",
+        f"{_figure(line.draws_per_s)} draws/s",
+    ]
+    if line.phase != "done":
+        parts += [f"{line.n_steps} steps in the draw", f"{duration(line.left_s)} left"]
+    return ", ".join(parts)
+
+
+def table(shown: Sequence[Line], width: int) -> Table:
+    """Draw lines as a table for a terminal of `width` columns or a notebook."""
+    with_bar = width >= MIN_WIDTH_WITH_BAR
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("Chain", "Phase", *([""] if with_bar else [])):
+        drawn.add_column(name, no_wrap=True)
+    for name in ("Draws", "Step size", "Grads/draw", "Steps", "Diverged", "Draws/s", "Left"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    for line in shown:
+        drawn.add_row(
+            line.label.removeprefix("chain "),
+            Text(line.phase, style="green" if line.phase == "done" else ""),
+            *([_bar(line)] if with_bar else []),
+            _draws(line),
+            _figure(line.step_size),
+            _figure(line.gradients_per_draw),
+            str(line.n_steps),
+            Text(str(line.divergences), style="red" if line.divergences else ""),
+            _figure(line.draws_per_s),
+            "" if line.phase == "done" else duration(line.left_s),
+        )
+    return drawn
+
+
+def duration(seconds: float) -> str:
+    """Write a time span the way it is said, "?" if it is not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _chain_line(view: View) -> Line:
+    row = view.row
+    speed = _ratio(row.draw, view.seen_s - view.phase_start_s)
+    return Line(
+        label=f"chain {row.chain}",
+        phase=row.phase,
+        draw=row.draw,
+        total=row.total,
+        step_size=row.step_size,
+        gradients_per_draw=_ratio(row.n_gradients, row.draw),
+        divergences=row.divergences,
+        n_steps=row.n_steps,
+        draws_per_s=speed,
+        left_s=math.nan if row.total is None else _ratio(row.total - row.draw, speed),
+    )
+
+
+def _summary_line(views: Sequence[View]) -> Line:
+    """Sum over chains; of the step sizes the median, of steps and times the largest."""
+    rows = [view.row for view in views]
+    members = [_chain_line(view) for view in views]
+    draws = sum(row.draw for row in rows)
+    times = [line.left_s for line in members]
+    return Line(
+        label=f"{len(rows)} chains",
+        phase=rows[0].phase,
+        draw=draws,
+        total=None if any(row.total is None for row in rows) else sum(row.total for row in rows),
+        step_size=median(row.step_size for row in rows),
+        gradients_per_draw=_ratio(sum(row.n_gradients for row in rows), draws),
+        divergences=sum(row.divergences for row in rows),
+        n_steps=max(row.n_steps for row in rows),
+        draws_per_s=sum(line.draws_per_s for line in members if line.draw),
+        left_s=math.nan if any(map(math.isnan, times)) else max(times),
+    )
+
+
+def _ratio(amount: float, per: float) -> float:
+    return amount / per if per > 0 else math.nan
+
+
+def _draws(line: Line) -> str:
+    return f"{line.draw}" if line.total is None else f"{line.draw}/{line.total}"
+
+
+def _figure(value: float) -> str:
+    """Write three significant digits, "-" for what is not known."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _bar(line: Line) -> ProgressBar | str:
+    return "" if line.total is None else ProgressBar(total=line.total, completed=line.draw, width=BAR_WIDTH)
