@@ -40,7 +40,7 @@ def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
     Unlinkable
         If code of the model needs Python.
     """
-    modules = [_model_module(entry.bitcode) for entry in model.values()]
+    modules = [_model_module(entry) for entry in model.values()]
     glue = [_call(name, entry.symbol, entry.n_words) for name, entry in model.items()]
     return _build([*modules, *_kernel_modules(kernel)], glue, exported=[*kernel, *model])
 
@@ -72,11 +72,14 @@ def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
     return modules
 
 
-def _model_module(bitcode: bytes) -> llvm.ModuleRef:
-    text = str(llvm.parse_bitcode(bitcode))
+def _model_module(entry: Lowered) -> llvm.ModuleRef:
+    text = str(llvm.parse_bitcode(entry.bitcode))
     if _NEEDS_PYTHON.search(text):
         raise Unlinkable
-    return llvm.parse_assembly(vectormath.annotate(text))
+    module = llvm.parse_assembly(vectormath.annotate(text))
+    # Numba marks what it shares as droppable, and a linker drops what nothing calls yet.
+    module.get_function(entry.symbol).linkage = "external"
+    return module
 
 
 def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> bytes:
@@ -95,10 +98,6 @@ def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequ
     glue_module = llvm.parse_assembly(text)
     glue_module.triple = whole.triple
     glue_module.data_layout = whole.data_layout
-    # Numba marks what it shares as droppable; the glue that calls it is not linked yet.
-    for function in whole.functions:
-        if not function.is_declaration:
-            function.linkage = "external"
     whole.link_in(glue_module)
     keep = {PREFIX + name for name in exported} | set(slots)
     for value in (*whole.functions, *whole.global_variables):

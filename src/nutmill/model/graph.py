@@ -23,6 +23,7 @@ class Parameter(NamedTuple):
 
     name: str
     variable: Variable  # float64 input of the graph
+    rv_name: str  # of the constrained variable
     dims: tuple[str | None, ...] | None = None
 
 
@@ -55,6 +56,8 @@ class ModelGraph:
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     constants: frozenset[str] = frozenset()  # names of arrays that belong in the group `constant_data`
     terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
+    point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
+    start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
     source: object = None  # what the user gave; only PyMC's own tools look at it
 
 

@@ -21,11 +21,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from nutmill._jit import kernel
 from nutmill.errors import Status
 from nutmill.model.record import Slot
 
 _WORD = ir.IntType(64)
+
+# Only native code calls an entry, so the wrappers that Numba would add for Python are left out.
+_entry = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 _OK, _BAD_SHAPE = int(Status.OK), int(Status.BAD_SHAPE)
 
 
@@ -43,7 +45,7 @@ def density_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
     arguments = _arguments(slots)
     store_gradient = _store_gradient([slot for slot in slots if slot.is_parameter])
 
-    @kernel
+    @_entry
     def density(q, lp, gradient, record):
         store_gradient(graph(*arguments(q, record)), lp, gradient, record)
         return _OK
@@ -56,7 +58,7 @@ def expand_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
     arguments = _arguments(slots)
     n_dim_words = _n_dim(slots)
 
-    @kernel
+    @_entry
     def expand(q, n_draws, out, row_bytes, shapes, record):
         if out == 0:
             _describe(graph(*arguments(q, record)), shapes)
@@ -75,7 +77,7 @@ def prepare_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
     """Wrap njit `graph(*arrays) -> outputs` as `prepare`."""
     arguments = _arguments(slots)
 
-    @kernel
+    @_entry
     def prepare(out, shapes, record):
         outputs = graph(*arguments(0, record))
         if out == 0:
@@ -87,11 +89,6 @@ def prepare_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
         return _OK
 
     return _lower(prepare, 3)
-
-
-def raw_density_entry(density: Callable, data_type: types.Type | None = None) -> Lowered:
-    """Wrap a user's njit `f(q, gradient, data) -> logp`, whose data are the arrays of the record."""
-    raise NotImplementedError
 
 
 def _lower(entry: Callable, n_words: int) -> Lowered:
@@ -207,15 +204,18 @@ def _assign(context, builder, output, dtype: types.Type, address):
     shape = _shape(context, builder, output)
     target = _array_at(context, builder, target_type, address, shape)
     signature = types.void(target_type, output_type)
-    context.compile_internal(builder, _copy_scalar if output_type.ndim == 0 else _copy, signature, (target, value))
+    context.compile_internal(builder, _copy_vector if output_type.ndim == 1 else _copy, signature, (target, value))
+
+
+# Plain loops: NumPy's assignment brings broadcasting, and with it a page of error handling.
+def _copy_vector(target, source):
+    for i in range(len(source)):
+        target[i] = source[i]
 
 
 def _copy(target, source):
-    target[...] = source
-
-
-def _copy_scalar(target, source):
-    target[()] = source[()]
+    for index in np.ndindex(source.shape):
+        target[index] = source[index]
 
 
 def _shape(context, builder, output):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
@@ -13,6 +12,7 @@ from pytensor.graph.replace import clone_replace
 
 from nutmill.errors import ModelError
 from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
+from nutmill.model.newdata import check_not_nan
 
 RESERVED_NAMES = {"chain", "draw"}
 
@@ -41,7 +41,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     n_reported = len(reported)
     dims = model.named_vars_to_dims
     parameters = (
-        Parameter(value.name, new, dims.get(model.values_to_rvs[value].name))
+        Parameter(value.name, new, model.values_to_rvs[value].name, dims.get(model.values_to_rvs[value].name))
         for value, new in zip(values, inputs, strict=True)
     )
     return ModelGraph(
@@ -57,6 +57,8 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         array_dims={name: tuple(d) for name, d in dims.items()},
         constants=frozenset(v.name for v in model.data_vars),
         terms=lambda: _terms(model),
+        point_variables=lambda: model.value_vars,
+        start_given=lambda given: _start_given(model, given),
         source=model,
     )
 
@@ -75,6 +77,11 @@ def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
     )
     by_value = dict(zip((model.rvs_to_values[rv] for rv in model.free_RVs), expressions, strict=True))
     return replace_rng_nodes([by_value[value] for value in model.value_vars])
+
+
+def _start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
+    outputs, arrays = lift(start_expressions(model, given), *_data_names(model))
+    return arrays, outputs
 
 
 def observed_values(model: pm.Model) -> dict[str, Variable]:
@@ -143,13 +150,3 @@ def _check(model: pm.Model) -> None:
 def _check_observed(arrays: Sequence[DataArray]) -> None:
     for array in arrays:
         check_not_nan(array, array.value)
-
-
-def check_not_nan(array: DataArray, value: np.ndarray) -> None:
-    """Refuse observations that are NaN; raises ModelError with the variable's name and the first place."""
-    if array.observed and value.dtype.kind == "f" and np.isnan(value).any():
-        place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
-        raise ModelError(
-            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a masked array "
-            "(np.ma.masked_invalid) outside of pm.Data to have them imputed."
-        )

@@ -6,7 +6,7 @@ Code knows positions in the record, dtypes and ranks; lengths and addresses are 
 never means new code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,10 +49,20 @@ class Record:
         return self.words.ctypes.data
 
 
-def fill(slots: Sequence[Slot], shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndarray]) -> Record:
-    """Write parameter shapes and array addresses into a new record; the arrays are kept alive by it."""
+def fill(
+    slots: Sequence[Slot],
+    shapes: Sequence[tuple[int, ...]],
+    arrays: Sequence[np.ndarray],
+    pointers: Mapping[str, int],
+) -> Record:
+    """Write addresses of functions, parameter shapes and array addresses into a new record.
+
+    The record keeps copies of arrays that are not C-contiguous or of another dtype, and all others as they are.
+    """
     last = slots[-1]
     words = np.zeros(last.word + 1 + last.ndim, dtype=np.int64)
+    for name, pointer in pointers.items():
+        words[POINTER_WORDS[name][1]] = pointer
     arrays = tuple(np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True))
     offset = 0
     for slot, shape in zip(slots, shapes, strict=False):

@@ -1,0 +1,168 @@
+"""A model's native code bound to one data set: the record, what `prepare` made of it, and calls by NumPy arrays."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nutmill.errors import ModelError, sentence
+from nutmill.model.compile import Code
+from nutmill.model.lower import packed_sizes
+from nutmill.model.record import POINTER_WORDS, Record, fill
+
+_EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Native code and one data set. Also the `NativeModel` that the driver takes.
+
+    Attributes
+    ----------
+    code : Code
+    shapes : sequence of tuple of int
+        Shape of each parameter on the unconstrained scale.
+    record : Record
+        Addresses and lengths as native code reads them.
+    """
+
+    code: Code
+    shapes: tuple[tuple[int, ...], ...]
+    record: Record
+
+    @property
+    def n_dim(self) -> int:
+        """Number of unconstrained values."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    @property
+    def start(self) -> int:
+        """Address of the kernel's `start`."""
+        return self.code.native.address("start")
+
+    @property
+    def advance(self) -> int:
+        """Address of the kernel's `advance`."""
+        return self.code.native.address("advance")
+
+    @property
+    def pool(self) -> int:
+        """Address of the kernel's `pool`."""
+        return self.code.native.address("pool")
+
+    @property
+    def data(self) -> int:
+        """Address of the data record."""
+        return self.record.address
+
+    def density(self, position: np.ndarray) -> tuple[int, float, np.ndarray]:
+        """Status, log density and gradient (n_dim,) at `position` (n_dim,) float64."""
+        lp, gradient = np.zeros(1), np.zeros(self.n_dim)
+        status = self._density(position.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data)
+        return status, float(lp[0]), gradient
+
+    def expand(self, draws: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the reported variables that are not pieces of the position.
+
+        Parameters
+        ----------
+        draws : (..., n_dim) float64, C-contiguous
+
+        Returns
+        -------
+        dict of (..., *shape) arrays
+        """
+        if not self.code.expanded:
+            return {}
+        leading = draws.shape[:-1]
+        rows = draws.reshape(-1, self.n_dim)
+        shapes = self._expanded_shapes
+        dtypes = list(self.code.expanded.values())
+        sizes = packed_sizes(dtypes, shapes)
+        packed = np.empty((len(rows), sum(sizes)), dtype=np.uint8)
+        words = _words(shapes)
+        for first in range(0, len(rows), _EXPAND_BLOCK):
+            block = slice(first, first + _EXPAND_BLOCK)
+            q, out = rows[block], packed[block]
+            _check(self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data))
+        return {
+            name: column.reshape(*leading, *column.shape[1:])
+            for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)
+        }
+
+    @cached_property
+    def _expanded_shapes(self) -> list[tuple[int, ...]]:
+        ranks = self.code.expanded_ranks
+        words = np.zeros(max(1, sum(ranks)), dtype=np.int64)
+        origin = np.zeros(self.n_dim)
+        _check(self._expand(origin.ctypes.data, 1, 0, 0, words.ctypes.data, self.data))
+        return _shapes(words, ranks)
+
+    @cached_property
+    def _density(self):
+        return _function(self.code, "density")
+
+    @cached_property
+    def _expand(self):
+        return _function(self.code, "expand")
+
+
+def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndarray]) -> Binding:
+    """Bind native code to data: run `prepare`, and write the record.
+
+    Raises
+    ------
+    ModelError
+        If the arrays do not fit each other.
+    """
+    shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
+    n_given = len(code.slots) - code.n_prepared
+    prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays, code.pointers)) if code.n_prepared else []
+    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.pointers))
+
+
+def _prepare(code: Code, record: Record) -> list[np.ndarray]:
+    """Run `prepare` twice: for the shapes of what depends on data alone, then for the values."""
+    slots = code.slots[-code.n_prepared :]
+    ranks = [slot.ndim for slot in slots]
+    dtypes = [slot.dtype for slot in slots]
+    function = _function(code, "prepare")
+    words = np.zeros(max(1, sum(ranks)), dtype=np.int64)
+    _check(function(0, words.ctypes.data, record.address))
+    shapes = _shapes(words, ranks)
+    sizes = packed_sizes(dtypes, shapes)
+    packed = np.empty((1, sum(sizes)), dtype=np.uint8)
+    _check(function(packed.ctypes.data, words.ctypes.data, record.address))
+    return [column[0] for column in _unpack(packed, dtypes, shapes, sizes)]
+
+
+def _function(code: Code, name: str):
+    n_words, _ = POINTER_WORDS[name]
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(code.native.address(name))
+
+
+def _check(status: int) -> None:
+    if status:
+        raise ModelError(f"The model cannot be evaluated with these data: {sentence(status)}.")
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+    lengths = [length for shape in shapes for length in shape]
+    return np.array(lengths or [0], dtype=np.int64)
+
+
+def _shapes(words: np.ndarray, ranks: Sequence[int]) -> list[tuple[int, ...]]:
+    ends = np.cumsum(ranks)
+    return [tuple(int(n) for n in words[end - rank : end]) for rank, end in zip(ranks, ends, strict=True)]
+
+
+def _unpack(packed: np.ndarray, dtypes, shapes, sizes):
+    """Views of the packed rows: one array (n_rows, *shape) for each output."""
+    first = 0
+    for dtype, shape, size in zip(dtypes, shapes, sizes, strict=True):
+        n_bytes = int(np.prod(shape)) * dtype.itemsize
+        column = np.ascontiguousarray(packed[:, first : first + n_bytes]).view(dtype)
+        yield column.reshape(len(packed), *shape)
+        first += size

@@ -1,0 +1,168 @@
+"""From a `ModelGraph` to native code: the steps in order, timed, under one lock."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import pytensor.link.numba.dispatch  # noqa: F401  registers the Numba form of every op
+import pytensor.tensor as pt
+from pytensor.gradient import grad
+from pytensor.graph.basic import Variable
+from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
+
+from nutmill.errors import ModelError
+from nutmill.model import lower
+from nutmill.model.blas import declare_slots
+from nutmill.model.fuse import Unlinkable, fuse
+from nutmill.model.graph import ModelGraph
+from nutmill.model.kernel import kernel_bitcode, pointer_object
+from nutmill.model.native import NativeObject
+from nutmill.model.record import Slot, layout
+from nutmill.model.rewrite import Rewritten, rewrite, simplify
+
+# PyTensor's rewrites and Numba's compiler keep process-wide state: one model at a time.
+_COMPILING = Lock()
+
+
+@dataclass(frozen=True)
+class Code:
+    """Native code of one model, for any data: what each data set is bound to.
+
+    Attributes
+    ----------
+    native
+        The loaded object; its entries follow `model/lower.py` and `nuts/entry.py`.
+    slots
+        Where each parameter, each array and each prepared array lies in the record, in this order.
+    pointers
+        Addresses for the first words of the record; zeros in a fused object.
+    n_prepared
+        How many of the slots `prepare` fills.
+    expanded, expanded_ranks
+        Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
+    fused
+        False: the kernel calls the model through a pointer.
+    python_ops
+        Ops that run in the interpreter, because they have no native form.
+    stages
+        Seconds of CPU of each step of the compile.
+    """
+
+    native: NativeObject
+    slots: Sequence[Slot]
+    pointers: Mapping[str, int]
+    n_prepared: int
+    expanded: Mapping[str, np.dtype]
+    expanded_ranks: Sequence[int]
+    fused: bool
+    python_ops: tuple[str, ...]
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
+    """Compile density, gradient and reported variables of a model, and link them with the kernel.
+
+    Raises
+    ------
+    ModelError
+        If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
+    """
+    with _COMPILING:
+        return _compile(graph, fuse_kernel)
+
+
+def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
+    stages: dict[str, float] = {}
+    declare_slots()
+    parameters = [p.variable for p in graph.parameters]
+    arrays = [a.variable for a in graph.arrays]
+    with _stage(stages, "rewrite"):
+        density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
+        expanded = {name: node for name, node in graph.expanded.items() if node.variable not in parameters}
+        expand = rewrite(parameters, arrays, [node.variable for node in expanded.values()], hoist=False)
+        prepare = rewrite([], arrays, density.hoisted, hoist=False)
+    slots = layout(*(_kinds(group) for group in (parameters, [*arrays, *density.hoisted])))
+    n_given = len(parameters) + len(arrays)
+    with _stage(stages, "lower"), _naming_python_ops() as python_ops:
+        lowered = {"density": lower.density_entry(_funcify(density), slots)}
+        if expanded:
+            lowered["expand"] = lower.expand_entry(_funcify(expand), slots[:n_given])
+        if density.hoisted:
+            lowered["prepare"] = lower.prepare_entry(_funcify(prepare), slots[len(parameters) : n_given])
+    with _stage(stages, "link"):
+        code, fused = _link(lowered, fuse_kernel and not python_ops)
+        native = NativeObject(code)
+    return Code(
+        native=native,
+        slots=slots,
+        pointers={} if fused else {name: entry.address for name, entry in lowered.items()},
+        n_prepared=len(density.hoisted),
+        expanded={name: np.dtype(node.variable.type.dtype) for name, node in expanded.items()},
+        expanded_ranks=[node.variable.type.ndim for node in expanded.values()],
+        fused=fused,
+        python_ops=tuple(python_ops),
+        stages=stages,
+    )
+
+
+def _density_outputs(graph: ModelGraph) -> list[Variable]:
+    if graph.logp.type.ndim != 0:
+        raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
+    logp = simplify(pt.cast(graph.logp, "float64"))
+    try:
+        gradients = grad(logp, [p.variable for p in graph.parameters], disconnected_inputs="ignore")
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelError(f"The model has no gradient, which NUTS needs: {error}") from error
+    return [logp, *gradients]
+
+
+def _kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:
+    return [(variable.type.dtype, variable.type.ndim) for variable in variables]
+
+
+def _funcify(rewritten: Rewritten) -> Callable:
+    function, _ = numba_funcify_ensure_cache(rewritten.fgraph)
+    return function
+
+
+def _link(lowered: Mapping[str, lower.Lowered], fuse_kernel: bool) -> tuple[bytes, bool]:
+    if fuse_kernel:
+        try:
+            return fuse(kernel_bitcode(), lowered), True
+        except Unlinkable:
+            warnings.warn(
+                "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
+                "function pointer; draws are the same in distribution.",
+                stacklevel=2,
+            )
+    return pointer_object(), False
+
+
+@contextmanager
+def _stage(stages: dict[str, float], name: str):
+    start = time.process_time()
+    yield
+    stages[name] = time.process_time() - start
+
+
+@contextmanager
+def _naming_python_ops():
+    """Collect the ops for which PyTensor announces that they run in the interpreter."""
+    python_ops: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield python_ops
+    for warning in caught:
+        message = str(warning.message)
+        if "object mode" in message:
+            python_ops.append(message.removeprefix("Numba will use object mode to run ").split("'s perform")[0])
+    if python_ops:
+        warnings.warn(
+            f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "
+            "with one chain at a time; write it with PyTensor's ops to have it compiled.",
+            stacklevel=2,
+        )

@@ -1,0 +1,159 @@
+"""New data and new starts for a model that is compiled already: checks, and new lengths of dimensions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nutmill.errors import ModelError, Status, sentence
+from nutmill.model.binding import Binding
+from nutmill.model.graph import DataArray, ModelGraph
+from nutmill.model.start import evaluate
+
+
+def replace_arrays(graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> ModelGraph:
+    """Give a graph other data; lengths of dimensions and their labels follow.
+
+    Raises
+    ------
+    ModelError
+        If a name is unknown, or an array has another rank or a dtype that cannot be converted without loss.
+    """
+    named = {array.name: array for array in graph.arrays if array.name is not None}
+    unknown = [name for name in arrays if name not in named]
+    if unknown:
+        raise ModelError(
+            f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
+        )
+    new = {name: _converted(named[name], value) for name, value in arrays.items()}
+    lengths = _lengths(graph, new, coords)
+    updated = []
+    for array in graph.arrays:
+        if array.name in new:
+            array = array._replace(value=new[array.name])
+        elif array.name in lengths:
+            array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
+        _check_lengths(graph, array, lengths)
+        updated.append(array)
+    kept = {dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
+    return replace(graph, arrays=tuple(updated), coords={**kept, **coords})
+
+
+def _converted(array: DataArray, value: object) -> np.ndarray:
+    dtype, rank = np.dtype(array.variable.type.dtype), array.variable.type.ndim
+    value = np.asarray(value)
+    if value.ndim != rank:
+        raise ModelError(f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape}).")
+    if not np.can_cast(value.dtype, dtype, "same_kind"):
+        raise ModelError(
+            f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without loss: "
+            f"pass it as {dtype}."
+        )
+    fixed = [axis for axis, n in enumerate(array.variable.type.shape) if n == 1 and value.shape[axis] != 1]
+    if fixed:
+        raise ModelError(f"Axis {fixed[0]} of {array.name} has length 1, over which the model broadcasts; it must stay 1.")
+    converted = value.astype(dtype)
+    check_not_nan(array, converted)
+    return converted
+
+
+def check_not_nan(array: DataArray, value: np.ndarray) -> None:
+    """Refuse observations that are NaN; raises ModelError with the variable's name and the first place."""
+    if array.observed and value.dtype.kind == "f" and np.isnan(value).any():
+        place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
+        raise ModelError(
+            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a masked "
+            "array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
+        )
+
+
+def _lengths(graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
+    """New length of each dimension that the new arrays or labels change."""
+    lengths: dict[str, int] = {dim: len(labels) for dim, labels in coords.items()}
+    for name, value in new.items():
+        for dim, length in zip(graph.array_dims.get(name, ()), value.shape, strict=False):
+            if dim is not None and lengths.setdefault(dim, length) != length:
+                raise ModelError(f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}.")
+    return lengths
+
+
+def _check_lengths(graph: ModelGraph, array: DataArray, lengths: Mapping[str, int]) -> None:
+    dims = graph.array_dims.get(array.name, ())
+    for dim, length in zip(dims, array.value.shape, strict=False):
+        if lengths.get(dim, length) != length:
+            raise ModelError(
+                f"The dimension {dim} now has length {lengths[dim]}, but {array.name} still has {length} along it: "
+                f"pass a new {array.name} too."
+            )
+
+
+def check_density(binding: Binding, start: Sequence[np.ndarray], graph: ModelGraph) -> None:
+    """Evaluate the density once: arrays that do not fit each other show here.
+
+    Raises
+    ------
+    ModelError
+        With the shape of every array that has a name.
+    """
+    position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
+    status, _, _ = binding.density(position)
+    if status == Status.OP_RAISED or status < 0:
+        shapes = ", ".join(f"{a.name} {a.value.shape}" for a in graph.arrays if a.name)
+        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {sentence(status)}.")
+
+
+def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping[str, object]]:
+    """One mapping from names to values for each chain, the same object where chains share it.
+
+    Raises
+    ------
+    ModelError
+        If there are not as many as chains, or a name is no free variable.
+    """
+    if initvals is None or isinstance(initvals, Mapping):
+        per_chain = [initvals or {}] * chains
+    else:
+        per_chain = [given or {} for given in initvals]
+    if len(per_chain) != chains:
+        raise ModelError(f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict.")
+    known = {name for p in graph.parameters for name in (p.name, p.rv_name)}
+    for given in per_chain:
+        unknown = [str(name) for name in given if str(name) not in known]
+        if unknown:
+            free = ", ".join(p.rv_name for p in graph.parameters)
+            raise ModelError(f"initvals has no such variable: {', '.join(unknown)}. Free variables: {free}.")
+    return per_chain
+
+
+def start_with(
+    graph: ModelGraph, given: Mapping[str, object], seed: int
+) -> tuple[list[np.ndarray], dict[str, str]]:
+    """Initial values where the user gave some.
+
+    Returns
+    -------
+    values : list of arrays
+        One for each parameter, on the unconstrained scale.
+    names : dict
+        For each parameter that was given, its name in the model.
+
+    Raises
+    ------
+    ModelError
+        If a value has another shape than its variable.
+    """
+    by_name = {str(name): value for name, value in given.items()}
+    names = {p.name: p.rv_name for p in graph.parameters if {p.name, p.rv_name} & set(by_name)}
+    arrays, outputs = graph.start_given(by_name)
+    current = {array.name: array.value for array in graph.arrays if array.name is not None}
+    values = evaluate(
+        [a.variable for a in arrays], [current.get(a.name, a.value) for a in arrays], outputs, seed
+    )
+    default = evaluate([a.variable for a in graph.arrays], [a.value for a in graph.arrays], graph.start, seed)
+    for parameter, value, usual in zip(graph.parameters, values, default, strict=True):
+        if np.shape(value) != np.shape(usual):
+            raise ModelError(
+                f"The initval of {parameter.rv_name} has shape {np.shape(value)} on the unconstrained scale, "
+                f"the variable has {np.shape(usual)}."
+            )
+    return values, names
