@@ -14,7 +14,7 @@ from rich.text import Text
 # More chains than this are shown as one line for each phase.
 MAX_CHAINS_SHOWN = 16
 BAR_WIDTH = 16
-# A narrower terminal gets the table without the bar.
+# A narrower terminal gets the table without the bar, and with single spaces between the columns.
 MIN_WIDTH_WITH_BAR = 100
 
 PHASES = ("warmup", "sampling", "done")
@@ -110,7 +110,7 @@ def sentence(line: Line) -> str:
 def table(shown: Sequence[Line], width: int) -> Table:
     """Draw lines as a table for a terminal of `width` columns or a notebook."""
     with_bar = width >= MIN_WIDTH_WITH_BAR
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, padding=(0, int(with_bar), 0, 1), header_style="bold")
     for name in ("Chain", "Phase", *([""] if with_bar else [])):
         drawn.add_column(name, no_wrap=True)
     for name in ("Draws", "Step size", "Grads/draw", "Steps", "Diverged", "Draws/s", "Left"):
@@ -167,7 +167,7 @@ def _summary_line(views: Sequence[View]) -> Line:
     draws = sum(row.draw for row in rows)
     times = [line.left_s for line in members]
     return Line(
-        label=f"{len(rows)} chains",
+        label=f"{len(rows)} chain{'s' * (len(rows) != 1)}",
         phase=rows[0].phase,
         draw=draws,
         total=None if any(row.total is None for row in rows) else sum(row.total for row in rows),
