@@ -1,6 +1,6 @@
-"""Lean BLAS and LAPACK for PyTensor's Numba mode: slots for the vendor's routines, kernels, ops, and the rewriter."""
+"""Lean BLAS and LAPACK for PyTensor's Numba mode: slots for routines, kernels, ops, and the rewriter."""
 
-from nutmill.model.blas.rewrite import POSITION, lean_rewriter
+from nutmill.model.blas.rewrite import lean_rewriter
 from nutmill.model.blas.symbols import ROUTINES, SLOT_PREFIX, address, declare_slots
 
-__all__ = ["POSITION", "ROUTINES", "SLOT_PREFIX", "address", "declare_slots", "lean_rewriter"]
+__all__ = ["ROUTINES", "SLOT_PREFIX", "address", "declare_slots", "lean_rewriter"]

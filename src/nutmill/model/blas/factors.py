@@ -24,7 +24,7 @@ def _triangle_into(matrix, lower, out):
 
 @vector_kernel
 def _cholesky_into(matrix, lower, out):
-    """`out` is C-contiguous, which Fortran reads as its transpose: there, our lower triangle is the upper one."""
+    """`out` is C-contiguous, so Fortran reads it transposed: there, our lower triangle is the upper one."""
     n = matrix.shape[0]
     _triangle_into(matrix, lower, out)
     if n > 0 and dpotrf(_UPPER if lower else _LOWER, n, out, n) != 0:

@@ -18,9 +18,9 @@ _VERSION = int.from_bytes(hashlib.sha256(b"".join(path.read_bytes() for path in 
 
 
 class LeanOp(Op):
-    """Linear algebra on float64: the first operand is a matrix or a stack of them, the others have as many batch axes.
+    """Linear algebra on float64, of which no gradient is taken any more.
 
-    There are no gradients: they are taken before such an op appears.
+    The first operand is a matrix, or a stack of them along one batch axis; then the others are stacks, too.
     """
 
     __props__: tuple[str, ...] = ()
@@ -66,6 +66,16 @@ class LeanDot(LeanOp):
         return left[0], right[1]
 
 
+class LeanMatrixVector(LeanOp):
+    """Product of a matrix and a vector."""
+
+    kernels = (products.matrix_vector_product, products.batched_matrix_vector_product)
+
+    def core_shape(self, matrix, vector):
+        """(n, k) and (k,) give (n,)."""
+        return matrix[:1]
+
+
 class LeanCholesky(LeanOp):
     """Cholesky factor, NaN where there is none."""
 
@@ -90,6 +100,8 @@ class LeanCholeskySolve(LeanOp):
 @register_funcify_default_op_cache_key(LeanOp)
 def _funcify(op, node, **_):
     kernel, props = op.kernel(node), op.props
+    if not props:
+        return kernel, _VERSION
 
     @numba_njit(error_model="numpy")
     def lean_op(*operands):

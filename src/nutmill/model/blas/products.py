@@ -1,15 +1,30 @@
-"""Products of strided matrices, each by the routine or loop that fits its shape."""
+"""Products of strided matrices and vectors, each by the routine or the loop that fits it."""
 
 import numpy as np
 
 from nutmill._jit import vector_kernel
-from nutmill.model.blas.strided import plain, readable, readable_vector
-from nutmill.model.blas.symbols import ddot, dgemm, dgemv
+from nutmill.model.blas.strided import plain, readable, row_stride, vector_step
+from nutmill.model.blas.symbols import dgemm, dgemv
 
 _AS_IS, _TRANSPOSED = ord("N"), ord("T")
 
-# Below so many multiplications a loop costs less than the call of a routine.
+# Up to so many multiplications a loop costs less than the call of a routine.
 _FEW = 64
+
+
+@vector_kernel
+def _product_into(x, y, out):
+    """`out` is C-contiguous, which Fortran reads as its transpose, so it computes y.T @ x.T."""
+    n, k = x.shape
+    m = y.shape[1]
+    if n * k * m <= _FEW:
+        _by_loops_into(x, y, out)
+        return
+    a, a_by_rows, a_stride = readable(x)
+    b, b_by_rows, b_stride = readable(y)
+    a_form = _AS_IS if a_by_rows else _TRANSPOSED
+    b_form = _AS_IS if b_by_rows else _TRANSPOSED
+    dgemm(b_form, a_form, m, n, k, 1.0, b, b_stride, a, a_stride, 0.0, out, m)
 
 
 @vector_kernel
@@ -24,45 +39,34 @@ def _by_loops_into(x, y, out):
 
 @vector_kernel
 def _times_vector_into(matrix, vector, out):
-    """out = matrix @ vector, `out` contiguous."""
+    """`out` is contiguous; what BLAS cannot read in place is read once by a loop, as a copy would."""
     rows, columns = matrix.shape
-    a, by_rows, stride = readable(matrix)
-    v, step = readable_vector(vector)
-    # Fortran sees memory that runs along the rows as the transposed matrix.
-    if by_rows:
-        dgemv(_TRANSPOSED, columns, rows, 1.0, a, stride, v, step, 0.0, out, 1)
+    row, column = row_stride(matrix), row_stride(matrix.T)
+    step = vector_step(vector)
+    if rows * columns <= _FEW or step == 0 or row + column == 0:
+        for i in range(rows):
+            total = 0.0
+            for j in range(columns):
+                total += matrix[i, j] * vector[j]
+            out[i] = total
+    elif row > 0:
+        dgemv(_TRANSPOSED, columns, rows, 1.0, matrix, row, vector, step, 0.0, out, 1)
     else:
-        dgemv(_AS_IS, rows, columns, 1.0, a, stride, v, step, 0.0, out, 1)
+        dgemv(_AS_IS, rows, columns, 1.0, matrix, column, vector, step, 0.0, out, 1)
 
 
 @vector_kernel
-def _times_matrix_into(x, y, out):
-    """out = x @ y, `out` C-contiguous; Fortran computes out.T = y.T @ x.T."""
-    n, k = x.shape
-    m = y.shape[1]
-    a, a_by_rows, a_stride = readable(x)
-    b, b_by_rows, b_stride = readable(y)
-    b_form = _AS_IS if b_by_rows else _TRANSPOSED
-    a_form = _AS_IS if a_by_rows else _TRANSPOSED
-    dgemm(b_form, a_form, m, n, k, 1.0, b, b_stride, a, a_stride, 0.0, out, m)
+def _check_inner(left, right):
+    if left != right:
+        raise ValueError("matrix product: the columns of the first and the rows of the second operand differ")
 
 
 @vector_kernel
-def _product_into(x, y, out):
-    n, k = x.shape
-    m = y.shape[1]
-    if k <= 1 or n * k * m <= _FEW:
-        _by_loops_into(x, y, out)
-    elif n == 1 and m == 1:
-        a, a_step = readable_vector(x[0])
-        b, b_step = readable_vector(y[:, 0])
-        out[0, 0] = ddot(k, a, a_step, b, b_step)
-    elif m == 1:
-        _times_vector_into(x, y[:, 0], out[:, 0])
-    elif n == 1:
-        _times_vector_into(y.T, x[0], out[0])
-    else:
-        _times_matrix_into(x, y, out)
+def batch_length(x, y):
+    """Common number of items of two stacks, of which one may hold a single item for all."""
+    if len(x) != len(y) and len(x) != 1 and len(y) != 1:
+        raise ValueError("batched operation: the operands have different numbers of items")
+    return len(y) if len(x) == 1 else len(x)
 
 
 @vector_kernel
@@ -83,8 +87,7 @@ def matrix_product(x, y):
     ValueError
         If the inner lengths differ.
     """
-    if x.shape[1] != y.shape[0]:
-        raise ValueError("matrix product: the columns of the first and the rows of the second operand differ")
+    _check_inner(x.shape[1], y.shape[0])
     out = np.empty((x.shape[0], y.shape[1]))
     _product_into(plain(x), plain(y), out)
     return out
@@ -92,20 +95,30 @@ def matrix_product(x, y):
 
 @vector_kernel
 def batched_matrix_product(x, y):
-    """Products of two stacks of matrices, `(b, n, k)` and `(b, k, m)`; a stack of length 1 is used for all."""
-    if x.shape[2] != y.shape[1]:
-        raise ValueError("matrix product: the columns of the first and the rows of the second operand differ")
-    batch = batch_length(x, y)
-    out = np.empty((batch, x.shape[1], y.shape[2]))
+    """As `matrix_product` for stacks (b, n, k) and (b, k, m), of which one may have length 1."""
+    _check_inner(x.shape[2], y.shape[1])
+    out = np.empty((batch_length(x, y), x.shape[1], y.shape[2]))
     a, b = plain(x), plain(y)
-    for i in range(batch):
+    for i in range(len(out)):
         _product_into(a[i if len(a) > 1 else 0], b[i if len(b) > 1 else 0], out[i])
     return out
 
 
 @vector_kernel
-def batch_length(x, y):
-    """Common number of items of two stacks, of which one may hold a single item for all."""
-    if len(x) != len(y) and len(x) != 1 and len(y) != 1:
-        raise ValueError("batched operation: the operands have different numbers of items")
-    return len(y) if len(x) == 1 else len(x)
+def matrix_vector_product(matrix, vector):
+    """Product of a matrix (n, k) and a vector (k,), any strides; errors as `matrix_product`."""
+    _check_inner(matrix.shape[1], vector.shape[0])
+    out = np.empty(matrix.shape[0])
+    _times_vector_into(matrix, vector, out)
+    return out
+
+
+@vector_kernel
+def batched_matrix_vector_product(matrices, vectors):
+    """As `matrix_vector_product` for stacks (b, n, k) and (b, k), of which one may have length 1."""
+    _check_inner(matrices.shape[2], vectors.shape[1])
+    out = np.empty((batch_length(matrices, vectors), matrices.shape[1]))
+    for i in range(len(out)):
+        matrix, vector = matrices[i if len(matrices) > 1 else 0], vectors[i if len(vectors) > 1 else 0]
+        _times_vector_into(matrix, vector, out[i])
+    return out

@@ -1,18 +1,29 @@
 """Replaces PyTensor's BLAS- and LAPACK-bound ops by lean ones, in one graph and for no one else."""
 
-from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
-from pytensor.tensor.basic import alloc, cast
+from pytensor.graph.rewriting.basic import (
+    GraphRewriter,
+    SequentialGraphRewriter,
+    copy_stack_trace,
+    dfs_rewriter,
+    node_rewriter,
+)
+from pytensor.tensor.basic import alloc, cast, expand_dims
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.math import Dot
+from pytensor.tensor.rewriting.basic import constant_folding
+from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
 from pytensor.tensor.shape import shape_i
 from pytensor.tensor.slinalg import Cholesky, CholeskySolve, SolveTriangular
 
-from nutmill.model.blas.ops import LeanCholesky, LeanCholeskySolve, LeanDot, LeanOp, LeanSolveTriangular
-
-# After the rewrites that know PyTensor's own ops (canonicalize to specialize), before elementwise fusion and before
-# those that make ops work in place, which ours never do.
-POSITION = 47.0
+from nutmill.model.blas.ops import (
+    LeanCholesky,
+    LeanCholeskySolve,
+    LeanDot,
+    LeanMatrixVector,
+    LeanOp,
+    LeanSolveTriangular,
+)
 
 _LEAN = {
     Dot: lambda op: LeanDot(),
@@ -24,20 +35,23 @@ _LEAN = {
 
 
 def lean_rewriter() -> GraphRewriter:
-    """Rewriter that replaces linear algebra on float64 by ops that survive linking and compile in little time.
+    """Rewriter that replaces linear algebra on float64 by ops that survive linking and compile quickly.
 
-    Register it at `POSITION`, with BLAS rewrites left out (Numba's linker leaves them out by itself)::
+    Run it after `specialize` and `uncanonicalize`, because they know PyTensor's own ops only, and before
+    elementwise fusion (48) and the rewrites that work in place. BLAS rewrites must be left out, as Numba's
+    linker does by itself::
 
-        mode = get_mode("NUMBA").register((lean_rewriter(), POSITION))
+        mode = get_mode("NUMBA").register((lean_rewriter(), 47))
 
-    or apply it to a graph after `specialize` and before elementwise fusion. Call `declare_slots` before the result is
-    compiled. Nodes whose result is not float64 are left as they are.
+    Call `declare_slots` before the graph is compiled. Nodes whose result is not float64 stay as they are.
 
     Returns
     -------
     GraphRewriter
     """
-    return dfs_rewriter(_to_lean)
+    return SequentialGraphRewriter(
+        dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding)
+    )
 
 
 @node_rewriter([*_LEAN, Blockwise])
@@ -47,14 +61,27 @@ def _to_lean(fgraph, node):
         return None
     lean = _LEAN[type(core_op)](core_op)
     operands = [x if x.type.dtype == "float64" else cast(x, "float64") for x in node.inputs]
-    batch_axes = node.inputs[0].type.ndim - 2
-    result = lean(*operands) if batch_axes <= 1 else _over_flat_batch(lean, operands, batch_axes)
+    apply = _matrix_vector_or_matrix if isinstance(lean, LeanDot) else _over_batch
+    result = apply(lean, operands)
     copy_stack_trace(node.outputs, result)
     return [result]
 
 
-def _over_flat_batch(lean: LeanOp, operands, batch_axes: int):
-    """Apply an op that knows one batch axis to operands that have several."""
+def _matrix_vector_or_matrix(lean: LeanDot, operands):
+    """Multiply by a vector where one operand is known to be a single column or row."""
+    x, y = operands
+    if y.type.broadcastable[-1]:
+        return expand_dims(_over_batch(LeanMatrixVector(), [x, y.squeeze(-1)]), -1)
+    if x.type.broadcastable[-2]:
+        return expand_dims(_over_batch(LeanMatrixVector(), [y.mT, x.squeeze(-2)]), -2)
+    return _over_batch(lean, operands)
+
+
+def _over_batch(lean: LeanOp, operands):
+    """Apply an op that knows one batch axis to operands that may have several."""
+    batch_axes = operands[0].type.ndim - 2
+    if batch_axes <= 1:
+        return lean(*operands)
     batch = [_broadcast_length(operands, axis) for axis in range(batch_axes)]
     result = lean(*(_flat_batch(operand, batch) for operand in operands))
     core = [_length(result, axis) for axis in range(1, result.type.ndim)]
@@ -62,7 +89,7 @@ def _over_flat_batch(lean: LeanOp, operands, batch_axes: int):
 
 
 def _flat_batch(operand, batch):
-    """Merge the batch axes of an operand into one, of length 1 where the operand is the same for all items."""
+    """Merge the batch axes of an operand into one, of length 1 where all items share the operand."""
     single = operand.type.broadcastable[: len(batch)]
     core = [_length(operand, axis) for axis in range(len(batch), operand.type.ndim)]
     if any(single) and not all(single):

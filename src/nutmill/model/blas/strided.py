@@ -10,7 +10,7 @@ from nutmill._jit import vector_kernel
 
 @intrinsic
 def plain(typing_context, array):
-    """Forget layout and writability of a float64 array, so that every kernel is compiled once for each rank."""
+    """Forget layout and writability of a float64 array, so that kernels are compiled once for each rank."""
     general = types.Array(types.float64, array.ndim, "A", readonly=True)
 
     def codegen(context, builder, signature, values):
@@ -81,11 +81,9 @@ def readable(matrix):
 
 
 @vector_kernel
-def readable_vector(vector):
-    """The vector and its stride in values; a copy if the stride is not a positive number of values."""
+def vector_step(vector):
+    """Stride of a vector in values, as BLAS takes it; 0 if it is not a positive number of values."""
     if vector.size <= 1:
-        return vector, 1
+        return 1
     stride = vector.strides[0]
-    if stride >= 8 and stride % 8 == 0:
-        return vector, stride // 8
-    return plain(copied(vector)), 1
+    return stride // 8 if stride > 0 and stride % 8 == 0 else 0

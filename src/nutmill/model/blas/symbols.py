@@ -1,4 +1,4 @@
-"""Calls BLAS and LAPACK through one pointer slot a routine, so that each loaded object can bind its own vendor."""
+"""Calls BLAS and LAPACK through one pointer slot a routine, so that each object can bind its own vendor."""
 
 import ctypes
 from functools import cache
@@ -11,10 +11,9 @@ from numba.extending import get_cython_function_address, intrinsic
 
 SLOT_PREFIX = "nutmill_blas_"
 
-# Fortran argument lists: c character, i 32-bit integer, d double, each passed by address; p the data of an array;
-# s an integer that the routine gives back. In SciPy's Cython modules every routine is an LP64 one.
+# Fortran argument lists: c character, i 32-bit integer, d double, each passed by address; p the data of an
+# array; s an integer that the routine gives back. In SciPy's Cython modules every routine is an LP64 one.
 _BLAS = {
-    "ddot": "ipipi",
     "dgemv": "ciidpipidpi",
     "dgemm": "cciiidpipidpi",
     "dtrsv": "cccipipi",
@@ -27,7 +26,6 @@ _LAPACK = {
     "dgetri": "ipippis",
 }
 ROUTINES: tuple[str, ...] = (*_BLAS, *_LAPACK)
-_RETURNS_DOUBLE = {"ddot"}
 
 _INT32 = ir.IntType(32)
 _POINTER = ir.IntType(8).as_pointer()
@@ -84,33 +82,32 @@ def _call_slot(builder, routine, pointers):
     """Load the routine's slot and call what it points at."""
     name = SLOT_PREFIX + routine
     slot = builder.module.globals.get(name) or cgutils.add_global_variable(builder.module, _POINTER, name)
-    result = ir.DoubleType() if routine in _RETURNS_DOUBLE else ir.VoidType()
-    signature = ir.FunctionType(result, [_POINTER] * len(pointers))
-    return builder.call(builder.bitcast(builder.load(slot), signature.as_pointer()), pointers)
+    signature = ir.FunctionType(ir.VoidType(), [_POINTER] * len(pointers))
+    builder.call(builder.bitcast(builder.load(slot), signature.as_pointer()), pointers)
 
 
 def _routine(name: str):
-    """Make the intrinsic that calls `name`; it takes the Fortran arguments but a final `s`, which it returns."""
+    """Make the intrinsic that calls `name`; it takes the Fortran arguments, but returns a final `s`."""
     kinds = (_BLAS | _LAPACK)[name]
-    status_at_end = kinds.endswith("s")
-    result_type = types.float64 if name in _RETURNS_DOUBLE else types.int32 if status_at_end else types.none
+    gives_status = kinds.endswith("s")
 
     def codegen(context, builder, signature, values):
         scalars_and_arrays = cgutils.unpack_tuple(builder, values[0])
         arguments = zip(kinds, signature.args[0], scalars_and_arrays, strict=False)
         pointers = [_by_address(context, builder, *argument) for argument in arguments]
-        if not status_at_end:
-            value = _call_slot(builder, name, pointers)
-            return context.get_dummy_value() if result_type is types.none else value
+        if not gives_status:
+            _call_slot(builder, name, pointers)
+            return context.get_dummy_value()
         status = cgutils.alloca_once_value(builder, ir.Constant(_INT32, 0))
         _call_slot(builder, name, [*pointers, builder.bitcast(status, _POINTER)])
         return builder.load(status)
 
     def typer(typing_context, *arguments):
-        return result_type(types.StarArgTuple(arguments)), codegen
+        result = types.int32 if gives_status else types.none
+        return result(types.StarArgTuple(arguments)), codegen
 
     typer.__name__ = name
     return intrinsic(typer)
 
 
-ddot, dgemv, dgemm, dtrsv, dtrsm, dpotrf, dgetrf, dgetrs, dgetri = (_routine(name) for name in ROUTINES)
+dgemv, dgemm, dtrsv, dtrsm, dpotrf, dgetrf, dgetrs, dgetri = (_routine(name) for name in ROUTINES)
