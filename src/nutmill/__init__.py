@@ -1,1 +1,27 @@
 """nutmill samples PyMC models with NUTS at machine speed on CPUs."""
+
+from importlib import import_module
+from importlib.metadata import version
+
+__version__ = version("nutmill")
+__all__ = ["CompiledModel", "ModelError", "NutmillError", "SamplingError", "compile_model", "sample_numba"]
+
+_HOMES = {
+    "CompiledModel": "nutmill.compiled",
+    "compile_model": "nutmill.compiled",
+    "sample_numba": "nutmill.sample",
+    "ModelError": "nutmill.errors",
+    "NutmillError": "nutmill.errors",
+    "SamplingError": "nutmill.errors",
+}
+
+
+def __getattr__(name: str):
+    """Import a public name when it is first used: PyTensor takes seconds, and `import nutmill` should not."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nutmill' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

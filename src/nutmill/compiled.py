@@ -30,6 +30,7 @@ class CompiledModel:
 
     graph: ModelGraph
     code: Code
+    replaced: bool = False  # with_data was called: the user's own model has other data
 
     @property
     def n_dim(self) -> int:
@@ -88,7 +89,7 @@ class CompiledModel:
             If a name is unknown, a dtype or rank is another, lengths do not fit, or observations are NaN.
         """
         graph = newdata.replace_arrays(self.graph, arrays, coords or {})
-        new = replace(self, graph=graph)
+        new = replace(self, graph=graph, replaced=True)
         newdata.check_density(new.binding, new.start_values(), graph)
         return new
 
@@ -139,7 +140,9 @@ class CompiledModel:
         return positions
 
     def _base(self, given: Mapping[str, object], seed: int) -> inits.Start:
-        values, names = newdata.start_with(self.graph, given, seed) if given else (self.start_values(seed), {})
+        values, names = (
+            newdata.start_with(self.graph, given, seed) if given else (self.start_values(seed), {})
+        )
         return inits.flatten(values, [p.name for p in self.graph.parameters], names)
 
     def _explain(self, base: inits.Start, status: int, chain: int) -> str:

@@ -86,7 +86,9 @@ class Binding:
         for first in range(0, len(rows), _EXPAND_BLOCK):
             block = slice(first, first + _EXPAND_BLOCK)
             q, out = rows[block], packed[block]
-            _check(self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data))
+            _check(
+                self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
+            )
         return {
             name: column.reshape(*leading, *column.shape[1:])
             for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)
@@ -119,7 +121,9 @@ def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndar
     """
     shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
     n_given = len(code.slots) - code.n_prepared
-    prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays, code.pointers)) if code.n_prepared else []
+    prepared = (
+        _prepare(code, fill(code.slots[:n_given], shapes, arrays, code.pointers)) if code.n_prepared else []
+    )
     return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.pointers))
 
 

@@ -111,7 +111,9 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
 
 def _density_outputs(graph: ModelGraph) -> list[Variable]:
     if graph.logp.type.ndim != 0:
-        raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
+        raise ModelError(
+            f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it."
+        )
     logp = simplify(pt.cast(graph.logp, "float64"))
     try:
         gradients = grad(logp, [p.variable for p in graph.parameters], disconnected_inputs="ignore")
@@ -159,7 +161,9 @@ def _naming_python_ops():
     for warning in caught:
         message = str(warning.message)
         if "object mode" in message:
-            python_ops.append(message.removeprefix("Numba will use object mode to run ").split("'s perform")[0])
+            python_ops.append(
+                message.removeprefix("Numba will use object mode to run ").split("'s perform")[0]
+            )
     if python_ops:
         warnings.warn(
             f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "

@@ -12,10 +12,9 @@ import numpy as np
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
-from pytensor.tensor.type import TensorType
-
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.shape import Reshape
+from pytensor.tensor.type import TensorType
 
 
 class Parameter(NamedTuple):
@@ -54,10 +53,13 @@ class ModelGraph:
     start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
     coords: Mapping[str, Sequence] = field(default_factory=dict)
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
-    constants: frozenset[str] = frozenset()  # names of arrays that belong in the group `constant_data`
+    observed: Mapping[str, Variable] = field(default_factory=dict)  # what goes in the group `observed_data`
+    constant: Mapping[str, Variable] = field(default_factory=dict)  # and in `constant_data`
     terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
-    start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
+    start_given: Callable | None = (
+        None  # (values by name) -> (arrays, start), where the user gives initial values
+    )
     source: object = None  # what the user gave; only PyMC's own tools look at it
 
 
@@ -108,5 +110,7 @@ def _is_data(variable: Variable, observed: set[Variable]) -> bool:
 
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
     """Constants that say how to reshape: static shapes, and with them most rewrites, hang on them."""
-    reshapes = (v.owner for v in ancestors(outputs) if v.owner is not None and isinstance(v.owner.op, Reshape))
+    reshapes = (
+        v.owner for v in ancestors(outputs) if v.owner is not None and isinstance(v.owner.op, Reshape)
+    )
     return {node.inputs[1] for node in reshapes if isinstance(node.inputs[1], Constant)}

@@ -1,13 +1,10 @@
 """Load a native object in an engine of its own and hand out its functions."""
 
 import ctypes
-import re
-from collections.abc import Mapping
 
 import llvmlite.binding as llvm
 
 from nutmill.model import vectormath
-from nutmill.model.blas import ROUTINES, address
 from nutmill.model.fuse import PREFIX, target_machine
 
 _WORD = ctypes.c_int64

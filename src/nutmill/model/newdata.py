@@ -11,7 +11,9 @@ from nutmill.model.graph import DataArray, ModelGraph
 from nutmill.model.start import evaluate
 
 
-def replace_arrays(graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> ModelGraph:
+def replace_arrays(
+    graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]
+) -> ModelGraph:
     """Give a graph other data; lengths of dimensions and their labels follow.
 
     Raises
@@ -35,7 +37,9 @@ def replace_arrays(graph: ModelGraph, arrays: Mapping[str, object], coords: Mapp
             array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
         _check_lengths(graph, array, lengths)
         updated.append(array)
-    kept = {dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
+    kept = {
+        dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)
+    }
     return replace(graph, arrays=tuple(updated), coords={**kept, **coords})
 
 
@@ -43,7 +47,9 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
     dtype, rank = np.dtype(array.variable.type.dtype), array.variable.type.ndim
     value = np.asarray(value)
     if value.ndim != rank:
-        raise ModelError(f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape}).")
+        raise ModelError(
+            f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape})."
+        )
     if not np.can_cast(value.dtype, dtype, "same_kind"):
         raise ModelError(
             f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without loss: "
@@ -51,7 +57,9 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
         )
     fixed = [axis for axis, n in enumerate(array.variable.type.shape) if n == 1 and value.shape[axis] != 1]
     if fixed:
-        raise ModelError(f"Axis {fixed[0]} of {array.name} has length 1, over which the model broadcasts; it must stay 1.")
+        raise ModelError(
+            f"Axis {fixed[0]} of {array.name} has length 1, over which the model broadcasts; it must stay 1."
+        )
     converted = value.astype(dtype)
     check_not_nan(array, converted)
     return converted
@@ -67,13 +75,17 @@ def check_not_nan(array: DataArray, value: np.ndarray) -> None:
         )
 
 
-def _lengths(graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
+def _lengths(
+    graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]
+) -> dict[str, int]:
     """New length of each dimension that the new arrays or labels change."""
     lengths: dict[str, int] = {dim: len(labels) for dim, labels in coords.items()}
     for name, value in new.items():
         for dim, length in zip(graph.array_dims.get(name, ()), value.shape, strict=False):
             if dim is not None and lengths.setdefault(dim, length) != length:
-                raise ModelError(f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}.")
+                raise ModelError(
+                    f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}."
+                )
     return lengths
 
 
@@ -115,7 +127,9 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
     else:
         per_chain = [given or {} for given in initvals]
     if len(per_chain) != chains:
-        raise ModelError(f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict.")
+        raise ModelError(
+            f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict."
+        )
     known = {name for p in graph.parameters for name in (p.name, p.rv_name)}
     for given in per_chain:
         unknown = [str(name) for name in given if str(name) not in known]

@@ -28,39 +28,53 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     """
     _check(model)
     reported = _reported(model, var_names)
-    values = list(model.value_vars)
-    logp = model.logp()
-    start = start_expressions(model, {})
-    outputs = [logp, *model.replace_rvs_by_values(reported), *start]
-    names, observed = _data_names(model)
-    outputs, arrays = lift(outputs, names, observed)
+    data = _named_data(model)
+    sections = [
+        [model.logp()],
+        model.replace_rvs_by_values(list(reported.values())),
+        start_expressions(model, {}),
+        list(data.values()),
+    ]
+    outputs, arrays = lift([output for section in sections for output in section], *_data_names(model))
     _check_observed(arrays)
-    inputs = [open_input(value.type.clone(dtype="float64"), value.name) for value in values]
-    casts = {value: pt.cast(new, value.dtype) for value, new in zip(values, inputs, strict=True)}
-    outputs = clone_replace(outputs, casts, rebuild_strict=False)
-    n_reported = len(reported)
+    parameters = _parameters(model)
+    casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(model.value_vars, parameters, strict=True)}
+    outputs = iter(clone_replace(outputs, casts, rebuild_strict=False))
+    (logp,), expanded, start, values = ([next(outputs) for _ in section] for section in sections)
     dims = model.named_vars_to_dims
-    parameters = (
-        Parameter(value.name, new, model.values_to_rvs[value].name, dims.get(model.values_to_rvs[value].name))
-        for value, new in zip(values, inputs, strict=True)
-    )
+    named = dict(zip(data, values, strict=True))
+    observed = [rv.name for rv in model.observed_RVs]
     return ModelGraph(
-        parameters=tuple(parameters),
+        parameters=parameters,
         arrays=tuple(arrays),
-        logp=outputs[0],
-        expanded={
-            rv.name: Node(out, dims.get(rv.name))
-            for rv, out in zip(reported, outputs[1 : 1 + n_reported], strict=True)
-        },
-        start=tuple(outputs[1 + n_reported :]),
-        coords={name: values for name, values in model.coords.items() if values is not None},
+        logp=logp,
+        expanded={name: Node(out, dims.get(name)) for name, out in zip(reported, expanded, strict=True)},
+        start=tuple(start),
+        coords={name: labels for name, labels in model.coords.items() if labels is not None},
         array_dims={name: tuple(d) for name, d in dims.items()},
-        constants=frozenset(v.name for v in model.data_vars),
+        observed={name: named[name] for name in observed},
+        constant={name: value for name, value in named.items() if name not in observed},
         terms=lambda: _terms(model),
         point_variables=lambda: model.value_vars,
         start_given=lambda given: _start_given(model, given),
         source=model,
     )
+
+
+def _parameters(model: pm.Model) -> tuple[Parameter, ...]:
+    parameters = []
+    for value in model.value_vars:
+        rv_name = model.values_to_rvs[value].name
+        variable = open_input(value.type.clone(dtype="float64"), value.name)
+        parameters.append(Parameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
+    return tuple(parameters)
+
+
+def _named_data(model: pm.Model) -> dict[str, Variable]:
+    """What the groups `observed_data` and `constant_data` show, by name."""
+    observed = {rv.name: model.rvs_to_values[rv] for rv in model.observed_RVs}
+    roots = {_root(value) for value in observed.values()}
+    return observed | {v.name: v for v in model.data_vars if v not in roots}
 
 
 def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
@@ -84,21 +98,16 @@ def _start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[Dat
     return arrays, outputs
 
 
-def observed_values(model: pm.Model) -> dict[str, Variable]:
-    """Value variable of each observed variable, by the variable's name."""
-    return {rv.name: model.rvs_to_values[rv] for rv in model.observed_RVs}
-
-
-def _reported(model: pm.Model, var_names: Sequence[str] | None) -> list[Variable]:
+def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Variable]:
     available = {v.name: v for v in (*model.free_RVs, *model.deterministics)}
     if var_names is None:
-        return list(available.values())
+        return available
     unknown = [name for name in var_names if name not in available]
     if unknown:
         raise ModelError(
             f"var_names has no such variable: {', '.join(unknown)}. The model has {', '.join(available)}."
         )
-    return [available[name] for name in var_names]
+    return {name: available[name] for name in var_names}
 
 
 def _data_names(model: pm.Model) -> tuple[dict[Variable, str], set[Variable]]:
@@ -109,10 +118,10 @@ def _data_names(model: pm.Model) -> tuple[dict[Variable, str], set[Variable]]:
             names[length] = name
     names |= {v: v.name for v in model.data_vars}
     observed = set()
-    for name, value in observed_values(model).items():
-        root = _root(value)
+    for rv in model.observed_RVs:
+        root = _root(model.rvs_to_values[rv])
         if root is not None:
-            names.setdefault(root, name)
+            names.setdefault(root, rv.name)
             observed.add(root)
     return names, observed
 
@@ -133,7 +142,9 @@ def _terms(model: pm.Model) -> dict[str, Variable]:
 
 def _check(model: pm.Model) -> None:
     if not model.free_RVs:
-        raise ModelError("The model has no free variables, so there is nothing to sample: did you observe them all?")
+        raise ModelError(
+            "The model has no free variables, so there is nothing to sample: did you observe them all?"
+        )
     discrete = [rv.name for rv in model.free_RVs if rv.dtype not in ("float64", "float32")]
     if discrete:
         raise ModelError(

@@ -20,7 +20,17 @@ from nutmill.model.blas import lean_rewriter
 from nutmill.model.scalars import branch_free_rewriter
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
-_CHEAP = (DimShuffle, Reshape, Subtensor, Shape, Shape_i, SpecifyShape, Alloc, ScalarFromTensor, TensorFromScalar)
+_CHEAP = (
+    DimShuffle,
+    Reshape,
+    Subtensor,
+    Shape,
+    Shape_i,
+    SpecifyShape,
+    Alloc,
+    ScalarFromTensor,
+    TensorFromScalar,
+)
 
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _BRANCH_FREE, _LEAN = 47.0, 47.1, 47.2
@@ -100,7 +110,9 @@ class Hoist(GraphRewriter):
 
 
 def _is_cheap(node: Apply, variable: Variable) -> bool:
-    is_length = variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
+    is_length = (
+        variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
+    )
     return isinstance(node.op, _CHEAP) or is_length
 
 

@@ -40,6 +40,4 @@ def evaluate(
 def not_finite(terms: Mapping[str, Variable], point: Mapping[Variable, np.ndarray]) -> dict[str, float]:
     """Evaluate the log density of each variable at `point`; give those that are not finite."""
     values = evaluate(list(point), list(point.values()), list(terms.values()))
-    return {
-        name: float(value) for name, value in zip(terms, values, strict=True) if not np.isfinite(value)
-    }
+    return {name: float(value) for name, value in zip(terms, values, strict=True) if not np.isfinite(value)}
