@@ -1,0 +1,207 @@
+"""The report at the end: each fault of the draws is found, named and told; good draws give silence."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from nutmill.convergence import MAX_PARAMETERS, Finding, check, report
+from nutmill.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
+
+N_CHAINS, N_DRAWS = 4, 500
+MODEL = ModelData(coords={"school": ("Choate", "Deerfield")}, dims={"theta": ("school",)})
+
+
+def good_stats(shape, seed=1):
+    """Sample stats of chains without a fault."""
+    rng = np.random.default_rng(seed)
+    stats = np.zeros(shape, list(SAMPLE_STATS.items()))
+    stats["energy"] = rng.normal(size=shape)
+    stats["lp"] = -rng.chisquare(5, size=shape) / 2
+    return stats
+
+
+def good_posterior(shape, seed=2):
+    """Independent draws of a scalar and a vector."""
+    rng = np.random.default_rng(seed)
+    return {"mu": rng.normal(size=shape), "theta": rng.normal(size=(*shape, 2))}
+
+
+def kinds(posterior=None, stats=None, shape=(N_CHAINS, N_DRAWS), **options):
+    """Check draws, and give the findings by kind."""
+    posterior = good_posterior(shape) if posterior is None else posterior
+    stats = good_stats(shape) if stats is None else stats
+    findings = check(to_arviz(Draws(posterior, stats), MODEL), **options)
+    assert len({finding.kind for finding in findings}) == len(findings)
+    return {finding.kind: finding for finding in findings}
+
+
+def autoregressive(shape, correlation, seed=3):
+    """Give chains whose neighbours are correlated."""
+    steps = np.random.default_rng(seed).normal(size=shape)
+    for draw in range(1, shape[1]):
+        steps[:, draw] = correlation * steps[:, draw - 1] + np.sqrt(1 - correlation**2) * steps[:, draw]
+    return steps
+
+
+def test_good_draws_give_silence():
+    assert kinds() == {}
+
+
+def test_chains_apart():
+    posterior = good_posterior((N_CHAINS, N_DRAWS))
+    posterior["theta"][2, :, 1] += 3
+    found = kinds(posterior)["rhat"]
+    assert found.variables == ("theta[Deerfield]",)
+    assert found.message.startswith("R-hat is above 1.01 for 1 of 3 parameters, worst theta[Deerfield] 1.")
+
+
+def test_slow_chains_are_named_worst_first():
+    posterior = {
+        "fast": good_posterior((N_CHAINS, N_DRAWS))["mu"],
+        "slow": autoregressive((N_CHAINS, N_DRAWS), 0.9),
+        "slower": autoregressive((N_CHAINS, N_DRAWS), 0.97),
+    }
+    found = kinds(posterior)["ess"]
+    assert found.variables == ("slower", "slow")
+    assert found.message.startswith(
+        "The effective sample size is below 400 (100 per chain) for 2 of 3 parameters"
+    )
+
+
+def test_a_long_list_of_variables_is_cut():
+    posterior = {f"x{k}": autoregressive((N_CHAINS, N_DRAWS), 0.97, seed=k) for k in range(5)}
+    found = kinds(posterior)["ess"]
+    assert len(found.variables) == 5
+    assert "and 2 more. Take" in found.message
+
+
+def test_divergences_count_and_name_chains():
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["diverging"][1, 3:5] = True
+    stats["diverging"][3, 7] = True
+    message = kinds(stats=stats)["divergences"].message
+    assert message.startswith("3 of 2000 draws diverged (chains 1, 3): ")
+    assert "target_accept" in message
+
+
+@pytest.mark.parametrize(("n_cut", "is_told"), [(25, False), (26, True)])
+def test_tree_depth_is_told_from_five_per_cent_on(n_cut, is_told):
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["reached_max_treedepth"][2, :n_cut] = True
+    found = kinds(stats=stats)
+    assert ("tree_depth" in found) == is_told
+    if is_told:
+        assert "(chain 2)" in found["tree_depth"].message
+
+
+def test_slow_energy():
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["energy"][0] = autoregressive((1, N_DRAWS), 0.97)[0]
+    assert "(chain 0)" in kinds(stats=stats)["bfmi"].message
+
+
+def test_a_chain_in_a_mode_of_little_weight():
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["lp"][3] -= 40
+    message = kinds(stats=stats)["lp"].message
+    assert message.startswith("The log density lies 4") and "(chain 3)" in message
+
+
+def test_a_chain_that_never_moved():
+    posterior, stats = good_posterior((N_CHAINS, N_DRAWS)), good_stats((N_CHAINS, N_DRAWS))
+    for values in posterior.values():
+        values[1] = values[1, :1]
+    stats["energy"][1], stats["lp"][1] = 7.0, -900.0
+    found = kinds(posterior, stats)
+    assert set(found) == {"rhat", "ess", "lp"}
+    assert set(found["rhat"].variables) == {"mu", "theta[Choate]", "theta[Deerfield]"}
+    assert "(chain 1)" in found["lp"].message
+
+
+def test_no_chain_moved():
+    posterior, stats = good_posterior((N_CHAINS, N_DRAWS)), good_stats((N_CHAINS, N_DRAWS))
+    stats["energy"] = stats["energy"][:, :1]
+    for values in posterior.values():
+        values[:] = values[:, :1]
+    assert "mu" in kinds(posterior, stats)["rhat"].variables
+
+
+def test_what_is_constant_by_construction_is_no_fault():
+    correlation = np.ones((N_CHAINS, N_DRAWS))
+    positive = np.random.default_rng(4).integers(0, 2, (N_CHAINS, N_DRAWS)).astype(bool)
+    posterior = good_posterior((N_CHAINS, N_DRAWS)) | {"diagonal": correlation, "positive": positive}
+    assert kinds(posterior) == {}
+    assert kinds({"diagonal": correlation}) == {}
+
+
+def test_a_variable_without_elements_is_no_fault():
+    posterior = good_posterior((N_CHAINS, N_DRAWS)) | {"nothing": np.zeros((N_CHAINS, N_DRAWS, 0))}
+    assert kinds(posterior) == {}
+
+
+def test_values_that_are_not_finite():
+    posterior = good_posterior((N_CHAINS, N_DRAWS))
+    posterior["theta"][0, 10, 0] = np.inf
+    found = kinds(posterior)
+    assert set(found) == {"not_finite"}
+    assert found["not_finite"].variables == ("theta[Choate]",)
+
+
+def test_only_the_named_variables_are_checked():
+    posterior = good_posterior((N_CHAINS, N_DRAWS)) | {"slow": autoregressive((N_CHAINS, N_DRAWS), 0.99)}
+    assert "ess" in kinds(posterior)
+    assert kinds(posterior, var_names=["mu", "theta"]) == {}
+
+
+@pytest.mark.parametrize("n_draws", [0, 1, 3])
+@pytest.mark.parametrize("n_chains", [1, 2])
+def test_too_few_draws(n_chains, n_draws):
+    found = kinds(shape=(n_chains, n_draws))
+    assert set(found) == {"too_few"}
+    assert f"{n_draws} draw" in found["too_few"].message
+
+
+@pytest.mark.parametrize("n_chains", [1, 2])
+def test_the_fewest_draws_that_arviz_takes(n_chains):
+    assert "ess" in kinds(shape=(n_chains, 4))
+
+
+def test_one_chain():
+    found = kinds(shape=(1, N_DRAWS))
+    assert set(found) == {"too_few"}
+    assert found["too_few"].message.startswith("Only one chain")
+
+
+def test_large_models_are_sampled_and_small_variables_are_not():
+    shape = (2, 200)
+    rng = np.random.default_rng(5)
+    posterior = {"large": rng.normal(size=(*shape, 100, 50)), "tau": rng.normal(size=shape)}
+    posterior["tau"][0] += 5
+    found = kinds(posterior, shape=shape)
+    assert found["rhat"].variables[0] == "tau"
+    assert found["sampled"].message.startswith(f"R-hat and ESS were computed for {MAX_PARAMETERS} of 5001 ")
+
+
+def test_more_variables_than_are_looked_at():
+    shape = (2, 5)
+    posterior = {f"x{k}": np.zeros(shape) for k in range(MAX_PARAMETERS + 7)}
+    message = kinds(posterior, shape=shape)["sampled"].message
+    assert f"{MAX_PARAMETERS} of {MAX_PARAMETERS + 7}" in message
+
+
+def test_what_the_sampler_says_comes_first():
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["diverging"][0, 0] = True
+    data = to_arviz(Draws(good_posterior((N_CHAINS, N_DRAWS)), stats), MODEL)
+    findings = check(data, notes=["Chain 2 was not admitted."])
+    assert findings[0] == Finding("note", "Chain 2 was not admitted.")
+    assert [finding.kind for finding in findings] == ["note", "divergences"]
+
+
+def test_the_report_is_one_line_a_finding(caplog):
+    report([Finding("ess", "More draws, please."), Finding("note", "100% of chains")])
+    assert caplog.record_tuples == [
+        ("nutmill", logging.WARNING, "More draws, please."),
+        ("nutmill", logging.WARNING, "100% of chains"),
+    ]
