@@ -11,6 +11,7 @@ from nutmill.nuts.moments import add_draw
 from nutmill.nuts.rng import uniform
 from nutmill.nuts.state import GRADIENT, POSITION, SAMPLING, SEARCH, TERMINAL
 from nutmill.nuts.transition import transition
+from nutmill.nuts.vectors import copy_into
 
 _JITTER = 0.1
 # A divergent trajectory must have come this far for its draw to count as a move.
@@ -37,7 +38,7 @@ def trajectory_of(density, data, state, chain):
     )
 
 
-@kernel
+@inlined_kernel
 def start_chain(trajectory, target_accept):
     """Evaluate the start, guess the metric from its gradient, search a step size; return the status."""
     chain = trajectory.chain
@@ -57,7 +58,7 @@ def start_chain(trajectory, target_accept):
     return status
 
 
-@kernel
+@inlined_kernel
 def search_again(trajectory, target_accept):
     """Search a step size for a metric that has changed; a chain that finds none keeps what it has."""
     status, log_step = stepsize.search(trajectory, target_accept)
@@ -65,7 +66,7 @@ def search_again(trajectory, target_accept):
         trajectory.chain.log_step = log_step
 
 
-@kernel
+@inlined_kernel
 def advance_chain(trajectory, state, number, n_draws):
     """Make `n_draws` draws, fewer if the stop flag is raised; return the status."""
     chain, phase = trajectory.chain, state.group[0].phase
@@ -92,7 +93,7 @@ def advance_chain(trajectory, state, number, n_draws):
     return 0
 
 
-@kernel
+@inlined_kernel
 def _learn(trajectory, state, number):
     """Let one warmup draw move the step size and, before the terminal stage, the moments."""
     chain, tree, latest = trajectory.chain, trajectory.tree, state.latest[number]
@@ -100,7 +101,7 @@ def _learn(trajectory, state, number):
     state.warmup_lp[number, draw] = chain.lp
     chain.n_warmup_divergences += latest.diverging
     if draw < state.warmup_draws.shape[1]:
-        state.warmup_draws[number, draw, :] = trajectory.position
+        copy_into(trajectory.position, state.warmup_draws[number, draw])
         state.warmup_statistics[number, draw] = latest
     if state.group[0].phase == TERMINAL:
         acceptance = tree.sum_symmetric / max(tree.n_steps, 1)
@@ -110,7 +111,7 @@ def _learn(trajectory, state, number):
     stepsize.update(chain, acceptance, state.settings[0].target_accept)
 
 
-@kernel
+@inlined_kernel
 def _learn_moments(trajectory, state, number):
     latest = state.latest[number]
     moved = abs(latest.index_in_trajectory) > (_FAR if latest.diverging else 0)
@@ -126,12 +127,12 @@ def _learn_moments(trajectory, state, number):
         )
 
 
-@kernel
+@inlined_kernel
 def _keep(trajectory, state, number):
     """Write one sampling draw, its statistics and its divergence where the table says."""
     chain, latest = trajectory.chain, state.latest[number]
     draw = chain.n_draws - state.group[0].n_warmup
-    state.draws[number, draw, :] = trajectory.position
+    copy_into(trajectory.position, state.draws[number, draw])
     state.statistics[number, draw] = latest
     if not latest.diverging:
         return
@@ -146,6 +147,6 @@ def _record_divergence(trajectory, divergences, points, draw):
     divergences[row].draw = draw
     divergences[row].energy_error = tree.divergence_error
     divergences[row].status = tree.status
-    points[row, 0, :] = trajectory.vectors[tree.divergence_start, POSITION]
-    points[row, 1, :] = trajectory.vectors[tree.divergence_end, POSITION]
-    points[row, 2, :] = trajectory.vectors[tree.divergence_start, GRADIENT]
+    copy_into(trajectory.vectors[tree.divergence_start, POSITION], points[row, 0])
+    copy_into(trajectory.vectors[tree.divergence_end, POSITION], points[row, 1])
+    copy_into(trajectory.vectors[tree.divergence_start, GRADIENT], points[row, 2])

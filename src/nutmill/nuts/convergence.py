@@ -8,33 +8,47 @@ from nutmill.nuts.state import MEAN_POSITION, N_BLOCKS, SQUARES_POSITION
 
 
 @kernel
-def largest_rhat(state, n_draws):
-    """Return the largest R-hat over all dimensions and the log density; infinity where there are too few draws.
+def largest_rhat(chains, blocks, moments, lp, n_draws):
+    """Return the largest R-hat over all dimensions and the log density.
 
-    The sequences are the last two epochs of each chain, and for a single chain the halves of these.
+    Infinity where there are too few draws or where a chain is not admitted. The sequences are the last two epochs of
+    each chain, and for a single chain the halves of these.
     """
-    worst = _rhat(state, n_draws, -1)
-    for i in range(state.position.shape[1]):
+    for chain in range(chains.shape[0]):
+        if not chains[chain].admitted:
+            return math.inf
+    worst = 0.0
+    for i in range(-1, moments.shape[3]):
+        rhat = _rhat(blocks, moments, lp, i, n_draws)
         # Written so that NaN counts as no agreement.
-        rhat = _rhat(state, n_draws, i)
         if not rhat <= worst:
             worst = rhat
     return worst
 
 
 @kernel
-def _rhat(state, n_draws, dimension):
-    """R-hat of one dimension, or of the log density for -1 (Gelman et al. 2013, 11.4; sequences may differ in length)."""
-    n_chains = state.chains.shape[0]
+def _rhat(blocks, moments, lp, dimension, n_draws):
+    """R-hat of one dimension, or of the log density for -1 (Gelman et al. 2013, 11.4); lengths may differ."""
+    n_chains = blocks.shape[0]
     per_sequence = 1 if n_chains == 1 else 2
     n_sequences, total_count, within = 0.0, 0.0, 0.0
     means = (0.0, 0.0, 0.0)
     for chain in range(n_chains):
         for first in range(0, N_BLOCKS, per_sequence):
             sequence = (0.0, 0.0, 0.0)
-            for block in range(first, first + per_sequence):
-                if in_window(state.blocks[chain, block], n_draws):
-                    sequence = merge(sequence, _block_moments(state, chain, block, dimension))
+            for number in range(first, first + per_sequence):
+                block = blocks[chain, number]
+                if in_window(block, n_draws):
+                    rows = moments[chain, number]
+                    if dimension < 0:
+                        more = _moments_of(lp[chain, block.start : block.end])
+                    else:
+                        more = (
+                            float(block.n_good),
+                            rows[MEAN_POSITION, dimension],
+                            rows[SQUARES_POSITION, dimension],
+                        )
+                    sequence = merge(sequence, more)
             if sequence[0] < 2.0:
                 return math.inf
             n_sequences += 1.0
@@ -48,12 +62,9 @@ def _rhat(state, n_draws, dimension):
 
 
 @kernel
-def _block_moments(state, chain, block, dimension):
-    if dimension >= 0:
-        moments = state.moments[chain, block]
-        count = float(state.blocks[chain, block].n_good)
-        return count, moments[MEAN_POSITION, dimension], moments[SQUARES_POSITION, dimension]
-    moments_of_lp = (0.0, 0.0, 0.0)
-    for draw in range(state.blocks[chain, block].start, state.blocks[chain, block].end):
-        moments_of_lp = merge(moments_of_lp, (1.0, state.warmup_lp[chain, draw], 0.0))
-    return moments_of_lp
+def _moments_of(values):
+    """Return the count, mean and sum of squares of a vector."""
+    moments = (0.0, 0.0, 0.0)
+    for value in values:
+        moments = merge(moments, (1.0, value, 0.0))
+    return moments

@@ -9,7 +9,7 @@ from nutmill.nuts.state import group_state
 from nutmill.nuts.warmup import pool_chains
 
 _TABLE = types.CPointer(types.int64)
-_OPTIONS = {"error_model": "numpy"}
+_OPTIONS = {"error_model": "numpy", "_nrt": False}
 
 
 class EntryPoints(NamedTuple):

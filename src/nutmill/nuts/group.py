@@ -84,6 +84,7 @@ def new_group(
         momentum_sums=np.zeros((n_chains, n_slots, n_dim)),
         pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE))),
     )
+    state.group["n_dim"] = n_dim
     state.group["stage"] = -1
     state.chains["admitted"] = True
     return state

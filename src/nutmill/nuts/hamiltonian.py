@@ -13,6 +13,7 @@ from nutmill.nuts.metric import draw_momentum_into, multiply_into
 from nutmill.nuts.rng import uniform
 from nutmill.nuts.state import ACCELERATION, GRADIENT, MOMENTUM, POSITION, VELOCITY
 from nutmill.nuts.tree import weigh
+from nutmill.nuts.vectors import add_in_place, copy_into
 
 MAX_ENERGY_ERROR = 1000.0
 
@@ -46,31 +47,46 @@ class Trajectory(NamedTuple):
     momentum_sums: np.ndarray
 
 
+# LLVM vectorises a loop only if at most eight pairs of its vectors could overlap, which bounds what one loop may do.
 @vector_kernel
-def _dot(a, b):
-    total = 0.0
-    for i in range(a.shape[0]):
-        total += a[i] * b[i]
-    return total
-
-
-@vector_kernel
-def _add_into(scale, vector, base, out):
-    """`out = base + scale * vector`."""
+def _kick_into(half, momentum, gradient, out):
     for i in range(out.shape[0]):
-        out[i] = base[i] + scale * vector[i]
+        out[i] = momentum[i] + half * gradient[i]
+
+
+@vector_kernel
+def _kick_and_drift_into(step_size, old, new):
+    """Advance the velocity by half a step and the position by a whole one; `old` and `new` are points."""
+    half = 0.5 * step_size
+    for i in range(new.shape[1]):
+        velocity = old[VELOCITY, i] + half * old[ACCELERATION, i]
+        new[VELOCITY, i] = velocity
+        new[POSITION, i] = old[POSITION, i] + step_size * velocity
+
+
+@vector_kernel
+def _kick_in_place(half, point):
+    """Advance momentum and velocity by half a step; return the kinetic energy."""
+    twice = 0.0
+    for i in range(point.shape[1]):
+        momentum = point[MOMENTUM, i] + half * point[GRADIENT, i]
+        velocity = point[VELOCITY, i] + half * point[ACCELERATION, i]
+        point[MOMENTUM, i] = momentum
+        point[VELOCITY, i] = velocity
+        twice += momentum * velocity
+    return 0.5 * twice
 
 
 @kernel
 def begin(trajectory, step_size):
     """Put the current draw with a fresh momentum into point 0 and slot 0."""
     tree, start = trajectory.tree, trajectory.vectors[0]
-    start[POSITION, :] = trajectory.position
-    start[GRADIENT, :] = trajectory.gradient
+    copy_into(trajectory.position, start[POSITION])
+    copy_into(trajectory.gradient, start[GRADIENT])
     multiply_into(trajectory.variance, start[GRADIENT], start[ACCELERATION])
     draw_momentum_into(trajectory.variance, trajectory.rng, start[MOMENTUM], start[VELOCITY])
     tree.step_size = step_size
-    tree.initial_energy = 0.5 * _dot(start[MOMENTUM], start[VELOCITY]) - trajectory.chain.lp
+    tree.initial_energy = _kick_in_place(0.0, start) - trajectory.chain.lp
     tree.sum_acceptance = 0.0
     tree.sum_symmetric = 0.0
     tree.max_energy_error = 0.0
@@ -92,16 +108,13 @@ def leapfrog(trajectory, source, target, step_size):
     One gradient and one multiplication by the metric: the velocity M^-1 p is carried along with the momentum.
     """
     old, new = trajectory.vectors[source], trajectory.vectors[target]
-    half = 0.5 * step_size
-    _add_into(half, old[GRADIENT], old[MOMENTUM], new[MOMENTUM])
-    _add_into(half, old[ACCELERATION], old[VELOCITY], new[VELOCITY])
-    _add_into(step_size, new[VELOCITY], old[POSITION], new[POSITION])
+    _kick_into(0.5 * step_size, old[MOMENTUM], old[GRADIENT], new[MOMENTUM])
+    _kick_and_drift_into(step_size, old, new)
     status, lp = trajectory.density(new[POSITION], new[GRADIENT], trajectory.data)
     multiply_into(trajectory.variance, new[GRADIENT], new[ACCELERATION])
-    _add_into(half, new[GRADIENT], new[MOMENTUM], new[MOMENTUM])
-    _add_into(half, new[ACCELERATION], new[VELOCITY], new[VELOCITY])
+    kinetic_energy = _kick_in_place(0.5 * step_size, new)
     trajectory.points[target].lp = lp
-    trajectory.points[target].energy = 0.5 * _dot(new[MOMENTUM], new[VELOCITY]) - lp
+    trajectory.points[target].energy = kinetic_energy - lp
     return status
 
 
@@ -120,7 +133,7 @@ def _fill_slot(trajectory, slot, row, log_weight):
     leaf.first = leaf.last = leaf.chosen = row
     leaf.log_weight = log_weight
     trajectory.points[row].n_references = 3
-    trajectory.momentum_sums[slot, :] = trajectory.vectors[row, MOMENTUM]
+    copy_into(trajectory.vectors[row, MOMENTUM], trajectory.momentum_sums[slot])
 
 
 @kernel
@@ -153,14 +166,14 @@ def leaf(trajectory, slot, forward):
 
 
 @vector_kernel
-def _projections(sum_a, sum_b, start, end):
-    """Return the sums of two momentum sums along two velocities."""
-    at_start, at_end = 0.0, 0.0
+def _ends_turn(sum_a, sum_b, first, last):
+    """Whether the momenta of a and b together point backwards at the first or the last velocity."""
+    at_first, at_last = 0.0, 0.0
     for i in range(sum_a.shape[0]):
-        total = sum_a[i] + sum_b[i]
-        at_start += total * start[i]
-        at_end += total * end[i]
-    return at_start, at_end
+        momentum = sum_a[i] + sum_b[i]
+        at_first += momentum * first[i]
+        at_last += momentum * last[i]
+    return at_first <= 0.0 or at_last <= 0.0
 
 
 @kernel
@@ -168,19 +181,16 @@ def is_turning(trajectory, earlier, later, has_inner_ends):
     """Betancourt's rule with Stan's two cross checks (SAMPLER.md 2); the verb `is_turning` of the tree."""
     a, b = trajectory.slots[earlier], trajectory.slots[later]
     sum_a, sum_b = trajectory.momentum_sums[earlier], trajectory.momentum_sums[later]
-    vectors = trajectory.vectors
-    first, last = vectors[a.first, VELOCITY], vectors[b.last, VELOCITY]
-    at_start, at_end = _projections(sum_a, sum_b, first, last)
-    if at_start <= 0.0 or at_end <= 0.0:
+    first, last = trajectory.vectors[a.first], trajectory.vectors[b.last]
+    if _ends_turn(sum_a, sum_b, first[VELOCITY], last[VELOCITY]):
         return True
     if not has_inner_ends:
         return False
     # Each half together with the next point of the other must not turn either.
-    at_start, at_end = _projections(sum_a, vectors[b.first, MOMENTUM], first, vectors[b.first, VELOCITY])
-    if at_start <= 0.0 or at_end <= 0.0:
-        return True
-    at_start, at_end = _projections(sum_b, vectors[a.last, MOMENTUM], vectors[a.last, VELOCITY], last)
-    return at_start <= 0.0 or at_end <= 0.0
+    inner_a, inner_b = trajectory.vectors[a.last], trajectory.vectors[b.first]
+    return _ends_turn(sum_a, inner_b[MOMENTUM], first[VELOCITY], inner_b[VELOCITY]) or _ends_turn(
+        inner_a[MOMENTUM], sum_b, inner_a[VELOCITY], last[VELOCITY]
+    )
 
 
 @kernel
@@ -203,6 +213,4 @@ def combine(trajectory, older, newer, forward, biased):
         points[old.first].n_references -= 1
         points[new.last].n_references -= 1
         old.first = new.first
-    _add_into(
-        1.0, trajectory.momentum_sums[newer], trajectory.momentum_sums[older], trajectory.momentum_sums[older]
-    )
+    add_in_place(trajectory.momentum_sums[older], trajectory.momentum_sums[newer])

@@ -35,23 +35,54 @@ def uniform(state):
     return np.float64(next_word(state) >> np.uint64(11)) * _SPACING
 
 
+def _ziggurat(n_layers: int, right: float, area: float) -> np.ndarray:
+    """Return the right ends of layers of equal area under exp(-x^2 / 2), (n_layers + 1,) from the base to the top."""
+    ends = np.zeros(n_layers + 1)
+    ends[0] = area * math.exp(
+        0.5 * right * right
+    )  # the base as wide as if it were a rectangle, tail included
+    ends[1] = right
+    for layer in range(1, n_layers - 1):
+        height = math.exp(-0.5 * ends[layer] ** 2) + area / ends[layer]
+        ends[layer + 1] = math.sqrt(-2.0 * math.log(height))
+    return ends
+
+
+# Marsaglia and Tsang (2000): where the tail begins and the area of each of 256 layers.
+_TAIL, _AREA = 3.6541528853610088, 0.00492867323399
+_ENDS = _ziggurat(256, _TAIL, _AREA)
+_HEIGHTS = np.exp(-0.5 * _ENDS**2)
+
+
 @kernel
-def normal_pair(state):
-    """Draw two independent standard normals by Marsaglia's polar method."""
+def normal(state):
+    """Draw from the standard normal by the ziggurat method (Marsaglia and Tsang 2000)."""
     while True:
-        u = 2.0 * uniform(state) - 1.0
-        v = 2.0 * uniform(state) - 1.0
-        square = u * u + v * v
-        if 0.0 < square < 1.0:
-            factor = math.sqrt(-2.0 * math.log(square) / square)
-            return u * factor, v * factor
+        word = next_word(state)
+        layer = word & np.uint64(255)
+        # The upper 53 bits, in [-1, 1): none of them is in the layer.
+        sign = 2.0 * np.float64(word >> np.uint64(11)) * _SPACING - 1.0
+        value = sign * _ENDS[layer]
+        if abs(value) < _ENDS[layer + np.uint64(1)]:
+            return value
+        if layer == 0:
+            return math.copysign(_tail(state), sign)
+        low, high = _HEIGHTS[layer], _HEIGHTS[layer + np.uint64(1)]
+        if low + uniform(state) * (high - low) < math.exp(-0.5 * value * value):
+            return value
+
+
+@kernel
+def _tail(state):
+    """Draw from the normal beyond the ziggurat's base (Marsaglia 1964)."""
+    while True:
+        beyond = -math.log(1.0 - uniform(state)) / _TAIL
+        if -2.0 * math.log(1.0 - uniform(state)) > beyond * beyond:
+            return _TAIL + beyond
 
 
 @kernel
 def normals_into(state, out):
     """Fill `out` (n,) float64 with independent standard normals."""
-    n = out.shape[0]
-    for i in range(0, n - 1, 2):
-        out[i], out[i + 1] = normal_pair(state)
-    if n % 2 == 1:
-        out[n - 1], _ = normal_pair(state)
+    for i in range(out.shape[0]):
+        out[i] = normal(state)

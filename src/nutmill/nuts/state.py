@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
-
-from nutmill._jit import kernel
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 
 GROUP_SIZE = 4
 
@@ -26,6 +26,7 @@ STAGE = np.dtype(
 )
 GROUP = np.dtype(
     [
+        ("n_dim", "i8"),
         ("phase", "i8"),
         ("stage", "i8"),  # row of the schedule
         ("stage_end", "i8"),  # number of draws at which the next barrier stands
@@ -159,6 +160,35 @@ class GroupState(NamedTuple):
 # One entry of the table: the address and four lengths (1 where the array has fewer axes).
 _WORDS = 5
 
+# Data type and number of axes of each field.
+_FIELDS = GroupState(
+    settings=(SETTINGS, 1),
+    group=(GROUP, 1),
+    schedule=(STAGE, 1),
+    chains=(CHAIN, 1),
+    blocks=(BLOCK, 2),
+    rng=(np.uint64, 2),
+    position=(np.float64, 2),
+    gradient=(np.float64, 2),
+    variance=(np.float64, 2),
+    moments=(np.float64, 4),
+    warmup_lp=(np.float64, 2),
+    stop=(np.int64, 1),
+    latest=(STATISTICS, 1),
+    draws=(np.float64, 3),
+    statistics=(STATISTICS, 2),
+    warmup_draws=(np.float64, 3),
+    warmup_statistics=(STATISTICS, 2),
+    divergences=(DIVERGENCE, 2),
+    divergence_points=(np.float64, 4),
+    tree=(TREE, 1),
+    points=(POINT, 2),
+    vectors=(np.float64, 4),
+    slots=(SLOT, 2),
+    momentum_sums=(np.float64, 3),
+    pool_work=(np.float64, 2),
+)
+
 
 def address_table(state: GroupState) -> np.ndarray:
     """Build the table that the C entry points take as `group`.
@@ -180,67 +210,32 @@ def address_table(state: GroupState) -> np.ndarray:
 
 
 @intrinsic
-def _pointer(_context, _address):
-    """Read an int64 as an untyped pointer."""
+def group_state(_typing, table):
+    """Rebuild the named tuple of arrays from a pointer to the table; nothing is copied."""
+    kinds = [types.Array(from_dtype(np.dtype(dtype)), ndim, "C") for dtype, ndim in _FIELDS]
+    result = types.NamedTuple(kinds, GroupState)
 
-    def generate(_context, builder, _signature, arguments):
-        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+    def generate(context, builder, _signature, arguments):
+        arrays = []
+        for field, kind in enumerate(kinds):
+            first = _WORDS * field
+            words = [
+                builder.load(builder.gep(arguments[0], [ir.Constant(ir.IntType(64), first + k)]))
+                for k in range(1 + kind.ndim)
+            ]
+            arrays.append(_array_at(context, builder, kind, words[0], words[1:]))
+        return context.make_tuple(builder, result, arrays)
 
-    return types.voidptr(types.int64), generate
-
-
-@kernel
-def _array1(table, field, dtype):
-    entry = _WORDS * field
-    return carray(_pointer(table[entry]), (table[entry + 1],), dtype)
-
-
-@kernel
-def _array2(table, field, dtype):
-    entry = _WORDS * field
-    return carray(_pointer(table[entry]), (table[entry + 1], table[entry + 2]), dtype)
+    return result(table), generate
 
 
-@kernel
-def _array3(table, field, dtype):
-    entry = _WORDS * field
-    return carray(_pointer(table[entry]), (table[entry + 1], table[entry + 2], table[entry + 3]), dtype)
-
-
-@kernel
-def _array4(table, field, dtype):
-    entry = _WORDS * field
-    shape = (table[entry + 1], table[entry + 2], table[entry + 3], table[entry + 4])
-    return carray(_pointer(table[entry]), shape, dtype)
-
-
-@kernel
-def group_state(table):
-    """Rebuild the named tuple of arrays from the table; nothing is copied."""
-    return GroupState(
-        _array1(table, 0, SETTINGS),
-        _array1(table, 1, GROUP),
-        _array1(table, 2, STAGE),
-        _array1(table, 3, CHAIN),
-        _array2(table, 4, BLOCK),
-        _array2(table, 5, np.uint64),
-        _array2(table, 6, np.float64),
-        _array2(table, 7, np.float64),
-        _array2(table, 8, np.float64),
-        _array4(table, 9, np.float64),
-        _array2(table, 10, np.float64),
-        _array1(table, 11, np.int64),
-        _array1(table, 12, STATISTICS),
-        _array3(table, 13, np.float64),
-        _array2(table, 14, STATISTICS),
-        _array3(table, 15, np.float64),
-        _array2(table, 16, STATISTICS),
-        _array2(table, 17, DIVERGENCE),
-        _array4(table, 18, np.float64),
-        _array1(table, 19, TREE),
-        _array2(table, 20, POINT),
-        _array4(table, 21, np.float64),
-        _array2(table, 22, SLOT),
-        _array3(table, 23, np.float64),
-        _array2(table, 24, np.float64),
-    )
+def _array_at(context, builder, kind, address, shape):
+    """Make a contiguous array that owns nothing."""
+    array = context.make_array(kind)(context, builder)
+    itemsize = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    strides = [itemsize]
+    for length in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], length))
+    data = builder.inttoptr(address, array.data.type)
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+    return array._getvalue()

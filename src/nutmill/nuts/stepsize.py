@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from nutmill._jit import kernel
 from nutmill.errors import Status
 from nutmill.nuts.hamiltonian import begin, leapfrog
@@ -11,6 +13,10 @@ _SMALLEST_STEP, _LARGEST_STEP = 1e-10, 1e5
 _MAX_PROBES = 50
 _STEP_SIZE_NOT_FOUND = int(Status.STEP_SIZE_NOT_FOUND)
 
+# Points of the one-step trajectory; not plain integers, for which Numba would compile the step once more.
+_FIRST, _SECOND = np.int64(0), np.int64(1)
+
+_LOG_TEN = math.log(10.0)
 _GAMMA, _DELAY, _KAPPA = 0.05, 10.0, 0.75
 # In the units of the metric pi is half a period of a standard normal: no longer step helps.
 _LARGEST_LOG_STEP = math.log(math.pi)
@@ -29,8 +35,14 @@ def restart(chain, log_step, log_centre):
 
 @kernel
 def restart_after_search(chain, log_step):
-    """Begin dual averaging at a step size that a search has found: try ten times as long steps, as is usual."""
-    restart(chain, log_step, math.log(10.0) + log_step)
+    """Begin dual averaging at a step size that a search has found: draw it towards ten times as long steps."""
+    restart(chain, log_step, log_step + _LOG_TEN)
+
+
+@kernel
+def log_step_found(chain):
+    """Return the step size at which the search ended that dual averaging began with."""
+    return chain.log_step_centre - _LOG_TEN
 
 
 @kernel
@@ -50,11 +62,11 @@ def update(chain, acceptance, target_accept):
 def _acceptance_of_one_step(trajectory, step_size):
     """Return a negative status, or the acceptance probability of one leapfrog with a fresh momentum."""
     begin(trajectory, step_size)
-    status = leapfrog(trajectory, 0, 1, step_size)
+    status = leapfrog(trajectory, _FIRST, _SECOND, step_size)
     trajectory.chain.n_gradients += 1
     if status < 0:
         return float(status)
-    error = trajectory.points[1].energy - trajectory.tree.initial_energy
+    error = trajectory.points[_SECOND].energy - trajectory.tree.initial_energy
     if status > 0 or not (-math.inf < error < math.inf):
         return 0.0
     return math.exp(-max(error, 0.0))

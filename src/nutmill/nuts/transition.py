@@ -5,6 +5,7 @@ from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf
 from nutmill.nuts.rng import next_word
 from nutmill.nuts.state import GRADIENT, POSITION
 from nutmill.nuts.tree import COMPLETE, Verbs, grow
+from nutmill.nuts.vectors import copy_into
 
 
 @kernel
@@ -25,8 +26,8 @@ def transition(trajectory, step_size, max_depth, latest):
         return tree.status
     row = trajectory.slots[0].chosen
     point = trajectory.points[row]
-    trajectory.position[:] = trajectory.vectors[row, POSITION]
-    trajectory.gradient[:] = trajectory.vectors[row, GRADIENT]
+    copy_into(trajectory.vectors[row, POSITION], trajectory.position)
+    copy_into(trajectory.vectors[row, GRADIENT], trajectory.gradient)
     chain.lp = point.lp
     latest.lp = point.lp
     latest.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)

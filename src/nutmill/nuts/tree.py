@@ -13,6 +13,10 @@ from nutmill._jit import kernel
 
 COMPLETE, TURNING, DIVERGED = range(3)
 
+# NumPy's scalars, because for plain literals Numba would compile every verb once more.
+_TREE, _EXTENSION = np.int64(0), np.int64(1)
+_BIASED, _IN_PROPORTION = np.bool_(True), np.bool_(False)
+
 
 class Verbs(NamedTuple):
     """What the tree asks of a trajectory; each is an njit function.
@@ -52,25 +56,23 @@ def grow(trajectory, verbs, directions, max_depth):
     outcome : int
         COMPLETE (stopped by `max_depth`), TURNING or DIVERGED.
     """
-    depth = 0
-    while depth < max_depth:
+    for depth in range(max_depth):
         forward = (directions >> np.uint64(depth)) & np.uint64(1) == np.uint64(1)
         outcome = _extend(trajectory, verbs, depth, forward)
         if outcome != COMPLETE:
             return depth, outcome
-        # The verdict comes before the merge, but it does not take back the draw: all of the extension is sound.
-        turning = _turns(trajectory, verbs, 1, forward, depth > 0)
-        verbs.combine(trajectory, 0, 1, forward, True)
-        depth += 1
+        # The verdict comes before the merge but does not take back the draw: all of the extension is sound.
+        turning = _turns(trajectory, verbs, _EXTENSION, forward, depth > 0)
+        verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)
         if turning:
-            return depth, TURNING
-    return depth, COMPLETE
+            return depth + 1, TURNING
+    return max_depth, COMPLETE
 
 
 @kernel
 def _extend(trajectory, verbs, depth, forward):
     """Build a sub-tree of 2^depth leaves in slot 1; an outcome other than COMPLETE means that it must be dropped."""
-    top = 0
+    top = _TREE
     for count in range(1 << depth):
         top += 1
         if not verbs.leaf(trajectory, top, forward):
@@ -79,7 +81,7 @@ def _extend(trajectory, verbs, depth, forward):
         while (count >> level) & 1:
             if _turns(trajectory, verbs, top, forward, level > 0):
                 return TURNING
-            verbs.combine(trajectory, top - 1, top, forward, False)
+            verbs.combine(trajectory, top - 1, top, forward, _IN_PROPORTION)
             top -= 1
             level += 1
     return COMPLETE

@@ -1,0 +1,72 @@
+"""Step sizes that the admitted chains of a group share: each tunes its own, and barriers average (SAMPLER.md 2)."""
+
+import math
+
+from nutmill._jit import kernel
+from nutmill.nuts import stepsize
+from nutmill.nuts.order import median
+
+# Final step sizes that differ by more than this are left to each chain.
+_COMMON_STEP_RATIO = 1.5
+# After fewer updates dual averaging is still swinging, and the step size that the search found is better.
+_FEWEST_UPDATES = 10
+
+
+@kernel
+def share_first_step(chains, work):
+    """Begin dual averaging at the median of the step sizes that the admitted chains have just found."""
+    n_admitted = 0
+    for chain in range(chains.shape[0]):
+        if chains[chain].admitted:
+            work[n_admitted] = chains[chain].log_step
+            n_admitted += 1
+    log_step = median(work[:n_admitted])
+    for chain in range(chains.shape[0]):
+        if chains[chain].admitted:
+            stepsize.restart_after_search(chains[chain], log_step)
+
+
+@kernel
+def average_dual_averaging(chains):
+    """Give all admitted chains the mean of their dual averaging states, and the largest of its counts."""
+    n_admitted, n_updates, n_averaged = 0, 0, 0
+    log_step, log_step_bar, log_step_centre, shortfall = 0.0, 0.0, 0.0, 0.0
+    for number in range(chains.shape[0]):
+        chain = chains[number]
+        if chain.admitted:
+            n_admitted += 1
+            n_updates = max(n_updates, chain.n_updates)
+            n_averaged = max(n_averaged, chain.n_averaged)
+            log_step += chain.log_step
+            log_step_bar += chain.log_step_bar
+            log_step_centre += chain.log_step_centre
+            shortfall += chain.shortfall
+    for number in range(chains.shape[0]):
+        chain = chains[number]
+        if chain.admitted:
+            chain.log_step = log_step / n_admitted
+            chain.log_step_bar = log_step_bar / n_admitted
+            chain.log_step_centre = log_step_centre / n_admitted
+            chain.shortfall = shortfall / n_admitted
+            chain.n_updates = n_updates
+            chain.n_averaged = n_averaged
+
+
+@kernel
+def fix_steps(chains, has_metric):
+    """Fix `log_step_bar` for sampling: one for all admitted chains of one metric, unless they differ too much."""
+    shortest, longest, total, n_admitted = math.inf, -math.inf, 0.0, 0
+    for number in range(chains.shape[0]):
+        chain = chains[number]
+        if chain.n_averaged < _FEWEST_UPDATES:
+            chain.log_step_bar = stepsize.log_step_found(chain)
+        if chain.admitted:
+            shortest = min(shortest, chain.log_step_bar)
+            longest = max(longest, chain.log_step_bar)
+            total += chain.log_step_bar
+            n_admitted += 1
+    if not has_metric or longest - shortest >= math.log(_COMMON_STEP_RATIO):
+        return
+    for number in range(chains.shape[0]):
+        if chains[number].admitted:
+            chains[number].log_step_bar = total / n_admitted
