@@ -8,10 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
+from numba.core.dispatcher import Dispatcher
+from pytensor.graph.basic import Variable
+
 from nutmill.errors import ModelError
 from nutmill.model import inits, newdata
 from nutmill.model.binding import Binding, bind
 from nutmill.model.compile import Code, compile_graph
+from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph, Parameter
 from nutmill.model.start import evaluate, not_finite
 
@@ -182,15 +186,30 @@ def _piece(pieces: Mapping[str, np.ndarray], parameter: Parameter) -> np.ndarray
     return pieces[parameter.name]
 
 
-def compile_model(model=None, *, var_names: Sequence[str] | None = None, fuse: bool = True) -> CompiledModel:
+def compile_model(
+    model=None,
+    *,
+    var_names: Sequence[str] | None = None,
+    start: Mapping | None = None,
+    n_dim: int | None = None,
+    data: np.ndarray | tuple[np.ndarray, ...] = (),
+    fuse: bool = True,
+) -> CompiledModel:
     """Compile a model to one native object.
 
     Parameters
     ----------
     model
-        A `pm.Model`; None takes the one of the surrounding ``with``.
+        A `pm.Model` (None takes the one of the surrounding ``with``); or a scalar PyTensor graph, whose named
+        inputs are the parameters; or an njit density ``f(q, gradient, data) -> logp``, which writes the gradient.
     var_names
-        Variables to report of each draw; None reports free variables and Deterministics.
+        Variables of a `pm.Model` to report of each draw; None reports free variables and Deterministics.
+    start
+        For a PyTensor graph: initial values by input; zeros for inputs of known shape.
+    n_dim
+        For an njit density: the length of ``q``.
+    data
+        For an njit density: what it gets as ``data``, an array or a tuple of arrays.
     fuse
         Link kernel and model into one object; False calls the model through a pointer.
 
@@ -199,10 +218,22 @@ def compile_model(model=None, *, var_names: Sequence[str] | None = None, fuse: b
     ModelError
         If the model cannot be sampled by NUTS; the message says which variable, and what to do.
     """
-    from nutmill.model.pymc_model import from_pymc  # PyMC takes seconds to import
+    graph = _graph(model, var_names, start or {}, n_dim, data)
+    return CompiledModel(graph, compile_graph(graph, fuse_kernel=fuse))
 
-    if not isinstance(model, ModelGraph):
-        import pymc
 
-        model = from_pymc(pymc.modelcontext(model), var_names)
-    return CompiledModel(model, compile_graph(model, fuse_kernel=fuse))
+def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGraph:
+    if isinstance(model, Dispatcher):
+        if n_dim is None:
+            raise ModelError("An njit density needs n_dim=, the length of its first argument.")
+        return from_njit(model, n_dim, data)
+    if isinstance(model, Variable):
+        return from_pytensor(model, start)
+    import pymc  # takes seconds, which the other forms need not pay
+
+    from nutmill.model.pymc_model import from_pymc
+
+    try:
+        return from_pymc(pymc.modelcontext(model), var_names)
+    except TypeError as error:
+        raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error

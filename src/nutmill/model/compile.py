@@ -78,35 +78,55 @@ def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
 def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     stages: dict[str, float] = {}
     declare_slots()
-    parameters = [p.variable for p in graph.parameters]
-    arrays = [a.variable for a in graph.arrays]
-    with _stage(stages, "rewrite"):
-        density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
-        expanded = {name: node for name, node in graph.expanded.items() if node.variable not in parameters}
-        expand = rewrite(parameters, arrays, [node.variable for node in expanded.values()], hoist=False)
-        prepare = rewrite([], arrays, density.hoisted, hoist=False)
-    slots = layout(*(_kinds(group) for group in (parameters, [*arrays, *density.hoisted])))
-    n_given = len(parameters) + len(arrays)
-    with _stage(stages, "lower"), _naming_python_ops() as python_ops:
-        lowered = {"density": lower.density_entry(_funcify(density), slots)}
-        if expanded:
-            lowered["expand"] = lower.expand_entry(_funcify(expand), slots[:n_given])
-        if density.hoisted:
-            lowered["prepare"] = lower.prepare_entry(_funcify(prepare), slots[len(parameters) : n_given])
+    with _naming_python_ops() as python_ops:
+        lowered, slots, n_prepared = (_lower_native if graph.native_density else _lower_graph)(graph, stages)
     with _stage(stages, "link"):
         code, fused = _link(lowered, fuse_kernel and not python_ops)
         native = NativeObject(code)
+    computed = _computed(graph)
     return Code(
         native=native,
         slots=slots,
         pointers={} if fused else {name: entry.address for name, entry in lowered.items()},
-        n_prepared=len(density.hoisted),
-        expanded={name: np.dtype(node.variable.type.dtype) for name, node in expanded.items()},
-        expanded_ranks=[node.variable.type.ndim for node in expanded.values()],
+        n_prepared=n_prepared,
+        expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
+        expanded_ranks=[variable.type.ndim for variable in computed.values()],
         fused=fused,
         python_ops=tuple(python_ops),
         stages=stages,
     )
+
+
+def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+    parameters = [p.variable for p in graph.parameters]
+    arrays = [a.variable for a in graph.arrays]
+    computed = list(_computed(graph).values())
+    with _stage(stages, "rewrite"):
+        density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
+        expand = rewrite(parameters, arrays, computed, hoist=False)
+        prepare = rewrite([], arrays, density.hoisted, hoist=False)
+    slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
+    n_given = len(parameters) + len(arrays)
+    with _stage(stages, "lower"):
+        lowered = {"density": lower.density_entry(_funcify(density), slots)}
+        if computed:
+            lowered["expand"] = lower.expand_entry(_funcify(expand), slots[:n_given])
+        if density.hoisted:
+            lowered["prepare"] = lower.prepare_entry(_funcify(prepare), slots[len(parameters) : n_given])
+    return lowered, slots, len(density.hoisted)
+
+
+def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+    slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
+    with _stage(stages, "lower"):
+        entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
+    return {"density": entry}, slots, 0
+
+
+def _computed(graph: ModelGraph) -> dict[str, Variable]:
+    """Reported variables that are not simply pieces of the position."""
+    pieces = [p.variable for p in graph.parameters]
+    return {name: node.variable for name, node in graph.expanded.items() if node.variable not in pieces}
 
 
 def _density_outputs(graph: ModelGraph) -> list[Variable]:

@@ -48,7 +48,7 @@ class ModelGraph:
 
     parameters: tuple[Parameter, ...]
     arrays: tuple[DataArray, ...]
-    logp: Variable
+    logp: Variable | None  # None where the density is native already
     expanded: Mapping[str, Node]
     start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
     coords: Mapping[str, Sequence] = field(default_factory=dict)
@@ -60,6 +60,8 @@ class ModelGraph:
     start_given: Callable | None = (
         None  # (values by name) -> (arrays, start), where the user gives initial values
     )
+    native_density: Callable | None = None  # njit f(q, gradient, data) -> logp
+    data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it
 
 

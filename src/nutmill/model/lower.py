@@ -53,6 +53,28 @@ def density_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
     return _lower(density, 4)
 
 
+def native_density_entry(native: Callable, slots: Sequence[Slot], *, data_is_tuple: bool) -> Lowered:
+    """Wrap a user's njit `native(q, gradient, data) -> logp` as `density`."""
+    arguments = _arguments(slots)
+    store_lp = _store_gradient([])
+
+    @_entry
+    def density_of_tuple(q, lp, gradient, record):
+        views = arguments(q, record)
+        value = native(views[0], arguments(gradient, record)[0], views[1:])
+        store_lp((value,), lp, gradient, record)
+        return _OK
+
+    @_entry
+    def density_of_array(q, lp, gradient, record):
+        views = arguments(q, record)
+        value = native(views[0], arguments(gradient, record)[0], views[1])
+        store_lp((value,), lp, gradient, record)
+        return _OK
+
+    return _lower(density_of_tuple if data_is_tuple else density_of_array, 4)
+
+
 def expand_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
     """Wrap njit `graph(*parameters, *arrays) -> outputs` as `expand`, a loop over draws."""
     arguments = _arguments(slots)

@@ -53,11 +53,13 @@ def rewrite(
 ) -> Rewritten:
     """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone."""
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
-    hoister = Hoist(parameters, arrays, active=hoist)
+    hoister = Hoist(fgraph, parameters, arrays, active=hoist)
     mode = _mode().register(
         (hoister, _HOIST), (branch_free_rewriter(), _BRANCH_FREE), (lean_rewriter(), _LEAN)
     )
     mode.optimizer.rewrite(fgraph)
+    if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
+        raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     return Rewritten(fgraph, hoister.hoisted)
 
 
@@ -69,18 +71,27 @@ def _mode() -> Mode:
 
 
 class Hoist(GraphRewriter):
-    """Replace the largest sub-graphs that depend on data alone by inputs."""
+    """Replace the largest sub-graphs that depend on data alone by inputs.
 
-    def __init__(self, parameters: Sequence[Variable], arrays: Sequence[Variable], *, active: bool):
+    PyTensor runs a mode's rewrites on inner graphs too; this one is for `target` alone.
+    """
+
+    def __init__(
+        self, target: FunctionGraph, parameters: Sequence[Variable], arrays: Sequence[Variable], *, active: bool
+    ):
+        self.target = target
         self.parameters = list(parameters)
         self.arrays = list(arrays)
         self.active = active
+        self.applied = False
         self.hoisted: list[Variable] = []
 
     def apply(self, fgraph: FunctionGraph) -> None:
         """Add one input for each hoisted sub-graph; copies of the sub-graphs stay behind in `hoisted`."""
-        frontier = list(dict.fromkeys(self._frontier(fgraph))) if self.active else []
+        if fgraph is not self.target:
+            return
         originals = dict(zip(fgraph.inputs, [*self.parameters, *self.arrays], strict=True))
+        frontier = list(dict.fromkeys(self._frontier(fgraph))) if self.active else []
         self.hoisted = clone_replace(frontier, originals) if frontier else []
         for variable in frontier:
             replacement = variable.type()
@@ -88,6 +99,7 @@ class Hoist(GraphRewriter):
             fgraph.replace(variable, replacement, reason="hoist")
         # From here on no rewrite may work in place on what the caller owns.
         fgraph.attach_feature(Supervisor(fgraph.inputs))
+        self.applied = True
 
     def _frontier(self, fgraph: FunctionGraph):
         data_only = set(fgraph.inputs[len(self.parameters) :])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nutmill._jit import vector_kernel
+from nutmill.model.blas.jit import array_kernel
 from nutmill.model.blas.products import batch_length
 from nutmill.model.blas.strided import copy_into, plain, readable
 from nutmill.model.blas.symbols import dpotrf, dtrsm, dtrsv
@@ -13,7 +13,7 @@ _UNIT, _STORED = ord("U"), ord("N")
 _RIGHT = ord("R")
 
 
-@vector_kernel
+@array_kernel
 def _triangle_into(matrix, lower, out):
     """Copy one triangle and zero the other one."""
     n = matrix.shape[0]
@@ -22,7 +22,7 @@ def _triangle_into(matrix, lower, out):
             out[i, j] = matrix[i, j] if (j <= i if lower else j >= i) else 0.0
 
 
-@vector_kernel
+@array_kernel
 def _cholesky_into(matrix, lower, out):
     """`out` is C-contiguous, so Fortran reads it transposed: there, our lower triangle is the upper one."""
     n = matrix.shape[0]
@@ -31,13 +31,13 @@ def _cholesky_into(matrix, lower, out):
         out[:] = np.nan
 
 
-@vector_kernel
+@array_kernel
 def _check_square(matrix):
     if matrix.shape[-1] != matrix.shape[-2]:
         raise ValueError("linear algebra: the matrix is not square")
 
 
-@vector_kernel
+@array_kernel
 def cholesky(matrix, lower):
     """Cholesky factor of a matrix of which one triangle is read.
 
@@ -63,7 +63,7 @@ def cholesky(matrix, lower):
     return out
 
 
-@vector_kernel
+@array_kernel
 def batched_cholesky(matrices, lower):
     """Cholesky factors of a stack of matrices `(b, n, n)`."""
     _check_square(matrices)
@@ -74,7 +74,7 @@ def batched_cholesky(matrices, lower):
     return out
 
 
-@vector_kernel
+@array_kernel
 def _is_singular(matrix, unit):
     if not unit:
         for i in range(matrix.shape[0]):
@@ -83,7 +83,7 @@ def _is_singular(matrix, unit):
     return False
 
 
-@vector_kernel
+@array_kernel
 def _solve_vector_in_place(matrix, lower, transposed, unit, x):
     """Solve with the lower or upper triangle of the matrix, or of its transpose; `x` is contiguous."""
     a, by_rows, stride = readable(matrix)
@@ -92,7 +92,7 @@ def _solve_vector_in_place(matrix, lower, transposed, unit, x):
     dtrsv(triangle, form, _UNIT if unit else _STORED, len(x), a, stride, x, 1)
 
 
-@vector_kernel
+@array_kernel
 def _solve_matrix_in_place(matrix, lower, transposed, unit, x):
     """As `_solve_vector_in_place`; Fortran sees C-contiguous `x` transposed, so it solves from the right."""
     a, by_rows, stride = readable(matrix)
@@ -102,7 +102,7 @@ def _solve_matrix_in_place(matrix, lower, transposed, unit, x):
     dtrsm(_RIGHT, triangle, form, _UNIT if unit else _STORED, columns, n, 1.0, a, stride, x, columns)
 
 
-@vector_kernel
+@array_kernel
 def _solve_in_place(matrix, lower, transposed, unit, x):
     if x.ndim == 1:
         _solve_vector_in_place(matrix, lower, transposed, unit, x)
@@ -110,7 +110,7 @@ def _solve_in_place(matrix, lower, transposed, unit, x):
         _solve_matrix_in_place(matrix, lower, transposed, unit, x)
 
 
-@vector_kernel
+@array_kernel
 def _triangular_into(matrix, b, lower, unit, x):
     copy_into(b, x)
     if x.size == 0:
@@ -121,7 +121,7 @@ def _triangular_into(matrix, b, lower, unit, x):
         _solve_in_place(matrix, lower, False, unit, x)
 
 
-@vector_kernel
+@array_kernel
 def _cholesky_solve_into(factor, b, lower, x):
     copy_into(b, x)
     if x.size > 0:
@@ -129,14 +129,14 @@ def _cholesky_solve_into(factor, b, lower, x):
         _solve_in_place(factor, lower, lower, False, x)
 
 
-@vector_kernel
+@array_kernel
 def _check_system(matrix, b, batch_axes):
     _check_square(matrix)
     if matrix.shape[batch_axes] != b.shape[batch_axes]:
         raise ValueError("linear algebra: the matrix and the right-hand side have different numbers of rows")
 
 
-@vector_kernel
+@array_kernel
 def solve_triangular(matrix, b, lower, unit):
     """Solution x of ``T @ x == b``, T one triangle of the matrix.
 
@@ -163,7 +163,7 @@ def solve_triangular(matrix, b, lower, unit):
     return x
 
 
-@vector_kernel
+@array_kernel
 def batched_solve_triangular(matrices, b, lower, unit):
     """Solutions for stacks `(s, n, n)` and `(s, n)` or `(s, n, m)`; a stack of length 1 is used for all."""
     _check_system(matrices, b, 1)
@@ -174,7 +174,7 @@ def batched_solve_triangular(matrices, b, lower, unit):
     return x
 
 
-@vector_kernel
+@array_kernel
 def cholesky_solve(factor, b, lower):
     """Solution x of ``A @ x == b`` from the Cholesky factor of A; shapes and errors as `solve_triangular`."""
     _check_system(factor, b, 0)
@@ -183,7 +183,7 @@ def cholesky_solve(factor, b, lower):
     return x
 
 
-@vector_kernel
+@array_kernel
 def batched_cholesky_solve(factors, b, lower):
     """As `cholesky_solve` for stacks; shapes as `batched_solve_triangular`."""
     _check_system(factors, b, 1)

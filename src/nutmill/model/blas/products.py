@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nutmill._jit import vector_kernel
+from nutmill.model.blas.jit import array_kernel
 from nutmill.model.blas.strided import plain, readable, row_stride, vector_step
 from nutmill.model.blas.symbols import dgemm, dgemv
 
@@ -12,7 +12,7 @@ _AS_IS, _TRANSPOSED = ord("N"), ord("T")
 _FEW = 64
 
 
-@vector_kernel
+@array_kernel
 def _product_into(x, y, out):
     """`out` is C-contiguous, which Fortran reads as its transpose, so it computes y.T @ x.T."""
     n, k = x.shape
@@ -27,7 +27,7 @@ def _product_into(x, y, out):
     dgemm(b_form, a_form, m, n, k, 1.0, b, b_stride, a, a_stride, 0.0, out, m)
 
 
-@vector_kernel
+@array_kernel
 def _by_loops_into(x, y, out):
     for i in range(x.shape[0]):
         for j in range(y.shape[1]):
@@ -37,7 +37,7 @@ def _by_loops_into(x, y, out):
             out[i, j] = total
 
 
-@vector_kernel
+@array_kernel
 def _times_vector_into(matrix, vector, out):
     """`out` is contiguous; what BLAS cannot read in place is read once by a loop, as a copy would."""
     rows, columns = matrix.shape
@@ -55,13 +55,13 @@ def _times_vector_into(matrix, vector, out):
         dgemv(_AS_IS, rows, columns, 1.0, matrix, column, vector, step, 0.0, out, 1)
 
 
-@vector_kernel
+@array_kernel
 def _check_inner(left, right):
     if left != right:
         raise ValueError("matrix product: the columns of the first and the rows of the second operand differ")
 
 
-@vector_kernel
+@array_kernel
 def batch_length(x, y):
     """Common number of items of two stacks, of which one may hold a single item for all."""
     if len(x) != len(y) and len(x) != 1 and len(y) != 1:
@@ -69,7 +69,7 @@ def batch_length(x, y):
     return len(y) if len(x) == 1 else len(x)
 
 
-@vector_kernel
+@array_kernel
 def matrix_product(x, y):
     """Product of two matrices.
 
@@ -93,7 +93,7 @@ def matrix_product(x, y):
     return out
 
 
-@vector_kernel
+@array_kernel
 def batched_matrix_product(x, y):
     """As `matrix_product` for stacks (b, n, k) and (b, k, m), of which one may have length 1."""
     _check_inner(x.shape[2], y.shape[1])
@@ -104,7 +104,7 @@ def batched_matrix_product(x, y):
     return out
 
 
-@vector_kernel
+@array_kernel
 def matrix_vector_product(matrix, vector):
     """Product of a matrix (n, k) and a vector (k,), any strides; errors as `matrix_product`."""
     _check_inner(matrix.shape[1], vector.shape[0])
@@ -113,7 +113,7 @@ def matrix_vector_product(matrix, vector):
     return out
 
 
-@vector_kernel
+@array_kernel
 def batched_matrix_vector_product(matrices, vectors):
     """As `matrix_vector_product` for stacks (b, n, k) and (b, k), of which one may have length 1."""
     _check_inner(matrices.shape[2], vectors.shape[1])

@@ -14,8 +14,8 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.rewriting.basic import constant_folding
 from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
 from pytensor.tensor.shape import shape_i
-from pytensor.tensor.slinalg import Cholesky, CholeskySolve, SolveTriangular
 
+from nutmill.model.blas.compat import Cholesky, CholeskySolve, SolveTriangular
 from nutmill.model.blas.ops import (
     LeanCholesky,
     LeanCholeskySolve,

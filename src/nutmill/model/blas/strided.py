@@ -5,7 +5,7 @@ from numba import types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from nutmill._jit import vector_kernel
+from nutmill.model.blas.jit import array_kernel
 
 
 @intrinsic
@@ -20,7 +20,7 @@ def plain(typing_context, array):
     return general(array), codegen
 
 
-@vector_kernel
+@array_kernel
 def copy_into(source, out):
     """Copy a vector or matrix; a loop compiles in a tenth of the time of an array assignment."""
     if source.ndim == 1:
@@ -32,7 +32,7 @@ def copy_into(source, out):
                 out[i, j] = source[i, j]
 
 
-@vector_kernel
+@array_kernel
 def copied(source):
     """A C-contiguous copy of a vector or matrix."""
     copy = np.empty(source.shape)
@@ -40,7 +40,7 @@ def copied(source):
     return copy
 
 
-@vector_kernel
+@array_kernel
 def row_stride(matrix):
     """Distance of two rows in values if BLAS can read the matrix as row-major in place, else 0."""
     rows, columns = matrix.shape
@@ -54,7 +54,7 @@ def row_stride(matrix):
     return stride if stride >= least and matrix.strides[0] % 8 == 0 else 0
 
 
-@vector_kernel
+@array_kernel
 def readable(matrix):
     """The matrix as BLAS can read it.
 
@@ -80,7 +80,7 @@ def readable(matrix):
     return plain(copied(matrix)), True, max(matrix.shape[1], 1)
 
 
-@vector_kernel
+@array_kernel
 def vector_step(vector):
     """Stride of a vector in values, as BLAS takes it; 0 if it is not a positive number of values."""
     if vector.size <= 1:
