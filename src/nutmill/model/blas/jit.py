@@ -1,4 +1,4 @@
-"""How Numba compiles the kernels behind PyTensor ops: unlike our other kernels, they allocate their results."""
+"""How Numba compiles the kernels of PyTensor ops: unlike our other kernels, they allocate their results."""
 
 from numba import njit
 

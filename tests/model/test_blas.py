@@ -1,0 +1,263 @@
+"""Lean linear algebra: the numbers of NumPy and SciPy for every layout; inputs and process untouched."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+import scipy.linalg
+from pytensor.compile.mode import get_mode
+
+from nutmill.model.blas import ROUTINES, SLOT_PREFIX, address, declare_slots, lean_rewriter
+from nutmill.model.blas.ops import LeanOp
+
+declare_slots()
+MODE = get_mode("NUMBA").register((lean_rewriter(), 47.0))
+# Products and solves differ from NumPy's in the order of sums only.
+ROUNDING = 1e-12
+
+
+def lean_function(inputs, outputs):
+    """Compile with the rewriter, and check that nothing of PyTensor's linear algebra is left."""
+    function = pytensor.function(inputs, outputs, mode=MODE)
+    ops = [node.op for node in function.maker.fgraph.apply_nodes]
+    assert any(isinstance(op, LeanOp) for op in ops)
+    left = {"Dot", "BatchedDot", "Blockwise", "BlockwiseWithCoreShape", "Cholesky", "SolveTriangular"}
+    assert not left & {type(op).__name__ for op in ops}
+    return function
+
+
+LAYOUTS = {
+    "rows": lambda a: np.ascontiguousarray(a),
+    "columns": lambda a: np.asfortranarray(a),
+    "part of rows": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "part of columns": lambda a: np.repeat(np.asfortranarray(a), 2, axis=1)[:, ::2],
+    "neither axis has stride 1": lambda a: np.repeat(np.repeat(a, 2, axis=0), 3, axis=1)[::2, ::3],
+    "backwards": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+}
+
+
+def positive_definite(rng, *shape):
+    """Random symmetric positive definite matrices of shape (..., n, n)."""
+    half = rng.normal(size=(*shape, shape[-1] + 3))
+    return half @ np.swapaxes(half, -1, -2)
+
+
+@pytest.fixture(scope="module")
+def matrix_product():
+    """Compiled product of two matrices."""
+    x, y = pt.matrix("x"), pt.matrix("y")
+    return lean_function([x, y], x @ y)
+
+
+@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS)
+def test_product_of_any_two_layouts(matrix_product, left, right):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(17, 11)), rng.normal(size=(11, 13))
+    np.testing.assert_allclose(matrix_product(LAYOUTS[left](x), LAYOUTS[right](y)), x @ y, rtol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 90, 1), (90, 1, 9), (1, 9, 90)]
+)
+def test_product_of_empty_and_thin_matrices(matrix_product, shape):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=shape[:2]), rng.normal(size=shape[1:])
+    np.testing.assert_allclose(matrix_product(x, y), x @ y, rtol=ROUNDING)
+
+
+def test_product_with_wrong_lengths_says_so(matrix_product):
+    with pytest.raises(ValueError, match="matrix product"):
+        matrix_product(np.ones((3, 4)), np.ones((3, 4)))
+
+
+@pytest.fixture(scope="module")
+def vector_products():
+    """Compiled products of a matrix and a vector, of a vector and a matrix, and of two vectors."""
+    x, u, v = pt.matrix("x"), pt.vector("u"), pt.vector("v")
+    return lean_function([x, u, v], [x @ v, u @ x, v @ v])
+
+
+@pytest.mark.parametrize("stride", [1, 3, -1])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(40, 30), (3, 2), (0, 5), (5, 0), (1, 200), (200, 1)])
+def test_product_with_vectors(vector_products, layout, shape, stride):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=shape)
+    u, v = (rng.normal(size=3 * n)[::stride][:n] for n in shape)
+    for found, expected in zip(vector_products(LAYOUTS[layout](x), u, v), [x @ v, u @ x, v @ v], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_integer_operand_is_cast():
+    x, v = pt.imatrix("x"), pt.vector("v")
+    counts, weights = np.arange(300, dtype="int32").reshape(20, 15), np.linspace(-1, 1, 15)
+    np.testing.assert_allclose(lean_function([x, v], x @ v)(counts, weights), counts @ weights, rtol=ROUNDING)
+
+
+def test_single_precision_is_left_alone():
+    x = pt.matrix("x", dtype="float32")
+    nodes = pytensor.function([x], x @ x, mode=MODE).maker.fgraph.apply_nodes
+    assert not any(isinstance(node.op, LeanOp) for node in nodes)
+
+
+@pytest.mark.parametrize(
+    "batches", [((4,), (4,)), ((1,), (4,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (5,))]
+)
+@pytest.mark.parametrize("core", [(3, 4, 5), (9, 8, 7), (6, 9, 1), (1, 9, 9)])
+def test_batched_products(batches, core):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(*batches[0], *core[:2]))
+    y = rng.normal(size=(*batches[1], *core[1:]))
+    # Only length 1 is known beforehand, as in models with symbolic shapes.
+    left, right = (pt.tensor(shape=[1 if n == 1 else None for n in a.shape], dtype="float64") for a in (x, y))
+    found = lean_function([left, right], pt.matmul(left, right))(x, y)
+    np.testing.assert_allclose(found, x @ y, rtol=ROUNDING, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40])
+@pytest.mark.parametrize("lower", [True, False])
+def test_cholesky_reads_one_triangle_in_any_layout(lower, n):
+    a = pt.matrix("a")
+    factor = lean_function([a], pt.linalg.cholesky(a, lower=lower))
+    spd = positive_definite(np.random.default_rng(5), n)
+    expected = scipy.linalg.cholesky(spd, lower=lower)
+    half = np.tril(spd) if lower else np.triu(spd)
+    for layout in LAYOUTS.values():
+        np.testing.assert_allclose(factor(layout(half)), expected, rtol=1e-9, atol=ROUNDING)
+
+
+def test_cholesky_of_an_indefinite_matrix_is_nan():
+    a = pt.tensor3("a")
+    spd = positive_definite(np.random.default_rng(6), 3, 4)
+    spd[1, 2, 2] = -1.0
+    found = lean_function([a], pt.linalg.cholesky(a))(spd)
+    assert np.isnan(found).all(axis=(1, 2)).tolist() == [False, True, False]
+    np.testing.assert_allclose(found[[0, 2]], np.linalg.cholesky(spd[[0, 2]]), rtol=1e-9, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("b_ndim", [1, 2])
+@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("trans", [0, 1])
+@pytest.mark.parametrize("lower", [True, False])
+def test_triangular_solve_with_every_flag_and_layout(lower, trans, unit, b_ndim):
+    rng = np.random.default_rng(7)
+    flags = {"lower": lower, "trans": trans, "unit_diagonal": unit}
+    a, b = pt.matrix("a"), pt.tensor("b", shape=(None,) * b_ndim, dtype="float64")
+    solve = lean_function([a, b], pt.linalg.solve_triangular(a, b, b_ndim=b_ndim, **flags))
+    matrix, right = rng.normal(size=(9, 9)) + 4 * np.eye(9), rng.normal(size=(9, 6)[:b_ndim])
+    expected = scipy.linalg.solve_triangular(matrix, right, **flags)
+    for layout in LAYOUTS.values():
+        given = layout(right) if b_ndim == 2 else np.repeat(right, 2)[::2]
+        np.testing.assert_allclose(solve(layout(matrix), given), expected, rtol=1e-8, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("b_ndim", [1, 2])
+@pytest.mark.parametrize("lower", [True, False])
+def test_cholesky_solve(lower, b_ndim):
+    rng = np.random.default_rng(8)
+    a, b = pt.matrix("a"), pt.tensor("b", shape=(None,) * b_ndim, dtype="float64")
+    solve = lean_function([a, b], pt.linalg.cho_solve((a, lower), b, b_ndim=b_ndim))
+    spd, right = positive_definite(rng, 8), rng.normal(size=(8, 3)[:b_ndim])
+    factor = scipy.linalg.cholesky(spd, lower=lower)
+    np.testing.assert_allclose(solve(factor, right), np.linalg.solve(spd, right), rtol=1e-8)
+
+
+def test_solve_with_singular_triangle_is_nan():
+    a, b = pt.matrix("a"), pt.vector("b")
+    solve = lean_function([a, b], pt.linalg.solve_triangular(a, b, lower=True))
+    assert np.isnan(solve(np.diag([1.0, 0.0, 1.0]), np.ones(3))).all()
+
+
+@pytest.mark.parametrize("b_ndim", [1, 2])
+@pytest.mark.parametrize("batches", [((4,), (4,)), ((1,), (4,)), ((4,), (1,)), ((2, 3), (2, 3))])
+def test_batched_solves(batches, b_ndim):
+    rng = np.random.default_rng(9)
+    spd = positive_definite(rng, *batches[0], 5)
+    right = rng.normal(size=(*batches[1], *(5, 2)[:b_ndim]))
+    a, b = (pt.tensor(shape=[1 if n == 1 else None for n in x.shape], dtype="float64") for x in (spd, right))
+    factor = pt.linalg.cholesky(a)
+    half = pt.linalg.solve_triangular(factor, b, lower=True, b_ndim=b_ndim)
+    whole = pt.linalg.cho_solve((factor, True), b, b_ndim=b_ndim)
+    found_half, found_whole = lean_function([a, b], [half, whole])(spd, right)
+    columns = right[..., None] if b_ndim == 1 else right
+    for found, matrix in [(found_half, np.linalg.cholesky(spd)), (found_whole, spd)]:
+        expected = np.linalg.solve(matrix, columns)
+        np.testing.assert_allclose(found, expected[..., 0] if b_ndim == 1 else expected, rtol=1e-8)
+
+
+def test_gradient_of_a_normal_density():
+    covariance, x = pt.matrix("covariance"), pt.vector("x")
+    factor = pt.linalg.cholesky(covariance)
+    z = pt.linalg.solve_triangular(factor, x, lower=True)
+    logp = -0.5 * pt.sum(z**2) - pt.sum(pt.log(pt.diag(factor)))
+    inputs, outputs = [covariance, x], [logp, *pt.grad(logp, [covariance, x])]
+    rng = np.random.default_rng(10)
+    given = positive_definite(rng, 12), rng.normal(size=12)
+    kept = [a.copy() for a in given]
+    expected = pytensor.function(inputs, outputs, mode="FAST_COMPILE")(*given)
+    for found, value in zip(lean_function(inputs, outputs)(*given), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-9, atol=ROUNDING)
+    for after, before in zip(given, kept, strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_other_functions_of_the_process_stay_as_they_were():
+    x = pt.matrix("x")
+    function = pytensor.function([x], x @ x, mode="NUMBA")
+    assert not any(isinstance(node.op, LeanOp) for node in function.maker.fgraph.apply_nodes)
+
+
+def test_every_routine_has_an_address_and_a_slot():
+    slots = declare_slots()
+    assert set(slots) == set(ROUTINES)
+    assert all(slots[routine].value == address(routine) != 0 for routine in ROUTINES)
+    assert declare_slots() is slots
+
+
+IN_ANOTHER_PROCESS = """
+import numpy as np, pytensor, pytensor.tensor as pt
+from numba.core import event
+from pytensor.compile.mode import get_mode
+from nutmill.model.blas import declare_slots, lean_rewriter
+declare_slots()
+a = pt.matrix("a")
+mode = get_mode("NUMBA").register((lean_rewriter(), 47.0))
+f = pytensor.function([a], pt.linalg.cholesky(a @ a.T), mode=mode)
+with event.install_recorder("numba:compile") as compiled:
+    assert np.allclose(f(np.diag([3.0, 4.0])), np.diag([3.0, 4.0]))
+names = [data["dispatcher"].py_func.__name__ for _, e in compiled.buffer for data in [e.data]]
+print(sum("cholesky" in name or "product" in name for name in names))
+"""
+
+
+def test_compiled_ops_are_kept_on_disk(tmp_path):
+    environment = {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path}", "HOME": str(tmp_path)}
+    compiled = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", IN_ANOTHER_PROCESS],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for _ in range(2)
+    ]
+    assert compiled[0] > 0
+    assert compiled[1] == 0
+
+
+def test_calls_go_through_an_external_slot():
+    from numba import njit
+
+    from nutmill.model.blas.products import matrix_vector_product
+
+    call = njit(lambda a, v: matrix_vector_product(a, v))
+    call(np.ones((20, 20)), np.ones(20))
+    (text,) = call.inspect_llvm().values()
+    assert f"@{SLOT_PREFIX}dgemv = external" in text
