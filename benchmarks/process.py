@@ -1,4 +1,4 @@
-"""Runs one cell in a fresh process, within a time limit, and turns whatever happens into a row."""
+"""Runs one measurement in a fresh process, within a time limit, and turns whatever happens into a row."""
 
 import json
 import os
@@ -8,31 +8,34 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.caches import environment
-from benchmarks.plan import Cell, Settings
 
+def run_module(module: str, request: dict, variables: dict[str, str], limit_s: float) -> dict:
+    """Run `python -m module REQUEST ANSWER` to its end.
 
-def run_cell(cell: Cell, settings: Settings, folder: Path) -> dict:
-    """Measure `cell` with its compile caches in `folder`.
+    Parameters
+    ----------
+    module
+        Has a `main` that takes the JSON text of `request` and writes JSON to the file `ANSWER`.
+    variables
+        The environment of the process.
+    limit_s
+        After so many seconds of wall time the process, and those it started, are ended.
 
     Returns
     -------
     dict
-        The cell's fields and either `measurement` or `failure`, a sentence.
+        Either `measurement`, the answer, or `failure`, a sentence on why there is none.
     """
-    request = {"model": cell.model, "sampler": cell.sampler, "seed": cell.seed}
-    request |= {"draws": settings.draws, "chains": settings.chains, "cores": settings.cores}
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "answer.json"
-        failure = _execute([json.dumps(request), str(answer)], environment(folder), settings.limit_s)
-        outcome = {"failure": failure} if failure else {"measurement": json.loads(answer.read_text())}
-    return cell._asdict() | outcome
+        failure = _execute([module, json.dumps(request), str(answer)], variables, limit_s)
+        return {"failure": failure} if failure else {"measurement": json.loads(answer.read_text())}
 
 
 def _execute(arguments: list[str], variables: dict[str, str], limit_s: float) -> str | None:
-    """Run a cell's process to its end and return None, or a sentence on why it has no result."""
+    """Run a module's process to its end and return None, or a sentence on why it has no result."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.cell", *arguments],
+        [sys.executable, "-m", *arguments],
         cwd=Path(__file__).resolve().parents[1],
         env=variables,
         stdout=subprocess.DEVNULL,

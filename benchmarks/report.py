@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from benchmarks.figures import FIGURES
+from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.tables import correctness_section, failures_section, figure_section, short_table
 
 
@@ -24,28 +25,42 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def render(report: dict) -> str:
-    """Render a whole page: the machine, every figure with its misses, correctness, failures."""
+    """Render a whole page for a file of `benchmarks.run` or of `benchmarks.gradient`, as its kind says."""
+    sections = gradient_sections(report) if report["kind"] == "gradient" else suite_sections(report)
+    return "\n\n".join([_opening(report), *sections, failures_section(report["rows"])]) + "\n"
+
+
+def suite_sections(report: dict) -> list[str]:
+    """Render every figure with its misses, and how right the draws are."""
     rows, settings = report["rows"], report["settings"]
     sections = [figure_section(figure, rows, settings["samplers"]) for figure in FIGURES]
-    sections.append(correctness_section(rows, settings["models"], settings["samplers"]))
-    return "\n\n".join([_opening(report), *sections, failures_section(rows)]) + "\n"
+    return [*sections, correctness_section(rows, settings["models"], settings["samplers"])]
+
+
+def gradient_sections(report: dict) -> list[str]:
+    """Render times per gradient, and what follows from them for the kernel."""
+    return [times_section(report["rows"]), goals_section(report["rows"], report["settings"]["models"])]
 
 
 def _opening(report: dict) -> str:
-    machine, settings = report["machine"], report["settings"]
+    machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    settings = ", ".join(f"{name} {_plain(value)}" for name, value in report["settings"].items())
     lines = [
-        f"# Benchmark of {report['date']}",
+        f"# Benchmark of {report['date']}: {report['kind']}",
         "",
         f"- Machine: {machine['cpu']}, {machine['usable_cores']} usable cores, {machine['memory_gb']} GB, "
         f"Linux {machine['kernel']}",
         f"- Load average before and after: {report['load_average_start']}, {report['load_average_end']}",
         f"- Python {machine['python']}: {versions}",
         f"- BLAS: {'; '.join(machine['blas'])}",
-        f"- Every run: {settings['chains']} chains of {settings['draws']} kept draws on {settings['cores']} "
-        f"cores, {settings['seeds']} seeds, each in a process of its own",
+        f"- Settings: {settings}; every run in a process of its own",
     ]
     return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """Measures the suite and writes a dated JSON file: `python -m benchmarks.run --help`."""
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import machine, models, samplers
-from benchmarks.caches import WARM, Caches
+from benchmarks import models, samplers
+from benchmarks.caches import WARM, Caches, environment
 from benchmarks.plan import Cell, Settings, cells
-from benchmarks.process import run_cell
+from benchmarks.process import run_module
+from benchmarks.results_file import RESULTS, record
 
-RESULTS = Path(__file__).resolve().parent / "results"
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
 
 
@@ -28,23 +26,7 @@ def main(arguments: list[str] | None = None) -> Path:
         options.cores,
         options.limit,
     )
-    begun = datetime.now(UTC)
-    path = Path(options.out) / f"suite-{begun:%Y-%m-%d-%H%M%S}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report = {
-        "date": begun.isoformat(timespec="seconds"),
-        "machine": machine.identity(),
-        "settings": settings._asdict(),
-        "load_average_start": machine.load_average(),
-        "rows": [],
-    }
-    # Written anew after each row: what has been measured outlives an interrupt.
-    for row in measure(settings):
-        report["rows"].append(row)
-        report["load_average_end"] = machine.load_average()
-        path.write_text(json.dumps(report, indent=1) + "\n")
-    print(path)
-    return path
+    return record("suite", Path(options.out), settings._asdict(), measure(settings))
 
 
 def measure(settings: Settings) -> Iterator[dict]:
@@ -52,11 +34,17 @@ def measure(settings: Settings) -> Iterator[dict]:
     with tempfile.TemporaryDirectory(prefix="nutmill-bench-") as scratch:
         caches = Caches(Path(scratch))
         for sampler in settings.samplers:
-            _say(run_cell(Cell(models.PRIMING, sampler, 1, WARM), settings, caches.primed(sampler)))
+            _run(Cell(models.PRIMING, sampler, 1, WARM), settings, caches.primed(sampler))
         for cell in cells(settings):
-            row = run_cell(cell, settings, caches.folder(cell.model, cell.sampler, cell.caches))
-            _say(row)
-            yield row
+            yield _run(cell, settings, caches.folder(cell.model, cell.sampler, cell.caches))
+
+
+def _run(cell: Cell, settings: Settings, folder: Path) -> dict:
+    request = {"model": cell.model, "sampler": cell.sampler, "seed": cell.seed}
+    request |= {"draws": settings.draws, "chains": settings.chains, "cores": settings.cores}
+    row = cell._asdict() | run_module("benchmarks.cell", request, environment(folder), settings.limit_s)
+    _say(row)
+    return row
 
 
 def _say(row: dict) -> None:

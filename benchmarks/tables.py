@@ -11,11 +11,11 @@ def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]
     """Render `figure` as a section: values per model, the ratio, and whether the goal is met."""
     outcome = evaluate(figure, rows)
     lines = [f"## {figure.title}", "", _goal(figure), ""]
-    lines += _head(["model", *samplers, f"{OURS} vs {BASELINE}"])
+    lines += head(["model", *samplers, f"{OURS} vs {BASELINE}"])
     for model in figure.models:
         cells = [_value(figure, rows, model, sampler) for sampler in samplers]
-        lines.append(_line([model, *cells, _verdict(figure, outcome, model)]))
-    lines.append(_line(["**geometric mean**", *[""] * len(samplers), f"**{show(outcome.overall)}**"]))
+        lines.append(line([model, *cells, _verdict(figure, outcome, model)]))
+    lines.append(line(["**geometric mean**", *[""] * len(samplers), f"**{show(outcome.overall)}**"]))
     short = misses(figure, outcome)
     if short:
         lines += ["", "Missed: " + "; ".join(short) + "."]
@@ -28,12 +28,12 @@ def correctness_section(rows: Sequence[dict], models: Sequence[str], samplers: S
     """Render how far the draws are from the reference moments and from convergence."""
     note = "The worst of all runs; distances from the reference draws in standard errors."
     lines = ["## Correctness", "", note, ""]
-    lines += _head(["model", "sampler", "mean off by", "sd off by", "R-hat", "least ESS", "divergences"])
+    lines += head(["model", "sampler", "mean off by", "sd off by", "R-hat", "least ESS", "divergences"])
     for model in models:
         for sampler in samplers:
             measured = select(rows, lambda measurement: measurement, model=model, sampler=sampler)
             cells = _worst(measured) if measured else ["not measured", "", "", "", ""]
-            lines.append(_line([model, sampler, *cells]))
+            lines.append(line([model, sampler, *cells]))
     return "\n".join(lines)
 
 
@@ -43,9 +43,8 @@ def failures_section(rows: Sequence[dict]) -> str:
     lines = ["## Failures", ""]
     if not failed:
         return "\n".join([*lines, "None."])
-    columns = ["model", "sampler", "seed", "caches", "failure"]
-    lines += _head(columns)
-    lines += [_line([str(row[name]) for name in columns]) for row in failed]
+    lines += head(list(failed[0]))
+    lines += [line([str(value) for value in row.values()]) for row in failed]
     return "\n".join(lines)
 
 
@@ -53,11 +52,11 @@ def short_table(rows: Sequence[dict], models: Sequence[str]) -> str:
     """Render the README's table: for every model, how many times better than the baseline on each figure."""
     shown = [figure for figure in FIGURES if figure.goal or figure.floor]
     outcomes = [evaluate(figure, rows) for figure in shown]
-    lines = _head([f"{OURS} vs {BASELINE}", *[figure.title for figure in shown]])
+    lines = head([f"{OURS} vs {BASELINE}", *[figure.title for figure in shown]])
     for model in models:
         cells = [show(outcome.ratios[model]) if model in outcome.ratios else "" for outcome in outcomes]
-        lines.append(_line([model, *cells]))
-    lines.append(_line(["**geometric mean**", *[f"**{show(outcome.overall)}**" for outcome in outcomes]]))
+        lines.append(line([model, *cells]))
+    lines.append(line(["**geometric mean**", *[f"**{show(outcome.overall)}**" for outcome in outcomes]]))
     return "\n".join(lines)
 
 
@@ -102,9 +101,11 @@ def _worst(measured: Sequence[dict]) -> list[str]:
     ]
 
 
-def _head(names: Sequence[str]) -> list[str]:
-    return [_line(names), _line(["---", *["---:"] * (len(names) - 1)])]
+def head(names: Sequence[str]) -> list[str]:
+    """Return the two lines above a table's body; all columns but the first are aligned to the right."""
+    return [line(names), line(["---", *["---:"] * (len(names) - 1)])]
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """Return one line of a table; a bar within a cell does not end it."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

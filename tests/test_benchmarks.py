@@ -11,6 +11,7 @@ from benchmarks.caches import EMPTY, INSTALLED, WARM, environment
 from benchmarks.comparison import Ratio, geometric_mean, ratio, select
 from benchmarks.diagnostics import distances, quality, scalars
 from benchmarks.figures import Figure, cpu_seconds, ess_per_kilogradient, evaluate, misses
+from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores
 from benchmarks.models.posteriordb import Reference
 from benchmarks.plan import Settings, cells
 from benchmarks.process import explain
@@ -155,6 +156,57 @@ def test_the_samplers_take_turns_in_going_first():
 def test_a_cell_keeps_the_users_pytensor_flags_but_not_its_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTENSOR_FLAGS", "base_compiledir=/elsewhere,cxx=")
     assert environment(tmp_path)["PYTENSOR_FLAGS"] == f"cxx=,base_compiledir={tmp_path / 'pytensor'}"
+
+
+def timed_row(program, *, gradient, sampling, two, blas_threads=None):
+    """Return a row of the gradient benchmark whose wall and CPU times are the same."""
+    times = {
+        "gradient": gradient,
+        "gradient_two_threads": gradient,
+        "sampling": sampling,
+        "sampling_two_cores": two,
+    }
+    measurement = {name: {"wall": time, "cpu": time} for name, time in times.items()}
+    cell = {"model": "gp", "program": program, "blas_threads": blas_threads, "round": 1}
+    return cell | {"measurement": measurement}
+
+
+def test_the_overhead_of_a_small_gradient_is_a_difference_and_of_a_large_one_a_share():
+    small = Times([timed_row("nutmill", gradient=1.0, sampling=1.1, two=1.0)])
+    assert overhead(small, "gp").ours == pytest.approx(0.1)
+    assert overhead(small, "gp").met
+    large = Times([timed_row("nutmill", gradient=100.0, sampling=110.0, two=1.0)])
+    assert overhead(large, "gp").ours == pytest.approx(0.1)
+    assert not overhead(large, "gp").met
+
+
+def test_times_are_medians_over_the_rounds():
+    rows = [timed_row("nutmill", gradient=time, sampling=1.0, two=1.0) for time in (1.0, 9.0, 2.0)]
+    assert Times(rows).of(("gp", "nutmill", None), "gradient", "cpu") == 2.0
+
+
+def test_two_cores_are_judged_by_the_wall():
+    times = Times([timed_row("nutmill", gradient=1.0, sampling=3.0, two=2.0)])
+    assert two_cores(times, "gp").ours == pytest.approx(1.5)
+    assert not two_cores(times, "gp").met
+
+
+def test_blas_is_judged_against_one_thread_and_against_the_defaults():
+    rows = [timed_row("nutmill", gradient=1.0, sampling=1.0, two=1.0)]
+    rows += [timed_row("nutpie", gradient=1.0, sampling=1.0, two=3.0)]
+    rows += [timed_row("nutpie", gradient=1.0, sampling=1.0, two=0.9, blas_threads=1)]
+    by_hand, defaults = blas(Times(rows), "gp")
+    assert (by_hand.ours, by_hand.met) == (pytest.approx(0.9), False)
+    assert (defaults.ours, defaults.met) == (pytest.approx(3.0), True)
+
+
+def test_the_tables_of_the_gradient_name_what_was_missed_and_what_was_not_measured():
+    rows = [timed_row("nutmill", gradient=1.0, sampling=2.0, two=1.0)]
+    assert "| gp | nutmill | default | 1 / 1 | 1 / 1 | 2 / 2 | 1 / 1 |" in times_section(rows)
+    assert "| gp | overhead, us | 1 | not measured | < 0.2 | **missed** |" in goals_section(rows, ["gp"])
+    assert "| gp | overhead, us | not measured | not measured | < 0.2 | not measured |" in goals_section(
+        [], ["gp"]
+    )
 
 
 def test_the_end_of_a_process_is_put_in_words():
