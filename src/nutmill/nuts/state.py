@@ -13,7 +13,6 @@ GROUP_SIZE = 4
 
 # Phases of a group; a barrier (`pool`) stands between any two.
 START, WARMUP, SEARCH, TERMINAL, SAMPLING = range(5)
-PHASE_NAMES = ("start", "warmup", "warmup", "warmup", "sampling")
 
 # Rows of a point in the trajectory, and of a block of moments.
 POSITION, MOMENTUM, VELOCITY, GRADIENT, ACCELERATION = range(5)
@@ -46,6 +45,7 @@ CHAIN = np.dtype(
         ("n_averaged", "i8"),
         ("n_draws", "i8"),  # draws since the start, warmup included
         ("n_gradients", "i8"),
+        ("n_warmup_gradients", "i8"),  # 0 during warmup
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
         ("admitted", "?"),

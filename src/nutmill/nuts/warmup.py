@@ -50,6 +50,7 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
         group.n_warmup = start
         for chain in range(chains.shape[0]):
             chains[chain].log_step = chains[chain].log_step_bar
+            chains[chain].n_warmup_gradients = chains[chain].n_gradients
         return
     stage = schedule[group.stage]
     group.phase = TERMINAL if stage.is_terminal else WARMUP

@@ -1,0 +1,160 @@
+"""Groups of chains as the driver sees them: their arrays, their native calls, the next piece of work of each chain."""
+
+import ctypes
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.nuts.group import GroupPlan, new_group
+from nutmill.nuts.state import GROUP_SIZE, SAMPLING, STATISTICS, GroupState, address_table
+from nutmill.run.progress_view import ChainProgress
+from nutmill.run.results import NativeModel, Settings
+
+_WORD = ctypes.c_int64
+
+
+class Calls(NamedTuple):
+    """The native functions, as Python calls them; each call releases the GIL."""
+
+    start: object
+    advance: object
+    pool: object
+
+
+def native_calls(native: NativeModel) -> Calls:
+    """Make the addresses of a compiled model callable."""
+    return Calls(
+        ctypes.CFUNCTYPE(ctypes.c_int32, *[_WORD] * 3)(native.start),
+        ctypes.CFUNCTYPE(ctypes.c_int32, *[_WORD] * 4)(native.advance),
+        ctypes.CFUNCTYPE(ctypes.c_int32, _WORD)(native.pool),
+    )
+
+
+class Group:
+    """One group of chains under way.
+
+    Attributes
+    ----------
+    chain_ids : list of int
+    state : GroupState
+    n_running : int
+        Native calls on the group's chains that have been handed out and not returned.
+    cpu_s : list of two floats
+        Seconds in native code, warmup and sampling.
+    """
+
+    def __init__(self, native: NativeModel, state: GroupState, chain_ids: list[int]):
+        self.chain_ids = chain_ids
+        self.state = state
+        self.n_running = 0
+        self.cpu_s = [0.0, 0.0]
+        self._calls = native_calls(native)
+        self._data = native.data
+        self._table = address_table(state)
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether warmup is over."""
+        return self.state.group[0]["phase"] == SAMPLING
+
+    @property
+    def n_warmup(self) -> int:
+        """Draws of warmup, those planned so far while it is not over."""
+        group = self.state.group[0]
+        return int(group["n_warmup"] if self.is_sampling else group["stage_end"])
+
+    def n_drawn(self, chain: int) -> int:
+        """Return how many draws of the sampling phase a chain has done."""
+        if not self.is_sampling:
+            return 0
+        return int(self.state.chains[chain]["n_draws"] - self.state.group[0]["n_warmup"])
+
+    def n_missing(self, chain: int) -> int:
+        """Return how many draws of the present stage a chain has yet to do."""
+        if self.is_sampling:
+            return self.state.draws.shape[1] - self.n_drawn(chain)
+        return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
+
+    def start(self, chain: int) -> int:
+        """Start a chain; return the status."""
+        return self._timed(self._calls.start, chain, self._data)
+
+    def advance(self, chain: int, n_draws: int) -> int:
+        """Make draws of a chain; return the status."""
+        return self._timed(self._calls.advance, chain, n_draws, self._data)
+
+    def pool(self) -> None:
+        """Let the chains share what they have learned, and enter the next stage."""
+        self._calls.pool(self._table.ctypes.data)
+
+    def stop(self) -> None:
+        """Ask the native calls under way to return after the current draw."""
+        self.state.stop[0] = 1
+
+    def progress(self, chain: int) -> ChainProgress:
+        """Read the counters of a chain, which native code may be moving."""
+        record, schedule = self.state.chains[chain], self.state.schedule
+        if self.is_sampling:
+            phase = "sampling" if self.n_missing(chain) > 0 else "done"
+            draw, total, divergences = self.n_drawn(chain), self.state.draws.shape[1], record["n_divergences"]
+        else:
+            phase, draw, divergences = "warmup", record["n_draws"], record["n_warmup_divergences"]
+            total = None if schedule["may_stop"].any() else int(schedule["n_draws"].sum())
+        return ChainProgress(
+            chain=self.chain_ids[chain],
+            phase=phase,
+            draw=int(draw),
+            total=total,
+            step_size=float(np.exp(record["log_step"])),
+            n_gradients=int(record["n_gradients"] - record["n_warmup_gradients"]),
+            divergences=int(divergences),
+            n_steps=int(self.state.tree[chain]["n_steps"]),
+        )
+
+    def _timed(self, call, *arguments) -> int:
+        phase = int(self.is_sampling)
+        begin = time.thread_time()
+        status = call(self._table.ctypes.data, *arguments)
+        self.cpu_s[phase] += time.thread_time() - begin
+        return status
+
+
+def split_into_groups(chain_ids: list[int]) -> list[slice]:
+    """Return the positions of the chains of each group: chain ids 4g to 4g + 3 belong together."""
+    starts = [
+        k
+        for k, chain_id in enumerate(chain_ids)
+        if k == 0 or chain_id // GROUP_SIZE != chain_ids[k - 1] // GROUP_SIZE
+    ]
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(chain_ids)], strict=True)]
+
+
+def new_groups(
+    native: NativeModel, initial_points: np.ndarray, settings: Settings, seed: int, chain_ids: list[int]
+) -> tuple[list[Group], np.ndarray, np.ndarray]:
+    """Make all groups of a run.
+
+    Returns
+    -------
+    groups : list of Group
+    draws : (chains, draws, n_dim) float64
+    statistics : (chains, draws) structured
+        What the groups will write into.
+    """
+    plan = GroupPlan(
+        draws=settings.draws,
+        tune=settings.tune,
+        target_accept=settings.target_accept,
+        max_treedepth=settings.max_treedepth,
+        keep_warmup=settings.keep_warmup,
+        n_divergences=settings.draws if settings.keep_divergences else 0,
+    )
+    draws = np.empty((len(chain_ids), settings.draws, initial_points.shape[1]))
+    statistics = np.empty(draws.shape[:2], STATISTICS)
+    groups = []
+    for part in split_into_groups(chain_ids):
+        state = new_group(plan, initial_points[part], seed, chain_ids[part])
+        state = state._replace(draws=draws[part], statistics=statistics[part])
+        groups.append(Group(native, state, chain_ids[part]))
+    return groups, draws, statistics

@@ -1,0 +1,121 @@
+"""What goes into a run of chains and what comes out of it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class NativeModel(Protocol):
+    """Compiled kernel and density: addresses of C functions (`nuts.entry.EntryPoints`) and of the density's data."""
+
+    n_dim: int
+    start: int
+    advance: int
+    pool: int
+    data: int
+
+
+class Settings(NamedTuple):
+    """What the user sets.
+
+    Attributes
+    ----------
+    draws : int
+        Draws to keep of each chain.
+    tune : int or None
+        Warmup draws of each chain; None: until the chains agree, at most 1000.
+    target_accept : float
+        Mean acceptance that warmup tunes the step size for, between 0 and 1.
+    max_treedepth : int
+        Largest number of doublings of a trajectory.
+    keep_warmup : bool
+        Keep draws and statistics of warmup.
+    keep_divergences : bool
+        Keep where each divergence of the sampling phase began and ended.
+    """
+
+    draws: int = 1000
+    tune: int | None = None
+    target_accept: float = 0.8
+    max_treedepth: int = 10
+    keep_warmup: bool = False
+    keep_divergences: bool = False
+
+
+class Divergences(NamedTuple):
+    """The divergences of one chain, in the order of its draws.
+
+    Attributes
+    ----------
+    records : (k,) structured: draw, energy_error, status
+    points : (k, 3, n_dim) float64
+        The point before the divergent step, the point after it, the gradient before it.
+    """
+
+    records: np.ndarray
+    points: np.ndarray
+
+
+class Adaptation(NamedTuple):
+    """What warmup has learned.
+
+    Attributes
+    ----------
+    step_size : (chains,) float64
+    variance : (chains, n_dim) float64
+        Diagonal of the inverse metric.
+    n_warmup : (chains,) int64
+        Draws of warmup.
+    admitted : (chains,) bool
+        Whether the chain ended in the pool of those that share metric and step size.
+    """
+
+    step_size: np.ndarray
+    variance: np.ndarray
+    n_warmup: np.ndarray
+    admitted: np.ndarray
+
+
+class Seconds(NamedTuple):
+    """Time of each phase: on the wall, up to the last chain's end of it, and in threads of native code together."""
+
+    warmup_wall: float
+    warmup_cpu: float
+    sampling_wall: float
+    sampling_cpu: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or interrupted run; all chains have the same number of draws.
+
+    Attributes
+    ----------
+    chain_ids : list of int
+    draws : (chains, n, n_dim) float64
+    statistics : (chains, n) structured
+        Fields as ArviZ names them (`nuts.state.STATISTICS`).
+    warmup_draws, warmup_statistics : arrays as above, or None
+        The last draws of warmup, as many as the shortest warmup has.
+    divergences : list of Divergences, one a chain, or None
+    adaptation : Adaptation
+    n_gradients : (chains,) int64
+        Evaluations of the density, warmup included.
+    interrupted : bool
+    messages : list of str
+        What the user should know, a sentence each.
+    seconds : Seconds
+    """
+
+    chain_ids: list[int]
+    draws: np.ndarray
+    statistics: np.ndarray
+    warmup_draws: np.ndarray | None
+    warmup_statistics: np.ndarray | None
+    divergences: list[Divergences] | None
+    adaptation: Adaptation
+    n_gradients: np.ndarray
+    interrupted: bool
+    messages: list[str]
+    seconds: Seconds
