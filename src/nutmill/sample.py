@@ -17,8 +17,9 @@ from nutmill import convergence, trace
 from nutmill.compiled import CompiledModel, compile_model
 from nutmill.errors import ModelError
 from nutmill.model.start import evaluate
-from nutmill.run.driver import Run, Settings, drive
+from nutmill.run.driver import drive
 from nutmill.run.progress import open_progress
+from nutmill.run.results import Run, Settings
 
 _log = logging.getLogger("nutmill")
 
@@ -256,12 +257,12 @@ def _result(compiled: CompiledModel, run: Run, request: Request):
     )
     warmup = None
     if request.keep_warmup:
-        warmup = _draws(compiled, run.warmup_draws, run.warmup_stats, request)
+        warmup = _draws(compiled, run.warmup_draws, run.warmup_statistics, request)
     result = trace.to_arviz(
-        _draws(compiled, run.draws, run.stats, request),
+        _draws(compiled, run.draws, run.statistics, request),
         model,
         warmup=warmup,
-        divergences=run.divergences,
+        divergences=_divergences(run) if request.result["divergences"] else None,
         attrs=_attributes(compiled, run, request),
     )
     return _with_log_likelihood(compiled, result) if request.result["log_likelihood"] else result
@@ -270,6 +271,20 @@ def _result(compiled: CompiledModel, run: Run, request: Request):
 def _draws(compiled: CompiledModel, draws: np.ndarray, stats: np.ndarray, request: Request) -> trace.Draws:
     unconstrained = compiled.split(draws) if request.result["include_transformed"] else None
     return trace.Draws(compiled.expand(draws), stats, unconstrained)
+
+
+def _divergences(run: Run) -> trace.Divergences:
+    """All divergences of the run, one row each."""
+    records = [chain.records for chain in run.divergences]
+    points = np.concatenate([chain.points for chain in run.divergences])
+    return trace.Divergences(
+        chain=np.repeat(run.chain_ids, [len(rows) for rows in records]),
+        draw=np.concatenate([rows["draw"] for rows in records]),
+        start=points[:, 0],
+        end=points[:, 1],
+        gradient=points[:, 2],
+        energy_error=np.concatenate([rows["energy_error"] for rows in records]),
+    )
 
 
 def _with_log_likelihood(compiled: CompiledModel, result):

@@ -67,7 +67,7 @@ def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
     modules = []
     for name, entry in kernel.items():
         module = llvm.parse_bitcode(entry.bitcode)
-        module.get_function(entry.symbol).name = PREFIX + name
+        _keep(module, entry.symbol).name = PREFIX + name
         modules.append(module)
     return modules
 
@@ -77,9 +77,15 @@ def _model_module(entry: Lowered) -> llvm.ModuleRef:
     if _NEEDS_PYTHON.search(text):
         raise Unlinkable
     module = llvm.parse_assembly(vectormath.annotate(text))
-    # Numba marks what it shares as droppable, and a linker drops what nothing calls yet.
-    module.get_function(entry.symbol).linkage = "external"
+    _keep(module, entry.symbol)
     return module
+
+
+def _keep(module: llvm.ModuleRef, symbol: str) -> llvm.ValueRef:
+    """Numba marks what it shares as droppable, and a linker drops what nothing calls yet."""
+    function = module.get_function(symbol)
+    function.linkage = "external"
+    return function
 
 
 def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> bytes:
