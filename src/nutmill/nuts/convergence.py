@@ -11,8 +11,8 @@ from nutmill.nuts.state import MEAN_POSITION, N_BLOCKS, SQUARES_POSITION
 def largest_rhat(chains, blocks, moments, lp, n_draws):
     """Return the largest R-hat over all dimensions and the log density.
 
-    Infinity where there are too few draws or where a chain is not admitted. The sequences are the last two epochs of
-    each chain, and for a single chain the halves of these.
+    Infinity where there are too few draws or a chain is not admitted. The sequences are the last two epochs
+    of each chain, and for a single chain the halves of these.
     """
     for chain in range(chains.shape[0]):
         if not chains[chain].admitted:

@@ -1,4 +1,4 @@
-"""The C functions of the kernel for one density: what a driver calls through addresses, and what fusion takes as bitcode."""
+"""The C functions of the kernel for one density: called by a driver, or taken as bitcode for fusion."""
 
 from typing import NamedTuple
 
@@ -36,8 +36,8 @@ def entry_points(density) -> EntryPoints:
     Parameters
     ----------
     density : njit function (position, gradient, data) -> (status, lp)
-        `position` and `gradient` are (n_dim,) float64, `gradient` is written, `data` is an int64 that only the
-        density reads. Status 0 is fine, positive a divergence at this point, negative stops the chain.
+        `position` and `gradient` are (n_dim,) float64, `gradient` is written, `data` is an int64 that only
+        the density reads. Status 0 is fine, positive a divergence at this point, negative stops the chain.
     """
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)

@@ -1,4 +1,4 @@
-"""The gate: which chains of a group may share what they learn, judged by their log densities alone (SAMPLER.md 2)."""
+"""The gate: which chains of a group may share what they learn, judged by their log densities."""
 
 import math
 
@@ -16,7 +16,7 @@ _FEWEST_GOOD_DRAWS = 3
 
 @kernel
 def admit_chains(chains, blocks, lp, work, group):
-    """Decide anew which chains are admitted; one that leaves the pool adapts its step size alone from there on.
+    """Decide anew which chains are admitted; one that leaves the pool tunes its step size alone.
 
     Parameters
     ----------

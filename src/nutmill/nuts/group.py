@@ -49,7 +49,7 @@ def new_group(
     Returns
     -------
     GroupState
-        In the phase START. Outputs are not touched before they are written, so that they cost no memory until then.
+        In the phase START. Outputs cost no memory until they are written.
     """
     n_chains, n_dim = initial_points.shape
     schedule = warmup_schedule(plan.tune, plan.max_treedepth)

@@ -47,7 +47,7 @@ class Trajectory(NamedTuple):
     momentum_sums: np.ndarray
 
 
-# LLVM vectorises a loop only if at most eight pairs of its vectors could overlap, which bounds what one loop may do.
+# LLVM vectorises a loop only if at most eight pairs of its vectors could overlap, hence several short loops.
 @vector_kernel
 def _kick_into(half, momentum, gradient, out):
     for i in range(out.shape[0]):
@@ -147,7 +147,7 @@ def leaf(trajectory, slot, forward):
     status = leapfrog(trajectory, source, row, sign * tree.step_size)
     tree.n_steps += 1
     error = points[row].energy - tree.initial_energy
-    # An infinite or NaN gradient makes the kinetic energy so too; an infinite log density makes the error -inf.
+    # An infinite or NaN gradient makes the kinetic energy so; a log density of +inf makes the error -inf.
     if status != 0 or not (-math.inf < error <= MAX_ENERGY_ERROR):
         tree.status = status
         tree.diverging = True

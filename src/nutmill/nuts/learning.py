@@ -1,4 +1,4 @@
-"""The metric that chains learn from the moments of their draws: one for all admitted chains, one for each other."""
+"""The metric that chains learn from the moments of their draws: one for all admitted, one for each other."""
 
 from nutmill._jit import kernel
 from nutmill.nuts.metric import fisher_variance
@@ -16,7 +16,7 @@ def learn_metrics(chains, blocks, moments, variance, n_draws):
     Returns
     -------
     int
-        The number of draws behind the metric of the admitted chains; below FEWEST_DRAWS they keep what they had.
+        The draws behind the metric of the admitted chains; below FEWEST_DRAWS they keep what they had.
     """
     n_learned = 0
     for who in range(_ALL_ADMITTED, chains.shape[0]):

@@ -30,7 +30,7 @@ def draw_momentum_into(variance, rng, momentum, velocity):
 
 @vector_kernel
 def variance_from_gradient_into(gradient, variance):
-    """Guess the variances from one gradient: 1 / |gradient|, and 1 where the gradient is zero (SAMPLER.md 2)."""
+    """Guess the variances from one gradient: 1 / |gradient|, and 1 where the gradient is zero."""
     for i in range(gradient.shape[0]):
         size = abs(gradient[i])
         variance[i] = 1.0 if size == 0.0 else 1.0 / min(max(size, _SMALLEST), _LARGEST)
@@ -38,9 +38,9 @@ def variance_from_gradient_into(gradient, variance):
 
 @vector_kernel
 def fisher_variance(position_squares, gradient_squares, previous):
-    """Return the variance that equalises the spread of positions and gradients, or `previous` where there is none.
+    """Return the variance that equalises the spread of positions and gradients, else `previous`.
 
-    The diagonal metric of least Fisher divergence: sqrt(var(x) / var(g)) (Seyboldt, Carlson and Carpenter 2026).
+    The diagonal metric of least Fisher divergence: sqrt(var(x) / var(g)) (Seyboldt et al. 2026).
     """
     variance = math.sqrt(position_squares / gradient_squares)
     if not (0.0 < variance < math.inf):

@@ -1,4 +1,4 @@
-"""Running means and sums of squares of draws and their gradients, in blocks of a warmup epoch (Welford; Chan et al.)."""
+"""Running means and sums of squares of draws and gradients, in blocks of a warmup epoch."""
 
 from nutmill._jit import kernel, vector_kernel
 from nutmill.nuts.state import MEAN_GRADIENT, MEAN_POSITION, SQUARES_GRADIENT, SQUARES_POSITION

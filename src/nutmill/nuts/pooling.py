@@ -1,4 +1,4 @@
-"""Step sizes that the admitted chains of a group share: each tunes its own, and barriers average (SAMPLER.md 2)."""
+"""Step sizes that the admitted chains of a group share: each tunes its own, and barriers average."""
 
 import math
 
@@ -54,7 +54,7 @@ def average_dual_averaging(chains):
 
 @kernel
 def fix_steps(chains, has_metric):
-    """Fix `log_step_bar` for sampling: one for all admitted chains of one metric, unless they differ too much."""
+    """Fix `log_step_bar` for sampling: a common one, unless those of the chains differ too much."""
     shortest, longest, total, n_admitted = math.inf, -math.inf, 0.0, 0
     for number in range(chains.shape[0]):
         chain = chains[number]

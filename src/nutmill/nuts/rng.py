@@ -10,7 +10,7 @@ _SPACING = 2.0**-53
 
 
 def seed_stream(seed: int, chain_id: int) -> np.ndarray:
-    """Return the start of the stream of one chain, (4,) uint64; streams of different chains are independent."""
+    """Return the start of the stream of one chain, (4,) uint64; those of other chains are independent."""
     return np.random.SeedSequence(seed, spawn_key=(chain_id,)).generate_state(4, np.uint64)
 
 
@@ -36,7 +36,7 @@ def uniform(state):
 
 
 def _ziggurat(n_layers: int, right: float, area: float) -> np.ndarray:
-    """Return the right ends of layers of equal area under exp(-x^2 / 2), (n_layers + 1,) from the base to the top."""
+    """Return the right ends of layers of equal area under exp(-x^2 / 2), (n_layers + 1,) from base to top."""
     ends = np.zeros(n_layers + 1)
     ends[0] = area * math.exp(
         0.5 * right * right

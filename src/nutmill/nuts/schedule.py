@@ -1,4 +1,4 @@
-"""Warmup as data: the stages that a group goes through, each a number of draws and what is special about it."""
+"""Warmup as data: the stages that a group goes through, each a number of draws with its rules."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The arrays that a group of chains lives in, and the table of addresses through which compiled code finds them."""
+"""The arrays that a group of chains lives in, and the table through which compiled code finds them."""
 
 from typing import NamedTuple
 
@@ -92,7 +92,7 @@ SLOT = np.dtype([("log_weight", "f8"), ("first", "i8"), ("last", "i8"), ("chosen
 
 
 class GroupState(NamedTuple):
-    """All arrays of one group of `c` chains in `n` dimensions; `record` arrays have the dtype of the same name above.
+    """All arrays of one group of `c` chains in `n` dimensions; records have the dtypes above.
 
     Everything that the next draw depends on is in the fields up to `warmup_lp`: their bytes are a checkpoint.
 

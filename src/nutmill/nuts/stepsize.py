@@ -35,7 +35,7 @@ def restart(chain, log_step, log_centre):
 
 @kernel
 def restart_after_search(chain, log_step):
-    """Begin dual averaging at a step size that a search has found: draw it towards ten times as long steps."""
+    """Begin dual averaging at a step size that a search has found, drawn towards ten times as long steps."""
     restart(chain, log_step, log_step + _LOG_TEN)
 
 

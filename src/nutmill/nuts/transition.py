@@ -1,4 +1,4 @@
-"""One draw of NUTS: a trajectory from the current draw, a new draw from it, and what a diagnostician wants to know."""
+"""One draw of NUTS: a trajectory from the current draw, the next draw from it, and its statistics."""
 
 from nutmill._jit import kernel
 from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf

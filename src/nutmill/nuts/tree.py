@@ -1,7 +1,7 @@
-"""The NUTS tree by iterated doubling, written against three verbs on numbered slots, so that tests can grow it on integers.
+"""The NUTS tree by iterated doubling, written against three verbs, so that tests can grow it on integers.
 
-A slot holds a sub-tree. Slot 0 is the tree itself; above it lies a stack of finished sub-trees of the extension
-under way, whose sizes are the binary digits of the number of leaves so far: merging works like carrying.
+A slot holds a sub-tree. Slot 0 is the tree itself; above it lies a stack of finished sub-trees of the
+extension under way. Their sizes are the binary digits of its number of leaves so far, and merging works like carrying.
 """
 
 import math
@@ -26,8 +26,8 @@ class Verbs(NamedTuple):
     leaf(trajectory, slot, forward) -> bool
         Step once from the outer end of slot - 1 and make a tree of one leaf in `slot`; False: divergence.
     is_turning(trajectory, earlier, later, has_inner_ends) -> bool
-        Whether the union of two adjacent slots, given in time order, turns back on itself; `has_inner_ends` is
-        False if both are single leaves.
+        Whether the union of two adjacent slots, given in time order, turns back on itself; `has_inner_ends`
+        is False if both are single leaves.
     combine(trajectory, older, newer, forward, biased)
         Merge slot `newer` into slot `older`. Choose a point of the newer in proportion to its weight, or, if
         `biased`, with probability min(1, weight of newer / weight of older).
@@ -71,7 +71,7 @@ def grow(trajectory, verbs, directions, max_depth):
 
 @kernel
 def _extend(trajectory, verbs, depth, forward):
-    """Build a sub-tree of 2^depth leaves in slot 1; an outcome other than COMPLETE means that it must be dropped."""
+    """Build a sub-tree of 2^depth leaves in slot 1; with any outcome but COMPLETE it must be dropped."""
     top = _TREE
     for count in range(1 << depth):
         top += 1
@@ -103,7 +103,7 @@ def weigh(older, newer, biased):
     older, newer : float
         Log weights, finite.
     biased : bool
-        Prefer the newer, as at the top of the tree (Betancourt 2017, A.3.2); else in proportion to the weights.
+        Prefer the newer, as at the top of the tree (Betancourt 2017, A.3.2); else in proportion to weight.
     """
     ratio = math.exp(-abs(newer - older))
     log_weight = max(older, newer) + math.log1p(ratio)

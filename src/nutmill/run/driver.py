@@ -1,4 +1,4 @@
-"""Drives groups of chains: native calls in threads, barriers of warmup, blocks of sampling, interrupts, progress.
+"""Drives groups of chains: native calls in threads, barriers, blocks of draws, interrupts, progress.
 
 A draw does not depend on anything that is decided here: not on threads, blocks, their order or their timing.
 """
@@ -43,12 +43,12 @@ def drive(
         Density and gradient must be finite there.
     settings : Settings
     seed : int
-        Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data and
-        settings, and on nothing else.
+        Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data
+        and settings, and on nothing else.
     threads : int
         How many chains may run at the same time.
     on_progress : callable, optional
-        Called from this thread about every `interval_s` seconds and once at the end, with the progress of each chain.
+        Called from this thread every `interval_s` seconds or so and at the end, with each chain's progress.
     interval_s : float
     block_draws : int, optional
         Draws of one native call while sampling; by default as many as take about 0.2 s.

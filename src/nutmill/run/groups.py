@@ -1,4 +1,4 @@
-"""Groups of chains as the driver sees them: their arrays, their native calls, the next piece of work of each chain."""
+"""Groups of chains as the driver sees them: arrays, native calls, what each chain has yet to do."""
 
 import ctypes
 import time

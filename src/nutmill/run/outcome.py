@@ -1,4 +1,4 @@
-"""From the arrays of groups to one run: chains cut to equal length, what warmup learned, what the user should know."""
+"""From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
 
 import numpy as np
 
@@ -88,13 +88,13 @@ def _messages(group: Group, settings: Settings) -> list[str]:
     for chain_id, is_behind in zip(group.chain_ids, _far_below(group), strict=True):
         if is_behind:
             messages.append(
-                f"Chain {chain_id} ended warmup in a region of much lower density than the other chains; it may be "
-                "stuck: look at its trace, or start it elsewhere with initvals."
+                f"Chain {chain_id} ended warmup in a region of much lower density than the others; it may "
+                "be stuck: look at its trace, or start it elsewhere with initvals."
             )
     if settings.tune is None and len(messages) == 0 and state.group[0]["n_warmup"] == ADAPTIVE_WARMUP_DRAWS:
         messages.append(
-            f"The chains {_listed(group.chain_ids)} did not agree within {ADAPTIVE_WARMUP_DRAWS} draws of warmup; the "
-            "posterior may have several modes, or need a longer warmup: pass tune=."
+            f"The chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
+            "the posterior may have several modes, or need a longer warmup: pass tune=."
         )
     return messages
 

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class NativeModel(Protocol):
-    """Compiled kernel and density: addresses of C functions (`nuts.entry.EntryPoints`) and of the density's data."""
+    """Compiled kernel and density: addresses of C functions (`nuts.entry.EntryPoints`) and of the data."""
 
     n_dim: int
     start: int
@@ -78,7 +78,7 @@ class Adaptation(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Time of each phase: on the wall, up to the last chain's end of it, and in threads of native code together."""
+    """Time of each phase: on the wall up to the last chain's end of it, and in native code of all threads."""
 
     warmup_wall: float
     warmup_cpu: float
