@@ -87,7 +87,7 @@ def misses(figure: Figure, outcome: Outcome) -> list[str]:
     short = []
     if outcome.unmeasured and (figure.goal or figure.floor):
         short.append(f"not measured: {', '.join(outcome.unmeasured)}")
-    if figure.goal and not outcome.overall.value >= figure.goal:
+    if figure.goal and outcome.overall.value < figure.goal:
         short.append(f"the geometric mean is {outcome.overall.value:.2f}, the goal {figure.goal:g}")
     for model, each in outcome.ratios.items():
         if figure.floor and each.surely_below(figure.floor):

@@ -16,6 +16,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="only print the short table for the README")
     options = parser.parse_args(arguments)
     report = json.loads(options.file.read_text())
+    if options.short and report["kind"] != "suite":
+        parser.error("--short needs a file of benchmarks.run; this one is of benchmarks." + report["kind"])
     if options.short:
         print(short_table(report["rows"], report["settings"]["models"]))
         return

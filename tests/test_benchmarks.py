@@ -101,8 +101,8 @@ def test_a_low_mean_and_a_low_model_are_misses():
     assert short == ["the geometric mean is 0.94, the goal 1.2", "easy is at 0.80, the floor 0.85"]
 
 
-def test_nothing_measured_misses_every_goal():
-    assert len(misses(GRADIENTS, evaluate(GRADIENTS, []))) == 2
+def test_nothing_measured_is_a_miss():
+    assert misses(GRADIENTS, evaluate(GRADIENTS, [])) == ["not measured: easy, hard"]
 
 
 def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
