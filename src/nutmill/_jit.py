@@ -2,9 +2,9 @@
 
 from numba import njit
 
-# Compiled code never raises, so there is no division check to leave in. No GIL, so that chains run in threads.
-# No reference counts, because compiled code makes no array, and no wrappers, because only the entry points are
-# called from outside: this halves the time of the compiler.
+# Compiled code never raises, so there is no division check to leave in; no GIL, so that chains run in
+# threads; no reference counts, because compiled code makes no array, and no wrappers, because only the entry
+# points are called from outside: this halves the time of the compiler.
 _OPTIONS = {
     "nogil": True,
     "error_model": "numpy",

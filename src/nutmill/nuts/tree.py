@@ -1,7 +1,7 @@
 """The NUTS tree by iterated doubling, written against three verbs, so that tests can grow it on integers.
 
 A slot holds a sub-tree. Slot 0 is the tree itself; above it lies a stack of finished sub-trees of the
-extension under way. Their sizes are the binary digits of its number of leaves so far, and merging works like carrying.
+extension under way. Their sizes are the binary digits of its number of leaves so far: merging is carrying.
 """
 
 import math

@@ -93,7 +93,7 @@ def _messages(group: Group, settings: Settings) -> list[str]:
             )
     if settings.tune is None and len(messages) == 0 and state.group[0]["n_warmup"] == ADAPTIVE_WARMUP_DRAWS:
         messages.append(
-            f"The chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
+            f"Chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
             "the posterior may have several modes, or need a longer warmup: pass tune=."
         )
     return messages

@@ -1,0 +1,1 @@
+"""Its place makes `targets`, `oracle` and `assertions` importable from every folder of tests."""

@@ -1,0 +1,41 @@
+"""Groups in the sampling phase, with step size and metric set by hand: the kernel without its warmup."""
+
+import numpy as np
+from targets import Target, native
+
+from nutmill.nuts.group import GroupPlan, new_group
+from nutmill.run.groups import Group
+
+
+def new_plan(draws: int = 100, tune: int | None = None, **changes) -> GroupPlan:
+    """Make a plan with the usual settings."""
+    return GroupPlan(draws, tune, 0.8, 10, keep_warmup=True, n_divergences=draws)._replace(**changes)
+
+
+def new_target_group(target: Target, points: np.ndarray, plan: GroupPlan, seed: int = 1) -> Group:
+    """Make a group that has not started."""
+    state = new_group(plan, points, seed, list(range(len(points))))
+    return Group(native(target, points.shape[1]), state, list(range(len(points))))
+
+
+def sampling_group(target: Target, points: np.ndarray, step_size: float, variance, plan: GroupPlan) -> Group:
+    """Make a group that samples from the first draw on."""
+    group = new_target_group(target, points, plan._replace(tune=0))
+    for chain in range(len(points)):
+        assert group.start(chain) == 0
+    group.pool()
+    assert group.is_sampling
+    group.state.chains["log_step"] = np.log(step_size)
+    group.state.variance[:] = variance
+    return group
+
+
+def run_warmup(group: Group) -> None:
+    """Take a group from its start to the sampling phase."""
+    for chain in range(len(group.chain_ids)):
+        assert group.start(chain) == 0
+    group.pool()
+    while not group.is_sampling:
+        for chain in range(len(group.chain_ids)):
+            assert group.advance(chain, group.n_missing(chain)) == 0
+        group.pool()

@@ -1,0 +1,134 @@
+"""One draw of the kernel: equal to the oracle's, and leaving the distribution of exact draws as it was."""
+
+import numpy as np
+import pytest
+from assertions import assert_distribution
+from harness import new_plan, sampling_group
+from oracle import Oracle, uniform
+from scipy import stats
+from targets import Target, density, exact_draws, starts
+
+N_CHAINS = 8000
+
+
+@pytest.mark.parametrize(
+    ("target", "n_dim", "step_size", "max_depth", "outcomes"),
+    [
+        (Target.NORMAL, 1, 0.4, 10, {"turning"}),
+        (Target.AUTOREGRESSIVE, 5, 0.15, 10, {"turning"}),
+        (Target.STUDENT, 3, 0.05, 4, {"turning", "depth"}),
+        (Target.FUNNEL, 4, 0.5, 6, {"turning", "diverging", "depth"}),
+        (Target.HALF_NORMAL, 2, 0.7, 10, {"turning", "diverging"}),
+    ],
+)
+def test_kernel_equals_oracle(target, n_dim, step_size, max_depth, outcomes):
+    plan = new_plan(300, max_treedepth=max_depth)
+    variance = np.linspace(0.5, 1.5, n_dim)
+    group = sampling_group(target, starts(target, 1, n_dim), step_size, variance, plan)
+    state = group.state
+    oracle = Oracle(density, int(target), variance, state.rng[0].copy())
+    seen = set()
+    for draw in range(plan.draws):
+        before = state.position[0].copy()
+        assert group.advance(0, 1) == 0
+        jittered = step_size * (0.9 + 0.2 * uniform(oracle.state))
+        point, depth, outcome = oracle.transition(before, jittered, max_depth)
+        row = state.statistics[0, draw]
+        found = (row["index_in_trajectory"], row["tree_depth"], row["n_steps"])
+        assert found == (point.index, depth, oracle.n_steps)
+        assert (row["diverging"], row["reached_max_treedepth"]) == (outcome == "diverging", outcome == "depth")
+        np.testing.assert_allclose(state.draws[0, draw], point.q, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(row["energy"], oracle.energy(point), rtol=1e-8, atol=1e-10)
+        np.testing.assert_array_equal(state.rng[0], oracle.state)
+        seen.add(outcome)
+    assert seen == outcomes
+
+
+def transformed(target: Target, draws: np.ndarray) -> dict[str, tuple[np.ndarray, object]]:
+    """Return functions of draws (n, n_dim) with known distributions, each with its distribution function."""
+    if target == Target.HALF_NORMAL:
+        return {"x0": (draws[:, 0], stats.halfnorm.cdf), "x1": (draws[:, 1], stats.norm.cdf)}
+    if target == Target.STUDENT:
+        return {"x0": (draws[:, 0], stats.t(5).cdf)}
+    if target == Target.FUNNEL:
+        scaled = draws[:, 1:] / np.exp(0.5 * draws[:, :1])
+        radius = (scaled**2).sum(axis=1)
+        return {"x0": (draws[:, 0] / 1.5, stats.norm.cdf), "r": (radius, stats.chi2(scaled.shape[1]).cdf)}
+    radius = (draws**2).sum(axis=1)
+    return {"x0": (draws[:, 0], stats.norm.cdf), "r": (radius, stats.chi2(draws.shape[1]).cdf)}
+
+
+@pytest.mark.parametrize(
+    ("target", "step_size", "max_depth", "diverges"),
+    [
+        (Target.NORMAL, 0.3, 10, False),
+        (Target.NORMAL, 1.9, 3, False),  # beyond what is stable for a tenth of the steps, with jitter
+        (Target.NORMAL, 2.6, 8, True),  # unstable: most trajectories end in a divergence
+        (Target.STUDENT, 0.8, 2, False),
+        (Target.FUNNEL, 0.7, 5, True),
+        (Target.HALF_NORMAL, 0.5, 10, True),
+    ],
+)
+def test_kernel_leaves_exact_draws_exact(target, step_size, max_depth, diverges):
+    n_steps = 2
+    points = exact_draws(target, N_CHAINS, 2, seed=5)
+    group = sampling_group(target, points, step_size, 1.0, new_plan(n_steps, max_treedepth=max_depth))
+    for chain in range(N_CHAINS):
+        assert group.advance(chain, n_steps) == 0
+    after = group.state.draws[:, -1]
+    assert (group.state.statistics["diverging"].mean() > 0.02) == diverges
+    assert (after[:, 0] != points[:, 0]).mean() > 0.2
+    for values, cdf in transformed(target, after).values():
+        assert_distribution(values, cdf)
+
+
+def test_divergence_is_recorded_where_it_happened():
+    group = sampling_group(Target.HALF_NORMAL, starts(Target.HALF_NORMAL, 1, 2), 0.7, 1.0, new_plan(200))
+    assert group.advance(0, 200) == 0
+    state, n_divergences = group.state, group.state.chains[0]["n_divergences"]
+    records, points = state.divergences[0, :n_divergences], state.divergence_points[0, :n_divergences]
+    np.testing.assert_array_equal(records["draw"], np.flatnonzero(state.statistics[0]["diverging"]))
+    assert (points[:, 0, 0] >= 0.0).all()
+    assert (points[:, 1, 0] < 0.0).all()
+    np.testing.assert_array_equal(points[:, 2], -points[:, 0])
+    assert np.isposinf(records["energy_error"]).all()
+
+
+def test_divergences_are_counted_when_there_is_no_room_to_keep_them():
+    plan = new_plan(200, n_divergences=3)
+    group = sampling_group(Target.HALF_NORMAL, starts(Target.HALF_NORMAL, 1, 2), 0.7, 1.0, plan)
+    assert group.advance(0, 200) == 0
+    assert group.state.chains[0]["n_divergences"] == group.state.statistics[0]["diverging"].sum() > 3
+
+
+@pytest.mark.parametrize(("target", "status"), [(Target.NAN_GRADIENT, 0), (Target.FAILS, 2)])
+def test_trouble_of_the_density_is_a_divergence(target, status):
+    group = sampling_group(target, starts(target, 1, 2), 0.5, 1.0, new_plan(500))
+    assert group.advance(0, 500) == 0
+    records = group.state.divergences[0, : group.state.chains[0]["n_divergences"]]
+    assert len(records) > 5
+    assert (records["status"] == status).all()
+    assert (group.state.draws[0, :, 0] <= 2.0).all()
+
+
+def test_negative_status_leaves_the_draw_unchanged():
+    group = sampling_group(Target.STOPS, starts(Target.STOPS, 1, 2), 0.5, 1.0, new_plan(500))
+    assert group.advance(0, 500) == -1
+    n_draws = group.n_drawn(0)
+    assert 0 < n_draws < 500
+    np.testing.assert_array_equal(group.state.position[0], group.state.draws[0, n_draws - 1])
+
+
+def test_statistics_are_consistent():
+    group = sampling_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 1, 5), 0.3, 1.0, new_plan(300))
+    before = group.state.chains[0]["n_gradients"]
+    assert group.advance(0, 300) == 0
+    rows, draws = group.state.statistics[0], group.state.draws[0]
+    gradient = np.zeros(5)
+    np.testing.assert_allclose([density(q, gradient, 2)[1] for q in draws], rows["lp"], rtol=1e-12)
+    assert rows["n_steps"].sum() == group.state.chains[0]["n_gradients"] - before
+    assert (np.abs(rows["energy_error"]) <= np.abs(rows["max_energy_error"])).all()
+    assert (np.abs(rows["index_in_trajectory"]) <= rows["n_steps"]).all()
+    assert (rows["n_steps"] >= 2 ** rows["tree_depth"] - 1).all()
+    assert ((rows["step_size"] >= 0.27) & (rows["step_size"] < 0.33)).all()
+    np.testing.assert_allclose(rows["step_size"].mean(), 0.3, atol=4.5 * 0.06 / np.sqrt(12 * 300))

@@ -1,0 +1,132 @@
+"""Densities with known answers, all in one njit function so that the kernel is compiled once for all tests."""
+
+import functools
+import math
+from enum import IntEnum
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from nutmill.nuts.entry import entry_points
+
+
+class Target(IntEnum):
+    """The densities; the number goes where production has the address of the data."""
+
+    NORMAL = 0  # N(0, I)
+    SCALED = 1  # independent normals, sd 10^-3 ... 10^3
+    AUTOREGRESSIVE = 2  # stationary Gaussian AR(1), correlation 0.9, sd 1
+    STUDENT = 3  # independent Student-t, 5 degrees of freedom
+    FUNNEL = 4  # x0 ~ N(0, 1.5), the others N(0, exp(x0))
+    HALF_NORMAL = 5  # |N(0, 1)| in the first coordinate, -inf below 0; N(0, 1) in the others
+    TWO_MODES = 6  # equal mixture of N(-20, I) and N(20, I)
+    NOWHERE = 7  # -inf everywhere
+    NAN_GRADIENT = 8  # N(0, I), but the gradient is NaN where x0 > 2
+    STOPS = 9  # N(0, I), but x0 > 2 stops the chain
+    FAILS = 10  # N(0, I), but an operation fails where x0 > 2
+    FLAT = 11  # -x^4: no gradient at 0
+    CLIFF = 12  # uniform on a box of width 10^-12: no step size will do
+
+
+@numba.njit(error_model="numpy")
+def density(position, gradient, data):
+    """Status and log density up to a constant; the gradient is written."""
+    n, x0, lp = position.shape[0], position[0], 0.0
+    if data == Target.NOWHERE or (data == Target.HALF_NORMAL and x0 < 0.0):
+        return 0, -math.inf
+    if data == Target.STOPS and x0 > 2.0:
+        return -1, 0.0
+    if data == Target.FAILS and x0 > 2.0:
+        return 2, 0.0
+    for i in range(n):
+        x = position[i]
+        if data == Target.SCALED:
+            precision = 1.0 / scale(i, n) ** 2
+            lp -= 0.5 * precision * x * x
+            gradient[i] = -precision * x
+        elif data == Target.AUTOREGRESSIVE:
+            before = 0.9 * position[i - 1] if i > 0 else 0.0
+            variance = 1.0 - 0.81 if i > 0 else 1.0
+            lp -= 0.5 * (x - before) ** 2 / variance
+            gradient[i] = -(x - before) / variance
+            if i > 0:
+                gradient[i - 1] += 0.9 * (x - before) / variance
+        elif data == Target.STUDENT:
+            lp -= 3.0 * math.log1p(x * x / 5.0)
+            gradient[i] = -6.0 * x / (5.0 + x * x)
+        elif data == Target.FUNNEL and i == 0:
+            lp -= 0.5 * x * x / 2.25
+            gradient[0] = -x / 2.25
+        elif data == Target.FUNNEL:
+            lp -= 0.5 * x * x * math.exp(-x0) + 0.5 * x0
+            gradient[i] = -x * math.exp(-x0)
+            gradient[0] += 0.5 * x * x * math.exp(-x0) - 0.5
+        elif data == Target.TWO_MODES:
+            centre = 20.0 if position[0] > 0.0 else -20.0
+            lp -= 0.5 * (x - centre) ** 2
+            gradient[i] = centre - x
+        elif data == Target.FLAT:
+            lp -= x**4
+            gradient[i] = -4.0 * x**3
+        elif data == Target.CLIFF:
+            lp = lp if abs(x) < 1e-12 else -math.inf
+            gradient[i] = 0.0
+        else:
+            lp -= 0.5 * x * x
+            gradient[i] = -x
+    if data == Target.NAN_GRADIENT and x0 > 2.0:
+        gradient[n - 1] = math.nan
+    return 0, lp
+
+
+@numba.njit
+def scale(i, n):
+    """Standard deviation of coordinate `i` of SCALED."""
+    return 10.0 ** (6.0 * i / max(n - 1, 1) - 3.0)
+
+
+class NativeTarget(NamedTuple):
+    """A target as the driver takes it (`nutmill.run.results.NativeModel`)."""
+
+    n_dim: int
+    start: int
+    advance: int
+    pool: int
+    data: int
+
+
+@functools.cache
+def _entries():
+    return entry_points(density)
+
+
+def native(target: Target, n_dim: int) -> NativeTarget:
+    """Compile the kernel for the targets, once a session."""
+    entries = _entries()
+    return NativeTarget(n_dim, *(entry.address for entry in entries), int(target))
+
+
+def starts(target: Target, n_chains: int, n_dim: int, seed: int = 0) -> np.ndarray:
+    """Draw initial points, (n_chains, n_dim), from U(-1, 1), where all targets but NOWHERE are finite."""
+    points = np.random.default_rng(seed).uniform(-1.0, 1.0, (n_chains, n_dim))
+    if target == Target.HALF_NORMAL:
+        points[:, 0] = np.abs(points[:, 0])
+    return points
+
+
+def exact_draws(target: Target, n_draws: int, n_dim: int, seed: int = 0) -> np.ndarray:
+    """Draw independently from a target, (n_draws, n_dim)."""
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_normal((n_draws, n_dim))
+    if target == Target.STUDENT:
+        return rng.standard_t(5, (n_draws, n_dim))
+    if target == Target.HALF_NORMAL:
+        draws[:, 0] = np.abs(draws[:, 0])
+    elif target == Target.FUNNEL:
+        draws[:, 0] *= 1.5
+        draws[:, 1:] *= np.exp(0.5 * draws[:, :1])
+    elif target == Target.AUTOREGRESSIVE:
+        for i in range(1, n_dim):
+            draws[:, i] = 0.9 * draws[:, i - 1] + math.sqrt(0.19) * draws[:, i]
+    return draws
