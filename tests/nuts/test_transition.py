@@ -36,7 +36,10 @@ def test_kernel_equals_oracle(target, n_dim, step_size, max_depth, outcomes):
         row = state.statistics[0, draw]
         found = (row["index_in_trajectory"], row["tree_depth"], row["n_steps"])
         assert found == (point.index, depth, oracle.n_steps)
-        assert (row["diverging"], row["reached_max_treedepth"]) == (outcome == "diverging", outcome == "depth")
+        assert (row["diverging"], row["reached_max_treedepth"]) == (
+            outcome == "diverging",
+            outcome == "depth",
+        )
         np.testing.assert_allclose(state.draws[0, draw], point.q, rtol=1e-8, atol=1e-10)
         np.testing.assert_allclose(row["energy"], oracle.energy(point), rtol=1e-8, atol=1e-10)
         np.testing.assert_array_equal(state.rng[0], oracle.state)
@@ -120,7 +123,9 @@ def test_negative_status_leaves_the_draw_unchanged():
 
 
 def test_statistics_are_consistent():
-    group = sampling_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 1, 5), 0.3, 1.0, new_plan(300))
+    group = sampling_group(
+        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 1, 5), 0.3, 1.0, new_plan(300)
+    )
     before = group.state.chains[0]["n_gradients"]
     assert group.advance(0, 300) == 0
     rows, draws = group.state.statistics[0], group.state.draws[0]

@@ -8,7 +8,8 @@ from nutmill.nuts.order import median
 
 # Final step sizes that differ by more than this are left to each chain.
 _COMMON_STEP_RATIO = 1.5
-# After fewer updates dual averaging is still swinging, and the step size that the search found is better.
+# After fewer updates dual averaging is still swinging, and what the search found is better: half of it, because the
+# search may end beyond the target.
 _FEWEST_UPDATES = 10
 
 
@@ -59,7 +60,7 @@ def fix_steps(chains, has_metric):
     for number in range(chains.shape[0]):
         chain = chains[number]
         if chain.n_averaged < _FEWEST_UPDATES:
-            chain.log_step_bar = stepsize.log_step_found(chain)
+            chain.log_step_bar = stepsize.log_step_found(chain) - math.log(2.0)
         if chain.admitted:
             shortest = min(shortest, chain.log_step_bar)
             longest = max(longest, chain.log_step_bar)

@@ -34,8 +34,6 @@ def pool_chains(state):
                 group.stage = schedule.shape[0] - 2
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
-    elif group.phase == TERMINAL:
-        fix_steps(chains, group.has_metric)
     if is_ready:
         _begin_next_stage(group, schedule, chains, state.blocks, state.moments)
 
@@ -48,6 +46,7 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
     if group.stage >= schedule.shape[0]:
         group.phase = SAMPLING
         group.n_warmup = start
+        fix_steps(chains, group.has_metric)
         for chain in range(chains.shape[0]):
             chains[chain].log_step = chains[chain].log_step_bar
             chains[chain].n_warmup_gradients = chains[chain].n_gradients

@@ -1,0 +1,121 @@
+"""The leapfrog: reversible, of second order, volume-preserving, and true to its metric."""
+
+import ctypes
+
+import numba
+import numpy as np
+import pytest
+from harness import new_plan, sampling_group
+from targets import Target, density, exact_draws
+
+from nutmill.nuts import hamiltonian
+from nutmill.nuts.chain import trajectory_of
+from nutmill.nuts.state import (
+    ACCELERATION,
+    GRADIENT,
+    MOMENTUM,
+    POSITION,
+    VELOCITY,
+    address_table,
+    group_state,
+)
+
+N_DIM = 6
+
+
+@numba.cfunc(
+    numba.int32(numba.types.CPointer(numba.int64), numba.int64, numba.int64, numba.float64),
+    error_model="numpy",
+    _nrt=False,
+)
+def walk_entry(table, data, n_steps, step_size):
+    """Take `n_steps` leapfrog steps from point 0, point by point; a first step is given a new momentum."""
+    state = group_state(table)
+    trajectory = trajectory_of(density, data, state, 0)
+    if n_steps == 0:
+        hamiltonian.begin(trajectory, step_size)
+    for step in range(n_steps):
+        status = hamiltonian.leapfrog(trajectory, step, step + 1, step_size)
+        if status != 0:
+            return status
+    return 0
+
+
+walk = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3, ctypes.c_double)(walk_entry.address)
+
+
+@pytest.fixture
+def state():
+    points = exact_draws(Target.AUTOREGRESSIVE, 1, N_DIM)
+    group = sampling_group(Target.AUTOREGRESSIVE, points, 0.1, np.linspace(0.3, 2.0, N_DIM), new_plan(1))
+    assert take_steps(group.state, 0, 0.0) == 0
+    return group.state
+
+
+def take_steps(state, n_steps: int, step_size: float) -> int:
+    return walk(address_table(state).ctypes.data, int(Target.AUTOREGRESSIVE), n_steps, step_size)
+
+
+def test_start_has_the_current_draw_and_a_momentum_of_the_metric(state):
+    point, variance = state.vectors[0, 0], state.variance[0]
+    np.testing.assert_array_equal(point[POSITION], state.position[0])
+    np.testing.assert_array_equal(point[GRADIENT], state.gradient[0])
+    np.testing.assert_allclose(point[VELOCITY], variance * point[MOMENTUM], rtol=1e-14)
+    np.testing.assert_allclose(point[ACCELERATION], variance * point[GRADIENT], rtol=1e-14)
+    momenta = []
+    for _ in range(2000):
+        take_steps(state, 0, 0.0)
+        momenta.append(state.vectors[0, 0, MOMENTUM].copy())
+    squares = np.array(momenta) ** 2 * variance
+    z = (squares.mean(axis=0) - 1.0) / np.sqrt(2.0 / len(squares))
+    assert (np.abs(z) < 4.5).all()
+
+
+def test_reversible(state):
+    n_steps = 30
+    start = state.vectors[0, 0].copy()
+    take_steps(state, n_steps, 0.1)
+    end = state.vectors[0, n_steps].copy()
+    assert np.abs(end[POSITION] - start[POSITION]).max() > 0.1
+    state.vectors[0, 0] = end
+    take_steps(state, n_steps, -0.1)
+    np.testing.assert_allclose(state.vectors[0, n_steps], start, rtol=0, atol=1e-10)
+
+
+def test_velocity_stays_the_metric_times_the_momentum(state):
+    take_steps(state, 30, 0.1)
+    points = state.vectors[0, :31]
+    np.testing.assert_allclose(
+        points[:, VELOCITY], state.variance[0] * points[:, MOMENTUM], rtol=0, atol=1e-13
+    )
+    kinetic = 0.5 * (points[:, VELOCITY] ** 2 / state.variance[0]).sum(axis=1)
+    np.testing.assert_allclose(
+        state.points[0, 1:31]["energy"] + state.points[0, 1:31]["lp"], kinetic[1:], rtol=1e-12
+    )
+
+
+def test_energy_error_is_of_second_order(state):
+    errors = []
+    for n_steps in (4, 8, 16, 32):
+        take_steps(state, n_steps, 0.4 / n_steps)
+        errors.append(abs(state.points[0, n_steps]["energy"] - state.tree[0]["initial_energy"]))
+    orders = np.diff(np.log2(errors))
+    assert abs(orders[-1] + 2.0) < 0.05, orders
+
+
+def test_volume_is_preserved(state):
+    start = state.vectors[0, 0].copy()
+
+    def flow(phase: np.ndarray) -> np.ndarray:
+        position, momentum = phase[:N_DIM], phase[N_DIM:]
+        gradient = np.zeros(N_DIM)
+        density(position.copy(), gradient, int(Target.AUTOREGRESSIVE))
+        variance = state.variance[0]
+        state.vectors[0, 0] = [position, momentum, variance * momentum, gradient, variance * gradient]
+        take_steps(state, 5, 0.2)
+        return state.vectors[0, 5, [POSITION, MOMENTUM]].ravel()
+
+    phase, step = start[[POSITION, MOMENTUM]].ravel(), 1e-3
+    # The flow of a quadratic density is linear, so that central differences are exact up to rounding.
+    jacobian = [(flow(phase + step * e) - flow(phase - step * e)) / (2 * step) for e in np.eye(2 * N_DIM)]
+    np.testing.assert_allclose(np.linalg.det(jacobian), 1.0, rtol=0, atol=1e-9)

@@ -1,0 +1,46 @@
+"""The stages of warmup, for the lengths that users ask for."""
+
+import numpy as np
+import pytest
+
+from nutmill.nuts.schedule import epoch_ends, terminal_draws, warmup_schedule
+
+
+def test_epochs_grow_as_specified():
+    expected = [4, 6, 8, 11, 15, 20, 27, 36, 49, 66, 89, 120, 162, 219, 296, 400, 540, 729, 950]
+    assert epoch_ends(950) == expected
+
+
+@pytest.mark.parametrize("tune", [0, 1, 2, 3, 5, 10, 20, 50, 100, 400, 1000, 5000])
+def test_fixed_length_is_exact(tune):
+    schedule = warmup_schedule(tune, 10)
+    assert schedule["n_draws"].sum() == tune
+    assert (schedule["n_draws"] > 0).all()
+    assert not schedule["may_stop"].any()
+    assert schedule["is_terminal"].sum() == (tune > 0)
+    if tune > 0:
+        assert schedule["is_terminal"][-1]
+        assert schedule["n_draws"][-1] == terminal_draws(tune)
+
+
+@pytest.mark.parametrize(
+    ("tune", "terminal"), [(1, 1), (10, 5), (30, 15), (40, 20), (100, 20), (400, 60), (1000, 150)]
+)
+def test_terminal_stage_has_its_share(tune, terminal):
+    assert terminal_draws(tune) == terminal
+
+
+def test_adaptive_warmup_may_stop_from_a_hundred_draws_on():
+    schedule = warmup_schedule(None, 10)
+    ends = np.cumsum(schedule["n_draws"])
+    assert ends[-1] == 1000
+    assert schedule["n_draws"][-1] == 50
+    np.testing.assert_array_equal(schedule["may_stop"], (ends >= 100) & ~schedule["is_terminal"])
+
+
+@pytest.mark.parametrize(("tune", "early_end"), [(None, 120), (1000, 120), (400, 120), (100, 27), (10, 0)])
+def test_early_trajectories_are_short(tune, early_end):
+    schedule = warmup_schedule(tune, 10)
+    ends = np.cumsum(schedule["n_draws"])
+    np.testing.assert_array_equal(schedule["max_treedepth"], np.where(ends <= early_end, 8, 10))
+    assert (warmup_schedule(tune, 5)["max_treedepth"] == 5).all()

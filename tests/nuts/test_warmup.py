@@ -1,0 +1,254 @@
+"""Warmup: what each barrier does, and what a whole warmup comes to, also from bad places."""
+
+import itertools
+
+import numba
+import numpy as np
+import pytest
+from assertions import assert_mean
+from harness import new_plan, new_target_group, run_warmup
+from targets import Target, scale, starts
+
+from nutmill.errors import Status
+from nutmill.nuts.convergence import largest_rhat
+from nutmill.nuts.state import SEARCH, TERMINAL, WARMUP
+
+N_DIM = 10
+
+
+def scales(n_dim: int) -> np.ndarray:
+    return np.array([scale(i, n_dim) for i in range(n_dim)])
+
+
+def advance_all(group):
+    for chain in range(len(group.chain_ids)):
+        assert group.advance(chain, group.n_missing(chain)) == 0
+
+
+def start_all(group):
+    for chain in range(len(group.chain_ids)):
+        assert group.start(chain) == 0
+    group.pool()
+
+
+def test_first_metric_is_that_of_the_gradient():
+    points = starts(Target.SCALED, 1, N_DIM)
+    points[0, 0] = 0.0
+    group = new_target_group(Target.SCALED, points, new_plan())
+    assert group.start(0) == 0
+    gradient = np.abs(points[0]) / scales(N_DIM) ** 2
+    expected = np.where(gradient == 0.0, 1.0, 1.0 / np.where(gradient == 0.0, 1.0, gradient))
+    np.testing.assert_allclose(group.state.variance[0], expected, rtol=1e-12)
+
+
+def test_phases_follow_the_schedule():
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM), new_plan(tune=50))
+    start_all(group)
+    seen = []
+    while not group.is_sampling:
+        seen.append((int(group.state.group[0]["phase"]), int(group.state.group[0]["stage_end"])))
+        advance_all(group)
+        assert (group.state.chains["n_draws"] == seen[-1][1]).all()
+        group.pool()
+    ends = [6, 8, 11, 15, 20, 27, 30]
+    assert seen == [(WARMUP, 4), (SEARCH, 4), *[(WARMUP, end) for end in ends], (TERMINAL, 50)]
+    assert group.state.group[0]["n_warmup"] == 50
+
+
+def test_metric_is_the_ratio_of_spreads_of_the_window():
+    group = new_target_group(
+        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, N_DIM), new_plan(tune=200)
+    )
+    start_all(group)
+    gradients = {}
+    while group.state.group[0]["stage_end"] < 36:
+        begin = group.state.chains[0]["n_draws"]
+        end = group.state.group[0]["stage_end"]
+        for draw in range(begin, end):
+            for chain in range(4):
+                assert group.advance(chain, 1) == 0
+                gradients[chain, draw] = group.state.gradient[chain].copy()
+        advance_all(group)  # the search, which draws nothing
+        group.pool()
+    # The window of the first 27 draws: the last two epochs, from 15 on. Draws that did not move do not count.
+    rows = [(c, d) for c in range(4) for d in range(15, 27)]
+    good = [row for row in rows if group.state.warmup_statistics[row]["index_in_trajectory"] != 0]
+    x = np.array([group.state.warmup_draws[row] for row in good])
+    g = np.array([gradients[row] for row in good])
+    expected = x.std(axis=0) / g.std(axis=0)
+    np.testing.assert_allclose(group.state.variance, np.tile(expected, (4, 1)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_chains", [1, 2, 3, 4])
+def test_metric_of_independent_normals_is_their_variance(n_chains):
+    points = starts(Target.SCALED, n_chains, N_DIM) * scales(N_DIM)
+    group = new_target_group(Target.SCALED, points, new_plan())
+    run_warmup(group)
+    # Exact, whatever the draws: position and gradient are proportional in each coordinate.
+    np.testing.assert_allclose(group.state.variance, np.tile(scales(N_DIM) ** 2, (n_chains, 1)), rtol=1e-6)
+    assert group.state.chains["admitted"].all()
+    assert np.ptp(group.state.chains["log_step"]) == 0.0
+    assert group.state.group[0]["n_warmup"] < 400
+
+
+@pytest.mark.parametrize("target_accept", [0.6, 0.8, 0.95])
+def test_step_size_reaches_its_target(target_accept):
+    plan = new_plan(draws=1000, target_accept=target_accept)
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, N_DIM), plan)
+    run_warmup(group)
+    advance_all(group)
+    # The terminal stage tunes the symmetric statistic, which is a little higher than the plain one.
+    reached = group.state.statistics["acceptance_rate"].mean()
+    assert abs(reached - target_accept) < 0.07, reached
+
+
+def test_federated_step_size_is_the_mean_of_the_chains():
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 3, N_DIM), new_plan(tune=100))
+    start_all(group)
+    while group.state.group[0]["stage_end"] < 15:
+        advance_all(group)
+        group.pool()
+    advance_all(group)
+    fields = ["log_step", "log_step_bar", "log_step_centre", "shortfall"]
+    before = {field: group.state.chains[field].copy() for field in fields}
+    assert np.ptp(before["log_step"]) > 0.0
+    group.pool()
+    for field in fields:
+        np.testing.assert_allclose(group.state.chains[field], before[field].mean(), rtol=1e-12)
+
+
+def test_stuck_chain_does_not_hurt_the_others():
+    points = starts(Target.NORMAL, 4, N_DIM)
+    points[2] = 1e6
+    group = new_target_group(Target.NORMAL, points, new_plan(tune=100))
+    start_all(group)
+    while group.state.group[0]["stage_end"] <= 8:
+        advance_all(group)
+        group.pool()
+    others = [0, 1, 3]
+    assert group.state.chains["admitted"].tolist() == [True, True, False, True]
+    np.testing.assert_allclose(group.state.variance[others], 1.0, rtol=1e-6)
+    assert (np.exp(group.state.chains["log_step"][others]) > 0.1).all()
+    while not group.is_sampling:
+        advance_all(group)
+        group.pool()
+    advance_all(group)
+    assert group.state.statistics["acceptance_rate"][others].mean() > 0.6
+
+
+def test_chain_that_leaves_the_pool_starts_its_own_dual_averaging():
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM), new_plan(tune=100))
+    start_all(group)
+    while group.state.group[0]["stage_end"] < 20:
+        advance_all(group)
+        group.pool()
+    advance_all(group)
+    group.state.warmup_lp[1, 8:20] -= 1e4
+    group.pool()
+    chain = group.state.chains[1]
+    assert not chain["admitted"]
+    assert chain["log_step_centre"] == chain["log_step"] == chain["log_step_bar"]
+    assert (chain["n_updates"], chain["shortfall"]) == (1, 0.0)
+    assert group.state.chains[[0, 2, 3]]["admitted"].all()
+
+
+def test_two_modes_never_agree():
+    points = np.concatenate([starts(Target.TWO_MODES, 2, 2) - 20.0, starts(Target.TWO_MODES, 2, 2) + 20.0])
+    group = new_target_group(Target.TWO_MODES, points, new_plan())
+    run_warmup(group)
+    assert group.state.chains["admitted"].all()
+    assert group.state.group[0]["n_warmup"] == 1000
+    advance_all(group)
+    np.testing.assert_array_equal(np.sign(group.state.draws[:, -1, 0]), [-1.0, -1.0, 1.0, 1.0])
+
+
+def test_easy_target_stops_early():
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM), new_plan())
+    run_warmup(group)
+    assert group.state.group[0]["n_warmup"] in (170, 212, 269)
+
+
+@pytest.mark.parametrize("n_chains", [1, 4])
+@pytest.mark.parametrize("tune", [0, 1, 2, 5, 10, 50])
+def test_tiny_warmup_still_samples(tune, n_chains):
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, n_chains, 3), new_plan(1500, tune=tune))
+    run_warmup(group)
+    assert group.state.group[0]["n_warmup"] == tune
+    advance_all(group)
+    assert group.state.statistics["acceptance_rate"].mean() > 0.2
+    assert_mean(group.state.draws[:, :, 0], 0.0, min_ess=100.0)
+
+
+def test_metric_rests_after_warmup():
+    group = new_target_group(
+        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 2, 4), new_plan(50, tune=60)
+    )
+    run_warmup(group)
+    variance, steps = group.state.variance.copy(), group.state.chains["log_step"].copy()
+    advance_all(group)
+    np.testing.assert_array_equal(group.state.variance, variance)
+    np.testing.assert_array_equal(group.state.chains["log_step"], steps)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [(Target.NOWHERE, Status.NON_FINITE), (Target.CLIFF, Status.STEP_SIZE_NOT_FOUND)]
+)
+def test_impossible_start_has_a_status(target, status):
+    group = new_target_group(target, np.zeros((1, 2)), new_plan())
+    assert group.start(0) == status
+
+
+def test_start_without_a_gradient_is_fine():
+    group = new_target_group(Target.FLAT, np.zeros((2, 2)), new_plan(2000))
+    run_warmup(group)
+    advance_all(group)
+    # E x^4 = 1/4 under exp(-x^4).
+    assert_mean(group.state.draws[:, :, 0] ** 4, 0.25)
+
+
+@pytest.mark.parametrize("step_size", [1e-4, 50.0])
+def test_bad_step_size_is_forgotten(step_size):
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM), new_plan(500))
+    start_all(group)
+    group.state.chains["log_step"] = np.log(step_size)
+    while not group.is_sampling:
+        advance_all(group)
+        group.pool()
+    advance_all(group)
+    assert 0.7 < group.state.statistics["acceptance_rate"].mean() < 0.9
+
+
+@numba.njit
+def kernel_rhat(chains, blocks, moments, lp, n_draws):
+    return largest_rhat(chains, blocks, moments, lp, n_draws)
+
+
+def split_rhat(sequences: list[np.ndarray]) -> float:
+    within = np.mean([s.var(ddof=1) for s in sequences])
+    between = np.var([s.mean() for s in sequences], ddof=1)
+    n = np.mean([len(s) for s in sequences])
+    return np.sqrt((n - 1) / n + between / within)
+
+
+@pytest.mark.parametrize(("n_chains", "bounds"), [(1, [49, 57, 66, 77, 89]), (3, [49, 66, 89])])
+def test_rhat_is_that_of_the_window(n_chains, bounds):
+    plan = new_plan(tune=200)
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, n_chains, 4), plan)
+    start_all(group)
+    while group.state.group[0]["stage_end"] < 89:
+        advance_all(group)
+        group.pool()
+    advance_all(group)
+    state = group.state
+    assert state.chains["admitted"].all()
+    values = np.concatenate([state.warmup_draws, state.warmup_lp[:, :, None]], axis=2)[:, :89]
+    moved = state.warmup_statistics["index_in_trajectory"][:, :89] != 0
+    worst = 0.0
+    for i in range(5):
+        used = moved if i < 4 else np.ones_like(moved)
+        parts = [(c, slice(a, b)) for c in range(n_chains) for a, b in itertools.pairwise(bounds)]
+        worst = max(worst, split_rhat([values[c, part, i][used[c, part]] for c, part in parts]))
+    found = kernel_rhat(state.chains, state.blocks, state.moments, state.warmup_lp, 89)
+    np.testing.assert_allclose(found, worst, rtol=1e-10)
+    state.chains[0]["admitted"] = False
+    assert kernel_rhat(state.chains, state.blocks, state.moments, state.warmup_lp, 89) == np.inf
