@@ -1,4 +1,4 @@
-"""Comparisons of draws with what is known of them, in standard errors, after a look at the effective sample size."""
+"""Comparisons of draws with what is known of them, in standard errors, after a look at the sample size."""
 
 import numpy as np
 from scipy import stats
@@ -9,7 +9,7 @@ MIN_P = 1e-5
 
 
 def effective_sample_size(draws: np.ndarray) -> float:
-    """Estimate the effective sample size of a mean from (chains, n) draws (Geyer's initial monotone sequence)."""
+    """Estimate the effective sample size of a mean from (chains, n) draws by Geyer's monotone sequence."""
     n_chains, n = draws.shape
     centred = draws - draws.mean(axis=1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(centred, 2 * n, axis=1)) ** 2

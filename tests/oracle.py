@@ -1,7 +1,7 @@
 """One NUTS transition in recursive plain Python: slow, short, and what the fast kernel must equal.
 
-Hoffman and Gelman's recursion with multinomial choice (Betancourt 2017, A.3) and Stan's U-turn checks. It takes its random
-numbers from the same stream in the same order.
+Hoffman and Gelman's recursion with multinomial choice (Betancourt 2017, A.3) and Stan's U-turn checks. It
+takes its random numbers from the same stream in the same order.
 """
 
 import math
@@ -66,7 +66,7 @@ class Oracle:
         self.n_steps = 0
 
     def transition(self, q, step_size, max_depth):
-        """Return the next point, the depth, and how the trajectory ended: "depth", "turning" or "diverging"."""
+        """Return the next point, the depth, and what ended it: "depth", "turning" or "diverging"."""
         lp, g = self.evaluate(q)
         p = normals(self.state, len(q)) / np.sqrt(self.variance)
         start = Point(q, p, g, lp, 0)

@@ -1,4 +1,4 @@
-"""Densities with known answers, all in one njit function so that the kernel is compiled once for all tests."""
+"""Densities with known answers, in one njit function so that the kernel is compiled once for all tests."""
 
 import functools
 import math

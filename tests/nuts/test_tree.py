@@ -71,7 +71,7 @@ def transition_matrix(orbit, max_depth, matrix, outcomes):
             continue
         for directions in range(n_directions):
             set_leaf(orbit, 0, start)
-            depth, outcome = grow(orbit, verbs, np.uint64(directions), max_depth)
+            _, outcome = grow(orbit, verbs, np.uint64(directions), max_depth)
             outcomes[outcome] += 1
             matrix[start] += orbit.chosen[0] / n_directions
 

@@ -1,0 +1,201 @@
+"""The driver: draws that do not depend on how they were driven, interrupts, progress, errors."""
+
+import ctypes
+import itertools
+import signal
+import time
+
+import numpy as np
+import pytest
+from targets import Target, native, starts
+
+from nutmill.errors import SamplingError
+from nutmill.run.driver import drive
+from nutmill.run.results import Settings
+
+SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
+
+
+def run_chains(n_chains=4, target=Target.FUNNEL, settings=SETTINGS, seed=5, threads=2, **options):
+    return drive(native(target, 3), starts(target, n_chains, 3), settings, seed, threads=threads, **options)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return run_chains()
+
+
+def assert_same(run, reference, n_chains=4):
+    for field in ("draws", "statistics", "warmup_draws", "warmup_statistics"):
+        assert getattr(run, field)[:n_chains].tobytes() == getattr(reference, field)[:n_chains].tobytes(), (
+            field
+        )
+    for found, expected in zip(run.divergences, reference.divergences, strict=False):
+        assert found.records.tobytes() == expected.records.tobytes()
+        assert found.points.tobytes() == expected.points.tobytes()
+
+
+def test_the_target_is_worth_the_test(reference):
+    assert reference.draws.shape == (4, 150, 3)
+    assert sum(len(chain.records) for chain in reference.divergences) > 3
+    assert len(np.unique(reference.adaptation.step_size)) <= 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"threads": 1}, {"threads": 4}, {"block_draws": 1}, {"block_draws": 100}, {"interval_s": 0.001}],
+)
+def test_draws_do_not_depend_on_threads_and_blocks(reference, options):
+    assert_same(run_chains(**options), reference)
+
+
+def test_draws_do_not_depend_on_timing(reference):
+    model, rng = native(Target.FUNNEL, 3), np.random.default_rng(0)
+    call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)
+
+    @call
+    def late(group, chain, n_draws, data):
+        time.sleep(rng.exponential(0.002))
+        return call(model.advance)(group, chain, n_draws, data)
+
+    late_model = model._replace(advance=ctypes.cast(late, ctypes.c_void_p).value)
+    run = drive(late_model, starts(Target.FUNNEL, 4, 3), SETTINGS, 5, threads=4, block_draws=10)
+    assert_same(run, reference)
+
+
+def test_eight_chains_hold_the_run_of_four(reference):
+    # Starts of the first four are the same; each group of four is a world of its own.
+    points = np.concatenate([starts(Target.FUNNEL, 4, 3), starts(Target.FUNNEL, 4, 3, seed=1)])
+    eight = drive(native(Target.FUNNEL, 3), points, SETTINGS, 5, threads=3)
+    assert eight.draws.shape == (8, 150, 3)
+    n_warmup = reference.adaptation.n_warmup[0]
+    assert eight.adaptation.n_warmup[:4].tolist() == [n_warmup] * 4
+    assert eight.draws[:4].tobytes() == reference.draws.tobytes()
+    second = drive(native(Target.FUNNEL, 3), points[4:], SETTINGS, 5, threads=2, chain_ids=[4, 5, 6, 7])
+    assert eight.draws[4:].tobytes() == second.draws.tobytes()
+
+
+def test_seed_and_chain_id_matter(reference):
+    assert not np.array_equal(run_chains(seed=6).draws, reference.draws)
+    firsts = [chain[0] for chain in reference.draws]
+    assert all(not np.array_equal(a, b) for a, b in itertools.combinations(firsts, 2))
+
+
+@pytest.mark.parametrize("n_chains", [1, 2, 3, 5, 8])
+def test_any_number_of_chains_and_fixed_warmup(n_chains):
+    run = run_chains(n_chains, settings=SETTINGS._replace(tune=70), threads=1)
+    assert run.draws.shape == (n_chains, 150, 3)
+    assert run.warmup_draws.shape == (n_chains, 70, 3)
+    assert run.adaptation.n_warmup.tolist() == [70] * n_chains
+    assert run.chain_ids == list(range(n_chains))
+    assert run.n_gradients.min() > 220
+    assert not run.interrupted
+
+
+def test_nothing_is_kept_that_was_not_asked_for():
+    run = run_chains(settings=Settings(draws=20, tune=10))
+    assert (run.warmup_draws, run.warmup_statistics, run.divergences) == (None, None, None)
+
+
+def test_progress_counts_up_to_the_end():
+    rows = []
+    run = run_chains(
+        settings=SETTINGS._replace(draws=400), interval_s=0.0, block_draws=20, on_progress=rows.append
+    )
+    assert [row.chain for row in rows[0]] == [0, 1, 2, 3]
+    for chain, (before, after) in itertools.product(range(4), itertools.pairwise(rows)):
+        assert after[chain].phase != "warmup" or before[chain].phase == "warmup"
+        if after[chain].phase == before[chain].phase:
+            assert after[chain].draw >= before[chain].draw
+            assert after[chain].n_gradients >= before[chain].n_gradients
+    warmup = [row[0] for row in rows if row[0].phase == "warmup"]
+    assert warmup
+    assert all(row.total is None for row in warmup)
+    for chain, row in enumerate(rows[-1]):
+        assert (row.phase, row.draw, row.total) == ("done", 400, 400)
+        assert row.n_gradients == run.statistics[chain]["n_steps"].sum()
+        assert row.divergences == run.statistics[chain]["diverging"].sum()
+        assert row.step_size == pytest.approx(run.adaptation.step_size[chain])
+
+
+def test_fixed_warmup_knows_its_total():
+    rows = []
+    settings = Settings(draws=10, tune=2000)
+    run_chains(settings=settings, interval_s=0.0, on_progress=rows.append)
+    assert rows[0][0].total == 2000
+
+
+def interrupt_when(condition):
+    """Return a progress function that presses Ctrl-C once, when the condition holds."""
+    pressed = []
+
+    def on_progress(rows):
+        if not pressed and condition(rows):
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    return on_progress
+
+
+def test_interrupt_in_sampling_keeps_what_all_chains_have(reference):
+    on_progress = interrupt_when(lambda rows: all(row.phase == "sampling" and row.draw > 200 for row in rows))
+    settings = SETTINGS._replace(draws=2_000_000)
+    run = run_chains(6, settings=settings, interval_s=0.0, on_progress=on_progress)
+    assert run.interrupted
+    n_draws = run.draws.shape[1]
+    assert 200 < n_draws < 2_000_000
+    assert run.statistics.shape == (6, n_draws)
+    assert run.draws[:4, :150].tobytes() == reference.draws.tobytes()
+    assert np.isfinite(run.draws).all()
+    for chain, divergences in enumerate(run.divergences):
+        np.testing.assert_array_equal(
+            divergences.records["draw"], np.flatnonzero(run.statistics[chain]["diverging"])
+        )
+
+
+def test_interrupt_in_warmup_keeps_nothing():
+    on_progress = interrupt_when(lambda rows: rows[0].draw > 100)
+    settings = Settings(draws=10, tune=1_000_000, keep_warmup=True)
+    run = run_chains(settings=settings, interval_s=0.0, on_progress=on_progress)
+    assert run.interrupted
+    assert run.draws.shape == (4, 0, 3)
+    assert run.warmup_draws.shape[1] > 0
+    assert np.isfinite(run.warmup_draws).all()
+
+
+def test_start_without_density_is_refused():
+    with pytest.raises(
+        SamplingError, match="Chain 0 cannot start: the log density or its gradient is not finite"
+    ):
+        drive(native(Target.NOWHERE, 2), np.zeros((1, 2)), SETTINGS, 0, threads=1)
+
+
+def test_chain_that_must_stop_is_named():
+    points = np.zeros((2, 2))
+    with pytest.raises(SamplingError, match=r"Chain [01] had to stop: the arrays of the data do not fit"):
+        drive(native(Target.STOPS, 2), points, Settings(draws=100_000), 0, threads=2)
+
+
+def test_stuck_chain_is_reported():
+    points = starts(Target.NORMAL, 4, 2)
+    points[3] = 1e6
+    run = drive(native(Target.NORMAL, 2), points, Settings(draws=10, tune=12), 0, threads=2)
+    assert not run.adaptation.admitted[3]
+    assert len(run.messages) == 1
+    assert run.messages[0].startswith("Chain 3 ended warmup in a region of much lower density")
+
+
+def test_disagreement_is_reported():
+    points = np.array([[-20.0, 0.0], [20.0, 0.0]])
+    run = drive(native(Target.TWO_MODES, 2), points, Settings(draws=10), 0, threads=2)
+    assert run.adaptation.n_warmup.tolist() == [1000, 1000]
+    assert len(run.messages) == 1
+    assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")
+
+
+def test_times_add_up(reference):
+    seconds = reference.seconds
+    assert seconds.warmup_wall > 0.0
+    assert seconds.sampling_wall > 0.0
+    assert 0.0 < seconds.warmup_cpu < 10.0
+    assert 0.0 < seconds.sampling_cpu < 10.0
