@@ -151,7 +151,7 @@ def new_groups(
         n_divergences=settings.draws if settings.keep_divergences else 0,
     )
     draws = np.empty((len(chain_ids), settings.draws, initial_points.shape[1]))
-    statistics = np.empty(draws.shape[:2], STATISTICS)
+    statistics = np.zeros(draws.shape[:2], STATISTICS)
     groups = []
     for part in split_into_groups(chain_ids):
         state = new_group(plan, initial_points[part], seed, chain_ids[part])

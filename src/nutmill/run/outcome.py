@@ -84,14 +84,22 @@ def _divergences(groups: list[Group], n_draws: int) -> list[Divergences]:
 
 def _messages(group: Group, settings: Settings) -> list[str]:
     """Say what went wrong in the warmup of a group."""
-    state, messages = group.state, []
-    for chain_id, is_behind in zip(group.chain_ids, _far_below(group), strict=True):
+    messages = []
+    behind = _far_below(group)
+    for chain_id, is_behind, is_admitted in zip(
+        group.chain_ids, behind, group.state.chains["admitted"], strict=True
+    ):
         if is_behind:
             messages.append(
                 f"Chain {chain_id} ended warmup in a region of much lower density than the others; it may "
                 "be stuck: look at its trace, or start it elsewhere with initvals."
             )
-    if settings.tune is None and len(messages) == 0 and state.group[0]["n_warmup"] == ADAPTIVE_WARMUP_DRAWS:
+        elif not is_admitted and group.n_warmup >= _LAST_DRAWS:
+            messages.append(
+                f"Chain {chain_id} hardly moved at the end of warmup; its step size may not fit: look at its "
+                "trace, or pass a longer tune=."
+            )
+    if settings.tune is None and not messages and group.n_warmup == ADAPTIVE_WARMUP_DRAWS:
         messages.append(
             f"Chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
             "the posterior may have several modes, or need a longer warmup: pass tune=."
@@ -100,16 +108,14 @@ def _messages(group: Group, settings: Settings) -> list[str]:
 
 
 def _far_below(group: Group) -> np.ndarray:
-    """Whether each chain was not admitted, or fell behind in the last draws of warmup, (c,) bool."""
-    state = group.state
+    """Whether the density of each chain fell far behind in the last draws of warmup, (c,) bool."""
     if group.n_warmup == 0:
         return np.zeros(len(group.chain_ids), bool)
-    lp = state.warmup_lp[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
+    lp = group.state.warmup_lp[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
     centre = np.median(lp, axis=1)
     spread = np.median(np.median(np.abs(lp - centre[:, None]), axis=1))
     reference = np.sort(centre)[len(centre) // 2]
-    lowest = reference - _FAR_BELOW * (np.sqrt(state.position.shape[1] / 2) + spread)
-    return ~state.chains["admitted"] & (centre < reference) | (centre < lowest)
+    return centre < reference - _FAR_BELOW * (np.sqrt(group.state.position.shape[1] / 2) + spread)
 
 
 def _listed(chain_ids: list[int]) -> str:
