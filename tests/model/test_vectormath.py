@@ -152,6 +152,20 @@ def test_extremes_are_those_of_numpy(function):
     np.testing.assert_allclose(run(machine, module, x, x), expected, rtol=1e-15, atol=0)
 
 
+@pytest.mark.parametrize("lanes", [2, 4, 8])
+def test_vectors_of_an_earlier_vectoriser(lanes):
+    text = f"""
+declare <{lanes} x double> @llvm.exp.v{lanes}f64(<{lanes} x double>)
+define <{lanes} x double> @f(<{lanes} x double> %x) {{
+  %y = tail call nsz contract <{lanes} x double> @llvm.exp.v{lanes}f64(<{lanes} x double> %x)
+  ret <{lanes} x double> %y
+}}
+"""
+    forms = [symbol for symbol in vectormath.available().get("exp", ()) if f"N{lanes}v" in symbol]
+    _, module = optimise(vectormath.annotate(text))
+    assert vector_calls(module) == set(forms)
+
+
 def test_numba_code_is_vectorised():
     @cfunc(types.void(types.CPointer(float64), types.CPointer(float64), int64), fastmath={"reassoc", "afn"})
     def loop(x, out, n):

@@ -24,8 +24,8 @@ _WIDTHS = (("e", 8, "avx512f"), ("d", 4, "avx2"), ("b", 2, "sse4.1"))
 _LANES = re.compile(r"_ZGV.N(\d+)v")
 _FIRST_GROUP = 9000  # attribute groups are numbered; no module of Numba's gets as far
 
-# A function where it is called or declared: as an intrinsic of LLVM, or under its name in C.
-_SYMBOL = re.compile(r'@(?:llvm\.(\w+)\.f64|"?(\w+)"?)(?=\()')
+# A function where it is called or declared: an intrinsic of LLVM, maybe of vectors, or a name of C.
+_SYMBOL = re.compile(r'@(?:llvm\.(?P<intrinsic>\w+)\.(?:v(?P<lanes>\d+))?f64|"?(?P<c>\w+)"?)(?=\()')
 
 
 @cache
@@ -76,7 +76,9 @@ def annotate(ir_text: str, forms: Mapping[str, Sequence[str]] | None = None) -> 
     """Give math functions in LLVM IR a declaration that names their vector forms.
 
     Calls of ``exp`` and of ``llvm.exp.f64`` become calls of ``nutmill_exp``. LLVM knows what ``exp`` means,
-    and would turn it back into an intrinsic that it cannot vectorise; of ours it knows what we declare.
+    and would turn it back into an intrinsic that it cannot vectorise; of ours it knows what we declare. Where
+    Numba has vectorised already, ``llvm.exp.v8f64``, which would end as eight scalar calls, becomes the
+    vector form itself.
 
     Parameters
     ----------
@@ -94,11 +96,13 @@ def annotate(ir_text: str, forms: Mapping[str, Sequence[str]] | None = None) -> 
     used: set[str] = set()
 
     def rename(match: re.Match) -> str:
-        name = match[1] or match[2]
-        if name not in forms:
+        name = match["intrinsic"] or match["c"]
+        symbols = {_LANES.match(symbol)[1]: symbol for symbol in forms.get(name, ())}
+        symbol = symbols.get(match["lanes"]) if match["lanes"] else symbols and _PREFIX + name
+        if not symbol:
             return match[0]
         used.add(name)
-        return f"@{_PREFIX}{name}"
+        return f"@{symbol}"
 
     lines = [_rename_in_line(line, rename) for line in ir_text.splitlines()]
     if not used:
@@ -130,7 +134,9 @@ def _declare_one(name: str, symbols: Sequence[str], group: int) -> list[str]:
     lines, mappings = [], []
     for symbol in symbols:
         lanes = int(_LANES.match(symbol)[1])
-        lines.append(f"declare <{lanes} x double> @{symbol}({_repeat(f'<{lanes} x double>', arity)})")
+        lines.append(
+            f"declare <{lanes} x double> @{symbol}({_repeat(f'<{lanes} x double>', arity)}) #{group}"
+        )
         mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{_PREFIX}{name}({symbol})")
     variants = f'"vector-function-abi-variant"="{",".join(mappings)}"'
     return [

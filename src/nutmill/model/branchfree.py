@@ -1,0 +1,61 @@
+"""Scalar functions without jumps, so that a loop with them can be vectorised."""
+
+import math
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# Copied into the loop that calls them: a call that stays one is the end of vectorising. Rounding is as
+# written, but for fused multiply-add; sums over elements get their freedom where the sum is.
+scalar_kernel = njit(
+    nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True, no_cfunc_wrapper=True
+)
+
+
+@intrinsic
+def select(typing_context, condition, yes, no):
+    """`yes` or `no`, both of them computed; an `if` would let LLVM compute only one, behind a jump."""
+
+    def codegen(context, builder, signature, values):
+        return builder.select(*values)
+
+    return types.float64(types.boolean, types.float64, types.float64), codegen
+
+
+def polynomial(*coefficients: float):
+    """Make the function that evaluates a polynomial, lowest coefficient first, without a loop."""
+
+    @intrinsic
+    def evaluate(typing_context, x):
+        def codegen(context, builder, signature, values):
+            *others, total = (ir.Constant(ir.DoubleType(), value) for value in coefficients)
+            for coefficient in reversed(others):
+                product = builder.fmul(total, values[0], flags=("contract",))
+                total = builder.fadd(product, coefficient, flags=("contract",))
+            return total
+
+        return types.float64(types.float64), codegen
+
+    return evaluate
+
+
+@scalar_kernel
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+@scalar_kernel
+def softplus(x):
+    """log(1 + exp(x)), with nothing that overflows or cancels."""
+    return select(x > 0.0, x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+_LOG_HALF = math.log(0.5)
+
+
+@scalar_kernel
+def log1mexp(x):
+    """log(1 - exp(x)) for x <= 0; of the two forms, each is exact where the other one cancels."""
+    return select(x < _LOG_HALF, math.log1p(-math.exp(x)), math.log(-math.expm1(x)))

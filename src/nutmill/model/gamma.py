@@ -1,0 +1,109 @@
+"""Logarithm of the gamma function and its derivative as straight-line code, for loops that vectorise.
+
+Below 8 the argument is shifted: for log-gamma down to [1, 2], where a factor (y - 1)(y - 2) keeps the zeros
+exact; for digamma up to 8. From 8 on, Stirling's series does. Negative arguments are reflected (Abramowitz
+and Stegun, Handbook of Mathematical Functions, 6.1.17, 6.1.41, 6.3.7, 6.3.18).
+"""
+
+import math
+
+import numpy as np
+
+from nutmill.model.branchfree import polynomial, scalar_kernel, select
+
+_LARGE = 8
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+# log-gamma(y) / ((y - 1)(y - 2)) on [1, 2] in t = 2 y - 3: interpolated at Chebyshev points, in 60 digits.
+_near_zeros = polynomial(
+    0.4831289505409809,
+    -0.07297994795715304,
+    0.01572785026864124,
+    -0.003913560937626182,
+    0.0010498186644489656,
+    -0.0002945507015196472,
+    8.510090382507709e-05,
+    -2.5094328668947195e-05,
+    7.511391134979752e-06,
+    -2.2742474102383936e-06,
+    6.948461695085761e-07,
+    -2.1386323384115519e-07,
+    6.622899723826762e-08,
+    -2.0621027431854287e-08,
+    6.448537660005262e-09,
+    -2.016947955623982e-09,
+    6.34708063084356e-10,
+    -2.0874620693971093e-10,
+    6.659994986020335e-11,
+    -1.5395748006420787e-11,
+    4.705387815328221e-12,
+    -3.803618166622364e-12,
+    1.2510413599689193e-12,
+)
+
+# Stirling's series in 1 / z^2, from Bernoulli numbers: of log-gamma after 1 / z, of digamma after 1 / z^2.
+_log_gamma_series = polynomial(
+    1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400, 43867 / 244188
+)
+_digamma_series = polynomial(
+    1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364
+)
+
+
+@scalar_kernel
+def log_gamma(x):
+    """Logarithm of the absolute value of the gamma function; infinite at 0 and at negative integers."""
+    is_negative = x < 0.0
+    positive = _log_gamma_of_positive(select(is_negative, 1.0 - x, x))
+    reflected = -math.log(abs(math.sin(math.pi * _from_nearest_integer(x))) / math.pi) - positive
+    return select(is_negative, select(x == -math.inf, math.inf, reflected), positive)
+
+
+@scalar_kernel
+def _from_nearest_integer(x):
+    """What is left of `x` for a sine or tangent of half turns, which of large arguments would lose digits."""
+    return x - np.floor(x + 0.5)
+
+
+@scalar_kernel
+def _log_gamma_of_positive(z):
+    shift, product = 0.0, 1.0
+    for i in range(1, _LARGE - 1):
+        above = z >= i + 1.0
+        shift += select(above, 1.0, 0.0)
+        product *= select(above, z - i, 1.0)
+    below_one = z < 1.0
+    from_one = select(below_one, z, z - shift - 1.0)
+    logarithm = math.log(select(z >= _LARGE, z, select(below_one, z, product)))
+    small = from_one * (from_one - 1.0) * _near_zeros(2.0 * from_one - 1.0)
+    small += select(below_one, -logarithm, logarithm)
+    reciprocal = 1.0 / z
+    # In this order infinity stays infinity.
+    large = (z - 0.5) * (logarithm - 1.0) + (_HALF_LOG_2PI - 0.5)
+    large += reciprocal * _log_gamma_series(reciprocal * reciprocal)
+    return select(z >= _LARGE, large, small)
+
+
+@scalar_kernel
+def digamma(x):
+    """Derivative of log-gamma; -infinity at 0, NaN at negative integers."""
+    is_negative = x < 0.0
+    positive = _digamma_of_positive(select(is_negative, 1.0 - x, x))
+    turn = _from_nearest_integer(x)
+    reflected = positive - math.pi / math.tan(math.pi * turn)
+    return select(is_negative, select(turn == 0.0, math.nan, reflected), positive)
+
+
+@scalar_kernel
+def _digamma_of_positive(z):
+    # The sum of 1 / (z + i) as one fraction, so that there is one division.
+    numerator, denominator = 1.0, z
+    for i in range(1, _LARGE):
+        numerator = numerator * (z + i) + denominator
+        denominator *= z + i
+    is_small = z < _LARGE
+    shifted = select(is_small, z + _LARGE, z)
+    reciprocal = 1.0 / shifted
+    square = reciprocal * reciprocal
+    large = math.log(shifted) - 0.5 * reciprocal - square * _digamma_series(square)
+    return large - select(is_small, numerator / denominator, 0.0)
