@@ -21,16 +21,22 @@ BURST_S, BURSTS = 0.2, 7
 def main(request: str, answer: str) -> None:
     """Time what the JSON text `request` asks for and write microseconds to the file `answer`.
 
-    The request holds model, program, draws (of the shorter sampling run) and blas_threads (null: leave them).
+    The request holds model, program, draws (of the shorter sampling run) and blas_threads, with which
+    sampling runs (null: leave them).
     """
     cell = json.loads(request)
     model = models.build(cell["model"])
     program = programs.load(cell["program"])(model)
-    threads = cell["blas_threads"]
-    with threadpool_limits(threads, user_api="blas") if threads else nullcontext():
+    # Bare gradients always have one BLAS thread, so that they compare with each other and with a sampler that
+    # sets one by itself.
+    with threadpool_limits(1, user_api="blas"):
         times = {
             "gradient": bare_gradient(program, _position(model), threads=1),
             "gradient_two_threads": bare_gradient(program, _position(model), threads=2),
+        }
+    threads = cell["blas_threads"]
+    with threadpool_limits(threads, user_api="blas") if threads else nullcontext():
+        times |= {
             "sampling": sampling(program, cell["draws"], cores=1),
             "sampling_two_cores": sampling(program, cell["draws"], cores=2),
         }

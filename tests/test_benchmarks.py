@@ -11,7 +11,7 @@ from benchmarks.caches import EMPTY, INSTALLED, WARM, environment
 from benchmarks.comparison import Ratio, geometric_mean, ratio, select
 from benchmarks.diagnostics import distances, quality, scalars
 from benchmarks.figures import Figure, cpu_seconds, ess_per_kilogradient, evaluate, misses
-from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores
+from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
 from benchmarks.plan import Settings, cells
 from benchmarks.process import explain
@@ -178,6 +178,19 @@ def test_the_overhead_of_a_small_gradient_is_a_difference_and_of_a_large_one_a_s
     large = Times([timed_row("nutmill", gradient=100.0, sampling=110.0, two=1.0)])
     assert overhead(large, "gp").ours == pytest.approx(0.1)
     assert not overhead(large, "gp").met
+
+
+def test_the_overhead_of_the_baseline_is_that_with_one_blas_thread_where_it_was_set():
+    rows = [timed_row("nutmill", gradient=100.0, sampling=102.0, two=1.0)]
+    rows += [timed_row("nutpie", gradient=100.0, sampling=300.0, two=1.0)]
+    assert overhead(Times(rows), "gp").theirs == pytest.approx(2.0)
+    rows += [timed_row("nutpie", gradient=100.0, sampling=110.0, two=1.0, blas_threads=1)]
+    assert overhead(Times(rows), "gp").theirs == pytest.approx(0.1)
+
+
+def test_a_negative_overhead_is_noise_and_never_a_goal_met():
+    judged = overhead(Times([timed_row("nutmill", gradient=20.0, sampling=5.0, two=1.0)]), "gp")
+    assert verdict(judged) == "**too noisy to tell**"
 
 
 def test_times_are_medians_over_the_rounds():
