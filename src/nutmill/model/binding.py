@@ -40,17 +40,17 @@ class Binding:
     @property
     def start(self) -> int:
         """Address of the kernel's `start`."""
-        return self.code.native.address("start")
+        return self.code.address("start")
 
     @property
     def advance(self) -> int:
         """Address of the kernel's `advance`."""
-        return self.code.native.address("advance")
+        return self.code.address("advance")
 
     @property
     def pool(self) -> int:
         """Address of the kernel's `pool`."""
-        return self.code.native.address("pool")
+        return self.code.address("pool")
 
     @property
     def data(self) -> int:
@@ -144,7 +144,7 @@ def _prepare(code: Code, record: Record) -> list[np.ndarray]:
 
 def _function(code: Code, name: str):
     n_words, _ = POINTER_WORDS[name]
-    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(code.native.address(name))
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(code.address(name))
 
 
 def _check(status: int) -> None:

@@ -17,12 +17,15 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
 from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.blas import declare_slots
-from nutmill.model.fuse import Unlinkable, fuse
+from nutmill.model.fuse import Bitcode, Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
-from nutmill.model.kernel import kernel_bitcode, pointer_object
+from nutmill.model.kernel import kernel_bitcode, shared_kernel
 from nutmill.model.native import NativeObject
 from nutmill.model.record import Slot, layout
 from nutmill.model.rewrite import Rewritten, rewrite, simplify
+
+# Entries of the kernel that never call a density.
+DENSITY_FREE = ("pool",)
 
 # PyTensor's rewrites and Numba's compiler keep process-wide state: one model at a time.
 _COMPILING = Lock()
@@ -62,6 +65,10 @@ class Code:
     python_ops: tuple[str, ...]
     stages: dict[str, float] = field(default_factory=dict)
 
+    def address(self, name: str) -> int:
+        """Address of entry `name` of the model or the kernel."""
+        return (shared_kernel() if name in DENSITY_FREE else self.native).address(name)
+
 
 def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
     """Compile density, gradient and reported variables of a model, and link them with the kernel.
@@ -81,8 +88,7 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     with _naming_python_ops() as python_ops:
         lowered, slots, n_prepared = (_lower_native if graph.native_density else _lower_graph)(graph, stages)
     with _stage(stages, "link"):
-        code, fused = _link(lowered, fuse_kernel and not python_ops)
-        native = NativeObject(code)
+        native, fused = _link(lowered, fuse_kernel and not python_ops)
     computed = _computed(graph)
     return Code(
         native=native,
@@ -151,17 +157,22 @@ def _funcify(rewritten: Rewritten) -> Callable:
     return function
 
 
-def _link(lowered: Mapping[str, lower.Lowered], fuse_kernel: bool) -> tuple[bytes, bool]:
+def _link(lowered: Mapping[str, lower.Lowered], fuse_kernel: bool) -> tuple[NativeObject, bool]:
     if fuse_kernel:
         try:
-            return fuse(kernel_bitcode(), lowered), True
+            return NativeObject(fuse(_calling_the_density(kernel_bitcode()), lowered)), True
         except Unlinkable:
             warnings.warn(
                 "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
                 "function pointer; draws are the same in distribution.",
                 stacklevel=2,
             )
-    return pointer_object(), False
+    return shared_kernel(), False
+
+
+def _calling_the_density(kernel: Mapping[str, Bitcode]) -> dict[str, Bitcode]:
+    """The entries worth optimising again with each model; the shared kernel serves the others."""
+    return {name: entry for name, entry in kernel.items() if name not in DENSITY_FREE}
 
 
 @contextmanager

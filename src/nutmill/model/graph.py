@@ -13,6 +13,7 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.basic import Alloc
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
@@ -83,6 +84,7 @@ def lift(
     -------
     The new outputs, and one `DataArray` for each input, in the order in which the graph meets them.
     """
+    outputs = _without_fixed_lengths(outputs)
     structural = _shape_constants(outputs)
     arrays, replacements = [], {}
     for variable in ancestors(outputs):
@@ -99,6 +101,22 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     """Make an input of the same dtype and rank whose lengths are open, except lengths of one, which broadcast."""
     shape = tuple(1 if length == 1 else None for length in type_.shape)
     return type_.clone(shape=shape)(name=name)
+
+
+def _without_fixed_lengths(outputs: Sequence[Variable]) -> list[Variable]:
+    """Drop broadcasts to the shape that a variable has anyway: PyMC writes today's lengths into them."""
+    outputs = list(outputs)
+    while idle := {v: v.owner.inputs[0] for v in ancestors(outputs) if _is_idle_broadcast(v)}:
+        outputs = clone_replace(outputs, idle)
+    return outputs
+
+
+def _is_idle_broadcast(variable: Variable) -> bool:
+    node = variable.owner
+    if node is None or not isinstance(node.op, Alloc):
+        return False
+    source = node.inputs[0].type
+    return source.dtype == variable.type.dtype and source.shape == variable.type.shape and None not in source.shape
 
 
 def _is_data(variable: Variable, observed: set[Variable]) -> bool:

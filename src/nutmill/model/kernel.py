@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 import nutmill
 from nutmill._jit import kernel
 from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer
+from nutmill.model.native import NativeObject
 
 _DENSITY = PREFIX + "density"
 
@@ -34,6 +35,12 @@ def kernel_bitcode() -> dict[str, Bitcode]:
 def pointer_object() -> bytes:
     """Native object of the kernel for models called through a pointer; see `fuse_pointer`."""
     return _from_disk("pointer", lambda: fuse_pointer(kernel_bitcode()))
+
+
+@cache
+def shared_kernel() -> NativeObject:
+    """The kernel loaded once a process: all of it for the pointer form, and what never calls a density for both."""
+    return NativeObject(pointer_object())
 
 
 def cache_folder() -> Path:
@@ -73,7 +80,7 @@ def _key() -> str:
     """Digest of all that the compiled kernel depends on: our sources, the compilers, the CPU."""
     root = Path(nutmill.__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([root / "_jit.py", *root.glob("nuts/*.py"), *root.glob("model/*.py")]):
+    for source in sorted([root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]):
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, platform.python_version())
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
