@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning): ")
 
 
 def run_module(module: str, request: dict, variables: dict[str, str], limit_s: float) -> dict:
@@ -69,4 +73,8 @@ def explain(code: int, errors: str) -> str | None:
     if code < 0:
         return f"killed by signal {-code} ({signal.Signals(-code).name})"
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    # A message may go on for many lines; its first one names the exception.
+    named = [line for line in lines if _EXCEPTION.match(line)]
+    if named:
+        return named[-1]
     return lines[-1] if lines else f"ended with status {code} and said nothing"

@@ -225,6 +225,7 @@ def test_the_tables_of_the_gradient_name_what_was_missed_and_what_was_not_measur
 def test_the_end_of_a_process_is_put_in_words():
     assert explain(0, "a warning") is None
     assert explain(1, "Traceback\nValueError: no\n\n") == "ValueError: no"
+    assert explain(1, "a.TypingError: cannot\n  compile\nDuring: a pass\n") == "a.TypingError: cannot"
     assert explain(-11, "") == "killed by signal 11 (SIGSEGV)"
     assert explain(3, "") == "ended with status 3 and said nothing"
 
