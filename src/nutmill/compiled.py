@@ -167,7 +167,7 @@ class CompiledModel:
         pieces, first = {}, 0
         for parameter, shape in zip(self.graph.parameters, self.binding.shapes, strict=True):
             size = int(np.prod(shape))
-            pieces[parameter.name] = draws[..., first : first + size].reshape(*draws.shape[:-1], *shape)
+            pieces[parameter.name] = draws[..., first : first + size].reshape((*draws.shape[:-1], *shape))
             first += size
         return pieces
 

@@ -14,6 +14,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.basic import Alloc
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
@@ -129,8 +130,8 @@ def _is_data(variable: Variable, observed: set[Variable]) -> bool:
 
 
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
-    """Constants that say how to reshape: static shapes, and with them most rewrites, hang on them."""
-    reshapes = (
-        v.owner for v in ancestors(outputs) if v.owner is not None and isinstance(v.owner.op, Reshape)
-    )
-    return {node.inputs[1] for node in reshapes if isinstance(node.inputs[1], Constant)}
+    """Constants that say how to reshape, or how much to draw: static ranks and shapes hang on them."""
+    nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
+    shapes = [node.inputs[1] for node in nodes if isinstance(node.op, Reshape)]
+    shapes += [node.op.size_param(node) for node in nodes if isinstance(node.op, RandomVariable)]
+    return {shape for shape in shapes if isinstance(shape, Constant)}
