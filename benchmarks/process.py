@@ -9,7 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning): ")
 
 
