@@ -1,0 +1,64 @@
+"""Keeps rooms small: the length of files and functions, the number of arguments, a sentence at the top of each file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(path for folder in ("src", "tests", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py"))
+
+MAX_FILE_LINES = 299
+MAX_BODY_LINES = 39
+MAX_ARGUMENTS = 6
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def docstring_lines(node):
+    if not isinstance(node, DOCUMENTED) or ast.get_docstring(node) is None:
+        return 0
+    return node.body[0].end_lineno - node.body[0].lineno + 1
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+
+
+def body_lines(function):
+    """Lines of a function without its signature, its docstring, and the docstrings within it."""
+    inner = sum(docstring_lines(node) for node in ast.walk(function))
+    return function.end_lineno - function.body[0].lineno + 1 - inner
+
+
+def test_the_house_is_looked_at():
+    assert len(FILES) > 50
+
+
+@each_file
+def test_file_opens_with_a_sentence_and_is_short(path):
+    text = path.read_text()
+    tree = ast.parse(text)
+    sentence = ast.get_docstring(tree)
+    assert sentence, "the file has no docstring"
+    assert sentence.split("\n\n")[0].rstrip().endswith((".", ":")), "the docstring does not open with a sentence"
+    n_lines = text.count("\n") - sum(docstring_lines(node) for node in ast.walk(tree))
+    assert n_lines <= MAX_FILE_LINES, f"{n_lines} lines without docstrings: split the file by ideas"
+
+
+@each_file
+def test_functions_are_short_and_take_few_arguments(path):
+    for function in functions(ast.parse(path.read_text())):
+        n_lines, n_arguments = body_lines(function), len(function.args.posonlyargs + function.args.args)
+        assert n_lines <= MAX_BODY_LINES, f"{function.name} has {n_lines} lines: find the functions in it"
+        assert n_arguments <= MAX_ARGUMENTS, f"{function.name} takes {n_arguments} arguments: name the tuple"
+
+
+def test_measures_count_what_they_should():
+    text = '"""File."""\n\ndef f(\n    a,\n    *,\n    b,\n):\n    """Do.\n\n    More.\n    """\n    x = a\n\n    return x\n'
+    (function,) = functions(ast.parse(text))
+    assert body_lines(function) == 3
+    assert docstring_lines(function) == 4

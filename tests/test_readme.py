@@ -1,0 +1,116 @@
+"""Runs what the documents show and finds what they name: examples, commands, files, functions."""
+
+import ast
+import doctest
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nutmill.trace import group
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "nutmill"
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def code_blocks(text):
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def quoted(text):
+    """What stands between single backticks, outside of blocks of code."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def defined_names(path):
+    """Names that a module defines at its top level, and `Class.name` for what stands in its classes."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return names
+
+
+def test_examples_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = code_blocks(README)
+    assert len([line for line in first.splitlines() if line]) == 10
+    names = {}
+    exec(compile(first, "README.md, first example", "exec"), names)
+    posterior = group(names["result"], "posterior")
+    assert posterior["theta"].dims == ("chain", "draw", "school")
+    assert posterior["theta"].shape == (4, 1000, 8)
+    # Far from the truth by less than what the draws themselves say: the standard error of about 4000 draws.
+    assert abs(posterior["mu"].mean() - 4.4) < 5 * posterior["mu"].std() / np.sqrt(1000)
+    exec(compile(second, "README.md, second example", "exec"), names)
+    slope = group(names["result"], "posterior")["slope"]
+    x, y = np.arange(5.0), np.array([0.2, 0.9, 2.2, 2.8, 4.1])
+    exact = (x @ y) / (1 + x @ x)
+    assert abs(float(slope.mean()) - exact) < 5 / np.sqrt((1 + x @ x) * 400)
+    assert np.isclose(names["gradient"][0], -0.5 + np.arange(3.0) @ ([0.1, 1.2, 1.9] - 0.5 * np.arange(3.0)))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_examples_of_docstrings_run(path):
+    found = doctest.DocTestParser()
+    runner = doctest.DocTestRunner()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            name = getattr(node, "name", path.name)
+            runner.run(found.get_doctest(ast.get_docstring(node) or "", {}, name, str(path), 0))
+    assert runner.failures == 0
+
+
+def test_the_benchmark_table_can_be_put_in():
+    assert README.count("<!-- benchmark:start -->") == README.count("<!-- benchmark:end -->") == 1
+    assert README.index("<!-- benchmark:start -->") < README.index("<!-- benchmark:end -->")
+
+
+@each_document
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if not target.startswith("http"):
+            assert (path.parent / target.split("#")[0]).exists(), target
+
+
+@each_document
+def test_files_that_are_named_exist(path):
+    places = [ROOT, PACKAGE, path.parent]
+    for name in quoted(path.read_text()):
+        if re.fullmatch(r"[\w./-]*\w\.(py|md|json)", name):
+            assert any((place / name).is_file() for place in places), name
+
+
+@each_document
+def test_targets_of_make_exist(path):
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^    |`)make ([\w-]+)", path.read_text(), flags=re.MULTILINE))
+    assert named <= targets
+
+
+def test_functions_that_the_theory_names_exist():
+    """In docs/theory.md `tree.grow` is the function `grow` of nuts/tree.py."""
+    named = [name for name in quoted((ROOT / "docs" / "theory.md").read_text()) if re.fullmatch(r"\w+\.\w+", name)]
+    named = [name.split(".") for name in named if not name.endswith((".py", ".md"))]
+    assert len(named) > 20
+    missing = [
+        f"{module}.{name}"
+        for module, name in named
+        if not (PACKAGE / "nuts" / f"{module}.py").is_file()
+        or name not in defined_names(PACKAGE / "nuts" / f"{module}.py")
+    ]
+    assert not missing
+
+
+def test_readers_of_documents_see_what_is_there():
+    text = "`a.b` and\n```python\nx = `no`\n```\nthen `c`\n"
+    assert quoted(text) == ["a.b", "c"]
+    assert code_blocks(text) == ["x = `no`\n"]
+    assert {"grow", "Verbs", "COMPLETE", "TURNING"} <= defined_names(PACKAGE / "nuts" / "tree.py")
