@@ -86,7 +86,7 @@ def _draw_schools(axes, posterior, effect: np.ndarray, error: np.ndarray) -> Non
             effect[index], row - 0.17, xerr=error[index], fmt="D", color=_ORANGE, markersize=4, linewidth=1.2
         )
     axes.plot([], [], "o-", color=_BLUE, label="posterior and its median")
-    axes.errorbar([], [], xerr=[], fmt="D", color=_ORANGE, markersize=4, label="the school's own estimate ± s.e.")
+    axes.errorbar([], [], xerr=[], fmt="D", color=_ORANGE, markersize=4, label="the school's own estimate")
     axes.set_yticks(range(len(order)), [f"school {schools[i]}" for i in order])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(-20, 45)
