@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-
 from numba.core.dispatcher import Dispatcher
 from pytensor.graph.basic import Variable
 
@@ -234,6 +233,11 @@ def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGr
     from nutmill.model.pymc_model import from_pymc
 
     try:
-        return from_pymc(pymc.modelcontext(model), var_names)
+        found = pymc.modelcontext(model)
     except TypeError as error:
-        raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
+        raise ModelError(
+            "There is no model: pass a pm.Model, or call this inside `with pm.Model():`."
+        ) from error
+    if not isinstance(found, pymc.Model):
+        raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
+    return from_pymc(found, var_names)

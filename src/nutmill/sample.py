@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,8 +199,8 @@ def _request(
         )
     if metric not in ("auto", "diag"):
         raise ModelError(f'metric must be "auto" or "diag", not {metric!r}.')
-    if not 0.0 < target_accept < 1.0:
-        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept}.")
+    if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
+        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     return Request(
         draws=_count("draws", draws, 1),
         tune=None if tune is None else _count("tune", tune, 0),
@@ -218,7 +219,8 @@ def _request(
 
 
 def _count(name: str, value, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or value != int(value) or value < least or (most is not None and value > most):
+    is_count = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_count or value < least or (most is not None and value > most):
         limits = f"at least {least}" if most is None else f"between {least} and {most}"
         raise ModelError(f"{name} must be a whole number, {limits}, not {value!r}.")
     return int(value)

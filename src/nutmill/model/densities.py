@@ -32,6 +32,10 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
     inputs = [v for v in explicit_graph_inputs([logp]) if not isinstance(v, Constant)]
     if not inputs:
         raise ModelError("The log density has no inputs, so there is nothing to sample.")
+    names = [v.name for v in inputs if v.name is not None]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ModelError(f"The log density has two inputs called {twice[0]}: give each a name of its own.")
     values = [_start_value(v, {getattr(k, "name", k): value for k, value in start.items()}) for v in inputs]
     (lifted,), arrays = lift([logp], {v: v.name for v in _shared(logp)}, set())
     variables = [open_input(v.type.clone(dtype="float64"), v.name) for v in inputs]
@@ -83,7 +87,9 @@ def _given(inputs: Sequence[Variable], values: Sequence[np.ndarray], given: Mapp
 
 def _start_value(variable: Variable, start: Mapping[str, object]) -> np.ndarray:
     if variable.name is None or not isinstance(variable.type, TensorType):
-        raise ModelError(f"Every input of the log density needs a name; {variable} of type {variable.type} has none.")
+        raise ModelError(
+            f"Every input of the log density needs a name; {variable} of type {variable.type} has none."
+        )
     if not variable.type.dtype.startswith("float"):
         raise ModelError(f"The input {variable.name} is {variable.type.dtype}; NUTS needs floating point.")
     if variable.name in start:

@@ -14,7 +14,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.basic import Alloc
-from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
@@ -117,7 +117,11 @@ def _is_idle_broadcast(variable: Variable) -> bool:
     if node is None or not isinstance(node.op, Alloc):
         return False
     source = node.inputs[0].type
-    return source.dtype == variable.type.dtype and source.shape == variable.type.shape and None not in source.shape
+    return (
+        source.dtype == variable.type.dtype
+        and source.shape == variable.type.shape
+        and None not in source.shape
+    )
 
 
 def _is_data(variable: Variable, observed: set[Variable]) -> bool:
@@ -133,5 +137,11 @@ def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
     """Constants that say how to reshape, or how much to draw: static ranks and shapes hang on them."""
     nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
     shapes = [node.inputs[1] for node in nodes if isinstance(node.op, Reshape)]
-    shapes += [node.op.size_param(node) for node in nodes if isinstance(node.op, RandomVariable)]
+    shapes += [v for node in nodes if isinstance(node.op, RNGConsumerOp) for v in node.inputs if _is_size(v)]
     return {shape for shape in shapes if isinstance(shape, Constant)}
+
+
+def _is_size(variable: Variable) -> bool:
+    return (
+        isinstance(variable.type, TensorType) and variable.type.ndim == 1 and variable.type.dtype == "int64"
+    )

@@ -27,6 +27,12 @@ def replace_arrays(
         raise ModelError(
             f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
         )
+    known = {dim for dims in graph.array_dims.values() for dim in dims} | set(graph.coords)
+    strange = [dim for dim in coords if dim not in known]
+    if strange:
+        raise ModelError(
+            f"The model has no dimension called {', '.join(strange)}. It has {', '.join(graph.coords)}."
+        )
     new = {name: _converted(named[name], value) for name, value in arrays.items()}
     lengths = _lengths(graph, new, coords)
     updated = []
@@ -122,10 +128,17 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
     ModelError
         If there are not as many as chains, or a name is no free variable.
     """
-    if initvals is None or isinstance(initvals, Mapping):
-        per_chain = [initvals or {}] * chains
-    else:
-        per_chain = [given or {} for given in initvals]
+    shared = initvals is None or isinstance(initvals, Mapping)
+    per_chain = (
+        [initvals] * chains if shared else list(initvals) if isinstance(initvals, Iterable) else [initvals]
+    )
+    wrong = [given for given in per_chain if not (given is None or isinstance(given, Mapping))]
+    if wrong:
+        raise ModelError(
+            f"initvals must be a dict from names to values, or a list of one for each chain, not {wrong[0]!r}."
+        )
+    nothing: Mapping[str, object] = {}
+    per_chain = [given or nothing for given in per_chain]
     if len(per_chain) != chains:
         raise ModelError(
             f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict."

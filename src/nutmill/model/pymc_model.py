@@ -7,8 +7,13 @@ import pytensor.tensor as pt
 from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
 from pymc.pytensorf import replace_rng_nodes
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.basic import Nonzero
+from pytensor.tensor.extra_ops import Unique
+from pytensor.tensor.subtensor import AdvancedSubtensor
+from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
@@ -24,7 +29,8 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     ------
     ModelError
         If there is nothing to sample, a free variable is discrete, a name clashes with ArviZ's dimensions,
-        observed data are NaN, or `var_names` names an unknown variable.
+        observed data are NaN, the shape of a reported variable depends on parameters, or `var_names` names
+        an unknown variable.
     """
     _check(model)
     reported = _reported(model, var_names)
@@ -41,6 +47,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(model.value_vars, parameters, strict=True)}
     outputs = iter(clone_replace(outputs, casts, rebuild_strict=False))
     (logp,), expanded, start, values = ([next(outputs) for _ in section] for section in sections)
+    _check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
     dims = model.named_vars_to_dims
     named = dict(zip(data, values, strict=True))
     observed = [rv.name for rv in model.observed_RVs]
@@ -156,6 +163,26 @@ def _check(model: pm.Model) -> None:
         raise ModelError(
             f"A variable may not be called {' or '.join(clashes)}: ArviZ uses these names for dimensions. Rename it."
         )
+
+
+def _check_shapes(expanded: Mapping[str, Variable], parameters: Sequence[Variable]) -> None:
+    """Refuse variables whose length is a matter of values, such as `x[x > 0]`."""
+    for name, output in expanded.items():
+        for node in {v.owner for v in ancestors([output]) if v.owner is not None}:
+            if _selects(node) and any(v in parameters for v in ancestors(node.inputs)):
+                raise ModelError(
+                    f"The shape of {name} changes with the parameters, and every draw needs the same: "
+                    "leave it out by var_names=, or make it a fixed shape (pt.switch)."
+                )
+
+
+def _selects(node: Apply) -> bool:
+    by_mask = isinstance(node.op, AdvancedSubtensor) and any(_is_mask(v) for v in node.inputs[1:])
+    return by_mask or isinstance(node.op, Nonzero | Unique)
+
+
+def _is_mask(index: Variable) -> bool:
+    return isinstance(index.type, TensorType) and index.type.dtype == "bool"
 
 
 def _check_observed(arrays: Sequence[DataArray]) -> None:
