@@ -72,7 +72,7 @@ def stamp_entry(table):
     """Write to the last element of the last field of each rank and kind, as compiled code sees them."""
     state = group_state(table)
     state.stop[-1] = 1
-    state.latest[-1].n_steps = 2
+    state.unkept[-1].n_steps = 2
     state.pool_work[-1, -1] = 3.0
     state.slots[-1, -1].chosen = 4
     state.momentum_sums[-1, -1, -1] = 5.0
@@ -86,7 +86,7 @@ def test_table_gives_compiled_code_the_same_arrays():
     table = address_table(state)
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(stamp_entry.address)(table.ctypes.data)
     assert state.stop[-1] == 1
-    assert state.latest[-1]["n_steps"] == 2
+    assert state.unkept[-1]["n_steps"] == 2
     assert state.pool_work[-1, -1] == 3.0
     assert state.slots[-1, -1]["chosen"] == 4
     assert state.momentum_sums[-1, -1, -1] == 5.0

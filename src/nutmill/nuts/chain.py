@@ -76,45 +76,54 @@ def advance_chain(trajectory, state, number, n_draws):
     max_depth = (
         settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
     )
-    latest = state.latest[number]
     for _ in range(n_draws):
         if state.stop[0] != 0:
             break
-        latest.step_size_bar = math.exp(chain.log_step_bar)
+        statistics = _statistics_of(state, number, chain.n_draws)
+        statistics.step_size_bar = math.exp(chain.log_step_bar)
         step_size = math.exp(chain.log_step) * (1.0 - _JITTER + 2.0 * _JITTER * uniform(trajectory.rng))
-        status = transition(trajectory, step_size, max_depth, latest)
+        status = transition(trajectory, step_size, max_depth, statistics)
         if status < 0:
             return status
         if phase == SAMPLING:
-            _keep(trajectory, state, number)
+            _keep(trajectory, state, number, statistics)
         else:
-            _learn(trajectory, state, number)
+            _learn(trajectory, state, number, statistics)
         chain.n_draws += 1
     return 0
 
 
 @inlined_kernel
-def _learn(trajectory, state, number):
+def _statistics_of(state, number, draw):
+    """Find where the statistics of a draw go: to its row, or to nowhere if warmup is not kept."""
+    statistics = state.unkept[number]
+    if state.group[0].phase == SAMPLING:
+        statistics = state.statistics[number, draw - state.group[0].n_warmup]
+    elif draw < state.warmup_statistics.shape[1]:
+        statistics = state.warmup_statistics[number, draw]
+    return statistics
+
+
+@inlined_kernel
+def _learn(trajectory, state, number, statistics):
     """Let one warmup draw move the step size and, before the terminal stage, the moments."""
-    chain, tree, latest = trajectory.chain, trajectory.tree, state.latest[number]
+    chain, tree = trajectory.chain, trajectory.tree
     draw = chain.n_draws
     state.warmup_lp[number, draw] = chain.lp
-    chain.n_warmup_divergences += latest.diverging
+    chain.n_warmup_divergences += statistics.diverging
     if draw < state.warmup_draws.shape[1]:
         copy_into(trajectory.position, state.warmup_draws[number, draw])
-        state.warmup_statistics[number, draw] = latest
     if state.group[0].phase == TERMINAL:
         acceptance = tree.sum_symmetric / max(tree.n_steps, 1)
     else:
-        acceptance = latest.acceptance_rate
-        _learn_moments(trajectory, state, number)
+        acceptance = statistics.acceptance_rate
+        _learn_moments(trajectory, state, number, statistics)
     stepsize.update(chain, acceptance, state.settings[0].target_accept)
 
 
 @inlined_kernel
-def _learn_moments(trajectory, state, number):
-    latest = state.latest[number]
-    moved = abs(latest.index_in_trajectory) > (_FAR if latest.diverging else 0)
+def _learn_moments(trajectory, state, number, statistics):
+    moved = abs(statistics.index_in_trajectory) > (_FAR if statistics.diverging else 0)
     if moved:
         block = 2 * (state.group[0].stage % 2)
         if trajectory.chain.n_draws >= state.blocks[number, block].end:
@@ -128,13 +137,12 @@ def _learn_moments(trajectory, state, number):
 
 
 @inlined_kernel
-def _keep(trajectory, state, number):
-    """Write one sampling draw, its statistics and its divergence where the table says."""
-    chain, latest = trajectory.chain, state.latest[number]
+def _keep(trajectory, state, number, statistics):
+    """Write one sampling draw and its divergence where the table says."""
+    chain = trajectory.chain
     draw = chain.n_draws - state.group[0].n_warmup
     copy_into(trajectory.position, state.draws[number, draw])
-    state.statistics[number, draw] = latest
-    if not latest.diverging:
+    if not statistics.diverging:
         return
     if chain.n_divergences < state.divergences.shape[1]:
         _record_divergence(trajectory, state.divergences[number], state.divergence_points[number], draw)

@@ -39,7 +39,7 @@ def entry_points(density) -> EntryPoints:
         `position` and `gradient` are (n_dim,) float64, `gradient` is written, `data` is an int64 that only
         the density reads. Status 0 is fine, positive a divergence at this point, negative stops the chain.
     """
-    # Compiled on its own first: within the kernel it would inherit the kernel's options, and could not allocate.
+    # Compiled on its own first: within the kernel it would inherit the kernel's options, which forbid arrays.
     density.compile((types.float64[::1], types.float64[::1], types.int64))
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)

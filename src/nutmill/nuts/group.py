@@ -70,7 +70,7 @@ def new_group(
         moments=np.zeros((n_chains, layout.N_BLOCKS, 4, n_dim)),
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
-        latest=np.zeros(n_chains, layout.STATISTICS),
+        unkept=np.zeros(n_chains, layout.STATISTICS),
         draws=np.empty((n_chains, plan.draws, n_dim)),
         statistics=np.zeros((n_chains, plan.draws), layout.STATISTICS),
         warmup_draws=np.empty((n_chains, n_warmup_kept, n_dim)),

@@ -115,8 +115,8 @@ class GroupState(NamedTuple):
     warmup_lp : (c, n_warmup_max) float64
     stop : (1,) int64
         Not zero: return after the current draw.
-    latest : (c,) STATISTICS
-        Of the latest draw.
+    unkept : (c,) STATISTICS
+        Where the statistics of a draw go that is not kept.
     draws, statistics : (c, capacity, n) float64, (c, capacity) STATISTICS
     warmup_draws, warmup_statistics : as above; capacity 0 keeps none
     divergences, divergence_points : (c, capacity) DIVERGENCE, (c, capacity, 3, n) float64
@@ -142,7 +142,7 @@ class GroupState(NamedTuple):
     moments: np.ndarray
     warmup_lp: np.ndarray
     stop: np.ndarray
-    latest: np.ndarray
+    unkept: np.ndarray
     draws: np.ndarray
     statistics: np.ndarray
     warmup_draws: np.ndarray
@@ -174,7 +174,7 @@ _FIELDS = GroupState(
     moments=(np.float64, 4),
     warmup_lp=(np.float64, 2),
     stop=(np.int64, 1),
-    latest=(STATISTICS, 1),
+    unkept=(STATISTICS, 1),
     draws=(np.float64, 3),
     statistics=(STATISTICS, 2),
     warmup_draws=(np.float64, 3),

@@ -9,8 +9,8 @@ from nutmill.nuts.vectors import copy_into
 
 
 @kernel
-def transition(trajectory, step_size, max_depth, latest):
-    """Replace position, gradient and log density by the next draw's, and write its statistics to `latest`.
+def transition(trajectory, step_size, max_depth, statistics):
+    """Replace position, gradient and log density by the next draw's, and fill the record `statistics`.
 
     Returns
     -------
@@ -29,15 +29,15 @@ def transition(trajectory, step_size, max_depth, latest):
     copy_into(trajectory.vectors[row, POSITION], trajectory.position)
     copy_into(trajectory.vectors[row, GRADIENT], trajectory.gradient)
     chain.lp = point.lp
-    latest.lp = point.lp
-    latest.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)
-    latest.step_size = step_size
-    latest.energy = point.energy
-    latest.energy_error = point.energy - tree.initial_energy
-    latest.max_energy_error = tree.max_energy_error
-    latest.index_in_trajectory = point.index
-    latest.tree_depth = depth
-    latest.n_steps = tree.n_steps
-    latest.diverging = tree.diverging
-    latest.reached_max_treedepth = outcome == COMPLETE
+    statistics.lp = point.lp
+    statistics.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)
+    statistics.step_size = step_size
+    statistics.energy = point.energy
+    statistics.energy_error = point.energy - tree.initial_energy
+    statistics.max_energy_error = tree.max_energy_error
+    statistics.index_in_trajectory = point.index
+    statistics.tree_depth = depth
+    statistics.n_steps = tree.n_steps
+    statistics.diverging = tree.diverging
+    statistics.reached_max_treedepth = outcome == COMPLETE
     return 0
