@@ -131,7 +131,7 @@ def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, m
     [
         ({"slope": 1.0}, "initvals has no such variable: slope. Free variables: level, beta, sigma"),
         ({"beta": np.zeros(3)}, "initval of beta has shape"),
-        ({"beta": np.zeros((4, 2))}, "initval of beta has shape"),
+        ({"beta": np.zeros((4, 2))}, r"do not fit their variables \(beta has shape \(4, 2\)\)"),
         ({"sigma": -1.0}, "initval of sigma lies outside its support"),
         ({"sigma": np.nan}, "initval of sigma lies outside its support"),
         ({"beta": [np.nan, 0.0]}, "initval of beta lies outside its support"),
@@ -148,16 +148,16 @@ def test_initial_values(initvals, pattern):
 @pytest.mark.parametrize(
     ("arrays", "pattern"),
     [
-        ({"z": np.zeros(3)}, "no data called z. Data that can be replaced:.*x.*group_of_row"),
+        ({"z": np.zeros(3)}, "no data called z. Data that can be replaced: group_of_row, x, y_data"),
         ({"x": np.zeros(10)}, r"x has rank 2; the new array has rank 1 \(shape \(10,\)\)"),
-        ({"group_of_row": np.zeros(10)}, "group_of_row is int64 and the new array is float64"),
+        ({"group_of_row": np.zeros(10)}, "group_of_row is int.* and the new array is float64"),
         ({"x": np.full((10, 2), "a")}, "x is float64 and the new array is <U1"),
         ({"x": np.zeros((10, 2), complex)}, "x is float64 and the new array is complex128"),
-        ({"x": np.zeros((7, 2))}, "dimension row now has length 7, but .* still has length 10"),
+        ({"x": np.zeros((7, 2))}, "dimension row now has length 7, but group_of_row still has 10"),
         ({"x": np.zeros((7, 2)), "group_of_row": np.zeros(8, int)}, "dimension row would have length 7 and"),
         ({"y_data": np.full(10, np.nan)}, r"Observed data of y_data are NaN, first at \(0,\)"),
-        ({"group_of_row": np.full(10, 3)}, "cannot be evaluated with these data"),
-        ({"coords": {"row": list("abc")}}, "dimension row now has length 3, but .* still has length 10"),
+        ({"group_of_row": np.full(10, 3)}, "cannot be evaluated with these data.*index 3 is out of bounds"),
+        ({"coords": {"row": list("abc")}}, "dimension row now has length 3, but group_of_row still has 10"),
         ({"coords": {"city": ["a"]}}, "no dimension called city"),
     ],
 )

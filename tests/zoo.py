@@ -13,7 +13,7 @@ RNG_SEED = 20261122
 
 
 def transforms() -> pm.Model:
-    """Every transform of PyMC's distributions: log, interval, log-odds, simplex, ordered, circular, sum to zero."""
+    """Give every transform of PyMC: log, interval, log-odds, simplex, ordered, circular, sum to zero."""
     with pm.Model(coords={"level": ["low", "mid", "high"]}) as model:
         scale = pm.HalfNormal("scale", 1.0)
         bounded = pm.Uniform("bounded", -1.0, 3.0)

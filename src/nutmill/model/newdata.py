@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
 
 from nutmill.errors import ModelError, Status, sentence
 from nutmill.model.binding import Binding
@@ -113,11 +115,28 @@ def check_density(binding: Binding, start: Sequence[np.ndarray], graph: ModelGra
     ModelError
         With the shape of every array that has a name.
     """
+    _check_indices(start, graph)
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     status, _, _ = binding.density(position)
     if status == Status.OP_RAISED or status < 0:
         shapes = ", ".join(f"{a.name} {a.value.shape}" for a in graph.arrays if a.name)
         raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {sentence(status)}.")
+
+
+def _check_indices(start: Sequence[np.ndarray], graph: ModelGraph) -> None:
+    """Look whether all indices lie within what they index: native code does not, it would read past the end."""
+    if graph.logp is None:
+        return
+    nodes = {v.owner for v in ancestors([graph.logp]) if v.owner is not None}
+    if not any(isinstance(node.op, AdvancedSubtensor | AdvancedSubtensor1) for node in nodes):
+        return
+    inputs = [p.variable for p in graph.parameters] + [a.variable for a in graph.arrays]
+    try:
+        evaluate(inputs, [*start, *(a.value for a in graph.arrays)], [graph.logp])
+    except IndexError as error:
+        shapes = ", ".join(f"{a.name} {a.value.shape}" for a in graph.arrays if a.name)
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {reason}.") from error
 
 
 def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping[str, object]]:
@@ -128,17 +147,14 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
     ModelError
         If there are not as many as chains, or a name is no free variable.
     """
-    shared = initvals is None or isinstance(initvals, Mapping)
-    per_chain = (
-        [initvals] * chains if shared else list(initvals) if isinstance(initvals, Iterable) else [initvals]
-    )
-    wrong = [given for given in per_chain if not (given is None or isinstance(given, Mapping))]
-    if wrong:
+    if initvals is None or isinstance(initvals, Mapping):
+        per_chain = [initvals or {}] * chains
+    elif isinstance(initvals, Sequence) and all(isinstance(given, Mapping | None) for given in initvals):
+        per_chain = [given or {} for given in initvals]
+    else:
         raise ModelError(
-            f"initvals must be a dict from names to values, or a list of one for each chain, not {wrong[0]!r}."
+            f"initvals must be a dict from names to values, or a list with one for each chain, not {initvals!r}."
         )
-    nothing: Mapping[str, object] = {}
-    per_chain = [given or nothing for given in per_chain]
     if len(per_chain) != chains:
         raise ModelError(
             f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict."
@@ -171,11 +187,14 @@ def start_with(
     """
     by_name = {str(name): value for name, value in given.items()}
     names = {p.name: p.rv_name for p in graph.parameters if {p.name, p.rv_name} & set(by_name)}
-    arrays, outputs = graph.start_given(by_name)
     current = {array.name: array.value for array in graph.arrays if array.name is not None}
-    values = evaluate(
-        [a.variable for a in arrays], [current.get(a.name, a.value) for a in arrays], outputs, seed
-    )
+    try:
+        arrays, outputs = graph.start_given(by_name)
+        now = [current.get(a.name, a.value) for a in arrays]
+        values = evaluate([a.variable for a in arrays], now, outputs, seed)
+    except (TypeError, ValueError) as error:
+        shapes = ", ".join(f"{name} has shape {np.shape(value)}" for name, value in by_name.items())
+        raise ModelError(f"The initvals do not fit their variables ({shapes}): {error}") from error
     default = evaluate([a.variable for a in graph.arrays], [a.value for a in graph.arrays], graph.start, seed)
     for parameter, value, usual in zip(graph.parameters, values, default, strict=True):
         if np.shape(value) != np.shape(usual):
