@@ -1,4 +1,4 @@
-"""Keeps the layers: who may import whom within nutmill, who knows PyMC, and that `import nutmill` is light."""
+"""Keeps the layers: who may import whom within nutmill, who knows PyMC, and how light `import nutmill` is."""
 
 import ast
 import subprocess
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used
 }
-# Sampling is built on CompiledModel, whose method `sample` is its public door: imported inside that method only.
+# Sampling is built on CompiledModel, whose method `sample` is its public door: imported inside that method.
 DEFERRED = {("compiled", "sample")}
 # The kernel's cache key needs the folder of the package, which is a module without imports of its own.
 PACKAGE_ITSELF = {("model", "__init__")}

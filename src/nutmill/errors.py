@@ -17,11 +17,11 @@ class Status(IntEnum):
 SENTENCES = {
     Status.OK: "fine",
     Status.NON_FINITE: "the log density or its gradient is not finite at this point",
-    Status.OP_RAISED: "an operation of the model failed at this point (for example a Cholesky factorisation of a "
-    "matrix that is not positive definite)",
+    Status.OP_RAISED: "an operation of the model failed at this point (for example a Cholesky factorisation "
+    "of a matrix that is not positive definite)",
     Status.BAD_SHAPE: "the arrays of the data do not fit each other; check their lengths against the model",
-    Status.STEP_SIZE_NOT_FOUND: "no step size between 1e-10 and 1e5 gives an acceptable first step; the density "
-    "may be discontinuous, or the start is extreme: pass other initvals",
+    Status.STEP_SIZE_NOT_FOUND: "no step size between 1e-10 and 1e5 gives an acceptable first step; the "
+    "density may be discontinuous, or the start is extreme: pass other initvals",
     Status.NOT_RESUMABLE: "the saved state belongs to another model or another version",
 }
 
