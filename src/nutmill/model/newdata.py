@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pytensor.graph.traversal import ancestors
-from pytensor.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
 
 from nutmill.errors import ModelError, Status, sentence
 from nutmill.model.binding import Binding
@@ -125,10 +123,8 @@ def check_density(binding: Binding, start: Sequence[np.ndarray], graph: ModelGra
 
 def _check_indices(start: Sequence[np.ndarray], graph: ModelGraph) -> None:
     """Look whether all indices lie within what they index: native code does not, it would read past the end."""
-    if graph.logp is None:
-        return
-    nodes = {v.owner for v in ancestors([graph.logp]) if v.owner is not None}
-    if not any(isinstance(node.op, AdvancedSubtensor | AdvancedSubtensor1) for node in nodes):
+    indices = [a for a in graph.arrays if a.value.dtype.kind in "iu" and a.value.ndim > 0 and not a.observed]
+    if graph.logp is None or not indices:
         return
     inputs = [p.variable for p in graph.parameters] + [a.variable for a in graph.arrays]
     try:
