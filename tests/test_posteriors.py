@@ -1,4 +1,4 @@
-"""Ten posteriors of posteriordb: means and standard deviations against reference draws, in standard errors."""
+"""The ten posteriors of posteriordb: moments against reference draws, in standard errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Simulation-based calibration: ranks of true parameters among their draws are uniform (Talts et al. 2018)."""
+"""Simulation-based calibration: ranks of true parameters among draws are uniform (Talts et al. 2018)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
