@@ -8,8 +8,8 @@ from nutmill.nuts.order import median
 
 # Final step sizes that differ by more than this are left to each chain.
 _COMMON_STEP_RATIO = 1.5
-# After fewer updates dual averaging is still swinging, and what the search found is better: half of it, as the
-# search may have ended beyond the target.
+# After fewer updates dual averaging still swings, and what the search found is better: half of it, because
+# the search may have ended beyond the target.
 _FEWEST_UPDATES = 10
 
 

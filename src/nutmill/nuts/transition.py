@@ -1,6 +1,6 @@
 """One draw of NUTS: a trajectory from the current draw, the next draw from it, and its statistics."""
 
-from nutmill._jit import kernel
+from nutmill._jit import inlined_kernel
 from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf
 from nutmill.nuts.rng import next_word
 from nutmill.nuts.state import GRADIENT, POSITION
@@ -8,7 +8,7 @@ from nutmill.nuts.tree import COMPLETE, Verbs, grow
 from nutmill.nuts.vectors import copy_into
 
 
-@kernel
+@inlined_kernel
 def transition(trajectory, step_size, max_depth, statistics):
     """Replace position, gradient and log density by the next draw's, and fill the record `statistics`.
 

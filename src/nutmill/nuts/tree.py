@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill._jit import kernel
+from nutmill._jit import inlined_kernel, kernel
 
 COMPLETE, TURNING, DIVERGED = range(3)
 
@@ -38,7 +38,7 @@ class Verbs(NamedTuple):
     combine: object
 
 
-@kernel
+@inlined_kernel
 def grow(trajectory, verbs, directions, max_depth):
     """Double the tree in slot 0 until it turns, diverges or has `max_depth` doublings.
 
@@ -87,7 +87,7 @@ def _extend(trajectory, verbs, depth, forward):
     return COMPLETE
 
 
-@kernel
+@inlined_kernel
 def _turns(trajectory, verbs, newer, forward, has_inner_ends):
     if forward:
         return verbs.is_turning(trajectory, newer - 1, newer, has_inner_ends)
