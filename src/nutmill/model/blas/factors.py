@@ -32,7 +32,8 @@ def _cholesky_into(matrix, lower, out):
 
 
 @array_kernel
-def _check_square(matrix):
+def check_square(matrix):
+    """Raise if a matrix, or those of a stack, are not square."""
     if matrix.shape[-1] != matrix.shape[-2]:
         raise ValueError("linear algebra: the matrix is not square")
 
@@ -57,7 +58,7 @@ def cholesky(matrix, lower):
     ValueError
         If the matrix is not square.
     """
-    _check_square(matrix)
+    check_square(matrix)
     out = np.empty(matrix.shape)
     _cholesky_into(plain(matrix), lower, out)
     return out
@@ -66,7 +67,7 @@ def cholesky(matrix, lower):
 @array_kernel
 def batched_cholesky(matrices, lower):
     """Cholesky factors of a stack of matrices `(b, n, n)`."""
-    _check_square(matrices)
+    check_square(matrices)
     out = np.empty(matrices.shape)
     stack = plain(matrices)
     for i in range(len(stack)):
@@ -130,8 +131,9 @@ def _cholesky_solve_into(factor, b, lower, x):
 
 
 @array_kernel
-def _check_system(matrix, b, batch_axes):
-    _check_square(matrix)
+def check_system(matrix, b, batch_axes):
+    """Raise if a matrix and a right-hand side, both after `batch_axes` axes, do not make a system."""
+    check_square(matrix)
     if matrix.shape[batch_axes] != b.shape[batch_axes]:
         raise ValueError("linear algebra: the matrix and the right-hand side have different numbers of rows")
 
@@ -157,7 +159,7 @@ def solve_triangular(matrix, b, lower, unit):
     ValueError
         If the shapes do not fit.
     """
-    _check_system(matrix, b, 0)
+    check_system(matrix, b, 0)
     x = np.empty(b.shape)
     _triangular_into(plain(matrix), plain(b), lower, unit, x)
     return x
@@ -166,7 +168,7 @@ def solve_triangular(matrix, b, lower, unit):
 @array_kernel
 def batched_solve_triangular(matrices, b, lower, unit):
     """Solutions for stacks `(s, n, n)` and `(s, n)` or `(s, n, m)`; a stack of length 1 is used for all."""
-    _check_system(matrices, b, 1)
+    check_system(matrices, b, 1)
     x = np.empty((batch_length(matrices, b), *b.shape[1:]))
     a, right = plain(matrices), plain(b)
     for i in range(len(x)):
@@ -177,7 +179,7 @@ def batched_solve_triangular(matrices, b, lower, unit):
 @array_kernel
 def cholesky_solve(factor, b, lower):
     """Solution x of ``A @ x == b`` from the Cholesky factor of A; shapes and errors as `solve_triangular`."""
-    _check_system(factor, b, 0)
+    check_system(factor, b, 0)
     x = np.empty(b.shape)
     _cholesky_solve_into(plain(factor), plain(b), lower, x)
     return x
@@ -186,7 +188,7 @@ def cholesky_solve(factor, b, lower):
 @array_kernel
 def batched_cholesky_solve(factors, b, lower):
     """As `cholesky_solve` for stacks; shapes as `batched_solve_triangular`."""
-    _check_system(factors, b, 1)
+    check_system(factors, b, 1)
     x = np.empty((batch_length(factors, b), *b.shape[1:]))
     a, right = plain(factors), plain(b)
     for i in range(len(x)):

@@ -10,7 +10,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.type import tensor
 
-from nutmill.model.blas import factors, products
+from nutmill.model.blas import diagonals, factors, lu, products
 
 # PyTensor keeps compiled ops on disk under this number, so it follows every change of the kernels' source.
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
@@ -39,21 +39,25 @@ class LeanOp(Op):
         """The compiled function for the ranks of this node's operands."""
         return self.kernels[node.inputs[0].type.ndim - 2]
 
-    def core_shape(self, *shapes):
-        """Static shape of one result; unless overridden, that of the last operand."""
-        return shapes[-1]
+    def core_shapes(self, *shapes):
+        """Static shapes of the results without batch; unless overridden, one, that of the last operand."""
+        return shapes[-1:]
 
     def make_node(self, *operands):
         """Apply the op to float64 operands, all of them with or all without a batch axis."""
         batch_axes = operands[0].type.ndim - 2
         shapes = [operand.type.shape for operand in operands]
-        core = self.core_shape(*(shape[batch_axes:] for shape in shapes))
         batch = max((shape[:batch_axes] for shape in shapes), key=lambda lengths: lengths != (1,))
-        return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core))])
+        cores = self.core_shapes(*(shape[batch_axes:] for shape in shapes))
+        return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core)) for core in cores])
 
     def perform(self, node, inputs, output_storage):
         """Run the compiled kernel, for callers outside Numba."""
-        output_storage[0][0] = self.kernel(node)(*inputs, *self.props)
+        results = self.kernel(node)(*inputs, *self.props)
+        for storage, result in zip(
+            output_storage, results if len(node.outputs) > 1 else [results], strict=True
+        ):
+            storage[0] = result
 
 
 class LeanDot(LeanOp):
@@ -61,9 +65,9 @@ class LeanDot(LeanOp):
 
     kernels = (products.matrix_product, products.batched_matrix_product)
 
-    def core_shape(self, left, right):
+    def core_shapes(self, left, right):
         """(n, k) and (k, m) give (n, m)."""
-        return left[0], right[1]
+        return [(left[0], right[1])]
 
 
 class LeanMatrixVector(LeanOp):
@@ -71,9 +75,9 @@ class LeanMatrixVector(LeanOp):
 
     kernels = (products.matrix_vector_product, products.batched_matrix_vector_product)
 
-    def core_shape(self, matrix, vector):
+    def core_shapes(self, matrix, vector):
         """(n, k) and (k,) give (n,)."""
-        return matrix[:1]
+        return [matrix[:1]]
 
 
 class LeanCholesky(LeanOp):
@@ -95,6 +99,41 @@ class LeanCholeskySolve(LeanOp):
 
     __props__ = ("lower",)
     kernels = (factors.cholesky_solve, factors.batched_cholesky_solve)
+
+
+class LeanSolve(LeanOp):
+    """Solution of a system, NaN where it is singular."""
+
+    __props__ = ("symmetric", "lower")
+    kernels = (lu.solve, lu.batched_solve)
+
+
+class LeanInverse(LeanOp):
+    """Inverse of a matrix, NaN where there is none."""
+
+    kernels = (lu.inverse, lu.batched_inverse)
+
+
+class LeanLogDeterminant(LeanOp):
+    """Sign and logarithm of a determinant."""
+
+    kernels = (lu.log_determinant, lu.batched_log_determinant)
+
+    def core_shapes(self, matrix):
+        """Two scalars."""
+        return [(), ()]
+
+
+class LeanDiagonal(LeanOp):
+    """Diagonal matrix of a vector, without batches."""
+
+    def kernel(self, node):
+        """The one compiled function."""
+        return diagonals.diagonal_matrix
+
+    def make_node(self, values):
+        """(n,) gives (n, n)."""
+        return Apply(self, [values], [tensor(dtype="float64", shape=values.type.shape * 2)])
 
 
 @register_funcify_default_op_cache_key(LeanOp)
