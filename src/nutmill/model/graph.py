@@ -87,15 +87,26 @@ def lift(
     """
     outputs = _without_fixed_lengths(outputs)
     structural = _shape_constants(outputs)
-    arrays, replacements = [], {}
+    names = {_storage(variable): name for variable, name in names.items()}
+    observed = {_storage(variable) for variable in observed}
+    arrays: dict[object, DataArray] = {}
+    replacements = {}
     for variable in ancestors(outputs):
-        if variable in structural or not _is_data(variable, observed):
+        storage = _storage(variable)
+        if variable in structural or not _is_data(variable, is_observed=storage in observed):
             continue
-        value = variable.get_value(borrow=True) if isinstance(variable, SharedVariable) else variable.data
-        name = names.get(variable)
-        replacements[variable] = open_input(variable.type, name)
-        arrays.append(DataArray(name, replacements[variable], np.asarray(value), variable in observed))
-    return clone_replace(list(outputs), replacements, rebuild_strict=False), arrays
+        if storage not in arrays:
+            shared = isinstance(variable, SharedVariable)
+            value = np.asarray(variable.get_value(borrow=True) if shared else variable.data)
+            name = names.get(storage)
+            arrays[storage] = DataArray(name, open_input(variable.type, name), value, storage in observed)
+        replacements[variable] = arrays[storage].variable
+    return clone_replace(list(outputs), replacements, rebuild_strict=False), list(arrays.values())
+
+
+def _storage(variable: Variable) -> object:
+    """What holds the value: PyMC copies shared variables, and the copies share it."""
+    return variable.container if isinstance(variable, SharedVariable) else variable
 
 
 def open_input(type_: TensorType, name: str | None) -> Variable:
@@ -124,10 +135,10 @@ def _is_idle_broadcast(variable: Variable) -> bool:
     )
 
 
-def _is_data(variable: Variable, observed: set[Variable]) -> bool:
+def _is_data(variable: Variable, *, is_observed: bool) -> bool:
     if not isinstance(variable.type, TensorType) or not isinstance(variable, Constant | SharedVariable):
         return False
-    if isinstance(variable, SharedVariable) or variable in observed:
+    if isinstance(variable, SharedVariable) or is_observed:
         return True
     # Arrays of one value are broadcast scalars, and booleans are masks: both are part of what the model is.
     return any(length != 1 for length in variable.type.shape) and variable.type.dtype != "bool"
