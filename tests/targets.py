@@ -32,52 +32,61 @@ class Target(IntEnum):
 @numba.njit(error_model="numpy")
 def density(position, gradient, data):
     """Status and log density up to a constant; the gradient is written."""
-    n, x0, lp = position.shape[0], position[0], 0.0
+    x0 = position[0]
     if data == Target.NOWHERE or (data == Target.HALF_NORMAL and x0 < 0.0):
         return 0, -math.inf
     if data == Target.STOPS and x0 > 2.0:
         return -1, 0.0
     if data == Target.FAILS and x0 > 2.0:
         return 2, 0.0
-    for i in range(n):
-        x = position[i]
-        if data == Target.SCALED:
-            precision = 1.0 / scale(i, n) ** 2
-            lp -= 0.5 * precision * x * x
-            gradient[i] = -precision * x
-        elif data == Target.AUTOREGRESSIVE:
-            before = 0.9 * position[i - 1] if i > 0 else 0.0
-            variance = 1.0 - 0.81 if i > 0 else 1.0
-            lp -= 0.5 * (x - before) ** 2 / variance
-            gradient[i] = -(x - before) / variance
-            if i > 0:
-                gradient[i - 1] += 0.9 * (x - before) / variance
-        elif data == Target.STUDENT:
-            lp -= 3.0 * math.log1p(x * x / 5.0)
-            gradient[i] = -6.0 * x / (5.0 + x * x)
-        elif data == Target.FUNNEL and i == 0:
-            lp -= 0.5 * x * x / 2.25
-            gradient[0] = -x / 2.25
-        elif data == Target.FUNNEL:
-            lp -= 0.5 * x * x * math.exp(-x0) + 0.5 * x0
-            gradient[i] = -x * math.exp(-x0)
-            gradient[0] += 0.5 * x * x * math.exp(-x0) - 0.5
-        elif data == Target.TWO_MODES:
-            centre = 20.0 if position[0] > 0.0 else -20.0
-            lp -= 0.5 * (x - centre) ** 2
-            gradient[i] = centre - x
-        elif data == Target.FLAT:
-            lp -= x**4
-            gradient[i] = -4.0 * x**3
-        elif data == Target.CLIFF:
-            lp = lp if abs(x) < 1e-12 else -math.inf
-            gradient[i] = 0.0
+    lp = 0.0
+    for i in range(position.shape[0]):
+        if data == Target.AUTOREGRESSIVE or data == Target.FUNNEL:
+            lp += dependent_term(position, gradient, data, i)
         else:
-            lp -= 0.5 * x * x
-            gradient[i] = -x
+            term, gradient[i] = independent_term(position, data, i)
+            lp += term
     if data == Target.NAN_GRADIENT and x0 > 2.0:
-        gradient[n - 1] = math.nan
+        gradient[0] = math.nan
     return 0, lp
+
+
+@numba.njit(error_model="numpy")
+def independent_term(position, data, i):
+    """Return the term of coordinate `i` and its derivative."""
+    x = position[i]
+    if data == Target.SCALED:
+        precision = 1.0 / scale(i, position.shape[0]) ** 2
+        return -0.5 * precision * x * x, -precision * x
+    if data == Target.STUDENT:
+        return -3.0 * math.log1p(x * x / 5.0), -6.0 * x / (5.0 + x * x)
+    if data == Target.TWO_MODES:
+        centre = 20.0 if position[0] > 0.0 else -20.0
+        return -0.5 * (x - centre) ** 2, centre - x
+    if data == Target.FLAT:
+        return -(x**4), -4.0 * x**3
+    if data == Target.CLIFF:
+        return 0.0 if abs(x) < 1e-12 else -math.inf, 0.0
+    return -0.5 * x * x, -x
+
+
+@numba.njit(error_model="numpy")
+def dependent_term(position, gradient, data, i):
+    """Return the term of coordinate `i` and what came before; write or add its derivatives."""
+    x, before = position[i], position[i - 1] if i > 0 else 0.0
+    if data == Target.AUTOREGRESSIVE:
+        slope = (x - 0.9 * before) / (0.19 if i > 0 else 1.0)
+        gradient[i] = -slope
+        if i > 0:
+            gradient[i - 1] += 0.9 * slope
+        return -0.5 * slope * (x - 0.9 * before)
+    if i == 0:
+        gradient[0] = -x / 2.25
+        return -0.5 * x * x / 2.25
+    precision = math.exp(-position[0])
+    gradient[i] = -x * precision
+    gradient[0] += 0.5 * x * x * precision - 0.5
+    return -0.5 * x * x * precision - 0.5 * position[0]
 
 
 @numba.njit
