@@ -1,4 +1,4 @@
-"""`CompiledModel`: new data without a new compile, what is hoisted, other forms of models, several threads."""
+"""`CompiledModel`: new data without a compile, what is hoisted, other forms of models, several threads."""
 
 import threading
 

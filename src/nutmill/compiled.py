@@ -156,9 +156,10 @@ class CompiledModel:
         names = [p.name for p in self.graph.parameters]
         table = inits.failure(status, names, self.binding.shapes, gradient, terms)
         return (
-            f"No start with finite log density and gradient was found for chain {chain} in {inits.MAX_TRIES} tries. "
-            f"At the unjittered start:\n{table or '  everything is finite, only jittered starts are not'}\n"
-            "Check the data and priors of these variables, or pass initvals inside the support (jitter=False)."
+            f"No start with finite log density and gradient was found for chain {chain} in {inits.MAX_TRIES} "
+            f"tries. At the unjittered start:\n{table or '  everything is finite, jittered starts are not'}\n"
+            "Check the data and priors of these variables, or pass initvals inside the support "
+            "(jitter=False)."
         )
 
     def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -200,7 +201,8 @@ def compile_model(
     ----------
     model
         A `pm.Model` (None takes the one of the surrounding ``with``); or a scalar PyTensor graph, whose named
-        inputs are the parameters; or an njit density ``f(q, gradient, data) -> logp``, which writes the gradient.
+        inputs are the parameters; or an njit density ``f(q, gradient, data) -> logp``, which writes the
+        gradient.
     var_names
         Variables of a `pm.Model` to report of each draw; None reports free variables and Deterministics.
     start

@@ -1,4 +1,4 @@
-"""A model's native code bound to one data set: the record, what `prepare` made of it, and calls by NumPy arrays."""
+"""A model's native code bound to one data set: the record, what `prepare` made of it, calls by arrays."""
 
 import ctypes
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from nutmill.errors import ModelError, sentence
+from nutmill.model.arrays import packed_sizes
 from nutmill.model.compile import Code
-from nutmill.model.lower import packed_sizes
 from nutmill.model.record import POINTER_WORDS, Record, fill
 
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting

@@ -1,7 +1,7 @@
 """A model as a graph: log density of named parameters, with every array of data lifted out of it.
 
-Data is never code. Array constants and shared variables become inputs, so that the same native object serves every
-data set of the same structure, and compile time does not depend on how much data there is.
+Data is never code. Array constants and shared variables become inputs, so that the same native object serves
+every data set of the same structure, and compile time does not depend on how much data there is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
 
 
 class DataArray(NamedTuple):
-    """An array that the model reads: a constant of the graph, observed data, `pm.Data`, or the length of a dim."""
+    """An array that the model reads: a constant, observed data, `pm.Data`, or the length of a dimension."""
 
     name: str | None  # None: a constant without a name, which `with_data` cannot replace
     variable: Variable  # input of the graph
@@ -110,7 +110,7 @@ def _storage(variable: Variable) -> object:
 
 
 def open_input(type_: TensorType, name: str | None) -> Variable:
-    """Make an input of the same dtype and rank whose lengths are open, except lengths of one, which broadcast."""
+    """Make an input of the same dtype and rank; lengths are open, except those of one, which broadcast."""
     shape = tuple(1 if length == 1 else None for length in type_.shape)
     return type_.clone(shape=shape)(name=name)
 

@@ -1,4 +1,4 @@
-"""Where chains start: jittered support points or the user's values, tried until density and gradient are finite."""
+"""Where chains start: jittered support points or given values, until density and gradient are finite."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -55,8 +55,8 @@ def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[s
     for name, value in zip(names, values, strict=True):
         if name in given and not np.isfinite(value).all():
             raise ModelError(
-                f"The initval of {given[name]} lies outside its support: {name} would be {np.ravel(value)[:3]}. "
-                "Choose a value strictly inside."
+                f"The initval of {given[name]} lies outside its support: {name} would be "
+                f"{np.ravel(value)[:3]}. Choose a value strictly inside."
             )
     sizes = [np.size(value) for value in values]
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in values])

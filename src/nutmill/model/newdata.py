@@ -25,7 +25,8 @@ def replace_arrays(
     unknown = [name for name in arrays if name not in named]
     if unknown:
         raise ModelError(
-            f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
+            f"The model has no data called {', '.join(unknown)}. "
+            f"Data that can be replaced: {', '.join(named)}."
         )
     known = {dim for dims in graph.array_dims.values() for dim in dims} | set(graph.coords)
     strange = [dim for dim in coords if dim not in known]
@@ -58,8 +59,8 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
         )
     if not np.can_cast(value.dtype, dtype, "same_kind"):
         raise ModelError(
-            f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without loss: "
-            f"pass it as {dtype}."
+            f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without "
+            f"loss: pass it as {dtype}."
         )
     fixed = [axis for axis, n in enumerate(array.variable.type.shape) if n == 1 and value.shape[axis] != 1]
     if fixed:
@@ -76,8 +77,8 @@ def check_not_nan(array: DataArray, value: np.ndarray) -> None:
     if array.observed and value.dtype.kind == "f" and np.isnan(value).any():
         place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
         raise ModelError(
-            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a masked "
-            "array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
+            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a "
+            "masked array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
         )
 
 
@@ -100,8 +101,8 @@ def _check_lengths(graph: ModelGraph, array: DataArray, lengths: Mapping[str, in
     for dim, length in zip(dims, array.value.shape, strict=False):
         if lengths.get(dim, length) != length:
             raise ModelError(
-                f"The dimension {dim} now has length {lengths[dim]}, but {array.name} still has {length} along it: "
-                f"pass a new {array.name} too."
+                f"The dimension {dim} now has length {lengths[dim]}, but {array.name} still has {length} "
+                f"along it: pass a new {array.name} too."
             )
 
 
@@ -122,7 +123,7 @@ def check_density(binding: Binding, start: Sequence[np.ndarray], graph: ModelGra
 
 
 def _check_indices(start: Sequence[np.ndarray], graph: ModelGraph) -> None:
-    """Look whether all indices lie within what they index: native code does not, it would read past the end."""
+    """Look whether all indices lie within what they index: native code would read past the end."""
     indices = [a for a in graph.arrays if a.value.dtype.kind in "iu" and a.value.ndim > 0 and not a.observed]
     if graph.logp is None or not indices:
         return
@@ -149,7 +150,8 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
         per_chain = [given or {} for given in initvals]
     else:
         raise ModelError(
-            f"initvals must be a dict from names to values, or a list with one for each chain, not {initvals!r}."
+            "initvals must be a dict from names to values, or a list with one for each chain, "
+            f"not {initvals!r}."
         )
     if len(per_chain) != chains:
         raise ModelError(

@@ -161,7 +161,7 @@ def _check(model: pm.Model) -> None:
     clashes = sorted(RESERVED_NAMES & set(model.named_vars))
     if clashes:
         raise ModelError(
-            f"A variable may not be called {' or '.join(clashes)}: ArviZ uses these names for dimensions. Rename it."
+            f"A variable may not be called {' or '.join(clashes)}: ArviZ has a dimension of this name."
         )
 
 

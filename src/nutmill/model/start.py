@@ -1,4 +1,4 @@
-"""Values of a model's variables before sampling: support points, user's values, and a look at what is not finite.
+"""Values of a model's variables before sampling: support points, given values, and what is not finite.
 
 Small graphs that run once are evaluated by PyTensor's Python linker: they need no compiler.
 """
