@@ -10,10 +10,13 @@ import pytensor.tensor as pt
 import pytest
 import zoo
 from assertions import assert_mean_and_variance
+from pytensor.raise_op import Assert
 from scipy import stats
 from scipy.special import gammaln
 
 from nutmill import compile_model
+
+QUIET = {"progressbar": False, "compute_convergence_checks": False}
 
 
 def poisson(y) -> pm.Model:
@@ -50,13 +53,9 @@ def test_what_depends_on_data_alone_is_prepared(counts):
     factorials = gammaln(np.array([3, 1, 4, 1, 5]) + 1.0)
     prepared = np.concatenate([np.ravel(array) for array in arrays[-counts.code.n_prepared :]])
     assert any(
-        np.isclose(abs(value), abs(term))
-        for term in (*factorials[[0, 2, 4]], factorials.sum())
-        for value in prepared
+        np.isclose(abs(value), abs(term)) for term in (*factorials[[0, 2, 4]], factorials.sum()) for value in prepared
     )
-    assert counts.logp_dlogp(np.array([0.3]))[0] == pytest.approx(
-        poisson_logp(0.3, np.array([3, 1, 4, 1, 5]))
-    )
+    assert counts.logp_dlogp(np.array([0.3]))[0] == pytest.approx(poisson_logp(0.3, np.array([3, 1, 4, 1, 5])))
 
 
 @pytest.mark.parametrize("n", [1, 5, 2000])
@@ -106,7 +105,7 @@ def test_a_dimension_of_parameters_may_grow():
     assert (before.n_dim, after.n_dim) == (6, 8)
     values = after.expand(np.zeros((1, 8)))
     assert values["level"].shape == (1, 5) and values["mu"].shape == (1, 20)
-    result = after.sample(draws=20, tune=60, chains=1, progressbar=False, compute_convergence_checks=False)
+    result = after.sample(draws=20, tune=60, chains=1, **QUIET)
     assert list(result["posterior"]["group"].values) == list("abcde")
     assert result["constant_data"]["x"].shape == (20, 2)
 
@@ -134,7 +133,19 @@ def test_var_names_choose_what_is_reported():
 
 
 def test_a_failing_operation_is_minus_infinity():
-    """A Cholesky factorisation of what is not positive definite is a divergence, no exception."""
+    """What raises in Python is a divergence in native code, no exception."""
+    with pm.Model() as model:
+        x = pm.Normal("x", 0.0, 1.0)
+        pm.Potential("tie", Assert("x must stay below one")(x, x < 1.0))
+    compiled = compile_model(model)
+    assert compiled.logp_dlogp(np.array([0.5]))[0] == pytest.approx(stats.norm.logpdf(0.5) + 0.5)
+    assert compiled.logp_dlogp(np.array([2.0]))[0] == -np.inf
+    drawn = compiled.sample(draws=200, tune=200, chains=1, jitter=False, random_seed=1, **QUIET)
+    assert (drawn["posterior"]["x"] < 1.0).all() and drawn["sample_stats"]["diverging"].any()
+
+
+@pytest.mark.slow
+def test_a_matrix_that_is_not_positive_definite_is_minus_infinity():
     with pm.Model() as model:
         x = pm.Normal("x", 0.0, 1.0)
         covariance = pt.stacklists([[1.0, x], [x, 1.0]])
