@@ -103,7 +103,9 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     )
 
 
-def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _lower_graph(
+    graph: ModelGraph, stages: dict[str, float]
+) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
     computed = list(_computed(graph).values())
@@ -122,7 +124,9 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str,
     return lowered, slots, len(density.hoisted)
 
 
-def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _lower_native(
+    graph: ModelGraph, stages: dict[str, float]
+) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
     slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
     with _stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)

@@ -52,7 +52,7 @@ def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
 
 
 def target_machine() -> llvm.TargetMachine:
-    """This CPU, with all that it can do."""
+    """Describe this CPU to LLVM, with all that it can do."""
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),

@@ -6,6 +6,7 @@ import os
 import pickle
 import platform
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-import nutmill
 from nutmill._jit import kernel
 from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer
 from nutmill.model.native import NativeObject
@@ -56,10 +56,8 @@ def _from_disk(kind: str, make):
         return pickle.loads(path.read_bytes())
     except (OSError, EOFError, pickle.UnpicklingError):
         value = make()
-    try:
+    with suppress(OSError):  # a read-only or full cache costs the next process a compile, nothing else
         _replace(path, pickle.dumps(value))
-    except OSError:
-        pass  # a read-only or full cache costs the next process a compile, nothing else
     return value
 
 
@@ -78,9 +76,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _key() -> str:
     """Digest of all that the compiled kernel depends on: our sources, the compilers, the CPU."""
-    root = Path(nutmill.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for source in sorted([root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]):
+    for source in sorted(
+        [root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]
+    ):
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, platform.python_version())
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())

@@ -59,7 +59,9 @@ def rewrite(
     )
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
-        raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
+        raise RuntimeError(
+            "nutmill could not separate data from parameters in this graph; please report the model."
+        )
     return Rewritten(fgraph, hoister.hoisted)
 
 
@@ -77,7 +79,12 @@ class Hoist(GraphRewriter):
     """
 
     def __init__(
-        self, target: FunctionGraph, parameters: Sequence[Variable], arrays: Sequence[Variable], *, active: bool
+        self,
+        target: FunctionGraph,
+        parameters: Sequence[Variable],
+        arrays: Sequence[Variable],
+        *,
+        active: bool,
     ):
         self.target = target
         self.parameters = list(parameters)
