@@ -24,20 +24,30 @@ def select(typing_context, condition, yes, no):
 
 
 def polynomial(*coefficients: float):
-    """Make the function that evaluates a polynomial, lowest coefficient first, without a loop."""
+    """Make the function that evaluates a polynomial, lowest coefficient first, by pairs (Estrin's scheme).
+
+    Horner's scheme is one chain in which each step waits for the one before.
+    """
 
     @intrinsic
     def evaluate(typing_context, x):
         def codegen(context, builder, signature, values):
-            *others, total = (ir.Constant(ir.DoubleType(), value) for value in coefficients)
-            for coefficient in reversed(others):
-                product = builder.fmul(total, values[0], flags=("contract",))
-                total = builder.fadd(product, coefficient, flags=("contract",))
-            return total
+            terms = [ir.Constant(ir.DoubleType(), value) for value in coefficients]
+            power = values[0]
+            while len(terms) > 1:
+                terms = [_pair(builder, power, *terms[i : i + 2]) for i in range(0, len(terms), 2)]
+                power = builder.fmul(power, power)
+            return terms[0]
 
         return types.float64(types.float64), codegen
 
     return evaluate
+
+
+def _pair(builder, power, low, high=None):
+    if high is None:
+        return low
+    return builder.fadd(low, builder.fmul(high, power, flags=("contract",)), flags=("contract",))
 
 
 @scalar_kernel

@@ -49,20 +49,30 @@ _digamma_series = polynomial(
     1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364
 )
 
+# sin(pi t) / t in t^2, for t within 1/2.
+_sine_series = polynomial(
+    *((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11))
+)
+
 
 @scalar_kernel
 def log_gamma(x):
     """Logarithm of the absolute value of the gamma function; infinite at 0 and at negative integers."""
     is_negative = x < 0.0
     positive = _log_gamma_of_positive(select(is_negative, 1.0 - x, x))
-    reflected = -math.log(abs(math.sin(math.pi * _from_nearest_integer(x))) / math.pi) - positive
+    reflected = -math.log(abs(_sine(_from_nearest_integer(x))) / math.pi) - positive
     return select(is_negative, select(x == -math.inf, math.inf, reflected), positive)
 
 
 @scalar_kernel
 def _from_nearest_integer(x):
-    """What is left of `x` for a sine or tangent of half turns, which of large arguments would lose digits."""
     return x - np.floor(x + 0.5)
+
+
+@scalar_kernel
+def _sine(half_turns):
+    """sin(pi t) for t within 1/2."""
+    return half_turns * _sine_series(half_turns * half_turns)
 
 
 @scalar_kernel
@@ -90,7 +100,7 @@ def digamma(x):
     is_negative = x < 0.0
     positive = _digamma_of_positive(select(is_negative, 1.0 - x, x))
     turn = _from_nearest_integer(x)
-    reflected = positive - math.pi / math.tan(math.pi * turn)
+    reflected = positive - math.pi * _sine(0.5 - abs(turn)) / _sine(turn)
     return select(is_negative, select(turn == 0.0, math.nan, reflected), positive)
 
 

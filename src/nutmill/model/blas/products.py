@@ -8,8 +8,8 @@ from nutmill.model.blas.symbols import dgemm, dgemv
 
 _AS_IS, _TRANSPOSED = ord("N"), ord("T")
 
-# Up to so many multiplications a loop costs less than the call of a routine.
-_FEW = 64
+# Up to so many multiplications a loop costs less than the call of a routine (OpenBLAS 0.3, Zen 4).
+_FEW_FOR_MATRIX, _FEW_FOR_VECTOR = 16, 128
 
 
 @array_kernel
@@ -17,7 +17,7 @@ def _product_into(x, y, out):
     """`out` is C-contiguous, which Fortran reads as its transpose, so it computes y.T @ x.T."""
     n, k = x.shape
     m = y.shape[1]
-    if n * k * m <= _FEW:
+    if n * k * m <= _FEW_FOR_MATRIX:
         _by_loops_into(x, y, out)
         return
     a, a_by_rows, a_stride = readable(x)
@@ -43,7 +43,7 @@ def _times_vector_into(matrix, vector, out):
     rows, columns = matrix.shape
     row, column = row_stride(matrix), row_stride(matrix.T)
     step = vector_step(vector)
-    if rows * columns <= _FEW or step == 0 or row + column == 0:
+    if rows * columns <= _FEW_FOR_VECTOR or step == 0 or row + column == 0:
         for i in range(rows):
             total = 0.0
             for j in range(columns):
