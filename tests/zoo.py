@@ -14,21 +14,18 @@ RNG_SEED = 20261122
 
 def transforms() -> pm.Model:
     """Give every transform of PyMC: log, interval, log-odds, simplex, ordered, circular, sum to zero."""
+    transform = pm.distributions.transforms
     with pm.Model(coords={"level": ["low", "mid", "high"]}) as model:
         scale = pm.HalfNormal("scale", 1.0)
         bounded = pm.Uniform("bounded", -1.0, 3.0)
         share = pm.Beta("share", 2.0, 3.0)
         weights = pm.Dirichlet("weights", np.array([1.0, 2.0, 3.0]), dims="level")
-        cuts = pm.Normal(
-            "cuts", 0.0, 1.0, shape=3, transform=pm.distributions.transforms.ordered, initval=[-1.0, 0.0, 1.0]
-        )
+        cuts = pm.Normal("cuts", 0.0, 1.0, shape=3, transform=transform.ordered, initval=[-1.0, 0.0, 1.0])
         effect = pm.ZeroSumNormal("effect", sigma=scale, dims="level")
-        angle = pm.VonMises("angle", 0.0, 2.0)
-        upper = pm.TruncatedNormal("upper", 0.0, 1.0, upper=0.5)
+        angle = pm.Normal("angle", 0.0, 2.0, transform=transform.circular)
+        upper = pm.Normal("upper", 0.0, 1.0, transform=transform.Interval(None, 0.5), initval=0.0)
         lower = pm.Pareto("lower", 3.0, 1.5)
-        pm.Potential(
-            "tie", -0.5 * (bounded - share) ** 2 + (weights * cuts).sum() + pt.cos(angle) * upper - lower
-        )
+        pm.Potential("tie", -0.5 * (bounded - share) ** 2 + (weights * cuts).sum() + pt.cos(angle) * upper - lower)
         pm.Deterministic("largest", pt.argmax(effect))
         pm.Deterministic("is_positive", effect > 0, dims="level")
     return model
@@ -68,9 +65,7 @@ def counts() -> pm.Model:
         pm.Poisson("poisson", pt.exp(eta), observed=rng.poisson(2.0, 20))
         pm.NegativeBinomial("negative_binomial", mu=pt.exp(eta), alpha=alpha, observed=rng.poisson(2.0, 20))
         pm.Bernoulli("bernoulli", logit_p=eta, observed=rng.integers(0, 2, 20))
-        pm.Binomial(
-            "binomial", n=rng.integers(5, 9, 20), p=pm.math.invlogit(eta), observed=rng.integers(0, 5, 20)
-        )
+        pm.Binomial("binomial", n=rng.integers(5, 9, 20), p=pm.math.invlogit(eta), observed=rng.integers(0, 5, 20))
         p = pm.math.softmax(pt.stack([a, b, 0.0]))
         pm.Categorical("categorical", p=p, observed=rng.integers(0, 3, 20))
     return model
