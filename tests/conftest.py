@@ -1,1 +1,1 @@
-"""Its place makes `targets`, `oracle` and `assertions` importable from every folder of tests."""
+"""Makes `targets`, `oracle`, `assertions`, `zoo` and `posteriors` importable from every folder, by its place."""
