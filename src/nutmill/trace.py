@@ -52,7 +52,7 @@ class Divergences(NamedTuple):
     draw: np.ndarray  # (n,) int64, counted from the first kept draw
     start: np.ndarray  # (n, n_dim) float64, unconstrained
     end: np.ndarray  # (n, n_dim) float64, unconstrained
-    gradient: np.ndarray  # (n, n_dim) float64, at `end`
+    gradient: np.ndarray  # (n, n_dim) float64, at `start`
     energy_error: np.ndarray  # (n,) float64; infinite where the density itself was not finite
 
 

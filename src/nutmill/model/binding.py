@@ -121,10 +121,11 @@ def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndar
     """
     shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
     n_given = len(code.slots) - code.n_prepared
-    prepared = (
-        _prepare(code, fill(code.slots[:n_given], shapes, arrays, code.pointers)) if code.n_prepared else []
-    )
-    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.pointers))
+    pointers = {name: entry.address for name, entry in code.pointers.items()}
+    prepared = []
+    if code.n_prepared:
+        prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays, pointers))
+    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], pointers))
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:

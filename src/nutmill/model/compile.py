@@ -42,7 +42,7 @@ class Code:
     slots
         Where each parameter, each array and each prepared array lies in the record, in this order.
     pointers
-        Addresses for the first words of the record; zeros in a fused object.
+        Functions of the model in Numba's engine, for the first words of the record; none in a fused object.
     n_prepared
         How many of the slots `prepare` fills.
     expanded, expanded_ranks
@@ -57,7 +57,7 @@ class Code:
 
     native: NativeObject
     slots: Sequence[Slot]
-    pointers: Mapping[str, int]
+    pointers: Mapping[str, lower.Lowered]
     n_prepared: int
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
@@ -93,7 +93,7 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     return Code(
         native=native,
         slots=slots,
-        pointers={} if fused else {name: entry.address for name, entry in lowered.items()},
+        pointers={} if fused else lowered,
         n_prepared=n_prepared,
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],

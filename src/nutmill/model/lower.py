@@ -32,6 +32,7 @@ class Lowered(NamedTuple):
     symbol: str
     n_words: int
     address: int  # in Numba's own engine, in Numba's calling convention
+    owner: Callable  # keeps what that engine needs to run it
 
 
 def density_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
@@ -113,4 +114,4 @@ def _lower(entry: Callable, n_words: int) -> Lowered:
     overload = entry.overloads[signature]
     symbol = overload.fndesc.llvm_func_name
     bitcode = overload.library._get_module_for_linking().as_bitcode()
-    return Lowered(bitcode, symbol, n_words, overload.library.get_pointer_to_function(symbol))
+    return Lowered(bitcode, symbol, n_words, overload.library.get_pointer_to_function(symbol), entry)
