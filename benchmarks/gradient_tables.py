@@ -45,17 +45,13 @@ class Times:
 def times_section(rows: Sequence[dict]) -> str:
     """Render every time, wall and CPU, of every model, program and setting of BLAS threads."""
     times = Times(rows)
-    note = (
-        "Microseconds per gradient, wall / CPU, medians of the rounds. Two share one wall: half is perfect."
-    )
+    note = "Microseconds per gradient, wall / CPU, medians of the rounds. Two share one wall: half is perfect."
     lines = ["## Times", "", note, ""]
     lines += head(["model", "program", "BLAS threads", *(column.replace("_", " ") for column in COLUMNS)])
     for cell in dict.fromkeys((row["model"], row["program"], row["blas_threads"]) for row in rows):
         pairs = [[show(times.of(cell, column, clock)) for clock in ("wall", "cpu")] for column in COLUMNS]
         model, program, blas_threads = cell
-        lines.append(
-            line([model, program, str(blas_threads or "default"), *(" / ".join(pair) for pair in pairs)])
-        )
+        lines.append(line([model, program, str(blas_threads or "default"), *(" / ".join(pair) for pair in pairs)]))
     return "\n".join(lines)
 
 
@@ -88,9 +84,7 @@ def overhead(times: Times, model: str) -> Judgement:
     by_hand = (model, BASELINE, 1)
     told = not math.isnan(times.of(by_hand, "sampling", "cpu"))
     cells = ((model, OURS, None), by_hand if told else (model, BASELINE, None))
-    bare, sampling = (
-        [times.of(cell, column, "cpu") for cell in cells] for column in ("gradient", "sampling")
-    )
+    bare, sampling = ([times.of(cell, column, "cpu") for cell in cells] for column in ("gradient", "sampling"))
     if bare[0] > LARGE_US:
         ours, theirs = (whole / part - 1.0 for whole, part in zip(sampling, bare, strict=True))
         return Judgement("overhead, share", ours, theirs, f"< {LARGE_OVERHEAD}", ours < LARGE_OVERHEAD)

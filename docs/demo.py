@@ -56,9 +56,7 @@ def time_table(result) -> str:
 
 def draw_picture(result, effect: np.ndarray, error: np.ndarray, path: Path) -> None:
     """Write the posterior of each school beside its own estimate, and that of the spread between schools."""
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.6, 5.2), width_ratios=(2.2, 1), layout="constrained", dpi=150
-    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 5.2), width_ratios=(2.2, 1), layout="constrained", dpi=150)
     posterior = result["posterior"]
     _draw_schools(left, posterior, effect, error)
     _draw_spread(right, posterior["tau"].values.ravel())
@@ -82,9 +80,7 @@ def _draw_schools(axes, posterior, effect: np.ndarray, error: np.ndarray) -> Non
         axes.fill_between(grid, row, top, color=_BLUE, alpha=0.35, linewidth=0)
         axes.plot(grid, top, color=_BLUE, linewidth=1.2)
         axes.plot([np.median(theta)], [row], "o", color=_BLUE, markersize=5, zorder=3)
-        axes.errorbar(
-            effect[index], row - 0.17, xerr=error[index], fmt="D", color=_ORANGE, markersize=4, linewidth=1.2
-        )
+        axes.errorbar(effect[index], row - 0.17, xerr=error[index], fmt="D", color=_ORANGE, markersize=4, linewidth=1.2)
     axes.plot([], [], "o-", color=_BLUE, label="posterior and its median")
     axes.errorbar([], [], xerr=[], fmt="D", color=_ORANGE, markersize=4, label="the school's own estimate")
     axes.set_yticks(range(len(order)), [f"school {schools[i]}" for i in order])

@@ -27,9 +27,7 @@ def assert_mean(draws: np.ndarray, expected: float, min_ess: float = 200.0) -> N
     ess = effective_sample_size(draws)
     assert ess >= min_ess, f"effective sample size {ess:.0f} is too small to say anything"
     z = (draws.mean() - expected) / (draws.std() / np.sqrt(ess))
-    assert abs(z) < MAX_Z, (
-        f"mean {draws.mean():.5g} is {z:.1f} standard errors from {expected:.5g} (ESS {ess:.0f})"
-    )
+    assert abs(z) < MAX_Z, f"mean {draws.mean():.5g} is {z:.1f} standard errors from {expected:.5g} (ESS {ess:.0f})"
 
 
 def assert_mean_and_variance(draws: np.ndarray, mean: float, variance: float, min_ess: float = 200.0) -> None:
@@ -41,6 +39,4 @@ def assert_mean_and_variance(draws: np.ndarray, mean: float, variance: float, mi
 def assert_distribution(independent: np.ndarray, cdf) -> None:
     """Compare independent draws (n,) with a distribution function by Kolmogorov and Smirnov's test."""
     result = stats.kstest(independent, cdf)
-    assert result.pvalue > MIN_P, (
-        f"p = {result.pvalue:.2g}, largest distance at {result.statistic_location:.4g}"
-    )
+    assert result.pvalue > MIN_P, f"p = {result.pvalue:.2g}, largest distance at {result.statistic_location:.4g}"

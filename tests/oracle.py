@@ -80,9 +80,7 @@ class Oracle:
             except Failed as failure:
                 return tree.chosen, depth, str(failure)
             turning = self.turns(*((tree, new) if forward else (new, tree)))
-            tree = self.merge(
-                tree, new, forward, min(1.0, math.exp(min(0.0, new.log_weight - tree.log_weight)))
-            )
+            tree = self.merge(tree, new, forward, min(1.0, math.exp(min(0.0, new.log_weight - tree.log_weight))))
             if turning:
                 return tree.chosen, depth + 1, "turning"
         return tree.chosen, max_depth, "depth"

@@ -217,9 +217,7 @@ def test_the_tables_of_the_gradient_name_what_was_missed_and_what_was_not_measur
     rows = [timed_row("nutmill", gradient=1.0, sampling=2.0, two=1.0)]
     assert "| gp | nutmill | default | 1 / 1 | 1 / 1 | 2 / 2 | 1 / 1 |" in times_section(rows)
     assert "| gp | overhead, us | 1 | not measured | < 0.2 | **missed** |" in goals_section(rows, ["gp"])
-    assert "| gp | overhead, us | not measured | not measured | < 0.2 | not measured |" in goals_section(
-        [], ["gp"]
-    )
+    assert "| gp | overhead, us | not measured | not measured | < 0.2 | not measured |" in goals_section([], ["gp"])
 
 
 def test_the_end_of_a_process_is_put_in_words():

@@ -64,9 +64,7 @@ def test_slow_chains_are_named_worst_first():
     }
     found = kinds(posterior)["ess"]
     assert found.variables == ("slower", "slow")
-    assert found.message.startswith(
-        "The effective sample size is below 400 (100 per chain) for 2 of 3 parameters"
-    )
+    assert found.message.startswith("The effective sample size is below 400 (100 per chain) for 2 of 3 parameters")
 
 
 def test_a_long_list_of_variables_is_cut():

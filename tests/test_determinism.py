@@ -21,9 +21,7 @@ def draw(fuse: bool, seed: int = 11, **options) -> dict[str, np.ndarray]:
     }
 
 
-def assert_same_bytes(
-    first: dict[str, np.ndarray], second: dict[str, np.ndarray], chains=slice(None)
-) -> None:
+def assert_same_bytes(first: dict[str, np.ndarray], second: dict[str, np.ndarray], chains=slice(None)) -> None:
     assert first.keys() == second.keys()
     for name in first:
         assert first[name].tobytes() == np.ascontiguousarray(second[name][chains]).tobytes(), name

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path for folder in ("src", "tests", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")
-)
+FILES = sorted(path for folder in ("src", "tests", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py"))
 
 MAX_FILE_LINES = 299
 MAX_BODY_LINES = 39
@@ -46,9 +44,7 @@ def test_file_opens_with_a_sentence_and_is_short(path):
     tree = ast.parse(text)
     sentence = ast.get_docstring(tree)
     assert sentence, "the file has no docstring"
-    assert sentence.split("\n\n")[0].rstrip().endswith((".", ":")), (
-        "the docstring does not open with a sentence"
-    )
+    assert sentence.split("\n\n")[0].rstrip().endswith((".", ":")), "the docstring does not open with a sentence"
     n_lines = text.count("\n") - sum(docstring_lines(node) for node in ast.walk(tree))
     assert n_lines <= MAX_FILE_LINES, f"{n_lines} lines without docstrings: split the file by ideas"
 

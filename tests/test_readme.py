@@ -110,9 +110,7 @@ def test_targets_of_make_exist(path):
 
 def test_functions_that_the_theory_names_exist():
     """In docs/theory.md `tree.grow` is the function `grow` of nuts/tree.py."""
-    named = [
-        name for name in quoted((ROOT / "docs" / "theory.md").read_text()) if re.fullmatch(r"\w+\.\w+", name)
-    ]
+    named = [name for name in quoted((ROOT / "docs" / "theory.md").read_text()) if re.fullmatch(r"\w+\.\w+", name)]
     named = [name.split(".") for name in named if not name.endswith((".py", ".md"))]
     assert len(named) > 20
     missing = [

@@ -128,9 +128,7 @@ def test_files_give_it_back(result, tmp_path):
     tree = result if ARVIZ_1 else result.to_datatree()
     tree.to_zarr(tmp_path / "result.zarr", consolidated=False)
     with xr.open_datatree(tmp_path / "result.zarr", engine="zarr", consolidated=False) as stored:
-        np.testing.assert_array_equal(
-            stored["posterior"]["mu"].values, group(result, "posterior")["mu"].values
-        )
+        np.testing.assert_array_equal(stored["posterior"]["mu"].values, group(result, "posterior")["mu"].values)
 
 
 def test_the_model_of_the_context_and_names_to_report():
@@ -248,9 +246,7 @@ def test_python_s_random_generators_are_seeds():
     seeds = (7, [7, 8], np.random.default_rng(7))
     compiled = compile_model(zoo.regression(), var_names=["sigma"])
     drawn = [
-        group(compiled.sample(draws=5, tune=20, chains=1, random_seed=seed, **QUIET), "posterior")[
-            "sigma"
-        ].values
+        group(compiled.sample(draws=5, tune=20, chains=1, random_seed=seed, **QUIET), "posterior")["sigma"].values
         for seed in (*seeds, *(7, [7, 8], np.random.default_rng(7)))
     ]
     for first, second in zip(drawn[:3], drawn[3:], strict=True):

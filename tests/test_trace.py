@@ -26,9 +26,7 @@ def stats(n_draws=N_DRAWS, seed=1):
     rng = np.random.default_rng(seed)
     record = np.zeros((N_CHAINS, n_draws), STATS_DTYPE)
     for name, dtype in SAMPLE_STATS.items():
-        record[name] = (
-            rng.normal(size=record.shape) if dtype == np.float64 else rng.integers(0, 2, record.shape)
-        )
+        record[name] = rng.normal(size=record.shape) if dtype == np.float64 else rng.integers(0, 2, record.shape)
     return record
 
 
@@ -228,9 +226,7 @@ def test_a_matrix_over_one_dimension_twice():
 
 
 def test_a_variable_called_like_its_dimension_keeps_its_values():
-    model = ModelData(
-        observed={"city": np.array([3.0, 4.0])}, coords={"city": ("a", "b")}, dims={"city": ("city",)}
-    )
+    model = ModelData(observed={"city": np.array([3.0, 4.0])}, coords={"city": ("a", "b")}, dims={"city": ("city",)})
     with pytest.warns(UserWarning, match="'city' do not fit"):
         trace = to_arviz(Draws({"mu": np.zeros((2, 5))}, stats(5)), model)
     assert group(trace, "observed_data")["city"].values.tolist() == [3.0, 4.0]

@@ -143,9 +143,7 @@ class CompiledModel:
         return positions
 
     def _base(self, given: Mapping[str, object], seed: int) -> inits.Start:
-        values, names = (
-            newdata.start_with(self.graph, given, seed) if given else (self.start_values(seed), {})
-        )
+        values, names = newdata.start_with(self.graph, given, seed) if given else (self.start_values(seed), {})
         return inits.flatten(values, [p.name for p in self.graph.parameters], names)
 
     def _explain(self, base: inits.Start, status: int, chain: int) -> str:
@@ -237,9 +235,7 @@ def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGr
     try:
         found = pymc.modelcontext(model)
     except TypeError as error:
-        raise ModelError(
-            "There is no model: pass a pm.Model, or call this inside `with pm.Model():`."
-        ) from error
+        raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
     if not isinstance(found, pymc.Model):
         raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
     return from_pymc(found, var_names)

@@ -156,9 +156,7 @@ def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding
     if kept.any():
         yield from _mixing(columns[..., kept], labels)
     if n_all > columns.shape[-1]:
-        yield Finding(
-            "sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters."
-        )
+        yield Finding("sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters.")
 
 
 def _mixing(columns: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
@@ -225,9 +223,7 @@ def _label(variable: xr.DataArray, flat_index: int) -> str:
     if not shape:
         return str(variable.name)
     index = np.unravel_index(flat_index, shape)
-    return (
-        f"{variable.name}[{', '.join(str(variable[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
-    )
+    return f"{variable.name}[{', '.join(str(variable[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
 
 
 def _chains(stats: xr.Dataset, chosen: np.ndarray) -> str:

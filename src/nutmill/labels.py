@@ -43,9 +43,7 @@ def misfit(wanted: Sequence[str | None], dims: tuple[str, ...]) -> bool:
     return any(dim is not None and dim not in dims for dim in wanted)
 
 
-def coordinates(
-    sizes: Mapping[str, int], coords: Mapping[str, Iterable | None]
-) -> dict[str, tuple[str, np.ndarray]]:
+def coordinates(sizes: Mapping[str, int], coords: Mapping[str, Iterable | None]) -> dict[str, tuple[str, np.ndarray]]:
     """Give labels for each dimension of `sizes`: those of the model, or 0, 1, 2, ..."""
     labels = {}
     for dim, size in sizes.items():

@@ -62,9 +62,7 @@ def _divergences(run: Run) -> trace.Divergences:
 
 def _with_log_likelihood(compiled: CompiledModel, result):
     if compiled.replaced:
-        raise ModelError(
-            "log_likelihood is computed from the pm.Model, which does not know data of with_data()."
-        )
+        raise ModelError("log_likelihood is computed from the pm.Model, which does not know data of with_data().")
     import pymc
 
     return pymc.compute_log_likelihood(result, model=compiled.graph.source, progressbar=False)
@@ -76,9 +74,7 @@ def _attributes(compiled: CompiledModel, run: Run, request: Request) -> dict[str
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
         "tuning_steps": int(run.adaptation.n_warmup.max(initial=0)),
     }
-    settings = {
-        name: getattr(request, name) for name in ("draws", "tune", "chains", "target_accept", "max_treedepth")
-    }
+    settings = {name: getattr(request, name) for name in ("draws", "tune", "chains", "target_accept", "max_treedepth")}
     stats = {"inference_library_settings": json.dumps(settings)}
     root = {
         "seed": str(request.seed),
@@ -87,8 +83,6 @@ def _attributes(compiled: CompiledModel, run: Run, request: Request) -> dict[str
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,
-        "versions": {
-            name: version(name) for name in ("nutmill", "numpy", "numba", "llvmlite", "pytensor", "pymc")
-        },
+        "versions": {name: version(name) for name in ("nutmill", "numpy", "numba", "llvmlite", "pytensor", "pymc")},
     }
     return {"/": root, "posterior": posterior, "sample_stats": stats}

@@ -110,12 +110,8 @@ def sample_numba(
         "idata_kwargs": idata_kwargs,
     }
     checked_request(**options)  # before the compile: a wrong argument should not cost seconds
-    compiled = (
-        model if isinstance(model, CompiledModel) else compile_model(model, var_names=var_names, fuse=fuse)
-    )
-    _log.info(
-        "compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1]
-    )
+    compiled = model if isinstance(model, CompiledModel) else compile_model(model, var_names=var_names, fuse=fuse)
+    _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
     return compiled.sample(**options)
 
 

@@ -37,9 +37,7 @@ def test_product_of_any_two_layouts(matrix_product, left, right):
     np.testing.assert_allclose(matrix_product(LAYOUTS[left](x), LAYOUTS[right](y)), x @ y, rtol=ROUNDING)
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 90, 1), (90, 1, 9), (1, 9, 90)]
-)
+@pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 90, 1), (90, 1, 9), (1, 9, 90)])
 def test_product_of_empty_and_thin_matrices(matrix_product, shape):
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=shape[:2]), rng.normal(size=shape[1:])
@@ -81,9 +79,7 @@ def test_single_precision_is_left_alone():
     assert not any(isinstance(node.op, LeanOp) for node in nodes)
 
 
-@pytest.mark.parametrize(
-    "batches", [((4,), (4,)), ((1,), (4,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (5,))]
-)
+@pytest.mark.parametrize("batches", [((4,), (4,)), ((1,), (4,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)), ((), (5,))])
 def test_batched_products(batches):
     rng = np.random.default_rng(4)
     function = None

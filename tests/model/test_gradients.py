@@ -40,8 +40,7 @@ def assert_agrees_with_differences(compiled: CompiledModel) -> None:
         direction /= np.linalg.norm(direction)
         step = 1e-3
         one, two = (
-            compiled.logp_dlogp(q + k * step * direction)[0]
-            - compiled.logp_dlogp(q - k * step * direction)[0]
+            compiled.logp_dlogp(q + k * step * direction)[0] - compiled.logp_dlogp(q - k * step * direction)[0]
             for k in (1, 2)
         )
         value, gradient = compiled.logp_dlogp(q)
@@ -54,14 +53,10 @@ def assert_forms_agree(fused: CompiledModel, pointer: CompiledModel) -> None:
     for q in positions(fused, 3):
         (value, gradient), (other, other_gradient) = fused.logp_dlogp(q), pointer.logp_dlogp(q)
         np.testing.assert_allclose(value, other, rtol=1e-13)
-        np.testing.assert_allclose(
-            gradient, other_gradient, rtol=1e-10, atol=1e-12 * np.abs(other_gradient).max()
-        )
+        np.testing.assert_allclose(gradient, other_gradient, rtol=1e-10, atol=1e-12 * np.abs(other_gradient).max())
 
 
-@pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in EXPENSIVE)]
-)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in EXPENSIVE)])
 def test_zoo(name):
     compiled = zoo.compiled(name)
     assert compiled.code.fused

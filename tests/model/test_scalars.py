@@ -64,9 +64,7 @@ def through_pytensor(name, x, mode):
 @pytest.mark.parametrize("name", ["sigmoid", "softplus", "log1mexp"])
 def test_values_are_those_of_pytensor(name):
     rng = np.random.default_rng(21)
-    x = np.concatenate(
-        [rng.uniform(-800, 800, 3000), rng.uniform(-40, 40, 3000), rng.normal(size=3000), EXTREMES]
-    )
+    x = np.concatenate([rng.uniform(-800, 800, 3000), rng.uniform(-40, 40, 3000), rng.normal(size=3000), EXTREMES])
     _, expected = through_pytensor(name, x, "NUMBA")
     found = apply(name, x)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
@@ -111,9 +109,7 @@ def test_log_gamma_and_digamma_agree_with_scipy(low, high):
     x = np.random.default_rng(22).uniform(low, high, size=4000)
     # SciPy's own error is up to 2e-13 where these functions are near zero or a pole at negative arguments.
     tolerance = 1e-12 if low < 0 else 5e-15
-    np.testing.assert_allclose(
-        apply("log_gamma", x), scipy.special.gammaln(x), rtol=tolerance, atol=tolerance
-    )
+    np.testing.assert_allclose(apply("log_gamma", x), scipy.special.gammaln(x), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(apply("digamma", x), scipy.special.psi(x), rtol=tolerance, atol=tolerance)
 
 
@@ -131,9 +127,7 @@ def test_extremes_of_log_gamma_and_digamma():
 def test_loop_is_vectorised(name):
     function = FUNCTIONS[name][0]
 
-    @numba.cfunc(
-        numba.void(numba.types.CPointer(numba.float64), numba.types.CPointer(numba.float64), numba.int64)
-    )
+    @numba.cfunc(numba.void(numba.types.CPointer(numba.float64), numba.types.CPointer(numba.float64), numba.int64))
     def loop(x, out, n):
         values, results = numba.carray(x, (n,)), numba.carray(out, (n,))
         for i in range(n):

@@ -143,9 +143,7 @@ def test_extremes_are_those_of_numpy(function):
     special = pytest.importorskip("scipy.special")
     reference = special.erf if function == "erf" else getattr(np, function)
     tiny, huge = np.finfo(float).smallest_subnormal, np.finfo(float).max
-    x = np.array(
-        [0.0, -0.0, np.inf, -np.inf, np.nan, tiny, -tiny, huge, -huge, 1.0, -1.0, -2.0, 710.0, -800.0]
-    )
+    x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, tiny, -tiny, huge, -huge, 1.0, -1.0, -2.0, 710.0, -800.0])
     machine, module = optimise(vectormath.annotate(loop_over(function)))
     with np.errstate(all="ignore"):
         expected = reference(x)

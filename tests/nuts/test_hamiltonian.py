@@ -85,13 +85,9 @@ def test_reversible(state):
 def test_velocity_stays_the_metric_times_the_momentum(state):
     take_steps(state, 30, 0.1)
     points = state.vectors[0, :31]
-    np.testing.assert_allclose(
-        points[:, VELOCITY], state.variance[0] * points[:, MOMENTUM], rtol=0, atol=1e-13
-    )
+    np.testing.assert_allclose(points[:, VELOCITY], state.variance[0] * points[:, MOMENTUM], rtol=0, atol=1e-13)
     kinetic = 0.5 * (points[:, VELOCITY] ** 2 / state.variance[0]).sum(axis=1)
-    np.testing.assert_allclose(
-        state.points[0, 1:31]["energy"] + state.points[0, 1:31]["lp"], kinetic[1:], rtol=1e-12
-    )
+    np.testing.assert_allclose(state.points[0, 1:31]["energy"] + state.points[0, 1:31]["lp"], kinetic[1:], rtol=1e-12)
 
 
 def test_energy_error_is_of_second_order(state):

@@ -23,9 +23,7 @@ def test_fixed_length_is_exact(tune):
         assert schedule["n_draws"][-1] == terminal_draws(tune)
 
 
-@pytest.mark.parametrize(
-    ("tune", "terminal"), [(1, 1), (10, 5), (30, 15), (40, 20), (100, 20), (400, 60), (1000, 150)]
-)
+@pytest.mark.parametrize(("tune", "terminal"), [(1, 1), (10, 5), (30, 15), (40, 20), (100, 20), (400, 60), (1000, 150)])
 def test_terminal_stage_has_its_share(tune, terminal):
     assert terminal_draws(tune) == terminal
 

@@ -61,10 +61,7 @@ def test_copy_taken_in_sampling_goes_on_to_the_same_draws():
     finish(group)
     finish(other)
     for chain in range(3):
-        assert (
-            group.state.draws[chain, 10 * chain :].tobytes()
-            == other.state.draws[chain, 10 * chain :].tobytes()
-        )
+        assert group.state.draws[chain, 10 * chain :].tobytes() == other.state.draws[chain, 10 * chain :].tobytes()
 
 
 @numba.cfunc(numba.int64(numba.types.CPointer(numba.int64)), _nrt=False)

@@ -123,9 +123,7 @@ def test_negative_status_leaves_the_draw_unchanged():
 
 
 def test_statistics_are_consistent():
-    group = sampling_group(
-        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 1, 5), 0.3, 1.0, new_plan(300)
-    )
+    group = sampling_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 1, 5), 0.3, 1.0, new_plan(300))
     before = group.state.chains[0]["n_gradients"]
     assert group.advance(0, 300) == 0
     rows, draws = group.state.statistics[0], group.state.draws[0]

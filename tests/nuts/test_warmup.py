@@ -56,9 +56,7 @@ def test_phases_follow_the_schedule():
 
 
 def test_metric_is_the_ratio_of_spreads_of_the_window():
-    group = new_target_group(
-        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, N_DIM), new_plan(tune=200)
-    )
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, N_DIM), new_plan(tune=200))
     start_all(group)
     gradients = {}
     while group.state.group[0]["stage_end"] < 36:
@@ -97,7 +95,6 @@ def test_step_size_reaches_its_target(target_accept):
     group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, N_DIM), plan)
     run_warmup(group)
     advance_all(group)
-    # The terminal stage tunes the symmetric statistic, which is a little higher than the plain one.
     reached = group.state.statistics["acceptance_rate"].mean()
     assert abs(reached - target_accept) < 0.07, reached
 
@@ -180,9 +177,7 @@ def test_tiny_warmup_still_samples(tune, n_chains):
 
 
 def test_metric_rests_after_warmup():
-    group = new_target_group(
-        Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 2, 4), new_plan(50, tune=60)
-    )
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 2, 4), new_plan(50, tune=60))
     run_warmup(group)
     variance, steps = group.state.variance.copy(), group.state.chains["log_step"].copy()
     advance_all(group)

@@ -98,9 +98,7 @@ def test_nothing_is_kept_that_was_not_asked_for():
 
 def test_progress_counts_up_to_the_end():
     rows = []
-    run = run_chains(
-        settings=SETTINGS._replace(draws=400), interval_s=0.0, block_draws=20, on_progress=rows.append
-    )
+    run = run_chains(settings=SETTINGS._replace(draws=400), interval_s=0.0, block_draws=20, on_progress=rows.append)
     assert [row.chain for row in rows[0]] == [0, 1, 2, 3]
     for chain, (before, after) in itertools.product(range(4), itertools.pairwise(rows)):
         assert after[chain].phase != "warmup" or before[chain].phase == "warmup"
@@ -147,9 +145,7 @@ def test_interrupt_in_sampling_keeps_what_all_chains_have(reference):
     assert run.draws[:4, :150].tobytes() == reference.draws.tobytes()
     assert np.isfinite(run.draws).all()
     for chain, divergences in enumerate(run.divergences):
-        np.testing.assert_array_equal(
-            divergences.records["draw"], np.flatnonzero(run.statistics[chain]["diverging"])
-        )
+        np.testing.assert_array_equal(divergences.records["draw"], np.flatnonzero(run.statistics[chain]["diverging"]))
 
 
 def test_interrupt_in_warmup_keeps_nothing():
@@ -163,9 +159,7 @@ def test_interrupt_in_warmup_keeps_nothing():
 
 
 def test_start_without_density_is_refused():
-    with pytest.raises(
-        SamplingError, match="Chain 0 cannot start: the log density or its gradient is not finite"
-    ):
+    with pytest.raises(SamplingError, match="Chain 0 cannot start: the log density or its gradient is not finite"):
         drive(native(Target.NOWHERE, 2), np.zeros((1, 2)), SETTINGS, 0, threads=1)
 
 

@@ -25,17 +25,13 @@ from nutmill.run.progress_view import duration, lines, sentence, table, watch
 
 def warming(chain=0, draw=40, **changes):
     """Give a row of an adaptive warmup."""
-    row = ChainProgress(
-        chain, "warmup", draw, None, step_size=0.25, n_gradients=600, divergences=2, n_steps=31
-    )
+    row = ChainProgress(chain, "warmup", draw, None, step_size=0.25, n_gradients=600, divergences=2, n_steps=31)
     return row._replace(**changes)
 
 
 def sampling(chain=0, draw=250, **changes):
     """Give a row of a chain that samples."""
-    row = ChainProgress(
-        chain, "sampling", draw, 1000, step_size=0.5, n_gradients=1750, divergences=0, n_steps=7
-    )
+    row = ChainProgress(chain, "sampling", draw, 1000, step_size=0.5, n_gradients=1750, divergences=0, n_steps=7)
     return row._replace(**changes)
 
 
@@ -226,9 +222,7 @@ def test_a_terminal_gets_a_table_and_the_process_stays_as_it_was(monkeypatch):
             progress.update([sampling()])
             assert (sys.stdout, sys.stderr, threading.active_count()) == before
         shown = ""
-        while (
-            "\x1b[?25h" not in shown
-        ):  # the cursor is shown again; a terminal hands its output over in pieces
+        while "\x1b[?25h" not in shown:  # the cursor is shown again; a terminal hands its output over in pieces
             assert select.select([reader], [], [], 10)[0], f"the cursor stays hidden: {shown!r}"
             shown += os.read(reader, 65536).decode(errors="ignore")
     os.close(reader)

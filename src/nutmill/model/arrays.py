@@ -119,9 +119,7 @@ def _assign(context, builder, output, dtype: types.Type, address):
     shape = _shape(context, builder, output)
     target = _array_at(context, builder, target_type, address, shape)
     signature = types.void(target_type, output_type)
-    context.compile_internal(
-        builder, _copy_vector if output_type.ndim == 1 else _copy, signature, (target, value)
-    )
+    context.compile_internal(builder, _copy_vector if output_type.ndim == 1 else _copy, signature, (target, value))
 
 
 # Plain loops: NumPy's assignment brings broadcasting, and with it a page of error handling.
@@ -199,7 +197,5 @@ def pack(typingctx, outputs, out):
 
 def packed_sizes(dtypes: Sequence[np.dtype], shapes: Sequence[tuple[int, ...]]) -> list[int]:
     """Bytes that each output takes where `expand` and `prepare` pack them."""
-    sizes = [
-        int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in zip(dtypes, shapes, strict=True)
-    ]
+    sizes = [int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in zip(dtypes, shapes, strict=True)]
     return [(size + 7) & -8 for size in sizes]

@@ -86,9 +86,7 @@ class Binding:
         for first in range(0, len(rows), _EXPAND_BLOCK):
             block = slice(first, first + _EXPAND_BLOCK)
             q, out = rows[block], packed[block]
-            _check(
-                self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
-            )
+            _check(self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data))
         return {
             name: column.reshape(*leading, *column.shape[1:])
             for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)

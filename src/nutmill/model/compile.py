@@ -103,9 +103,7 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     )
 
 
-def _lower_graph(
-    graph: ModelGraph, stages: dict[str, float]
-) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
     computed = list(_computed(graph).values())
@@ -124,9 +122,7 @@ def _lower_graph(
     return lowered, slots, len(density.hoisted)
 
 
-def _lower_native(
-    graph: ModelGraph, stages: dict[str, float]
-) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
     slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
     with _stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
@@ -141,9 +137,7 @@ def _computed(graph: ModelGraph) -> dict[str, Variable]:
 
 def _density_outputs(graph: ModelGraph) -> list[Variable]:
     if graph.logp.type.ndim != 0:
-        raise ModelError(
-            f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it."
-        )
+        raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
     logp = simplify(pt.cast(graph.logp, "float64"))
     try:
         gradients = grad(logp, [p.variable for p in graph.parameters], disconnected_inputs="ignore")
@@ -196,9 +190,7 @@ def _naming_python_ops():
     for warning in caught:
         message = str(warning.message)
         if "object mode" in message:
-            python_ops.append(
-                message.removeprefix("Numba will use object mode to run ").split("'s perform")[0]
-            )
+            python_ops.append(message.removeprefix("Numba will use object mode to run ").split("'s perform")[0])
     if python_ops:
         warnings.warn(
             f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "

@@ -87,9 +87,7 @@ def _given(inputs: Sequence[Variable], values: Sequence[np.ndarray], given: Mapp
 
 def _start_value(variable: Variable, start: Mapping[str, object]) -> np.ndarray:
     if variable.name is None or not isinstance(variable.type, TensorType):
-        raise ModelError(
-            f"Every input of the log density needs a name; {variable} of type {variable.type} has none."
-        )
+        raise ModelError(f"Every input of the log density needs a name; {variable} of type {variable.type} has none.")
     if not variable.type.dtype.startswith("float"):
         raise ModelError(f"The input {variable.name} is {variable.type.dtype}; NUTS needs floating point.")
     if variable.name in start:

@@ -50,9 +50,7 @@ _digamma_series = polynomial(
 )
 
 # sin(pi t) / t in t^2, for t within 1/2.
-_sine_series = polynomial(
-    *((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11))
-)
+_sine_series = polynomial(*((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11)))
 
 
 @scalar_kernel

@@ -59,9 +59,7 @@ class ModelGraph:
     constant: Mapping[str, Variable] = field(default_factory=dict)  # and in `constant_data`
     terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
-    start_given: Callable | None = (
-        None  # (values by name) -> (arrays, start), where the user gives initial values
-    )
+    start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
     native_density: Callable | None = None  # njit f(q, gradient, data) -> logp
     data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it
@@ -128,11 +126,7 @@ def _is_idle_broadcast(variable: Variable) -> bool:
     if node is None or not isinstance(node.op, Alloc):
         return False
     source = node.inputs[0].type
-    return (
-        source.dtype == variable.type.dtype
-        and source.shape == variable.type.shape
-        and None not in source.shape
-    )
+    return source.dtype == variable.type.dtype and source.shape == variable.type.shape and None not in source.shape
 
 
 def _is_data(variable: Variable, *, is_observed: bool) -> bool:
@@ -153,6 +147,4 @@ def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
 
 
 def _is_size(variable: Variable) -> bool:
-    return (
-        isinstance(variable.type, TensorType) and variable.type.ndim == 1 and variable.type.dtype == "int64"
-    )
+    return isinstance(variable.type, TensorType) and variable.type.ndim == 1 and variable.type.dtype == "int64"

@@ -78,9 +78,7 @@ def _key() -> str:
     """Digest of all that the compiled kernel depends on: our sources, the compilers, the CPU."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for source in sorted(
-        [root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]
-    ):
+    for source in sorted([root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]):
         digest.update(source.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, platform.python_version())
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())

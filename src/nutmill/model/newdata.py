@@ -11,9 +11,7 @@ from nutmill.model.graph import DataArray, ModelGraph
 from nutmill.model.start import evaluate
 
 
-def replace_arrays(
-    graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]
-) -> ModelGraph:
+def replace_arrays(graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> ModelGraph:
     """Give a graph other data; lengths of dimensions and their labels follow.
 
     Raises
@@ -25,15 +23,12 @@ def replace_arrays(
     unknown = [name for name in arrays if name not in named]
     if unknown:
         raise ModelError(
-            f"The model has no data called {', '.join(unknown)}. "
-            f"Data that can be replaced: {', '.join(named)}."
+            f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
         )
     known = {dim for dims in graph.array_dims.values() for dim in dims} | set(graph.coords)
     strange = [dim for dim in coords if dim not in known]
     if strange:
-        raise ModelError(
-            f"The model has no dimension called {', '.join(strange)}. It has {', '.join(graph.coords)}."
-        )
+        raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(graph.coords)}.")
     new = {name: _converted(named[name], value) for name, value in arrays.items()}
     lengths = _lengths(graph, new, coords)
     updated = []
@@ -44,9 +39,7 @@ def replace_arrays(
             array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
         _check_lengths(graph, array, lengths)
         updated.append(array)
-    kept = {
-        dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)
-    }
+    kept = {dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
     return replace(graph, arrays=tuple(updated), coords={**kept, **coords})
 
 
@@ -54,9 +47,7 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
     dtype, rank = np.dtype(array.variable.type.dtype), array.variable.type.ndim
     value = np.asarray(value)
     if value.ndim != rank:
-        raise ModelError(
-            f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape})."
-        )
+        raise ModelError(f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape}).")
     if not np.can_cast(value.dtype, dtype, "same_kind"):
         raise ModelError(
             f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without "
@@ -82,17 +73,13 @@ def check_not_nan(array: DataArray, value: np.ndarray) -> None:
         )
 
 
-def _lengths(
-    graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]
-) -> dict[str, int]:
+def _lengths(graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
     """New length of each dimension that the new arrays or labels change."""
     lengths: dict[str, int] = {dim: len(labels) for dim, labels in coords.items()}
     for name, value in new.items():
         for dim, length in zip(graph.array_dims.get(name, ()), value.shape, strict=False):
             if dim is not None and lengths.setdefault(dim, length) != length:
-                raise ModelError(
-                    f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}."
-                )
+                raise ModelError(f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}.")
     return lengths
 
 
@@ -150,13 +137,10 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
         per_chain = [given or {} for given in initvals]
     else:
         raise ModelError(
-            "initvals must be a dict from names to values, or a list with one for each chain, "
-            f"not {initvals!r}."
+            f"initvals must be a dict from names to values, or a list with one for each chain, not {initvals!r}."
         )
     if len(per_chain) != chains:
-        raise ModelError(
-            f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict."
-        )
+        raise ModelError(f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict.")
     known = {name for p in graph.parameters for name in (p.name, p.rv_name)}
     for given in per_chain:
         unknown = [str(name) for name in given if str(name) not in known]
@@ -166,9 +150,7 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
     return per_chain
 
 
-def start_with(
-    graph: ModelGraph, given: Mapping[str, object], seed: int
-) -> tuple[list[np.ndarray], dict[str, str]]:
+def start_with(graph: ModelGraph, given: Mapping[str, object], seed: int) -> tuple[list[np.ndarray], dict[str, str]]:
     """Initial values where the user gave some.
 
     Returns

@@ -111,9 +111,7 @@ def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Var
         return available
     unknown = [name for name in var_names if name not in available]
     if unknown:
-        raise ModelError(
-            f"var_names has no such variable: {', '.join(unknown)}. The model has {', '.join(available)}."
-        )
+        raise ModelError(f"var_names has no such variable: {', '.join(unknown)}. The model has {', '.join(available)}.")
     return {name: available[name] for name in var_names}
 
 
@@ -149,9 +147,7 @@ def _terms(model: pm.Model) -> dict[str, Variable]:
 
 def _check(model: pm.Model) -> None:
     if not model.free_RVs:
-        raise ModelError(
-            "The model has no free variables, so there is nothing to sample: did you observe them all?"
-        )
+        raise ModelError("The model has no free variables, so there is nothing to sample: did you observe them all?")
     discrete = [rv.name for rv in model.free_RVs if rv.dtype not in ("float64", "float32")]
     if discrete:
         raise ModelError(
@@ -160,9 +156,7 @@ def _check(model: pm.Model) -> None:
         )
     clashes = sorted(RESERVED_NAMES & set(model.named_vars))
     if clashes:
-        raise ModelError(
-            f"A variable may not be called {' or '.join(clashes)}: ArviZ has a dimension of this name."
-        )
+        raise ModelError(f"A variable may not be called {' or '.join(clashes)}: ArviZ has a dimension of this name.")
 
 
 def _check_shapes(expanded: Mapping[str, Variable], parameters: Sequence[Variable]) -> None:

@@ -63,9 +63,7 @@ def fill(
     words = np.zeros(last.word + 1 + last.ndim, dtype=np.int64)
     for name, pointer in pointers.items():
         words[POINTER_WORDS[name][1]] = pointer
-    arrays = tuple(
-        np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True)
-    )
+    arrays = tuple(np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True))
     offset = 0
     for slot, shape in zip(slots, shapes, strict=False):
         words[slot.word] = offset

@@ -54,14 +54,10 @@ def rewrite(
     """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone."""
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
     hoister = Hoist(fgraph, parameters, arrays, active=hoist)
-    mode = _mode().register(
-        (hoister, _HOIST), (branch_free_rewriter(), _BRANCH_FREE), (lean_rewriter(), _LEAN)
-    )
+    mode = _mode().register((hoister, _HOIST), (branch_free_rewriter(), _BRANCH_FREE), (lean_rewriter(), _LEAN))
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
-        raise RuntimeError(
-            "nutmill could not separate data from parameters in this graph; please report the model."
-        )
+        raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     return Rewritten(fgraph, hoister.hoisted)
 
 
@@ -129,9 +125,7 @@ class Hoist(GraphRewriter):
 
 
 def _is_cheap(node: Apply, variable: Variable) -> bool:
-    is_length = (
-        variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
-    )
+    is_length = variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
     return isinstance(node.op, _CHEAP) or is_length
 
 

@@ -15,9 +15,7 @@ from pytensor.tensor.elemwise import Elemwise
 from nutmill.model import branchfree, gamma
 
 # PyTensor keeps compiled ops on disk; the key follows every change of the functions' source.
-_VERSION = hashlib.sha256(
-    b"".join(Path(module.__file__).read_bytes() for module in (branchfree, gamma))
-).hexdigest()
+_VERSION = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (branchfree, gamma))).hexdigest()
 
 
 class BranchFree(UnaryScalarOp):

@@ -12,9 +12,7 @@ _PREFIX = "nutmill_"
 
 # Functions of float64 that glibc has vector forms of (all of them since 2.35, the first five since 2.22).
 _ARITY = dict.fromkeys(("exp", "log", "sin", "cos"), 1) | {"pow": 2}
-_ARITY |= dict.fromkeys(
-    ("exp2", "exp10", "expm1", "log2", "log10", "log1p", "tan", "tanh", "sinh", "cosh"), 1
-)
+_ARITY |= dict.fromkeys(("exp2", "exp10", "expm1", "log2", "log10", "log1p", "tan", "tanh", "sinh", "cosh"), 1)
 _ARITY |= dict.fromkeys(("asin", "acos", "atan", "asinh", "acosh", "atanh", "cbrt", "erf", "erfc"), 1)
 _ARITY |= {"atan2": 2, "hypot": 2}
 
@@ -134,9 +132,7 @@ def _declare_one(name: str, symbols: Sequence[str], group: int) -> list[str]:
     lines, mappings = [], []
     for symbol in symbols:
         lanes = int(_LANES.match(symbol)[1])
-        lines.append(
-            f"declare <{lanes} x double> @{symbol}({_repeat(f'<{lanes} x double>', arity)}) #{group}"
-        )
+        lines.append(f"declare <{lanes} x double> @{symbol}({_repeat(f'<{lanes} x double>', arity)}) #{group}")
         mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{_PREFIX}{name}({symbol})")
     variants = f'"vector-function-abi-variant"="{",".join(mappings)}"'
     return [

@@ -73,9 +73,7 @@ def advance_chain(trajectory, state, number, n_draws):
     settings = state.settings[0]
     if phase == SEARCH:
         search_again(trajectory, settings.target_accept)
-    max_depth = (
-        settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
-    )
+    max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
     for _ in range(n_draws):
         if state.stop[0] != 0:
             break
@@ -107,18 +105,15 @@ def _statistics_of(state, number, draw):
 @inlined_kernel
 def _learn(trajectory, state, number, statistics):
     """Let one warmup draw move the step size and, before the terminal stage, the moments."""
-    chain, tree = trajectory.chain, trajectory.tree
+    chain = trajectory.chain
     draw = chain.n_draws
     state.warmup_lp[number, draw] = chain.lp
     chain.n_warmup_divergences += statistics.diverging
     if draw < state.warmup_draws.shape[1]:
         copy_into(trajectory.position, state.warmup_draws[number, draw])
-    if state.group[0].phase == TERMINAL:
-        acceptance = tree.sum_symmetric / max(tree.n_steps, 1)
-    else:
-        acceptance = statistics.acceptance_rate
+    if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
-    stepsize.update(chain, acceptance, state.settings[0].target_accept)
+    stepsize.update(chain, statistics.acceptance_rate, state.settings[0].target_accept)
 
 
 @inlined_kernel

@@ -33,9 +33,7 @@ class GroupPlan(NamedTuple):
     n_divergences: int
 
 
-def new_group(
-    plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids: list[int]
-) -> layout.GroupState:
+def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids: list[int]) -> layout.GroupState:
     """Allocate the arrays of a group and write its start into them.
 
     Parameters

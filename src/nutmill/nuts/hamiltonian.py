@@ -88,7 +88,6 @@ def begin(trajectory, step_size):
     tree.step_size = step_size
     tree.initial_energy = _kick_in_place(0.0, start) - trajectory.chain.lp
     tree.sum_acceptance = 0.0
-    tree.sum_symmetric = 0.0
     tree.max_energy_error = 0.0
     tree.n_steps = 0
     tree.status = 0
@@ -155,9 +154,7 @@ def leaf(trajectory, slot, forward):
         tree.divergence_start = source
         tree.divergence_end = row
         return False
-    ratio = math.exp(-abs(error))
-    tree.sum_acceptance += ratio if error > 0.0 else 1.0
-    tree.sum_symmetric += 2.0 * (ratio if error > 0.0 else 1.0) / (1.0 + ratio)
+    tree.sum_acceptance += math.exp(-max(error, 0.0))
     if abs(error) > abs(tree.max_energy_error):
         tree.max_energy_error = error
     points[row].index = points[source].index + sign

@@ -54,6 +54,14 @@ def average_dual_averaging(chains):
 
 
 @kernel
+def settle_steps(chains, n_draws):
+    """Begin the terminal stage of `n_draws` draws; one too short to tune anything goes on as before."""
+    if n_draws >= _FEWEST_UPDATES:
+        for chain in range(chains.shape[0]):
+            stepsize.settle(chains[chain])
+
+
+@kernel
 def fix_steps(chains, has_metric):
     """Fix `log_step_bar` for sampling: a common one, unless those of the chains differ too much."""
     shortest, longest, total, n_admitted = math.inf, -math.inf, 0.0, 0

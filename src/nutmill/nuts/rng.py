@@ -38,9 +38,7 @@ def uniform(state):
 def _ziggurat(n_layers: int, right: float, area: float) -> np.ndarray:
     """Return the right ends of layers of equal area under exp(-x^2 / 2), (n_layers + 1,) from base to top."""
     ends = np.zeros(n_layers + 1)
-    ends[0] = area * math.exp(
-        0.5 * right * right
-    )  # the base as wide as if it were a rectangle, tail included
+    ends[0] = area * math.exp(0.5 * right * right)  # the base as wide as if it were a rectangle, tail included
     ends[1] = right
     for layer in range(1, n_layers - 1):
         height = math.exp(-0.5 * ends[layer] ** 2) + area / ends[layer]

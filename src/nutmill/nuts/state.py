@@ -20,9 +20,7 @@ MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
-STAGE = np.dtype(
-    [("n_draws", "i8"), ("max_treedepth", "i8"), ("is_terminal", "?"), ("may_stop", "?")], align=True
-)
+STAGE = np.dtype([("n_draws", "i8"), ("max_treedepth", "i8"), ("is_terminal", "?"), ("may_stop", "?")], align=True)
 GROUP = np.dtype(
     [
         ("n_dim", "i8"),
@@ -40,6 +38,7 @@ CHAIN = np.dtype(
         ("log_step", "f8"),
         ("log_step_bar", "f8"),
         ("log_step_centre", "f8"),  # mu of dual averaging
+        ("gamma", "f8"),  # of dual averaging: the smaller, the larger its steps
         ("shortfall", "f8"),  # running mean of target minus acceptance, H-bar of dual averaging
         ("n_updates", "i8"),
         ("n_averaged", "i8"),
@@ -76,7 +75,6 @@ TREE = np.dtype(
         ("step_size", "f8"),
         ("initial_energy", "f8"),
         ("sum_acceptance", "f8"),
-        ("sum_symmetric", "f8"),  # of 2 a / (1 + a) with a the ratio of densities
         ("max_energy_error", "f8"),
         ("divergence_error", "f8"),
         ("n_steps", "i8"),

@@ -18,6 +18,8 @@ _FIRST, _SECOND = np.int64(0), np.int64(1)
 
 _LOG_TEN = math.log(10.0)
 _GAMMA, _DELAY, _KAPPA = 0.05, 10.0, 0.75
+# Calmer steps once the metric rests: at wildly varying ones mean acceptance says little about that of their mean.
+_TERMINAL_GAMMA = 0.25
 # In the units of the metric pi is half a period of a standard normal: no longer step helps.
 _LARGEST_LOG_STEP = math.log(math.pi)
 
@@ -28,9 +30,17 @@ def restart(chain, log_step, log_centre):
     chain.log_step = log_step
     chain.log_step_bar = log_step
     chain.log_step_centre = log_centre
+    chain.gamma = _GAMMA
     chain.shortfall = 0.0
     chain.n_updates = 1
     chain.n_averaged = 0
+
+
+@kernel
+def settle(chain):
+    """Begin dual averaging anew for the terminal stage: from the mean so far, which it forgets, in calmer steps."""
+    restart(chain, chain.log_step_bar, chain.log_step_bar)
+    chain.gamma = _TERMINAL_GAMMA
 
 
 @kernel
@@ -50,7 +60,7 @@ def update(chain, acceptance, target_accept):
     """Advance dual averaging by the acceptance statistic of one draw."""
     weight = 1.0 / (chain.n_updates + _DELAY)
     chain.shortfall += weight * (target_accept - acceptance - chain.shortfall)
-    proposal = chain.log_step_centre - math.sqrt(chain.n_updates) / _GAMMA * chain.shortfall
+    proposal = chain.log_step_centre - math.sqrt(chain.n_updates) / chain.gamma * chain.shortfall
     chain.log_step = min(proposal, _LARGEST_LOG_STEP)
     chain.n_updates += 1
     chain.n_averaged += 1

@@ -8,7 +8,7 @@ from nutmill.nuts.convergence import largest_rhat
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
 from nutmill.nuts.moments import clear_block
-from nutmill.nuts.pooling import average_dual_averaging, fix_steps, share_first_step
+from nutmill.nuts.pooling import average_dual_averaging, fix_steps, settle_steps, share_first_step
 from nutmill.nuts.state import SAMPLING, SEARCH, TERMINAL, WARMUP
 
 _CONVERGED_RHAT = 1.1
@@ -54,7 +54,9 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
     stage = schedule[group.stage]
     group.phase = TERMINAL if stage.is_terminal else WARMUP
     group.stage_end = start + stage.n_draws
-    if not stage.is_terminal:
+    if stage.is_terminal:
+        settle_steps(chains, stage.n_draws)
+    else:
         first = 2 * (group.stage % 2)
         middle = start + stage.n_draws // 2
         for chain in range(chains.shape[0]):

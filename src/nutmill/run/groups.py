@@ -123,9 +123,7 @@ class Group:
 def split_into_groups(chain_ids: list[int]) -> list[slice]:
     """Return the positions of the chains of each group: chain ids 4g to 4g + 3 belong together."""
     starts = [
-        k
-        for k, chain_id in enumerate(chain_ids)
-        if k == 0 or chain_id // GROUP_SIZE != chain_ids[k - 1] // GROUP_SIZE
+        k for k, chain_id in enumerate(chain_ids) if k == 0 or chain_id // GROUP_SIZE != chain_ids[k - 1] // GROUP_SIZE
     ]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(chain_ids)], strict=True)]
 

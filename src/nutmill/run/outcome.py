@@ -86,9 +86,7 @@ def _messages(group: Group, settings: Settings) -> list[str]:
     """Say what went wrong in the warmup of a group."""
     messages = []
     behind = _far_below(group)
-    for chain_id, is_behind, is_admitted in zip(
-        group.chain_ids, behind, group.state.chains["admitted"], strict=True
-    ):
+    for chain_id, is_behind, is_admitted in zip(group.chain_ids, behind, group.state.chains["admitted"], strict=True):
         if is_behind:
             messages.append(
                 f"Chain {chain_id} ended warmup in a region of much lower density than the others; it may "

@@ -30,9 +30,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
     def update(self, rows: list[ChainProgress]) -> None:
         """Take the newest state of some or all chains; cheap enough to be called after every block."""

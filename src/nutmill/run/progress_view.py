@@ -56,9 +56,7 @@ class Line(NamedTuple):
     left_s: float  # to the end of the phase; NaN if nobody knows
 
 
-def watch(
-    views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float, start_s: float
-) -> dict[int, View]:
+def watch(views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float, start_s: float) -> dict[int, View]:
     """Take in new rows.
 
     Parameters

@@ -3,6 +3,4 @@
 from numba import njit
 
 # No division checks, and sums may be reordered so that they vectorise; NaN and infinities keep their meaning.
-array_kernel = njit(
-    nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True
-)
+array_kernel = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, no_cfunc_wrapper=True)

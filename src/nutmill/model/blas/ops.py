@@ -54,9 +54,7 @@ class LeanOp(Op):
     def perform(self, node, inputs, output_storage):
         """Run the compiled kernel, for callers outside Numba."""
         results = self.kernel(node)(*inputs, *self.props)
-        for storage, result in zip(
-            output_storage, results if len(node.outputs) > 1 else [results], strict=True
-        ):
+        for storage, result in zip(output_storage, results if len(node.outputs) > 1 else [results], strict=True):
             storage[0] = result
 
 

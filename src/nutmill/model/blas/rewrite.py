@@ -53,9 +53,7 @@ def lean_rewriter() -> GraphRewriter:
     -------
     GraphRewriter
     """
-    return SequentialGraphRewriter(
-        dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding)
-    )
+    return SequentialGraphRewriter(dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding))
 
 
 def _product(op, x, y):
@@ -122,8 +120,7 @@ def _over_batch(lean: LeanOp, *operands):
     batch = [_broadcast_length(operands, axis) for axis in range(batch_axes)]
     results = lean(*(_flat_batch(operand, batch) for operand in operands), return_list=True)
     return [
-        result.reshape((*batch, *(_length(result, axis) for axis in range(1, result.type.ndim))))
-        for result in results
+        result.reshape((*batch, *(_length(result, axis) for axis in range(1, result.type.ndim)))) for result in results
     ]
 
 
