@@ -1,0 +1,89 @@
+"""Measures ESS per gradient over many seeds, each model compiled once: `python -m benchmarks.efficiency --help`.
+
+Counts of gradients do not depend on how busy the machine is, so this needs no quiet hour.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import models
+from benchmarks.comparison import Ratio, geometric_mean, ratio
+from benchmarks.process import run_module
+from benchmarks.results_file import RESULTS, record
+
+SAMPLERS = ("nutmill", "nutpie")
+FLOOR, GOAL = 0.85, 1.2
+LIMIT_S = 1200.0
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Parse the command line, measure, write JSON and a Markdown table beside it, and return the table's path."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.efficiency", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
+    options = parser.parse_args(arguments)
+    settings = {"models": options.models, "samplers": list(SAMPLERS), "seeds": options.seeds}
+    rows: list[dict] = []
+    path = record("efficiency", options.out, settings, _kept(measure(settings), rows))
+    page = path.with_suffix(".md")
+    page.write_text(table(rows, options.models))
+    print(page.read_text())
+    return page
+
+
+def measure(settings: dict) -> Iterator[dict]:
+    """Yield a row for each model, sampler and seed."""
+    for model in settings["models"]:
+        for sampler in settings["samplers"]:
+            request = {"model": model, "sampler": sampler, "seeds": settings["seeds"]}
+            answer = run_module("benchmarks.efficiency_cell", request, dict(os.environ), LIMIT_S)
+            for row in answer.get("measurement", [answer]):
+                print(model, sampler, row, flush=True)
+                yield {"model": model, "sampler": sampler} | row
+
+
+def table(rows: list[dict], names: list[str]) -> str:
+    """Render ESS per 1000 gradients of both samplers, their ratio, and the geometric means."""
+    lines = ["| model | nutmill | nutpie | ratio |", "|---|---:|---:|---:|"]
+    ratios: dict[str, Ratio] = {}
+    for name in names:
+        values = {sampler: _efficiencies(rows, name, sampler) for sampler in SAMPLERS}
+        if not all(values.values()):
+            lines.append(f"| {name} | failed | | |")
+            continue
+        ratios[name] = ratio(values["nutmill"], values["nutpie"])
+        means = [f"{np.exp(np.mean(np.log(values[sampler]))):.3g}" for sampler in SAMPLERS]
+        miss = " (below the floor)" if ratios[name].surely_below(FLOOR) else ""
+        lines.append(f"| {name} | {means[0]} | {means[1]} | {_text(ratios[name])}{miss} |")
+    for title, chosen in (("posteriordb", models.POSTERIORDB), ("all", models.MODELS)):
+        found = [ratios[name] for name in chosen if name in ratios]
+        if found:
+            lines.append(f"| **geometric mean, {title}** (goal {GOAL}) | | | **{_text(geometric_mean(found))}** |")
+    return "\n".join(lines) + "\n"
+
+
+def _efficiencies(rows: list[dict], model: str, sampler: str) -> list[float]:
+    return [
+        1000.0 * row["ess_bulk_min"] / row["n_gradients"]
+        for row in rows
+        if (row["model"], row["sampler"]) == (model, sampler) and "ess_bulk_min" in row
+    ]
+
+
+def _text(value: Ratio) -> str:
+    return f"{value.value:.2f} ± {value.value * value.log_error:.2f}"
+
+
+def _kept(rows: Iterator[dict], kept: list[dict]) -> Iterator[dict]:
+    for row in rows:
+        kept.append(row)
+        yield row
+
+
+if __name__ == "__main__":
+    main()
