@@ -24,7 +24,7 @@ lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff format --check
 
 bench: $(VENV)/.installed-bench
-	$(VENV)/bin/python -m benchmarks.run
+	$(VENV)/bin/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache src/*.egg-info
