@@ -3,6 +3,5 @@
 from benchmarks import efficiency, gradient, report, run
 
 if __name__ == "__main__":
-    for benchmark in (run, gradient):
+    for benchmark in (run, gradient, efficiency):
         report.main([str(benchmark.main([]))])
-    efficiency.main([])

@@ -21,19 +21,14 @@ LIMIT_S = 1200.0
 
 
 def main(arguments: list[str] | None = None) -> Path:
-    """Parse the command line, measure, write JSON and a Markdown table beside it, and return the table's path."""
+    """Parse the command line, measure, and return the path of the JSON file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.efficiency", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
     options = parser.parse_args(arguments)
     settings = {"models": options.models, "samplers": list(SAMPLERS), "seeds": options.seeds}
-    rows: list[dict] = []
-    path = record("efficiency", options.out, settings, _kept(measure(settings), rows))
-    page = path.with_suffix(".md")
-    page.write_text(table(rows, options.models))
-    print(page.read_text())
-    return page
+    return record("efficiency", options.out, settings, measure(settings))
 
 
 def measure(settings: dict) -> Iterator[dict]:
@@ -49,12 +44,16 @@ def measure(settings: dict) -> Iterator[dict]:
 
 def table(rows: list[dict], names: list[str]) -> str:
     """Render ESS per 1000 gradients of both samplers, their ratio, and the geometric means."""
-    lines = ["| model | nutmill | nutpie | ratio |", "|---|---:|---:|---:|"]
+    lines = [
+        "Least bulk ESS of the free variables per 1000 gradients, warmup included; geometric means over seeds.",
+        "",
+    ]
+    lines += ["| model | nutmill | nutpie | ratio |", "|---|---:|---:|---:|"]
     ratios: dict[str, Ratio] = {}
     for name in names:
         values = {sampler: _efficiencies(rows, name, sampler) for sampler in SAMPLERS}
         if not all(values.values()):
-            lines.append(f"| {name} | failed | | |")
+            lines.append(f"| {name} | not measured | | |")
             continue
         ratios[name] = ratio(values["nutmill"], values["nutpie"])
         means = [f"{np.exp(np.mean(np.log(values[sampler]))):.3g}" for sampler in SAMPLERS]
@@ -77,12 +76,6 @@ def _efficiencies(rows: list[dict], model: str, sampler: str) -> list[float]:
 
 def _text(value: Ratio) -> str:
     return f"{value.value:.2f} ± {value.value * value.log_error:.2f}"
-
-
-def _kept(rows: Iterator[dict], kept: list[dict]) -> Iterator[dict]:
-    for row in rows:
-        kept.append(row)
-        yield row
 
 
 if __name__ == "__main__":

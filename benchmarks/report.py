@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks import efficiency
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.tables import correctness_section, failures_section, figure_section, short_table
@@ -27,8 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def render(report: dict) -> str:
-    """Render a whole page for a file of `benchmarks.run` or of `benchmarks.gradient`, as its kind says."""
-    sections = gradient_sections(report) if report["kind"] == "gradient" else suite_sections(report)
+    """Render a whole page for a file of `benchmarks.run`, `efficiency` or `gradient`, as its kind says."""
+    sections = _SECTIONS[report["kind"]](report)
     return "\n\n".join([_opening(report), *sections, failures_section(report["rows"])]) + "\n"
 
 
@@ -39,9 +40,17 @@ def suite_sections(report: dict) -> list[str]:
     return [*sections, correctness_section(rows, settings["models"], settings["samplers"])]
 
 
+def efficiency_sections(report: dict) -> list[str]:
+    """Render ESS per gradient of both samplers and their ratios."""
+    return [efficiency.table(report["rows"], report["settings"]["models"])]
+
+
 def gradient_sections(report: dict) -> list[str]:
     """Render times per gradient, and what follows from them for the kernel."""
     return [times_section(report["rows"]), goals_section(report["rows"], report["settings"]["models"])]
+
+
+_SECTIONS = {"suite": suite_sections, "efficiency": efficiency_sections, "gradient": gradient_sections}
 
 
 def _opening(report: dict) -> str:

@@ -53,9 +53,14 @@ def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
 
 def target_machine() -> llvm.TargetMachine:
     """Describe this CPU to LLVM, with all that it can do."""
-    return llvm.Target.from_default_triple().create_target_machine(
+    triple = llvm.get_process_triple()
+    features = llvm.get_host_cpu_features().flatten()
+    # Gathers lose against scalar loads on the CPUs that we know: radon's gradient takes 22 us with, 15 without.
+    if triple.startswith("x86_64"):
+        features += ",+prefer-no-gather,+prefer-no-scatter"
+    return llvm.Target.from_triple(triple).create_target_machine(
         cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
+        features=features,
         opt=3,
         reloc="pic",
         codemodel="jitdefault",
