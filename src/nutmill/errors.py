@@ -38,6 +38,10 @@ class SamplingError(NutmillError, RuntimeError):
     """A chain had to stop; the message carries the status sentence and the chain."""
 
 
+class LayoutError(NutmillError, ValueError):
+    """A CPU layout cannot be had here, or a profile or budget cannot be used; the message says what to do."""
+
+
 def sentence(code: int) -> str:
     """Say what status `code` means; an unknown code is named rather than hidden."""
     try:
