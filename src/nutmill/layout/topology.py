@@ -84,7 +84,9 @@ class Topology:
         for core in self.cores:
             nodes.setdefault(node_of.get(core[0]), []).append(len(core))
         shape = sorted(sorted(siblings) for siblings in nodes.values())
-        facts = [self.cpu_model, shape, len(self.fast_cores), self.quota, self.scheduler_cpus]
+        # Slow cores alone differ from fast cores alone by their caches only.
+        sizes = sorted({(cache.level, cache.size_bytes) for cache in self.caches})
+        facts = [self.cpu_model, shape, len(self.fast_cores), sizes, self.quota, self.scheduler_cpus]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict:
