@@ -1,0 +1,135 @@
+"""Decides from paired rounds which layout to take: more than one BLAS thread has to win by measurement."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from nutmill.layout.candidates import Job
+from nutmill.layout.ledger import Interval, ratio, typical
+from nutmill.layout.pools import Layout
+
+TIE = 0.03
+BUSY_GAIN = 0.20
+# Twice as sure as a range of four fifths has to be of its ends: a choice that may be this much worse is "low".
+_DOUBTFUL = 1.10
+
+Confidence = Literal["high", "low"]
+Round = Mapping[Layout, float]
+
+
+class Choice(NamedTuple):
+    """The layout to take, the next best, and how they compare.
+
+    Attributes
+    ----------
+    best, runner_up : Layout
+        The runner-up is None where nothing else was left to compare.
+    margin : Interval or None
+        Cost of the runner-up over that of the best, from the rounds that have both.
+    confidence : str
+    notes : tuple of str
+        Sentences that say why.
+    """
+
+    best: Layout
+    runner_up: Layout | None
+    margin: Interval | None
+    confidence: Confidence
+    notes: tuple[str, ...]
+
+
+def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
+    """Choose a layout from paired rounds.
+
+    Parameters
+    ----------
+    rounds : sequence of mappings from Layout to seconds per unit of one chain
+        Layouts may be missing from some; each is compared with another in the rounds that have both.
+    job : Job
+        Says what the seconds of a layout cost the whole job.
+    busy : bool
+        Others used the machine: more BLAS threads need a gain of 20 %, and nothing is sure.
+    """
+    order = ranking(rounds, job)
+    leader = order[0]
+    best = _simplest(order, rounds, job, BUSY_GAIN if busy else TIE)
+    rivals = [layout for layout in order if layout != best and compare(layout, best, rounds, job) is not None]
+    runner_up = rivals[0] if rivals else None
+    margin = None if runner_up is None else compare(runner_up, best, rounds, job)
+    notes = []
+    if best != leader:
+        lead = compare(best, leader, rounds, job)
+        assert lead is not None
+        notes.append(_why_not(leader, best, lead, busy))
+    confidence: Confidence = "high"
+    if busy or len(rounds) < 3 or (margin is not None and margin.low * _DOUBTFUL < 1.0):
+        confidence = "low"
+    return Choice(best, runner_up, margin, confidence, tuple(notes))
+
+
+def ranking(rounds: Sequence[Round], job: Job) -> list[Layout]:
+    """Order layouts by cost, the cheapest first; what is common to all layouts of a round does not count."""
+    relative: dict[Layout, list[float]] = {}
+    for times in rounds:
+        costs = {layout: job.cost(layout, seconds) for layout, seconds in times.items()}
+        middle = float(np.median(list(costs.values())))
+        for layout, cost in costs.items():
+            relative.setdefault(layout, []).append(cost / middle)
+    return sorted(relative, key=lambda layout: (typical(relative[layout]), simplicity(layout)))
+
+
+def compare(layout: Layout, other: Layout, rounds: Sequence[Round], job: Job) -> Interval | None:
+    """Give the cost of `layout` over that of `other`; None where no round has both."""
+    both = [times for times in rounds if layout in times and other in times]
+    if not both:
+        return None
+    return ratio([job.cost(layout, times[layout]) for times in both], [job.cost(other, times[other]) for times in both])
+
+
+def simplicity(layout: Layout) -> tuple[int, int, bool]:
+    """Order layouts by what can go wrong with them: BLAS threads, thread pools, another BLAS than SciPy's."""
+    return layout.blas_threads, pools(layout), layout.blas is not None
+
+
+def pools(layout: Layout) -> int:
+    """How many pools of BLAS threads a layout keeps: each copy of the library has one, a lone thread needs none."""
+    if layout.blas_threads == 1:
+        return 0
+    return layout.chains_at_once if layout.mode == "own_pools" else 1
+
+
+def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
+    """Say whether `winner` beats a simpler layout: by the gain, and one with one BLAS thread not by chance either."""
+    found = compare(loser, winner, rounds, job)
+    if found is None:
+        return True  # the loser was dropped before the two met
+    was_dropped = loser not in rounds[-1]
+    by_chance = loser.blas_threads == 1 < winner.blas_threads and found.low <= 1.0 and not was_dropped
+    return found.estimate >= 1.0 + gain and not by_chance
+
+
+def _simplest(order: Sequence[Layout], rounds: Sequence[Round], job: Job, thread_gain: float) -> Layout:
+    leader = order[0]
+    unbeaten = [leader]
+    for layout in order[1:]:
+        gain = thread_gain if layout.blas_threads < leader.blas_threads else TIE
+        if simplicity(layout) < simplicity(leader) and not has_won(leader, layout, rounds, job, gain):
+            unbeaten.append(layout)
+    return min(unbeaten, key=lambda layout: (simplicity(layout), order.index(layout)))
+
+
+def _why_not(leader: Layout, best: Layout, lead: Interval, busy: bool) -> str:
+    """Say why the layout that measured fastest was not taken."""
+    gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
+    need = "20 % on a machine that others use" if busy else "3 %, and more than chance"
+    return f"{name(leader)} measured faster than {name(best)} by {gain}; to be taken it needs {need}."
+
+
+def name(layout: Layout) -> str:
+    """Name a layout in one line, such as "4 chains x 2 BLAS threads (own pools, mkl)"."""
+    chains = f"{layout.chains_at_once} chain{'s' if layout.chains_at_once > 1 else ''}"
+    threads = f"{layout.blas_threads} BLAS thread{'s' if layout.blas_threads > 1 else ''}"
+    extra = ["own pools"] * (layout.mode == "own_pools") + [layout.placement] * (layout.placement != "free")
+    extra += [layout.blas] * (layout.blas is not None)
+    return f"{chains} x {threads}" + (f" ({', '.join(extra)})" if extra else "")

@@ -1,0 +1,249 @@
+"""Keeps chosen layouts on disk, one file for each machine, BLAS and workload, and finds the one that fits."""
+
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from nutmill.errors import LayoutError
+from nutmill.layout.choose import name
+from nutmill.layout.pools import Layout
+from nutmill.layout.sweep import Sweep
+
+SCHEMA = 1
+
+_log = logging.getLogger("nutmill")
+
+# Profiles that could not be written, by file: they hold for this process.
+_kept_in_memory: dict[Path, "Profile"] = {}
+
+
+class BlasKey(NamedTuple):
+    """Which BLAS timings were made with, as the library itself says."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A chosen layout, what it was chosen from, and where it holds.
+
+    Parameters
+    ----------
+    machine : str
+        Fingerprint of the topology.
+    machine_description : str
+        The machine in a line that people can read.
+    blas : BlasKey
+    workload : str
+        Fingerprint of the workload.
+    size_class : mapping
+        What workloads have in common that want the same layout; JSON's types.
+    sweep : Sweep
+    load : tuple of float, optional
+        The system's load averages over 1, 5 and 15 minutes when the profile was made.
+    created : str
+        ISO 8601, UTC.
+    nutmill : str
+        Version.
+    """
+
+    machine: str
+    machine_description: str
+    blas: BlasKey
+    workload: str
+    size_class: Mapping
+    sweep: Sweep
+    load: tuple[float, ...] = field(default_factory=lambda: _load_averages())
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    nutmill: str = field(default_factory=lambda: version("nutmill"))
+
+    @property
+    def layout(self) -> Layout:
+        """The chosen layout."""
+        return self.sweep.best
+
+    def as_dict(self) -> dict:
+        """Give all of it in a form that JSON can hold."""
+        return {
+            "schema": SCHEMA,
+            "nutmill": self.nutmill,
+            "created": self.created,
+            "machine": {"fingerprint": self.machine, "description": self.machine_description},
+            "blas": self.blas._asdict(),
+            "workload": {"fingerprint": self.workload, "size_class": dict(self.size_class)},
+            "load_averages": list(self.load),
+            "sweep": self.sweep.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> "Profile":
+        """Make a profile of what `as_dict` gave; raises LayoutError with one sentence if it is not that."""
+        try:
+            if values["schema"] != SCHEMA:
+                raise LayoutError(f"the profile has schema {values['schema']!r}, and this nutmill reads {SCHEMA}")
+            return cls(
+                machine=_text(values["machine"]["fingerprint"]),
+                machine_description=_text(values["machine"]["description"]),
+                blas=BlasKey(_text(values["blas"]["name"]), _text(values["blas"]["version"])),
+                workload=_text(values["workload"]["fingerprint"]),
+                size_class=dict(values["workload"]["size_class"]),
+                sweep=Sweep.from_dict(values["sweep"]),
+                load=tuple(float(value) for value in values["load_averages"]),
+                created=_text(values["created"]),
+                nutmill=_text(values["nutmill"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, LayoutError):
+                raise
+            raise LayoutError(f"it is not a layout profile, or it is damaged ({error!r})") from error
+
+
+def profile_folder() -> Path:
+    """Return where profiles are kept: in NUTMILL_CACHE_DIR, else XDG_CACHE_HOME/nutmill, else ~/.cache/nutmill."""
+    if folder := os.environ.get("NUTMILL_CACHE_DIR"):
+        return Path(folder) / "profiles"
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "nutmill" / "profiles"
+    return Path("~/.cache/nutmill/profiles").expanduser()
+
+
+def save(profile: Profile) -> Path | None:
+    """Keep a profile in `profile_folder`; the file is there as a whole or not at all.
+
+    Returns
+    -------
+    Path or None
+        Where it is. None where the folder cannot be written: then it is kept for this process, and the log says
+        so once.
+    """
+    path = profile_folder() / _file_name(profile)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, json.dumps(profile.as_dict(), indent=1))
+    except OSError as error:
+        if not _kept_in_memory:
+            _log.warning("Layout profiles are kept in memory only: %s cannot be written (%s).", path.parent, error)
+        _kept_in_memory[path] = profile
+        return None
+    _kept_in_memory.pop(path, None)
+    return path
+
+
+def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Profile | None:
+    """Find the profile of this machine, BLAS and workload, else the newest of a workload of the same size class.
+
+    Never raises: profiles that cannot be used are passed over, and one line of the log says how many and why.
+
+    Parameters
+    ----------
+    machine, workload : str
+        Fingerprints.
+    blas : BlasKey
+    size_class : mapping
+        As in `Profile`.
+    """
+    reasons: list[str] = []
+    profiles = _readable(reasons)
+    here = [profile for profile in profiles if _holds(profile, machine, blas, reasons)]
+    exact = [profile for profile in here if profile.workload == workload]
+    similar = [profile for profile in here if _plain(profile.size_class) == _plain(size_class)]
+    best = max(exact or similar, key=lambda profile: profile.created, default=None)
+    if reasons:
+        counted = "; ".join(f"{reasons.count(reason)} x {reason}" for reason in dict.fromkeys(reasons))
+        level = logging.DEBUG if exact else logging.INFO
+        _log.log(level, "Layout profiles in %s that were passed over: %s.", profile_folder(), counted)
+    if best is not None:
+        _log.debug("Layout profile of %s: %s.", best.created, name(best.layout))
+    return best
+
+
+def load(path: str | os.PathLike) -> Profile:
+    """Read the profile that the user names; raises LayoutError with one sentence where it cannot be used."""
+    try:
+        return _read(Path(path))
+    except OSError as error:
+        raise LayoutError(f"The layout profile {path} cannot be read: {error.strerror or error}.") from error
+    except LayoutError as error:
+        raise LayoutError(f"The layout profile {path} cannot be used: {error}.") from error
+
+
+def _readable(reasons: list[str]) -> list[Profile]:
+    profiles = dict(_kept_in_memory)
+    folder = profile_folder()
+    try:
+        paths = sorted(folder.glob("*.json"))
+    except OSError:
+        paths = []
+    for path in paths:
+        try:
+            profiles.setdefault(path, _read(path))
+        except (OSError, LayoutError) as error:
+            reasons.append(f"{path.name}: {error}")
+    return [profile for path, profile in profiles.items() if path.parent == folder]
+
+
+def _holds(profile: Profile, machine: str, blas: BlasKey, reasons: list[str]) -> bool:
+    """Whether timings of the profile hold here and now; if not, say why not."""
+    if profile.machine != machine:
+        reasons.append("from another machine")
+    elif profile.nutmill != version("nutmill"):
+        reasons.append("from another version of nutmill")
+    elif profile.blas != blas:
+        reasons.append(f"measured with {profile.blas.name} {profile.blas.version}")
+    else:
+        return True
+    return False
+
+
+def _read(path: Path) -> Profile:
+    text = path.read_bytes()
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LayoutError(f"it is not JSON, or it is damaged ({error})") from error
+    if not isinstance(values, dict):
+        raise LayoutError("it is not a layout profile")
+    return Profile.from_dict(values)
+
+
+def _write(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _file_name(profile: Profile) -> str:
+    parts = (profile.machine, *profile.blas, profile.workload[:40])
+    return "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in parts) + ".json"
+
+
+def _plain(values: Mapping) -> str:
+    """Write a mapping so that equal ones are equal also after a way through JSON."""
+    return json.dumps(dict(values), sort_keys=True, default=str)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _load_averages() -> tuple[float, ...]:
+    try:
+        return os.getloadavg()
+    except (AttributeError, OSError):  # Windows has none
+        return ()
