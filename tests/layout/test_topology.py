@@ -171,6 +171,9 @@ def test_fingerprint_tells_kinds_of_cores(recorded):
     kinds = [topology(root, affinity=cpus).fingerprint() for cpus in ([0, 2], [0, 8], [8, 9])]
     assert len(set(kinds)) == 3
     assert topology(root, affinity=[4, 7]).fingerprint() == kinds[0]
+    without_caches = recorded("hybrid", {f"/sys/devices/system/cpu/cpu{cpu}/cache": None for cpu in (0, 2, 8)})
+    kinds = [topology(without_caches, affinity=cpus).fingerprint() for cpus in ([0, 2], [0, 8])]
+    assert len(set(kinds)) == 2
 
 
 @pytest.mark.parametrize("name", MACHINES)
