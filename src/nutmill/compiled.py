@@ -105,7 +105,8 @@ class CompiledModel:
             lines.append(f"  data      {array.name or '(constant)'} {array.value.shape} {array.value.dtype}")
         lines.append(f"  prepared  {self.code.n_prepared} arrays that depend on data alone")
         lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
-        lines += [f"  {name:<9} {seconds:.2f} CPU s" for name, seconds in self.code.stages.items()]
+        lines += ["  from the cache"] * self.code.from_cache
+        lines += [f"  {name:<11} {seconds:.3f} CPU s" for name, seconds in self.code.stages.items()]
         lines += [f"  in Python {op}" for op in self.code.python_ops]
         return "\n".join(lines)
 

@@ -1,10 +1,10 @@
 """From a `ModelGraph` to native code: the steps in order, timed, under one lock."""
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
@@ -17,6 +17,7 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
 from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.blas import declare_slots
+from nutmill.model.code import DENSITY_FREE, Code, cache_key, find, keep
 from nutmill.model.fuse import Bitcode, Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
 from nutmill.model.kernel import kernel_bitcode, shared_kernel
@@ -24,50 +25,13 @@ from nutmill.model.native import NativeObject
 from nutmill.model.record import Slot, layout
 from nutmill.model.rewrite import Rewritten, rewrite, simplify
 
-# Entries of the kernel that never call a density.
-DENSITY_FREE = ("pool",)
+_log = logging.getLogger("nutmill")
+
+# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
+_ADDRESS = b"numba.dynamic.globals"
 
 # PyTensor's rewrites and Numba's compiler keep process-wide state: one model at a time.
 _COMPILING = Lock()
-
-
-@dataclass(frozen=True)
-class Code:
-    """Native code of one model, for any data: what each data set is bound to.
-
-    Attributes
-    ----------
-    native
-        The loaded object; its entries follow `model/lower.py` and `nuts/entry.py`.
-    slots
-        Where each parameter, each array and each prepared array lies in the record, in this order.
-    pointers
-        Functions of the model in Numba's engine, for the first words of the record; none in a fused object.
-    n_prepared
-        How many of the slots `prepare` fills.
-    expanded, expanded_ranks
-        Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
-    fused
-        False: the kernel calls the model through a pointer.
-    python_ops
-        Ops that run in the interpreter, because they have no native form.
-    stages
-        Seconds of CPU of each step of the compile.
-    """
-
-    native: NativeObject
-    slots: Sequence[Slot]
-    pointers: Mapping[str, lower.Lowered]
-    n_prepared: int
-    expanded: Mapping[str, np.dtype]
-    expanded_ranks: Sequence[int]
-    fused: bool
-    python_ops: tuple[str, ...]
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def address(self, name: str) -> int:
-        """Address of entry `name` of the model or the kernel."""
-        return (shared_kernel() if name in DENSITY_FREE else self.native).address(name)
 
 
 def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
@@ -78,19 +42,34 @@ def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
     ModelError
         If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
     """
-    with _COMPILING:
-        return _compile(graph, fuse_kernel)
-
-
-def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
     stages: dict[str, float] = {}
+    with _COMPILING:
+        # Only fused code stands alone; the pointer form lives in Numba's engine, in this process.
+        key, found = _recall(graph, stages) if fuse_kernel else (None, None)
+        return found or _compile(graph, key, fuse_kernel, stages)
+
+
+def _recall(graph: ModelGraph, stages: dict[str, float]) -> tuple[str | None, Code | None]:
+    """Look in the cache before anything is rewritten or compiled."""
+    with _stage(stages, "fingerprint"):
+        key = cache_key(graph)
+    if key is None:
+        return None, None
+    with _stage(stages, "load"):
+        found = find(key, stages)
+    if found is None:
+        del stages["load"]
+    return key, found
+
+
+def _compile(graph: ModelGraph, key: str | None, fuse_kernel: bool, stages: dict[str, float]) -> Code:
     declare_slots()
     with _naming_python_ops() as python_ops:
         lowered, slots, n_prepared = (_lower_native if graph.native_density else _lower_graph)(graph, stages)
     with _stage(stages, "link"):
         native, fused = _link(lowered, fuse_kernel and not python_ops)
-    computed = _computed(graph)
-    return Code(
+    computed = graph.computed()
+    code = Code(
         native=native,
         slots=slots,
         pointers={} if fused else lowered,
@@ -101,12 +80,24 @@ def _compile(graph: ModelGraph, fuse_kernel: bool) -> Code:
         python_ops=tuple(python_ops),
         stages=stages,
     )
+    if key is not None and _stands_alone(code, lowered):
+        keep(key, code, graph)
+    return code
+
+
+def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:
+    """Whether the code means the same in another process."""
+    has_addresses = any(_ADDRESS in entry.bitcode for entry in lowered.values())
+    if not code.fused or has_addresses:
+        what = "it holds addresses of this process" if has_addresses else "it needs Python or Numba's engine"
+        _log.info("this model's code is not cached: %s", what)
+    return code.fused and not has_addresses
 
 
 def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
-    computed = list(_computed(graph).values())
+    computed = list(graph.computed().values())
     with _stage(stages, "rewrite"):
         density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
         expand = rewrite(parameters, arrays, computed, hoist=False)
@@ -127,12 +118,6 @@ def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str
     with _stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
     return {"density": entry}, slots, 0
-
-
-def _computed(graph: ModelGraph) -> dict[str, Variable]:
-    """Reported variables that are not simply pieces of the position."""
-    pieces = [p.variable for p in graph.parameters]
-    return {name: node.variable for name, node in graph.expanded.items() if node.variable not in pieces}
 
 
 def _density_outputs(graph: ModelGraph) -> list[Variable]:

@@ -64,6 +64,11 @@ class ModelGraph:
     data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it
 
+    def computed(self) -> dict[str, Variable]:
+        """Reported variables that are not simply pieces of the position."""
+        pieces = [p.variable for p in self.parameters]
+        return {name: node.variable for name, node in self.expanded.items() if node.variable not in pieces}
+
 
 def lift(
     outputs: Sequence[Variable], names: Mapping[Variable, str], observed: set[Variable]

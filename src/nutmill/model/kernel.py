@@ -1,40 +1,43 @@
 """The NUTS kernel as bitcode, compiled once per installation: its density is a symbol that `fuse` resolves later."""
 
 import ctypes
-import hashlib
-import os
-import pickle
-import platform
-import tempfile
-from contextlib import suppress
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import llvmlite
 import llvmlite.binding as llvm
-import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nutmill._jit import kernel
+from nutmill.model.cache import recall
+from nutmill.model.entry import Entry
+from nutmill.model.environment import digest, digest_of_files, is_current, toolchain
 from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer
 from nutmill.model.native import NativeObject
 
 _DENSITY = PREFIX + "density"
 
+# What the compiled kernel depends on, besides compilers and CPU.
+_ROOT = Path(__file__).parents[1]
+_SOURCES = digest_of_files(
+    [_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), _ROOT / "model/fuse.py", _ROOT / "model/kernel.py"]
+)
+
 
 @cache
 def kernel_bitcode() -> dict[str, Bitcode]:
     """Bitcode of the kernel's entry points, from disk if this installation compiled it before."""
-    return _from_disk("kernel", _compile)
+    entry = _recall("kernel", _kernel_entry)
+    return {name: Bitcode(bitcode, entry.manifest[name]) for name, bitcode in entry.parts.items()}
 
 
 @cache
 def pointer_object() -> bytes:
     """Native object of the kernel for models called through a pointer; see `fuse_pointer`."""
-    return _from_disk("pointer", lambda: fuse_pointer(kernel_bitcode()))
+    return _recall("pointer", _pointer_entry).parts["object"]
 
 
 @cache
@@ -43,47 +46,19 @@ def shared_kernel() -> NativeObject:
     return NativeObject(pointer_object())
 
 
-def cache_folder() -> Path:
-    """Where compiled code is kept: `NUTMILL_CACHE_DIR`, else the user's cache folder."""
-    given = os.environ.get("NUTMILL_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "nutmill"
+def _recall(kind: str, make: Callable[[], Entry]) -> Entry:
+    environment = toolchain() | {"sources": _SOURCES}
+    return recall(kind, digest(environment), environment, make, may_keep=is_current)
 
 
-def _from_disk(kind: str, make):
-    path = cache_folder() / f"{kind}-{_key()}.pickle"
-    try:
-        return pickle.loads(path.read_bytes())
-    except (OSError, EOFError, pickle.UnpicklingError):
-        value = make()
-    with suppress(OSError):  # a read-only or full cache costs the next process a compile, nothing else
-        _replace(path, pickle.dumps(value))
-    return value
+def _kernel_entry() -> Entry:
+    compiled = _compile()
+    symbols = {name: entry.symbol for name, entry in compiled.items()}
+    return Entry(symbols, {name: entry.bitcode for name, entry in compiled.items()})
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that readers see all of it or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _key() -> str:
-    """Digest of all that the compiled kernel depends on: our sources, the compilers, the CPU."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for source in sorted([root / "_jit.py", *root.glob("nuts/*.py"), root / "model/fuse.py", root / "model/kernel.py"]):
-        digest.update(source.read_bytes())
-    versions = (numba.__version__, llvmlite.__version__, platform.python_version())
-    cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    digest.update(repr((versions, cpu)).encode())
-    return digest.hexdigest()[:24]
+def _pointer_entry() -> Entry:
+    return Entry({}, {"object": fuse_pointer(kernel_bitcode())})
 
 
 def _compile() -> dict[str, Bitcode]:

@@ -1,12 +1,25 @@
 """Load a native object in an engine of its own, bind its BLAS, and hand out its functions."""
 
 import ctypes
+from functools import cache
 
 import llvmlite.binding as llvm
+import numpy as np
+from numba.core.runtime import _nrt_python
 
 from nutmill.model import vectormath
 from nutmill.model.blas import ROUTINES, SLOT_PREFIX, address
 from nutmill.model.fuse import PREFIX, target_machine
+
+_ELF_64 = b"\x7fELF\x02"
+_ELF_SYMBOL = np.dtype(
+    {
+        "names": ["name", "section"],
+        "formats": ["<u4", "<u2"],
+        "offsets": [0, 6],
+        "itemsize": 24,
+    }
+)
 
 
 class NativeObject:
@@ -20,6 +33,7 @@ class NativeObject:
 
     def __init__(self, code: bytes):
         vectormath.load()
+        _declare_runtime()
         self.code = code
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -36,3 +50,28 @@ class NativeObject:
     def address(self, name: str) -> int:
         """Address of entry `name`; 0 if the object has none."""
         return self._engine.get_function_address(PREFIX + name)
+
+
+def unresolved(code: bytes) -> list[str]:
+    """Symbols that an object file needs and this process lacks: LLVM would end the process if it were loaded."""
+    vectormath.load()
+    _declare_runtime()
+    return [name for name in undefined_symbols(code) if llvm.address_of_symbol(name) is None]
+
+
+def undefined_symbols(code: bytes) -> list[str]:
+    """Names that an object file leaves to be resolved; none are known of files other than 64-bit ELF."""
+    sections = {section.name(): section.data() for section in llvm.ObjectFileRef.from_data(code).sections()}
+    if not code.startswith(_ELF_64) or ".symtab" not in sections:
+        return []
+    symbols = np.frombuffer(sections[".symtab"], dtype=_ELF_SYMBOL)
+    starts = symbols["name"][(symbols["section"] == 0) & (symbols["name"] > 0)]
+    names = sections[".strtab"]
+    return [names[start : names.index(b"\0", start)].decode() for start in starts]
+
+
+@cache
+def _declare_runtime() -> None:
+    """Make Numba's allocator known to LLVM: Numba does so only when it first compiles, which may never be."""
+    for name, address_ in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address_)

@@ -1,0 +1,248 @@
+"""Keeps compiled code on disk, one file an entry, for many processes at once.
+
+`NUTMILL_CACHE_DIR` says where (else `nutmill` in the user's cache folder), `NUTMILL_CACHE_LIMIT` how much (bytes, or
+a number with K, M or G; 1G unless told; 0 keeps nothing). What was used longest ago goes first.
+
+A folder that is full, read-only, shared over NFS or deleted meanwhile costs time and nothing else. Readers see all of
+an entry or none, because a file is written beside its place and renamed. The lock only saves work, so that one that
+was left behind may be broken.
+"""
+
+import logging
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from nutmill.model.entry import Damaged, Entry, Header, pack, unpack, unpack_header
+
+_log = logging.getLogger("nutmill")
+
+_SUFFIX, _TEMPORARY, _LOCK = ".entry", ".tmp", ".lock"
+_DEFAULT_LIMIT = "1G"
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_HEADER_BYTES = 1 << 20  # more than any header has
+_LEFT_BEHIND_S = 3600.0  # no process takes as long to write a file
+_LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
+
+
+class Stored(NamedTuple):
+    """An entry as the cache's owner sees it."""
+
+    path: Path
+    n_bytes: int
+    used: float  # seconds since the epoch
+    header: Header | None  # None: damaged, or of another version of nutmill
+
+
+def folder() -> Path:
+    """Where compiled code is kept: `NUTMILL_CACHE_DIR`, else the user's cache folder."""
+    given = os.environ.get("NUTMILL_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(base) / "nutmill"
+
+
+def limit_bytes() -> int:
+    """How much the cache may hold, by `NUTMILL_CACHE_LIMIT`."""
+    given = os.environ.get("NUTMILL_CACHE_LIMIT") or _DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", given.strip(), re.IGNORECASE)
+    if not match:
+        _log.warning("NUTMILL_CACHE_LIMIT=%s is no size such as 500M: %s is used", given, _DEFAULT_LIMIT)
+        match = re.fullmatch(r"(\d+)(\w)", _DEFAULT_LIMIT)
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def load(kind: str, key: str, environment: Mapping[str, str]) -> Entry | None:
+    """Find an entry, and note that it was used; None if there is none that can be trusted.
+
+    Parameters
+    ----------
+    kind, key
+        Under which it was stored.
+    environment
+        Versions and processor for which code must have been made to run here.
+    """
+    path = _path(kind, key)
+    try:
+        content = _read(path)
+        header, parts = unpack(content)
+        _check(header, kind, key, environment)
+    except FileNotFoundError:
+        return None
+    except (OSError, Damaged) as error:
+        _log.warning("%s is not used and will be rebuilt: %s", path, error)
+        return None
+    with suppress(OSError):  # a read-only cache is never pruned either
+        os.utime(path)
+    return Entry(header.manifest, parts)
+
+
+def store(kind: str, key: str, environment: Mapping[str, str], entry: Entry, about: str = "") -> bool:
+    """Keep an entry, unless there is a good one already; False if it could not be kept, which the log explains."""
+    content = pack(Header(kind, key, dict(environment), about, entry.manifest, []), entry.parts)
+    limit = limit_bytes()
+    if len(content) > limit:
+        _log.info("%s %s is not kept: it has %d bytes and NUTMILL_CACHE_LIMIT is %d", kind, key, len(content), limit)
+        return False
+    path = _path(kind, key)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent) as alone:
+            # The first of several processes that built the same wins: what others have loaded stays what it is.
+            if not path.exists() or load(kind, key, environment) is None:
+                _replace(path, content)
+            if alone:
+                _prune(limit)
+    except OSError as error:
+        _log.info("%s %s is not kept in %s: %s", kind, key, path.parent, error)
+        return False
+    return True
+
+
+def recall(
+    kind: str,
+    key: str,
+    environment: Mapping[str, str],
+    make: Callable[[], Entry],
+    *,
+    may_keep: Callable[[], bool],
+) -> Entry:
+    """Load an entry, or make it, and store it if `may_keep` says so afterwards."""
+    found = load(kind, key, environment)
+    if found is None:
+        found = make()
+        if may_keep():
+            store(kind, key, environment, found)
+    return found
+
+
+def listing() -> list[Stored]:
+    """All entries, the one used last first."""
+    found = [Stored(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _files(_SUFFIX)]
+    return sorted(found, key=lambda stored: stored.used, reverse=True)
+
+
+def prune(limit: int | None = None) -> int:
+    """Remove what was used longest ago until the rest fits in `limit` bytes; returns how many entries went."""
+    try:
+        with _locked(folder()):
+            return _prune(limit_bytes() if limit is None else limit)
+    except OSError:
+        return 0
+
+
+def clear() -> int:
+    """Remove every entry; returns how many there were."""
+    return prune(-1)
+
+
+def _path(kind: str, key: str) -> Path:
+    return folder() / f"{kind}-{key}{_SUFFIX}"
+
+
+def _check(header: Header, kind: str, key: str, environment: Mapping[str, str]) -> None:
+    if (header.kind, header.key) != (kind, key):
+        raise Damaged("it is another entry under this name")
+    if header.environment != dict(environment):
+        names = sorted(environment.keys() | header.environment.keys())
+        others = [name for name in names if header.environment.get(name) != environment.get(name)]
+        raise Damaged(f"it was made for another {', '.join(others)}")
+
+
+def _read(path: Path) -> bytes:
+    """Read a file that nobody else could have written."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        owners = {os.getuid(), 0, path.parent.stat().st_uid}
+        if status.st_uid not in owners or status.st_mode & stat.S_IWOTH:
+            raise Damaged("others may have written it")
+        return file.read()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that readers see all of it or none of it."""
+    temporary = path.with_name(f"{path.name}-{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}")
+    try:
+        # Modes as for any file of the user, but never writable by all; other users may share a cache to read.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o664)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)  # a full disk, or a server's, shows here and not after the rename
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextmanager
+def _locked(where: Path) -> Iterator[bool]:
+    """Hold the folder's lock; gives False, after a while, if somebody else does not let go of it."""
+    path, deadline = where / _LOCK, time.monotonic() + _LOCK_WAIT_S
+    while not (alone := _take(path)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield alone
+    finally:
+        if alone:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _take(path: Path) -> bool:
+    """Make the lock file, which only one process can, on NFS too; break one whose owner must be dead."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o664))
+        return True
+    except FileExistsError:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LOCK_AGE_S:
+                path.unlink()
+        return False
+
+
+def _files(suffix: str) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    with suppress(OSError):
+        for path in sorted(folder().glob(f"*{suffix}")):
+            with suppress(FileNotFoundError):  # another process prunes
+                found.append((path, path.stat()))
+    return found
+
+
+def _peek(path: Path) -> Header | None:
+    try:
+        with path.open("rb") as file:
+            return unpack_header(file.read(_HEADER_BYTES))
+    except (OSError, Damaged):
+        return None
+
+
+def _prune(limit: int) -> int:
+    now = time.time()
+    for path, status in _files(_TEMPORARY):
+        if now - status.st_mtime > _LEFT_BEHIND_S:
+            _remove(path)
+    entries = sorted(_files(_SUFFIX), key=lambda pair: pair[1].st_mtime_ns)
+    total = sum(status.st_size for _, status in entries)
+    n_removed = 0
+    for path, status in entries:
+        if total <= limit:
+            break
+        n_removed += _remove(path)
+        total -= status.st_size
+    return n_removed
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True

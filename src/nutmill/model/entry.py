@@ -1,0 +1,79 @@
+"""The form of a cache entry: a magic line, a checksum, a header in JSON, and the raw bytes of its parts.
+
+The checksum covers everything after it, so that a cut, a flipped bit or another program's file is told from an
+entry before anything in it is believed. It is no signature: whoever may write the folder may write code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+MAGIC = b"nutmill cache 1\n"
+_DIGEST = 64  # characters of a SHA-256
+
+
+class Damaged(Exception):
+    """The bytes are no entry, or not all of one."""
+
+
+class Entry(NamedTuple):
+    """What is kept: small facts, and code."""
+
+    manifest: dict  # anything that JSON can say
+    parts: dict[str, bytes]
+
+
+class Header(NamedTuple):
+    """Whose entry it is, where it may be used, and what follows."""
+
+    kind: str
+    key: str
+    environment: dict[str, str]  # of the process that made it
+    about: str  # for people
+    manifest: dict
+    sizes: list[list]  # [name, n_bytes] of each part
+
+
+def pack(header: Header, parts: Mapping[str, bytes]) -> bytes:
+    """Write an entry; `header.sizes` is filled in."""
+    header = header._replace(sizes=[[name, len(part)] for name, part in parts.items()])
+    rest = b"".join([json.dumps(header._asdict()).encode(), b"\n", *parts.values()])
+    return MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def unpack(content: bytes) -> tuple[Header, dict[str, bytes]]:
+    """Read an entry.
+
+    Raises
+    ------
+    Damaged
+        If it is not exactly what `pack` wrote.
+    """
+    start = len(MAGIC) + _DIGEST + 1
+    if not content.startswith(MAGIC):
+        raise Damaged("it does not begin as an entry of this version")
+    rest = content[start:]
+    if hashlib.sha256(rest).hexdigest().encode() + b"\n" != content[len(MAGIC) : start]:
+        raise Damaged("its checksum does not fit")
+    line, _, body = rest.partition(b"\n")
+    header = _header(line)
+    parts, first = {}, 0
+    for name, size in header.sizes:
+        parts[name] = body[first : first + size]
+        first += size
+    return header, parts
+
+
+def unpack_header(beginning: bytes) -> Header:
+    """Read the header alone, from as many bytes of the file as hold it; the checksum is not looked at."""
+    if not beginning.startswith(MAGIC):
+        raise Damaged("it does not begin as an entry of this version")
+    return _header(beginning[len(MAGIC) + _DIGEST + 1 :].partition(b"\n")[0])
+
+
+def _header(line: bytes) -> Header:
+    try:
+        return Header(**json.loads(line))
+    except (TypeError, ValueError) as error:
+        raise Damaged("its header cannot be read") from error
