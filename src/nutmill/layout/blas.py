@@ -85,7 +85,7 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
     if os.sep in vendor or vendor.endswith(_ENDINGS):
         if not os.path.isfile(vendor):
             raise LayoutError(f"There is no BLAS library {vendor}: the file does not exist.")
-        return _opened(_Candidate(os.path.realpath(vendor), "at the path given"))
+        return _opened(_Candidate(os.path.realpath(vendor), "path given"))
     reasons = []
     for candidate in _candidates():
         if vendor in os.path.basename(candidate.path):
@@ -112,7 +112,7 @@ def survey_blas() -> BlasSurvey:
     own = _scipy_or_none()
     libraries = {} if own is None else {own.path: own}
     left_out = {}
-    loaded = [_Candidate(path, "loaded in this process") for path in _loaded_files()]
+    loaded = [_Candidate(path, "loaded already") for path in _loaded_files()]
     for candidate in [*_candidates(), *loaded]:
         try:
             library = _opened(candidate)
@@ -129,11 +129,20 @@ def _scipy_or_none() -> BlasLibrary | None:
         return None
 
 
-@cache
+_opened_by_path: dict[str, BlasLibrary] = {}
+
+
 def _opened(candidate: _Candidate) -> BlasLibrary:
-    own = _scipy_or_none()
-    library = open_library(candidate.path, candidate.origin, own)
-    return own if own is not None and own.path == library.path else library
+    """Load a candidate, or give the library that has been loaded from the same file."""
+    library = _opened_by_path.get(candidate.path)
+    if library is None:
+        own = _scipy_or_none()
+        library = open_library(candidate.path, candidate.origin, own)
+        if own is not None and own.path == library.path:
+            library = own
+        library = _opened_by_path.setdefault(library.path, library)
+        _opened_by_path[candidate.path] = library
+    return library
 
 
 def _loaded_files() -> list[str]:
@@ -159,7 +168,7 @@ def _from_package() -> Iterator[_Candidate]:
 def _from_prefixes() -> Iterator[_Candidate]:
     for prefix in dict.fromkeys((sys.prefix, sys.base_prefix, site.getuserbase())):
         for folder in (Path(prefix, "lib"), Path(prefix, "Library", "bin")):
-            yield from _in_folder(folder, f"in {folder}")
+            yield from _in_folder(folder, f"folder {folder}")
 
 
 def _in_folder(folder: Path, origin: str) -> Iterator[_Candidate]:
@@ -173,7 +182,7 @@ def _from_system() -> Iterator[_Candidate]:
     for name in ("openblas", "blis", "mkl_rt", "blas"):
         found = ctypes.util.find_library(name)
         if found is not None:
-            yield _Candidate(found, "the system's")
+            yield _Candidate(found, "the system")
 
 
 def _nothing_called(vendor: str, reasons: list[str]) -> str:

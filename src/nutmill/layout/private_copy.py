@@ -54,7 +54,7 @@ def _copied(library: BlasLibrary, index: int) -> BlasLibrary:
             handle = _from_memory(library.path)
         except (OSError, AttributeError) as in_memory:
             raise LayoutError(f"{library.label} cannot be copied: {in_folder}; {in_memory}.") from in_memory
-    origin = f"private copy {index} of {library.origin}"
+    origin = f"{library.origin}, private copy {index}"
     copy = replace(recognise(handle, library.path, origin, library.fallback), path=library.path, is_private=True)
     _check_separate(library, copy)
     return copy
