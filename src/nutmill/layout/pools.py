@@ -213,6 +213,7 @@ def _cpus(layout: Layout, topology: Topology | None, notes: list[str]) -> Sequen
         if topology.n_cores >= len(topology.cores):
             return places(layout, topology)
         # Another job of this node may hold the very CPUs that would be chosen.
-        reason = f"{topology.n_cores} of {len(topology.cores)} cores may be used ({topology.bound_by}), and nothing says which"
+        share = f"{topology.n_cores} of {len(topology.cores)} cores may be used ({topology.bound_by})"
+        reason = f"{share}, and nothing says which"
     notes.append(f"Workers run unpinned: {reason}.")
     return nowhere
