@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from nutmill.layout.topology import Topology
+from nutmill.layout.topology import Cache, Topology
 
 if TYPE_CHECKING:
     from nutmill.layout.pools import Layout
@@ -34,24 +35,41 @@ def places(layout: Layout, topology: Topology) -> _Groups:
     """
     if layout.placement == "free":
         return ((),) * layout.chains_at_once
-    deal = _Deal(topology, spread=layout.placement == "spread")
-    return tuple(deal.next(layout.blas_threads) for _ in range(layout.chains_at_once))
+    ground = _Ground(topology.cores, topology.fast_cores, topology.numa_nodes, topology.caches)
+    return _dealt(ground, layout.chains_at_once, layout.blas_threads, layout.placement == "spread")
+
+
+class _Ground(NamedTuple):
+    """What of a topology decides on places."""
+
+    cores: _Groups
+    fast_cores: _Groups
+    numa_nodes: _Groups
+    caches: tuple[Cache, ...]
+
+
+@lru_cache(maxsize=32)  # dealing for 128 workers takes 15 ms, and a layout may be applied again and again
+def _dealt(ground: _Ground, n_workers: int, n_threads: int, spread: bool) -> _Groups:
+    deal = _Deal(ground, spread=spread)
+    return tuple(deal.next(n_threads) for _ in range(n_workers))
 
 
 class _Deal:
     """CPUs that are dealt to one worker after another."""
 
-    def __init__(self, topology: Topology, *, spread: bool):
-        rank, fast = {}, set(topology.fast_cores)
-        for core in topology.cores:
+    def __init__(self, ground: _Ground, *, spread: bool):
+        rank, fast = {}, set(ground.fast_cores)
+        for core in ground.cores:
             rank |= {cpu: (sibling, core not in fast) for sibling, cpu in enumerate(core)}
-        nodes = [cpus for node in topology.numa_nodes if (cpus := _of(node, rank))]
+        nodes = [cpus for node in ground.numa_nodes if (cpus := _of(node, rank))]
         everywhere = tuple(cpu for node in nodes for cpu in node)
         everywhere += tuple(cpu for cpu in rank if cpu not in set(everywhere))
         self._rank = rank
         self._node_of = {cpu: index for index, node in enumerate(nodes) for cpu in node}
         # On some machines neighbouring numbers lie on different nodes.
-        caches = sorted(_last_level_caches(topology, rank), key=lambda cache: self._node_of.get(cache[0], len(nodes)))
+        caches = sorted(
+            _last_level_caches(ground.caches, rank), key=lambda cache: self._node_of.get(cache[0], len(nodes))
+        )
         self._levels = [level for level in (caches, nodes, [everywhere]) if level]
         self._spread = spread
         self._uses: Counter[int] = Counter()
@@ -84,7 +102,7 @@ def _of(cpus: Iterable[int], wanted: Iterable[int]) -> tuple[int, ...]:
     return tuple(cpu for cpu in cpus if cpu in wanted)
 
 
-def _last_level_caches(topology: Topology, known: Iterable[int]) -> list[tuple[int, ...]]:
-    level = max((cache.level for cache in topology.caches), default=0)
-    groups = [_of(cache.cpus, known) for cache in topology.caches if cache.level == level > 1]
+def _last_level_caches(caches: Iterable[Cache], known: Iterable[int]) -> list[tuple[int, ...]]:
+    level = max((cache.level for cache in caches), default=0)
+    groups = [_of(cache.cpus, known) for cache in caches if cache.level == level > 1]
     return [group for group in groups if group]
