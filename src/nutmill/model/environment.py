@@ -113,8 +113,8 @@ def _rewrites(database, seen: set[int]) -> Iterator[tuple[str, Callable]]:
             else:
                 node_rewriter = getattr(member, "node_rewriter", None) or member
                 for single in getattr(node_rewriter, "rewrites", [node_rewriter]):
-                    function = getattr(single, "fn", None)
-                    yield f"the rewrite {getattr(single, 'name', single)}", function or type(single)
+                    made_of = getattr(single, "fn", None) or type(single)
+                    yield f"the rewrite {made_of.__name__}", made_of
 
 
 def _own_sources() -> str:
