@@ -45,17 +45,27 @@ def chosen(found: Found, job: Job) -> Layout:
     return choice.best
 
 
-def outcome(kind: str, n_cores: int, chains: int, noise: float, seed: int, chooser: Chooser = chosen, **machine):
+def outcome(
+    kind: str,
+    n_cores: int,
+    chains: int,
+    noise: float,
+    seed: int,
+    chooser: Chooser = chosen,
+    *,
+    layouts: list[Layout] | None = None,
+    **machine,
+) -> Outcome:
     def seconds(layout):
         return seconds_per_unit(KINDS[kind], n_cores, layout)
 
     job = Job(chains, n_cores)
-    layouts = candidates(SimpleNamespace(n_cores=n_cores), chains)
+    layouts = layouts or candidates(SimpleNamespace(n_cores=n_cores), chains)
     simulated = Machine(seconds, noise=noise, seed=seed, **machine)
     found = search(simulated.measure, layouts, job, budget_s=BUDGET_S, clock=simulated.clock, seed=seed)
     best = chooser(found, job)
     true = {layout: job.cost(layout, seconds(layout)) for layout in layouts if not job.is_oversubscribed(layout)}
-    rules = min(true[Layout(min(chains, n_cores), 1)], true[Layout(1, n_cores)])
+    rules = min(job.cost(rule, seconds(rule)) for rule in (Layout(min(chains, n_cores), 1), Layout(1, n_cores)))
     repeats = sum(measurement.layout == best for measurement in found.measurements)
     return Outcome(
         kind=kind,

@@ -1,6 +1,7 @@
 """What a layout that was not measured can hardly beat, from those that were: so most need no measurement."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nutmill.layout.ledger import Ledger
@@ -11,7 +12,7 @@ def least_seconds(layout: Layout, ledger: Ledger) -> float:
     """Return seconds per unit of one chain that `layout` will hardly go below.
 
     Rests on three facts: more company makes no chain faster; BLAS threads help a chain among others no more than
-    they help it alone; and between two numbers of threads that were measured nothing unexpected happens.
+    they help it alone; and what one more thread brings falls with their number.
 
     Parameters
     ----------
@@ -35,21 +36,36 @@ def reference(layout: Layout) -> Layout:
 
 
 def _alone(layout: Layout, ledger: Ledger) -> float:
-    """Seconds of one chain with as many BLAS threads: as measured, or on a line between, of logarithms."""
-    measured = {
-        other.blas_threads: ledger.fastest(other)
+    """Seconds of one chain with as many BLAS threads: as measured, or at least."""
+    points = sorted(
+        (other.blas_threads, ledger.fastest(other))
         for other in ledger
         if other.chains_at_once == 1 and _same_library(other, layout)
-    }
-    threads = layout.blas_threads
-    below = max(b for b in measured if b <= threads)
-    above = min((b for b in measured if b >= threads), default=None)
-    if above is None:  # as if threads helped perfectly from there on
-        return measured[below] * below / threads
-    if above == below:
-        return measured[below]
-    share = math.log(threads / below) / math.log(above / below)
-    return measured[below] ** (1.0 - share) * measured[above] ** share
+    )
+    return dict(points).get(layout.blas_threads) or _on_curve(layout.blas_threads, points)
+
+
+def _on_curve(threads: int, points: Sequence[tuple[int, float]]) -> float:
+    """Bound a curve that is convex on logarithmic axes, and falls at most as fast as threads are added.
+
+    Such a curve lies above each line through two of its points where that goes on beyond them.
+    """
+    below = [point for point in points if point[0] < threads]
+    above = [point for point in points if point[0] > threads]
+    from_below = _line(threads, below[-1], max(_slope(*below[-2:]), -1.0) if len(below) > 1 else -1.0)
+    if not above:
+        return from_below
+    between = _line(threads, below[-1], _slope(below[-1], above[0]))
+    from_above = _line(threads, above[0], _slope(*above[:2])) if len(above) > 1 else 0.0
+    return min(between, max(from_below, from_above))
+
+
+def _slope(one: tuple[int, float], other: tuple[int, float]) -> float:
+    return math.log(other[1] / one[1]) / math.log(other[0] / one[0])
+
+
+def _line(threads: int, through: tuple[int, float], slope: float) -> float:
+    return through[1] * (threads / through[0]) ** slope
 
 
 def _bounds(other: Layout, layout: Layout) -> bool:

@@ -10,7 +10,8 @@ from nutmill.layout.ledger import Interval, ratio, typical
 from nutmill.layout.pools import Layout
 
 TIE = 0.03
-BUSY_GAIN = 0.20
+UNSURE_GAIN = 0.20
+_ROUNDS_SURE = 3
 # Twice as sure as a range of four fifths has to be of its ends: a choice that may be this much worse is "low".
 _DOUBTFUL = 1.10
 
@@ -49,21 +50,22 @@ def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
     job : Job
         Says what the seconds of a layout cost the whole job.
     busy : bool
-        Others used the machine: more BLAS threads need a gain of 20 %, and nothing is sure.
+        Others used the machine: as after fewer than three rounds, more BLAS threads need a gain of 20 %, and the
+        choice is not sure.
     """
     order = ranking(rounds, job)
     leader = order[0]
-    best = _simplest(order, rounds, job, BUSY_GAIN if busy else TIE)
+    few = len(rounds) < _ROUNDS_SURE
+    best = _simplest(order, rounds, job, UNSURE_GAIN if busy or few else TIE)
     rivals = [layout for layout in order if layout != best and compare(layout, best, rounds, job) is not None]
     runner_up = rivals[0] if rivals else None
     margin = None if runner_up is None else compare(runner_up, best, rounds, job)
     notes = []
-    if best != leader:
-        lead = compare(best, leader, rounds, job)
-        assert lead is not None
-        notes.append(_why_not(leader, best, lead, busy))
+    lead = None if best == leader else compare(best, leader, rounds, job)
+    if lead is not None:
+        notes.append(_why_not(leader, best, lead, busy or few))
     confidence: Confidence = "high"
-    if busy or len(rounds) < 3 or (margin is not None and margin.low * _DOUBTFUL < 1.0):
+    if busy or few or (margin is not None and margin.low * _DOUBTFUL < 1.0):
         confidence = "low"
     return Choice(best, runner_up, margin, confidence, tuple(notes))
 
@@ -101,12 +103,17 @@ def pools(layout: Layout) -> int:
 
 def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
     """Say whether `winner` beats a simpler layout: by the gain, and one with one BLAS thread not by chance either."""
+    if loser not in rounds[-1]:  # dropped, perhaps by another: not by chance, and all that is known of both counts
+        return _usual_cost(loser, rounds, job) >= (1.0 + gain) * _usual_cost(winner, rounds, job)
     found = compare(loser, winner, rounds, job)
     if found is None:
-        return True  # the loser was dropped before the two met
-    was_dropped = loser not in rounds[-1]
-    by_chance = loser.blas_threads == 1 < winner.blas_threads and found.low <= 1.0 and not was_dropped
+        return True
+    by_chance = loser.blas_threads == 1 < winner.blas_threads and found.low <= 1.0
     return found.estimate >= 1.0 + gain and not by_chance
+
+
+def _usual_cost(layout: Layout, rounds: Sequence[Round], job: Job) -> float:
+    return typical([job.cost(layout, times[layout]) for times in rounds if layout in times])
 
 
 def _simplest(order: Sequence[Layout], rounds: Sequence[Round], job: Job, thread_gain: float) -> Layout:
@@ -119,10 +126,10 @@ def _simplest(order: Sequence[Layout], rounds: Sequence[Round], job: Job, thread
     return min(unbeaten, key=lambda layout: (simplicity(layout), order.index(layout)))
 
 
-def _why_not(leader: Layout, best: Layout, lead: Interval, busy: bool) -> str:
+def _why_not(leader: Layout, best: Layout, lead: Interval, unsure: bool) -> str:
     """Say why the layout that measured fastest was not taken."""
     gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
-    need = "20 % on a machine that others use" if busy else "3 %, and more than chance"
+    need = "20 % on a machine that others use or after few rounds" if unsure else "3 %, and more than chance"
     return f"{name(leader)} measured faster than {name(best)} by {gain}; to be taken it needs {need}."
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nutmill.layout.choose import name
-from nutmill.layout.sweep import Sweep
+from nutmill.layout.record import Sweep
 
 
 class Heat(NamedTuple):
@@ -92,9 +92,13 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
     axes.set_facecolor("0.92")
     axes.set_xticks(range(n_columns), [str(value) for value in heat.blas_threads])
     axes.set_yticks(range(n_rows), [str(value) for value in heat.chains_at_once])
-    axes.set_xlabel("BLAS threads per chain")
+    axes.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.set_xlabel(f"BLAS threads per chain\n{_legend(heat)}")
     axes.set_ylabel("chains at once")
-    axes.set_title(f"{title}\n{_caption(heat, unit)}" if title else _caption(heat, unit), fontsize=10)
+    axes.set_title("\n".join(filter(None, (title, f"chosen: {heat.caption}"))), fontsize=10)
     _label_cells(axes, heat)
     _frame(axes, heat.chosen)
     figure.colorbar(image, ax=axes, label=f"{unit} per second, all chains")
@@ -138,9 +142,19 @@ def _share(heat: Heat) -> np.ndarray:
 
 
 def _caption(heat: Heat, unit: str) -> str:
+    parts = (f"{unit} per second of the whole job", f"chosen: {heat.caption}", _legend(heat, "·"))
+    return "\n".join(filter(None, parts))
+
+
+def _legend(heat: Heat, empty: str = "grey") -> str:
+    """Say what cells without a number and numbers with a star are."""
     measured = ~np.isnan(heat.rate)
-    over = " (* more threads than cores)" if np.any(measured & heat.is_oversubscribed) else ""
-    return f"{unit} per second of the whole job{over}; chosen: {heat.caption}"
+    parts = []
+    if not measured.all():
+        parts.append(f"{empty}: not measured, cannot win or does not fit")
+    if np.any(measured & heat.is_oversubscribed):
+        parts.append("*: more threads than cores")
+    return "; ".join(parts)
 
 
 def _number(rate: float) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from nutmill.errors import LayoutError
 from nutmill.layout.choose import name
 from nutmill.layout.pools import Layout
-from nutmill.layout.sweep import Sweep
+from nutmill.layout.record import Sweep
 
 SCHEMA = 1
 
@@ -48,7 +48,7 @@ class Profile:
     size_class : mapping
         What workloads have in common that want the same layout; JSON's types.
     sweep : Sweep
-    load : tuple of float, optional
+    load_averages : tuple of float, optional
         The system's load averages over 1, 5 and 15 minutes when the profile was made.
     created : str
         ISO 8601, UTC.
@@ -62,7 +62,7 @@ class Profile:
     workload: str
     size_class: Mapping
     sweep: Sweep
-    load: tuple[float, ...] = field(default_factory=lambda: _load_averages())
+    load_averages: tuple[float, ...] = field(default_factory=lambda: _load_averages())
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     nutmill: str = field(default_factory=lambda: version("nutmill"))
 
@@ -80,7 +80,7 @@ class Profile:
             "machine": {"fingerprint": self.machine, "description": self.machine_description},
             "blas": self.blas._asdict(),
             "workload": {"fingerprint": self.workload, "size_class": dict(self.size_class)},
-            "load_averages": list(self.load),
+            "load_averages": list(self.load_averages),
             "sweep": self.sweep.as_dict(),
         }
 
@@ -97,7 +97,7 @@ class Profile:
                 workload=_text(values["workload"]["fingerprint"]),
                 size_class=dict(values["workload"]["size_class"]),
                 sweep=Sweep.from_dict(values["sweep"]),
-                load=tuple(float(value) for value in values["load_averages"]),
+                load_averages=tuple(float(value) for value in values["load_averages"]),
                 created=_text(values["created"]),
                 nutmill=_text(values["nutmill"]),
             )

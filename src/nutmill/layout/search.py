@@ -114,18 +114,20 @@ class _Search:
         self._most_threads: dict[Layout, int] = {}
 
     def begin(self) -> None:
-        """Measure one chain with one BLAS thread, and see from it whether the budget allows a round at all."""
+        """Measure one chain; see from it whether the budget allows all chains and two threads too; measure these."""
         first = next((a for a in self.families if self.recorder.take(a, "scan", self.burst_s) is not None), None)
         if first is None:
             raise self._nothing_measured()
-        alone, together = self._along_threads(first), self._along_chains(first)
-        round_of_few = {*alone[:2], *together[-1:]} - {first}
-        needed_s = self.recorder.spent_s + sum(self.recorder.expected_s(few, self.burst_s) for few in round_of_few)
+        together, alone = self._along_chains(first), self._along_threads(first)
+        others = [layout for layout in dict.fromkeys(together[-1:] + alone[:2]) if layout != first]
+        needed_s = self.recorder.spent_s + sum(self.recorder.expected_s(other, self.burst_s) for other in others)
         if needed_s > self.recorder.budget_s:
             raise LayoutError(
                 f"A budget of {self.recorder.budget_s:.3g} s is too small: one round needs about {needed_s:.2g} s, "
                 f"as one unit of the workload takes {self.ledger.typical(first):.2g} s."
             )
+        for other in others:
+            self.recorder.take(other, "scan", self.burst_s)
 
     def scan_threads(self, family: Layout) -> None:
         """Measure one chain with 1, 2, 4, ... BLAS threads, each twice, until more of them are of no use."""
@@ -155,7 +157,7 @@ class _Search:
         gaps = [(0, len(line) - 1)]
         while gaps:
             low, high = gaps.pop()
-            if not all(layout in self.ledger or self._twice(layout) for layout in (line[low], line[high])):
+            if not all(self._twice(layout) for layout in (line[low], line[high])):
                 return
             slower = self.ledger.fastest(line[high]) / self.ledger.fastest(line[low])
             if high - low > 1 and slower > _LOSS:
