@@ -3,27 +3,30 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import pytensor.link.numba.dispatch  # noqa: F401  registers the Numba form of every op
 import pytensor.tensor as pt
+from pytensor import config
 from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
-from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
 
 from nutmill.errors import ModelError
 from nutmill.model import lower
+from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.code import DENSITY_FREE, Code, cache_key, find, keep
 from nutmill.model.fuse import Bitcode, Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
+from nutmill.model.inline import graph_function
 from nutmill.model.kernel import kernel_bitcode, shared_kernel
 from nutmill.model.native import NativeObject
 from nutmill.model.record import Slot, layout
-from nutmill.model.rewrite import Rewritten, rewrite, simplify
+from nutmill.model.rewrite import rewrite, simplify
 
 _log = logging.getLogger("nutmill")
 
@@ -62,12 +65,28 @@ def _recall(graph: ModelGraph, stages: dict[str, float]) -> tuple[str | None, Co
     return key, found
 
 
+class _Model(NamedTuple):
+    """A model's functions, lowered, and the record that they read."""
+
+    lowered: Mapping[str, lower.Lowered]
+    slots: Sequence[Slot]
+    n_prepared: int
+
+
 def _compile(graph: ModelGraph, key: str | None, fuse_kernel: bool, stages: dict[str, float]) -> Code:
     declare_slots()
     with _naming_python_ops() as python_ops:
-        lowered, slots, n_prepared = (_lower_native if graph.native_density else _lower_graph)(graph, stages)
-    with _stage(stages, "link"):
-        native, fused = _link(lowered, fuse_kernel and not python_ops)
+        model, native = _fused(graph, stages) if fuse_kernel else (None, None)
+        fused = native is not None
+        if not fused:
+            model, native = _lower(graph, stages), shared_kernel()
+    if fuse_kernel and not fused and not python_ops:
+        warnings.warn(
+            "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
+            "function pointer; draws are the same in distribution.",
+            stacklevel=2,
+        )
+    lowered, slots, n_prepared = model
     computed = graph.computed()
     code = Code(
         native=native,
@@ -94,7 +113,24 @@ def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:
     return code.fused and not has_addresses
 
 
-def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _fused(graph: ModelGraph, stages: dict[str, float]) -> tuple[_Model, NativeObject | None]:
+    """Link the model with the kernel; None in place of the object if its code needs Python."""
+    with bitcode_only():
+        model = _lower(graph, stages)
+    with _stage(stages, "link"):
+        try:
+            return model, NativeObject(fuse(_calling_the_density(kernel_bitcode()), model.lowered))
+        except Unlinkable:
+            return model, None
+
+
+def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
+    # The cache of whole models takes the place of PyTensor's cache of single operations.
+    with config.change_flags(numba__cache=False):
+        return (_lower_native if graph.native_density else _lower_graph)(graph, stages)
+
+
+def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
     computed = list(graph.computed().values())
@@ -105,19 +141,19 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str,
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
     n_given = len(parameters) + len(arrays)
     with _stage(stages, "lower"):
-        lowered = {"density": lower.density_entry(_funcify(density), slots)}
+        lowered = {"density": lower.density_entry(graph_function(density.fgraph), slots)}
         if computed:
-            lowered["expand"] = lower.expand_entry(_funcify(expand), slots[:n_given])
+            lowered["expand"] = lower.expand_entry(graph_function(expand.fgraph), slots[:n_given])
         if density.hoisted:
-            lowered["prepare"] = lower.prepare_entry(_funcify(prepare), slots[len(parameters) : n_given])
-    return lowered, slots, len(density.hoisted)
+            lowered["prepare"] = lower.prepare_entry(graph_function(prepare.fgraph), slots[len(parameters) : n_given])
+    return _Model(lowered, slots, len(density.hoisted))
 
 
-def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> tuple[dict[str, lower.Lowered], list[Slot], int]:
+def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
     with _stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
-    return {"density": entry}, slots, 0
+    return _Model({"density": entry}, slots, 0)
 
 
 def _density_outputs(graph: ModelGraph) -> list[Variable]:
@@ -133,24 +169,6 @@ def _density_outputs(graph: ModelGraph) -> list[Variable]:
 
 def _kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:
     return [(variable.type.dtype, variable.type.ndim) for variable in variables]
-
-
-def _funcify(rewritten: Rewritten) -> Callable:
-    function, _ = numba_funcify_ensure_cache(rewritten.fgraph)
-    return function
-
-
-def _link(lowered: Mapping[str, lower.Lowered], fuse_kernel: bool) -> tuple[NativeObject, bool]:
-    if fuse_kernel:
-        try:
-            return NativeObject(fuse(_calling_the_density(kernel_bitcode()), lowered)), True
-        except Unlinkable:
-            warnings.warn(
-                "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
-                "function pointer; draws are the same in distribution.",
-                stacklevel=2,
-            )
-    return shared_kernel(), False
 
 
 def _calling_the_density(kernel: Mapping[str, Bitcode]) -> dict[str, Bitcode]:

@@ -12,6 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nutmill._jit import kernel
+from nutmill.model.bitcode import bitcode_only
 from nutmill.model.cache import recall
 from nutmill.model.entry import Entry
 from nutmill.model.environment import digest, digest_of_files, is_current, toolchain
@@ -22,9 +23,8 @@ _DENSITY = PREFIX + "density"
 
 # What the compiled kernel depends on, besides compilers and CPU.
 _ROOT = Path(__file__).parents[1]
-_SOURCES = digest_of_files(
-    [_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), _ROOT / "model/fuse.py", _ROOT / "model/kernel.py"]
-)
+_OWN = ("bitcode.py", "fuse.py", "kernel.py")
+_SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), *(_ROOT / "model" / name for name in _OWN)])
 
 
 @cache
@@ -71,11 +71,12 @@ def _compile() -> dict[str, Bitcode]:
     def density(position, gradient, data):
         return _linked_density(position, gradient, data)
 
-    entries = entry_points(density)._asdict()
-    return {
-        name: Bitcode(entry._library._get_module_for_linking().as_bitcode(), entry.native_name)
-        for name, entry in entries.items()
-    }
+    with bitcode_only():
+        entries = entry_points(density)._asdict()
+        return {
+            name: Bitcode(entry._library._get_module_for_linking().as_bitcode(), entry.native_name)
+            for name, entry in entries.items()
+        }
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pytensor.compile import Supervisor
+from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.utils import rewrite_graph
-from pytensor.tensor.basic import Alloc, ScalarFromTensor, TensorFromScalar
+from pytensor.tensor.basic import Alloc, AllocDiag, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.rewriting.ofg import inline_ofg_node
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
@@ -33,7 +35,7 @@ _CHEAP = (
 )
 
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _BRANCH_FREE, _LEAN = 47.0, 47.1, 47.2
+_HOIST, _EXPAND, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.1, 47.2
 
 
 class Rewritten(NamedTuple):
@@ -54,8 +56,13 @@ def rewrite(
     """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone."""
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
     hoister = Hoist(fgraph, parameters, arrays, active=hoist)
-    mode = _mode().register((hoister, _HOIST), (branch_free_rewriter(), _BRANCH_FREE), (lean_rewriter(), _LEAN))
-    mode.optimizer.rewrite(fgraph)
+    ours = (
+        (hoister, _HOIST),
+        (_expand_graphs, _EXPAND),
+        (branch_free_rewriter(), _BRANCH_FREE),
+        (lean_rewriter(), _LEAN),
+    )
+    _mode().register(*ours).optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
         raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     return Rewritten(fgraph, hoister.hoisted)
@@ -66,6 +73,20 @@ def _mode() -> Mode:
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
     return Mode(linker=mode.linker, optimizer=query)
+
+
+@graph_rewriter
+def _expand_graphs(fgraph: FunctionGraph) -> None:
+    """Put graphs within the graph in the place of the ops that hold them: their gradients have been taken."""
+    while nodes := [node for node in fgraph.toposort() if _is_graph(node)]:
+        for node in nodes:
+            replacements = zip(node.outputs, inline_ofg_node(node), strict=True)
+            fgraph.replace_all(list(replacements), reason="expand", import_missing=True)
+
+
+def _is_graph(node: Apply) -> bool:
+    # A diagonal matrix has a lean form of its own.
+    return isinstance(node.op, OpFromGraph) and not isinstance(node.op, AllocDiag)
 
 
 class Hoist(GraphRewriter):

@@ -1,0 +1,150 @@
+"""Arrays as IR sees them: where an element lies, views of one array, and new arrays."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.base import BaseContext
+from numba.core.typing.context import BaseContext as TypingContext
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+
+WORD = ir.IntType(64)
+ZERO, ONE = WORD(0), WORD(1)
+
+
+class Emitter(NamedTuple):
+    """Where IR goes, and what Numba needs to know of types while it is written."""
+
+    context: BaseContext
+    builder: ir.IRBuilder
+    typing: TypingContext
+
+    def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
+        """Leave the function with a Python exception, which the object's entries turn into a status."""
+        with self.builder.if_then(condition, likely=False):
+            self.context.call_conv.return_user_exc(self.builder, exception, (message,))
+
+
+class View(NamedTuple):
+    """An array taken apart.
+
+    Attributes
+    ----------
+    kind : types.Array
+    data : ir.Value
+        Pointer to the first element.
+    shape, strides : list of ir.Value
+        64-bit integers; strides in bytes.
+    """
+
+    kind: types.Array
+    data: ir.Value
+    shape: Sequence[ir.Value]
+    strides: Sequence[ir.Value]
+
+
+def numba_dtype(dtype: str | np.dtype) -> types.Type:
+    """Numba's type of one element."""
+    return from_dtype(np.dtype(dtype))
+
+
+def array_kind(dtype: str, ndim: int) -> types.Array:
+    """Numba's type of a new array."""
+    return types.Array(numba_dtype(dtype), ndim, "C")
+
+
+def view_of(emitter: Emitter, kind: types.Array, value: ir.Value) -> View:
+    """Take an array apart."""
+    array = emitter.context.make_array(kind)(emitter.context, emitter.builder, value)
+    shape = cgutils.unpack_tuple(emitter.builder, array.shape, kind.ndim)
+    return View(kind, array.data, shape, contiguous_or(emitter, kind, shape, array.strides))
+
+
+def contiguous_or(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], strides: ir.Value):
+    """Strides of an array; where memory runs along the rows they follow from the shape, which LLVM can use."""
+    if kind.layout != "C":
+        return cgutils.unpack_tuple(emitter.builder, strides, kind.ndim)
+    return contiguous_strides(emitter, kind, shape)
+
+
+def contiguous_strides(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> list[ir.Value]:
+    """Strides in bytes of an array whose rows lie one after the other."""
+    strides = []
+    step = WORD(itemsize(emitter, kind))
+    for length in reversed(shape):
+        strides.insert(0, step)
+        step = emitter.builder.mul(step, length)
+    return strides
+
+
+def itemsize(emitter: Emitter, kind: types.Array) -> int:
+    """Bytes of one element."""
+    return emitter.context.get_abi_sizeof(emitter.context.get_data_type(kind.dtype))
+
+
+def pointer(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> ir.Value:
+    """Pointer to the element at `indices`, which are in range."""
+    builder = emitter.builder
+    offset = None
+    for index, stride in zip(indices, view.strides, strict=True):
+        step = builder.mul(index, stride, flags=["nsw"])
+        offset = step if offset is None else builder.add(offset, step, flags=["nsw"])
+    return view.data if offset is None else cgutils.pointer_add(builder, view.data, offset)
+
+
+def load(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> ir.Value:
+    """Element at `indices`."""
+    return emitter.context.unpack_value(emitter.builder, view.kind.dtype, pointer(emitter, view, indices))
+
+
+def store(emitter: Emitter, view: View, indices: Sequence[ir.Value], value: ir.Value) -> None:
+    """Write the element at `indices`."""
+    emitter.context.pack_value(emitter.builder, view.kind.dtype, value, pointer(emitter, view, indices))
+
+
+def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> tuple[ir.Value, View]:
+    """Allocate an array; returns it as a value that the caller owns, and taken apart."""
+    context, builder = emitter.context, emitter.builder
+    strides = contiguous_strides(emitter, kind, shape)
+    size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
+    align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
+    meminfo = context.nrt.meminfo_alloc_aligned(builder, size, align)
+    emitter.fail_if(cgutils.is_null(builder, meminfo), MemoryError, "not enough memory for an array of the model")
+    array = context.make_array(kind)(context, builder)
+    data = builder.bitcast(context.nrt.meminfo_data(builder, meminfo), array.data.type)
+    populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
+    return array._getvalue(), View(kind, data, list(shape), strides)
+
+
+def alias(emitter: Emitter, kind: types.Array, source: tuple[types.Array, ir.Value], view: View) -> ir.Value:
+    """An array that shares the memory of `source`, seen as `view`; the caller owns the new reference."""
+    context, builder = emitter.context, emitter.builder
+    base = context.make_array(source[0])(context, builder, source[1])
+    array = context.make_array(kind)(context, builder)
+    data = builder.bitcast(view.data, array.data.type)
+    size = itemsize(emitter, kind)
+    populate_array(array, data, tuple(view.shape), tuple(view.strides), size, base.meminfo, base.parent)
+    return shared(emitter, kind, array._getvalue())
+
+
+def shared(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
+    """The same value as one more reference."""
+    emitter.context.nrt.incref(emitter.builder, kind, value)
+    return value
+
+
+def scalar(emitter: Emitter, kind: types.Type, value: ir.Value) -> tuple[types.Type, ir.Value]:
+    """A number, whether it comes as one or as an array without axes."""
+    if not isinstance(kind, types.Array):
+        return kind, value
+    return kind.dtype, load(emitter, view_of(emitter, kind, value), ())
+
+
+def integer(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
+    """A number as a 64-bit integer."""
+    number_kind, number = scalar(emitter, kind, value)
+    return emitter.context.cast(emitter.builder, number, number_kind, types.int64)

@@ -1,0 +1,109 @@
+"""Loops over arrays that broadcast: which elements belong together, and what LLVM may assume of memory."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, load, store
+
+
+class Axes(NamedTuple):
+    """One operand of a loop nest: the array, and for each axis of the nest whether it broadcasts there."""
+
+    view: View
+    broadcasts: Sequence[bool]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is one value for the whole nest."""
+        return all(self.broadcasts)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether its elements lie in the order of the nest, one after the other."""
+        return self.view.kind.layout == "C" and not any(self.broadcasts)
+
+
+def common_shape(emitter: Emitter, operands: Sequence[Axes], message: str) -> list[ir.Value]:
+    """Lengths of the nest; leaves with ValueError where the operands' lengths differ."""
+    shape: list[ir.Value] = []
+    for axis in range(len(operands[0].broadcasts)):
+        length = None
+        for operand in operands:
+            if operand.broadcasts[axis]:
+                continue
+            own = operand.view.shape[axis]
+            if length is None:
+                length = own
+            else:
+                emitter.fail_if(emitter.builder.icmp_unsigned("!=", own, length), ValueError, message)
+        shape.append(ONE if length is None else length)
+    return shape
+
+
+@contextmanager
+def nest(emitter: Emitter, shape: Sequence[ir.Value]) -> Iterator[Sequence[ir.Value]]:
+    """A loop over all indices, the last one fastest."""
+    with cgutils.loop_nest(emitter.builder, list(shape), WORD) as indices:
+        yield indices
+
+
+def flattened(emitter: Emitter, operands: Sequence[Axes], shape: Sequence[ir.Value]):
+    """The same operands as vectors, and the length of the nest; None if one of them does not lie flat."""
+    if len(shape) < 2 or not all(operand.is_flat or operand.is_constant for operand in operands):
+        return None
+    size = shape[0]
+    for length in shape[1:]:
+        size = emitter.builder.mul(size, length)
+    return [_as_vector(operand, size) for operand in operands], [size]
+
+
+def _as_vector(operand: Axes, size: ir.Value) -> Axes:
+    view = operand.view
+    if operand.is_constant:
+        return Axes(view._replace(shape=[ONE], strides=[ZERO]), (True,))
+    kind = view.kind.copy(ndim=1)
+    return Axes(View(kind, view.data, [size], view.strides[-1:]), (False,))
+
+
+def at(operand: Axes, indices: Sequence[ir.Value]) -> list[ir.Value]:
+    """Index of the operand's element that belongs to `indices` of the nest."""
+    return [ZERO if broadcasts else index for broadcasts, index in zip(operand.broadcasts, indices, strict=True)]
+
+
+class Memory:
+    """Loads and stores of one nest; new arrays overlap with nothing, which spares LLVM its checks at run time."""
+
+    _count = 0
+
+    def __init__(self, emitter: Emitter):
+        self._emitter = emitter
+        module = emitter.builder.module
+        Memory._count += 1
+        domain = module.add_metadata([f"nutmill_domain_{Memory._count}"])
+        scope = module.add_metadata([f"nutmill_scope_{Memory._count}", domain])
+        self._scopes = module.add_metadata([scope])
+
+    def load_given(self, view: View, indices: Sequence[ir.Value]) -> ir.Value:
+        """Load from an array that was there before the nest."""
+        return self._marked(lambda: load(self._emitter, view, indices), "load", "noalias")
+
+    def store_new(self, view: View, indices: Sequence[ir.Value], value: ir.Value) -> None:
+        """Store into an array that was made for the nest."""
+        self._marked(lambda: store(self._emitter, view, indices, value), "store", "alias.scope")
+
+    def load_new(self, view: View, indices: Sequence[ir.Value]) -> ir.Value:
+        """Load from an array that was made for the nest."""
+        return self._marked(lambda: load(self._emitter, view, indices), "load", "alias.scope")
+
+    def _marked(self, write, opname: str, mark: str):
+        block = self._emitter.builder.block
+        first = len(block.instructions)
+        result = write()
+        for instruction in block.instructions[first:]:
+            if instruction.opname == opname:
+                instruction.set_metadata(mark, self._scopes)
+        return result
