@@ -14,7 +14,7 @@ from layout.simulated import CORES, KINDS
 from nutmill.layout.ledger import Ledger
 from nutmill.layout.pools import Layout
 
-REPEATS = 3
+REPEATS = 2
 
 
 @pytest.fixture(scope="module")

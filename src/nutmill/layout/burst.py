@@ -22,6 +22,7 @@ Workload = Callable[[int, int], object]
 _WARM_UP_S = 0.05
 # A burst is this many calls of the workload, if a unit is short enough.
 _CALLS = 10
+_LISTEN_S = 0.1
 # OpenBLAS's threads spin for about 0.1 s after their last work.
 _SPIN_S, _LOOK_S, _SPIN_SHARE = 0.15, 0.005, 0.2
 
@@ -116,7 +117,8 @@ class _Crew:
             for thread in self._threads:
                 thread.start()
             for thread in self._threads:
-                thread.join()
+                while thread.is_alive():  # with a limit, so that Ctrl-C is heard whichever thread the signal met
+                    thread.join(_LISTEN_S)
         finally:  # after Ctrl-C, workers end with the call under way; the layout may be restored only then
             self._stop()
             for thread in self._threads:

@@ -1,0 +1,126 @@
+"""The heat map: rates of the whole job in the right cells, in text and as PNG."""
+
+import io
+import struct
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from layout.simulated import Machine
+from rich.console import Console
+
+from nutmill.layout.candidates import Job
+from nutmill.layout.heat import draw, heat, text
+from nutmill.layout.ledger import Interval, Measurement, Timing
+from nutmill.layout.pools import Layout
+from nutmill.layout.record import Sweep
+from nutmill.layout.sweep import sweep
+
+OWN = Layout(2, 2, mode="own_pools")
+TIMES = {
+    Layout(1): 0.01,
+    Layout(1, 2): 0.008,
+    Layout(2): 0.012,
+    Layout(2, 2): 0.009,
+    OWN: 0.006,
+    Layout(4): 0.02,
+    Layout(4, 2): 0.1,
+}
+
+
+def made(best=OWN):
+    measurements = tuple(Measurement(layout, Timing(s, s), 0.1, "scan", 0, 1.0) for layout, s in TIMES.items())
+    return Sweep(Job(4, 4), measurements, best, Layout(2, 2), Interval(1.5, 1.4, 1.6), "high", ())
+
+
+def printed(table, **options):
+    console = Console(width=100, record=True, file=io.StringIO(), **options)
+    console.print(table)
+    return console
+
+
+def test_rates_are_those_of_the_whole_job():
+    found = heat(made())
+    assert found.chains_at_once.tolist() == [1, 2, 4]
+    assert found.blas_threads.tolist() == [1, 2]
+    # 4 chains in 4, 2 or 1 waves.
+    expected = [[1.0 / 0.01, 1.0 / 0.008], [2.0 / 0.012, 2.0 / 0.006], [4.0 / 0.02, 4.0 / 0.1]]
+    np.testing.assert_allclose(found.rate, expected)
+    np.testing.assert_array_equal(found.is_oversubscribed, [[False, False], [False, False], [False, True]])
+    assert found.chosen == (1, 1)
+
+
+def test_the_chosen_cell_shows_the_chosen_layout():
+    found = heat(made(best=Layout(2, 2)))
+    assert found.rate[1, 1] == pytest.approx(2.0 / 0.009)
+
+
+def test_what_was_not_measured_is_nan():
+    simulated = Machine(lambda layout: 0.001 * layout.chains_at_once**0.2)
+    found = heat(sweep(None, SimpleNamespace(n_cores=64), chains=4, measure=simulated.measure, clock=simulated.clock))
+    assert np.isnan(found.rate).any()
+    assert not np.isnan(found.rate[found.chosen])
+
+
+def test_text():
+    console = printed(text(heat(made()), "laptop: GP, n = 200", "gradients"))
+    shown = console.export_text()
+    assert "laptop: GP, n = 200" in shown
+    assert "▶333" in shown and shown.count("▶") == 1
+    assert "40*" in shown and "*: more threads than cores" in shown
+    assert "gradients per second of the whole job" in shown
+    assert "2 chains x 2 BLAS threads (own pools)" in shown
+
+
+def test_text_has_colours_that_differ():
+    console = printed(text(heat(made())), force_terminal=True, color_system="truecolor")
+    shown = console.export_text(styles=True)
+    assert "48;2;253;231;37" in shown  # the best is yellow
+    assert len({part.split("m")[0] for part in shown.split("48;2;")[1:]}) == 6
+
+
+def test_numbers_keep_three_digits():
+    times = {Layout(1): 1e-7, Layout(2): 1e-3, Layout(4): 300.0}
+    shown = printed(text(_of(times))).export_text()
+    for number in ("10M", "2k", "0.0133"):
+        assert number in shown
+
+
+def _of(times):
+    measurements = tuple(Measurement(layout, Timing(s, s), 0.1, "scan", 0, 1.0) for layout, s in times.items())
+    return heat(Sweep(Job(4, 4), measurements, Layout(1), None, None, "low", ()))
+
+
+def test_png(tmp_path):
+    path = tmp_path / "heat.png"
+    draw(heat(made()), path, "laptop: GP, n = 200", "gradients")
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", content[16:24])
+    assert width >= 600 and height >= 400
+
+
+def test_png_of_one_cell(tmp_path):
+    draw(_of({Layout(1): 0.1}), tmp_path / "heat.png")
+    assert (tmp_path / "heat.png").stat().st_size > 1000
+
+
+def test_png_marks_the_chosen_cell(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    crimson = np.array([220, 20, 60]) / 255.0
+    centres = {}
+    for best in (Layout(1), Layout(4)):
+        draw(heat(made(best=best)), tmp_path / "heat.png")
+        pixels = image.imread(tmp_path / "heat.png")[..., :3]
+        rows, columns = np.nonzero(np.abs(pixels - crimson).max(axis=-1) < 0.02)
+        centres[best] = rows.mean(), columns.mean()
+    assert centres[Layout(1)][0] > centres[Layout(4)][0] + 50  # one chain is at the bottom
+    assert abs(centres[Layout(1)][1] - centres[Layout(4)][1]) < 5
+
+
+def test_matplotlib_is_imported_only_to_draw():
+    code = "import sys, nutmill.layout.heat; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
