@@ -15,7 +15,7 @@ def new_plan(draws: int = 100, tune: int | None = None, **changes) -> GroupPlan:
 def new_target_group(target: Target, points: np.ndarray, plan: GroupPlan, seed: int = 1) -> Group:
     """Make a group that has not started."""
     state = new_group(plan, points, seed, list(range(len(points))))
-    return Group(native(target, points.shape[1]), state, list(range(len(points))))
+    return Group([native(target, points.shape[1])], state, list(range(len(points))))
 
 
 def sampling_group(target: Target, points: np.ndarray, step_size: float, variance, plan: GroupPlan) -> Group:

@@ -22,9 +22,10 @@ MAY_IMPORT = {
     "trace": {"errors", "labels"},
     "convergence": {"errors", "labels", "trace"},
     "compiled": {"errors", "model"},
-    "request": {"errors"},
+    "request": {"errors", "layout"},
     "result": {"errors", "model", "run", "trace", "compiled", "request"},
-    "sample": {"errors", "run", "convergence", "compiled", "request", "result"},
+    "find_layout": {"errors", "layout", "compiled", "model"},
+    "sample": {"errors", "run", "layout", "convergence", "compiled", "find_layout", "request", "result"},
     "cli": {"__init__", "errors", "layout", "compiled", "sample"},
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

@@ -4,12 +4,25 @@ from importlib import import_module
 from importlib.metadata import version
 
 __version__ = version("nutmill")
-__all__ = ["CompiledModel", "ModelError", "NutmillError", "SamplingError", "compile_model", "sample_numba"]
+__all__ = [
+    "CompiledModel",
+    "Layout",
+    "LayoutError",
+    "ModelError",
+    "NutmillError",
+    "SamplingError",
+    "compile_model",
+    "find_layout",
+    "sample_numba",
+]
 
 _HOMES = {
     "CompiledModel": "nutmill.compiled",
     "compile_model": "nutmill.compiled",
     "sample_numba": "nutmill.sample",
+    "Layout": "nutmill.layout.pools",
+    "find_layout": "nutmill.find_layout",
+    "LayoutError": "nutmill.errors",
     "ModelError": "nutmill.errors",
     "NutmillError": "nutmill.errors",
     "SamplingError": "nutmill.errors",

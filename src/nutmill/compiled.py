@@ -170,11 +170,11 @@ class CompiledModel:
             first += size
         return pieces
 
-    def expand(self, draws: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the reported variables of draws (..., n_dim), in the model's order."""
+    def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+        """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
         pieces = self.split(draws)
         by_variable: dict = {p.variable: p for p in self.graph.parameters}
-        computed = self.binding.expand(draws)
+        computed = self.binding.expand(draws, threads)
         return {
             name: computed[name] if name in computed else _piece(pieces, by_variable[node.variable])
             for name, node in self.graph.expanded.items()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.layout.pools import Layout
 
 # What may be asked of the result beside posterior and statistics.
 _RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
@@ -19,7 +20,8 @@ class Request(NamedTuple):
     draws: int
     tune: int | None
     chains: int
-    cores: int
+    cores: int | None
+    layout: object
     target_accept: float
     max_treedepth: int
     seed: int
@@ -37,6 +39,7 @@ def checked_request(
     tune=None,
     chains=4,
     cores=None,
+    layout="auto",
     target_accept=0.8,
     max_treedepth=10,
     random_seed=None,
@@ -62,7 +65,8 @@ def checked_request(
         draws=_count("draws", draws, 1),
         tune=None if tune is None else _count("tune", tune, 0),
         chains=_count("chains", chains, 1),
-        cores=min(chains, usable_cores() if cores is None else _count("cores", cores, 1)),
+        cores=None if cores is None else _count("cores", cores, 1),
+        layout=_layout(layout),
         target_accept=float(target_accept),
         max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
@@ -98,9 +102,7 @@ def _seed(random_seed) -> int:
         ) from error
 
 
-def usable_cores() -> int:
-    """CPUs that this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity
-        return os.cpu_count() or 1
+def _layout(layout):
+    if layout is None or isinstance(layout, Layout | str | os.PathLike):
+        return layout
+    raise ModelError(f'layout must be "auto", a Layout, the path of a layout profile, or None, not {layout!r}.')

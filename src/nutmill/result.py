@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -16,7 +17,7 @@ from nutmill.request import Request
 from nutmill.run.results import Run
 
 
-def to_result(compiled: CompiledModel, run: Run, request: Request):
+def to_result(compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any]):
     """Gather reported variables, statistics, data and attributes; InferenceData or DataTree, as ArviZ has it."""
     graph = compiled.graph
     inputs, values = [a.variable for a in graph.arrays], [a.value for a in graph.arrays]
@@ -28,22 +29,25 @@ def to_result(compiled: CompiledModel, run: Run, request: Request):
         coords=graph.coords,
         dims={**graph.array_dims, **{p.name: p.dims for p in graph.parameters if p.dims}},
     )
+    threads = layout["asked"]["chains_at_once"]
     warmup = None
     if request.keep_warmup:
-        warmup = _draws(compiled, run.warmup_draws, run.warmup_statistics, request)
+        warmup = _draws(compiled, run.warmup_draws, run.warmup_statistics, request, threads)
     result = trace.to_arviz(
-        _draws(compiled, run.draws, run.statistics, request),
+        _draws(compiled, run.draws, run.statistics, request, threads),
         model,
         warmup=warmup,
         divergences=_divergences(run) if request.result["divergences"] else None,
-        attrs=_attributes(compiled, run, request),
+        attrs=_attributes(compiled, run, request, layout),
     )
     return _with_log_likelihood(compiled, result) if request.result["log_likelihood"] else result
 
 
-def _draws(compiled: CompiledModel, draws: np.ndarray, stats: np.ndarray, request: Request) -> trace.Draws:
+def _draws(
+    compiled: CompiledModel, draws: np.ndarray, stats: np.ndarray, request: Request, threads: int
+) -> trace.Draws:
     unconstrained = compiled.split(draws) if request.result["include_transformed"] else None
-    return trace.Draws(compiled.expand(draws), stats, unconstrained)
+    return trace.Draws(compiled.expand(draws, threads), stats, unconstrained)
 
 
 def _divergences(run: Run) -> trace.Divergences:
@@ -68,7 +72,9 @@ def _with_log_likelihood(compiled: CompiledModel, result):
     return pymc.compute_log_likelihood(result, model=compiled.graph.source, progressbar=False)
 
 
-def _attributes(compiled: CompiledModel, run: Run, request: Request) -> dict[str, dict[str, Any]]:
+def _attributes(
+    compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     seconds = run.seconds
     posterior = {
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
@@ -79,7 +85,7 @@ def _attributes(compiled: CompiledModel, run: Run, request: Request) -> dict[str
     root = {
         "seed": str(request.seed),
         "interrupted": run.interrupted,
-        "cpu_layout": {"mode": "threads", "chains_at_once": request.cores, "blas_threads": 1},
+        "cpu_layout": layout,
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,

@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from threadpoolctl import threadpool_limits
-
 from nutmill import convergence
 from nutmill.compiled import CompiledModel, compile_model
+from nutmill.find_layout import layout_for, natives_for
+from nutmill.layout.topology import topology as read_topology
 from nutmill.request import checked_request
 from nutmill.result import to_result
 from nutmill.run.driver import drive
@@ -26,6 +26,7 @@ def sample_numba(
     tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
+    layout="auto",
     target_accept: float = 0.8,
     max_treedepth: int = 10,
     random_seed=None,
@@ -52,7 +53,12 @@ def sample_numba(
     chains
         Independent chains. They run in groups of four that share what they learn during warmup.
     cores
-        Chains that run at once; None takes the CPUs that this process may use.
+        Chains that run at once, with one BLAS thread each; None leaves it to `layout`.
+    layout
+        Chains at once, BLAS threads for each, and where. "auto" takes the stored profile of this model on this machine,
+        or measures a run that is expected to take more than a minute, for at most a twentieth of that time; all others
+        have one BLAS thread a chain, as many chains at once as there are cores to compute with. A `Layout`, or the path
+        of a profile, is taken as it is; None measures nothing.
     target_accept
         Mean acceptance rate that the step size aims for, between 0 and 1.
     max_treedepth
@@ -98,6 +104,7 @@ def sample_numba(
         "tune": tune,
         "chains": chains,
         "cores": cores,
+        "layout": layout,
         "target_accept": target_accept,
         "max_treedepth": max_treedepth,
         "random_seed": random_seed,
@@ -127,16 +134,20 @@ def sample_compiled(compiled: CompiledModel, **options):
         keep_warmup=request.keep_warmup,
         keep_divergences=request.result["divergences"],
     )
-    with threadpool_limits(limits=1, user_api="blas"), open_progress(request.progressbar) as progress:
+    topology = read_topology()
+    sizes = {"chains": request.chains, "draws": request.draws, "cores": request.cores}
+    found = layout_for(compiled, request.layout, topology=topology, **sizes)
+    with found.layout.applied(topology) as applied, open_progress(request.progressbar) as progress:
         run = drive(
-            compiled.binding,
+            natives_for(compiled, applied),
             initial,
             settings,
             request.seed,
-            threads=request.cores,
+            threads=found.layout.chains_at_once,
+            on_worker=applied.enter_worker,
             on_progress=progress.update,
         )
-    result = to_result(compiled, run, request)
+        result = to_result(compiled, run, request, {"source": found.source} | applied.effective)
     if request.check:
         free = [p.rv_name for p in compiled.graph.parameters if p.rv_name in compiled.graph.expanded]
         convergence.report(convergence.check(result, var_names=free, notes=run.messages))

@@ -11,7 +11,7 @@ from nutmill.run.results import Settings
 
 def sample(target: Target, n_dim: int, n_chains: int = 4, seed: int = 11, **settings) -> np.ndarray:
     points = starts(target, n_chains, n_dim)
-    run = drive(native(target, n_dim), points, Settings(**settings), seed, threads=2)
+    run = drive([native(target, n_dim)], points, Settings(**settings), seed, threads=2)
     assert run.messages == []
     return run.draws
 

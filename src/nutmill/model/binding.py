@@ -1,8 +1,11 @@
 """A model's native code bound to one data set: the record, what `prepare` made of it, calls by arrays."""
 
+from __future__ import annotations
+
 import ctypes
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +13,8 @@ import numpy as np
 from nutmill.errors import ModelError, sentence
 from nutmill.model.arrays import packed_sizes
 from nutmill.model.compile import Code
+from nutmill.model.kernel import shared_kernel
+from nutmill.model.native import NativeObject
 from nutmill.model.record import POINTER_WORDS, Record, fill
 
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
@@ -63,12 +68,33 @@ class Binding:
         status = self._density(position.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data)
         return status, float(lp[0]), gradient
 
-    def expand(self, draws: np.ndarray) -> dict[str, np.ndarray]:
+    def repeated(self, position: np.ndarray) -> Callable[[int], int]:
+        """Make a function that evaluates density and gradient at `position`, for measuring.
+
+        It takes how many times, runs without the GIL, in buffers of its own, and returns how many of them failed.
+        """
+        q, lp, gradient = np.array(position, dtype=np.float64), np.zeros(1), np.zeros(self.n_dim)
+        loop = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(shared_kernel().address("repeat"))
+        density = self.code.address("density")
+
+        def repeat(count: int) -> int:
+            return loop(density, q.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data, count)
+
+        return repeat
+
+    def with_blas(self, address: Callable[[str], int]) -> Binding:
+        """Bind another copy of the code, on the same data, to the BLAS whose routines have these addresses."""
+        code = replace(self.code, native=NativeObject(self.code.native.code, address))
+        return replace(self, code=code)
+
+    def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
         """Compute the reported variables that are not pieces of the position.
 
         Parameters
         ----------
         draws : (..., n_dim) float64, C-contiguous
+        threads : int
+            How many blocks of draws are computed at the same time.
 
         Returns
         -------
@@ -83,10 +109,15 @@ class Binding:
         sizes = packed_sizes(dtypes, shapes)
         packed = np.empty((len(rows), sum(sizes)), dtype=np.uint8)
         words = _words(shapes)
-        for first in range(0, len(rows), _EXPAND_BLOCK):
-            block = slice(first, first + _EXPAND_BLOCK)
-            q, out = rows[block], packed[block]
-            _check(self._expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data))
+        expand = self._expand
+
+        def expand_block(first: int) -> int:
+            q, out = rows[first : first + _EXPAND_BLOCK], packed[first : first + _EXPAND_BLOCK]
+            return expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
+
+        with ThreadPoolExecutor(threads) as executor:
+            for status in executor.map(expand_block, range(0, len(rows), _EXPAND_BLOCK)):
+                _check(status)
         return {
             name: column.reshape(*leading, *column.shape[1:])
             for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)

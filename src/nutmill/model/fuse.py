@@ -21,6 +21,28 @@ PREFIX = "nutmill_"
 _NEEDS_PYTHON = re.compile(r"call [^\n]*@(PyGILState_Ensure|numba_gil_ensure)\(")
 
 
+# A loop around a density whose address is given: for measuring, with nothing of Python between two evaluations.
+_REPEAT = f"""define i64 @{PREFIX}repeat(i64 %address, i64 %q, i64 %lp, i64 %gradient, i64 %record, i64 %count) {{
+  %density = inttoptr i64 %address to ptr
+  br label %next
+next:
+  %done = phi i64 [0, %0], [%more, %body]
+  %failed = phi i64 [0, %0], [%total, %body]
+  %goes_on = icmp slt i64 %done, %count
+  br i1 %goes_on, label %body, label %end
+body:
+  %status = call i32 %density(i64 %q, i64 %lp, i64 %gradient, i64 %record)
+  %is_bad = icmp ne i32 %status, 0
+  %bad = zext i1 %is_bad to i64
+  %total = add i64 %failed, %bad
+  %more = add i64 %done, 1
+  br label %next
+end:
+  ret i64 %failed
+}}
+"""
+
+
 class Unlinkable(Exception):
     """The model's code calls back into Python and has to stay in Numba's engine."""
 
@@ -48,7 +70,7 @@ def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
 def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
     """Return the native object of the kernel alone, with the model's entries called through the data record."""
     glue = [_call_pointer(name, n_words, word) for name, (n_words, word) in POINTER_WORDS.items()]
-    return _build(_kernel_modules(kernel), glue, exported=[*kernel, *POINTER_WORDS])
+    return _build(_kernel_modules(kernel), [*glue, _REPEAT], exported=[*kernel, *POINTER_WORDS, "repeat"])
 
 
 def target_machine() -> llvm.TargetMachine:

@@ -1,6 +1,7 @@
 """Load a native object in an engine of its own, bind its BLAS, and hand out its functions."""
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -29,9 +30,11 @@ class NativeObject:
     ----------
     code
         The object file, as `fuse` emits it.
+    blas
+        Gives the address of a BLAS or LAPACK routine by its Fortran name; by default SciPy's.
     """
 
-    def __init__(self, code: bytes):
+    def __init__(self, code: bytes, blas: Callable[[str], int] = address):
         vectormath.load()
         _declare_runtime()
         self.code = code
@@ -40,7 +43,7 @@ class NativeObject:
         self._engine.finalize_object()
         for routine in self.blas_routines:
             slot = self._engine.get_global_value_address(SLOT_PREFIX + routine)
-            ctypes.c_void_p.from_address(slot).value = address(routine)
+            ctypes.c_void_p.from_address(slot).value = blas(routine)
 
     @property
     def blas_routines(self) -> list[str]:
@@ -62,12 +65,13 @@ def unresolved(code: bytes) -> list[str]:
 def undefined_symbols(code: bytes) -> list[str]:
     """Names that an object file leaves to be resolved; none are known of files other than 64-bit ELF."""
     sections = {section.name(): section.data() for section in llvm.ObjectFileRef.from_data(code).sections()}
-    if not code.startswith(_ELF_64) or ".symtab" not in sections:
+    if not code.startswith(_ELF_64) or b".symtab" not in sections:
         return []
-    symbols = np.frombuffer(sections[".symtab"], dtype=_ELF_SYMBOL)
+    symbols = np.frombuffer(sections[b".symtab"], dtype=_ELF_SYMBOL)
     starts = symbols["name"][(symbols["section"] == 0) & (symbols["name"] > 0)]
-    names = sections[".strtab"]
-    return [names[start : names.index(b"\0", start)].decode() for start in starts]
+    names = sections[b".strtab"]
+    found = [names[start : names.index(b"\0", start)].decode() for start in starts]
+    return [name for name in found if name != "_GLOBAL_OFFSET_TABLE_"]  # which the loader makes itself
 
 
 @cache

@@ -3,8 +3,10 @@
 A draw does not depend on anything that is decided here: not on threads, blocks, their order or their timing.
 """
 
+import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
@@ -23,12 +25,13 @@ OnProgress = Callable[[list[ChainProgress]], None]
 
 
 def drive(
-    native: NativeModel,
+    natives: Sequence[NativeModel],
     initial_points: np.ndarray,
     settings: Settings,
     seed: int,
     *,
     threads: int,
+    on_worker: Callable[[int], None] | None = None,
     on_progress: OnProgress | None = None,
     interval_s: float = 0.25,
     block_draws: int | None = None,
@@ -38,7 +41,8 @@ def drive(
 
     Parameters
     ----------
-    native : NativeModel
+    natives : sequence of NativeModel
+        One for all threads, or one for each: the same code, which may call different BLAS libraries.
     initial_points : (chains, n_dim) float64
         Density and gradient must be finite there.
     settings : Settings
@@ -46,7 +50,9 @@ def drive(
         Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data
         and settings, and on nothing else.
     threads : int
-        How many chains may run at the same time.
+        How many chains may run at the same time; each of these threads is a worker.
+    on_worker : callable, optional
+        Called first of all in the thread of each worker, with its number.
     on_progress : callable, optional
         Called from this thread every `interval_s` seconds or so and at the end, with each chain's progress.
     interval_s : float
@@ -66,10 +72,10 @@ def drive(
         A chain could not start, or its density asked it to stop.
     """
     chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
-    groups, *outputs = new_groups(native, initial_points, settings, seed, chain_ids)
+    groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids)
     driver = _Driver(groups, block_draws)
     interrupted = False
-    with ThreadPoolExecutor(max(1, min(threads, len(chain_ids))), thread_name_prefix="nutmill") as executor:
+    with _workers(max(1, min(threads, len(chain_ids))), on_worker) as executor:
         try:
             driver.begin(executor)
             while driver.running:
@@ -84,6 +90,21 @@ def drive(
     if on_progress is not None:
         on_progress(driver.progress())
     return collect(groups, outputs, settings, interrupted, driver.clock)
+
+
+# The number of the worker that the present thread is.
+_worker = threading.local()
+
+
+def _workers(threads: int, on_worker: Callable[[int], None] | None) -> ThreadPoolExecutor:
+    numbers = itertools.count()
+
+    def begin() -> None:
+        _worker.number = next(numbers)
+        if on_worker is not None:
+            on_worker(_worker.number)
+
+    return ThreadPoolExecutor(threads, thread_name_prefix="nutmill", initializer=begin)
 
 
 class Clock:
@@ -168,12 +189,12 @@ class _Call(NamedTuple):
 
 
 def _start(group: Group, chain: int) -> _Call:
-    return _Call(group.start(chain), 0)
+    return _Call(group.start(chain, _worker.number), 0)
 
 
 def _advance(group: Group, chain: int, n_draws: int) -> _Call:
     begin = time.perf_counter()
-    status = group.advance(chain, n_draws)
+    status = group.advance(chain, n_draws, _worker.number)
     # At most twice as many as before: early draws may be much cheaper than later ones.
     share = _BLOCK_S / max(time.perf_counter() - begin, 1e-9)
     return _Call(status, max(1, int(n_draws * min(share, 2.0))))

@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,13 @@ class Group:
         Seconds in native code, warmup and sampling.
     """
 
-    def __init__(self, native: NativeModel, state: GroupState, chain_ids: list[int]):
+    def __init__(self, natives: Sequence[NativeModel], state: GroupState, chain_ids: list[int]):
         self.chain_ids = chain_ids
         self.state = state
         self.n_running = 0
         self.cpu_s = [0.0, 0.0]
-        self._calls = native_calls(native)
-        self._data = native.data
+        self._calls = [native_calls(native) for native in natives]
+        self._data = natives[0].data
         self._table = address_table(state)
 
     @property
@@ -76,17 +77,17 @@ class Group:
             return self.state.draws.shape[1] - self.n_drawn(chain)
         return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
 
-    def start(self, chain: int) -> int:
-        """Start a chain; return the status."""
-        return self._timed(self._calls.start, chain, self._data)
+    def start(self, chain: int, worker: int = 0) -> int:
+        """Start a chain with the code of one worker; return the status."""
+        return self._timed(self._calls_of(worker).start, chain, self._data)
 
-    def advance(self, chain: int, n_draws: int) -> int:
-        """Make draws of a chain; return the status."""
-        return self._timed(self._calls.advance, chain, n_draws, self._data)
+    def advance(self, chain: int, n_draws: int, worker: int = 0) -> int:
+        """Make draws of a chain with the code of one worker; return the status."""
+        return self._timed(self._calls_of(worker).advance, chain, n_draws, self._data)
 
     def pool(self) -> None:
         """Let the chains share what they have learned, and enter the next stage."""
-        self._calls.pool(self._table.ctypes.data)
+        self._calls[0].pool(self._table.ctypes.data)
 
     def stop(self) -> None:
         """Ask the native calls under way to return after the current draw."""
@@ -112,6 +113,9 @@ class Group:
             n_steps=int(self.state.tree[chain]["n_steps"]),
         )
 
+    def _calls_of(self, worker: int) -> Calls:
+        return self._calls[worker % len(self._calls)]
+
     def _timed(self, call, *arguments) -> int:
         phase = int(self.is_sampling)
         begin = time.thread_time()
@@ -129,7 +133,7 @@ def split_into_groups(chain_ids: list[int]) -> list[slice]:
 
 
 def new_groups(
-    native: NativeModel, initial_points: np.ndarray, settings: Settings, seed: int, chain_ids: list[int]
+    natives: Sequence[NativeModel], initial_points: np.ndarray, settings: Settings, seed: int, chain_ids: list[int]
 ) -> tuple[list[Group], np.ndarray, np.ndarray]:
     """Make all groups of a run.
 
@@ -154,5 +158,5 @@ def new_groups(
     for part in split_into_groups(chain_ids):
         state = new_group(plan, initial_points[part], seed, chain_ids[part])
         state = state._replace(draws=draws[part], statistics=statistics[part])
-        groups.append(Group(native, state, chain_ids[part]))
+        groups.append(Group(natives, state, chain_ids[part]))
     return groups, draws, statistics

@@ -1,0 +1,253 @@
+"""Finds the layout for a compiled model: a stored profile, else a sweep of its gradient, else one BLAS thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.compiled import CompiledModel
+from nutmill.errors import LayoutError, ModelError
+from nutmill.layout import profile as profiles
+from nutmill.layout.blas import find_blas
+from nutmill.layout.candidates import Objective
+from nutmill.layout.pools import Applied, Layout
+from nutmill.layout.profile import BlasKey, Profile
+from nutmill.layout.recorder import OnMeasure
+from nutmill.layout.sweep import exhaustive_sweep, sweep
+from nutmill.layout.topology import Topology
+from nutmill.layout.topology import topology as read_topology
+from nutmill.model.binding import Binding
+
+_log = logging.getLogger("nutmill")
+
+# A run shorter than this is not tuned for: the search would cost more than it can save.
+_WORTH_S = 60.0
+# The search may take this share of the run that is expected.
+_SHARE, _LONGEST_S = 0.05, 20.0
+# What a run costs before anything is known of it: a tree of four doublings for each draw, and a usual warmup.
+_GRADIENTS_A_DRAW, _WARMUP_DRAWS = 15, 200
+
+
+class Found(NamedTuple):
+    """A layout, and where it comes from.
+
+    Attributes
+    ----------
+    layout : Layout
+    source : str
+        "profile", "sweep", "asked" or "default".
+    profile : Profile or None
+        With every measurement, if there are any.
+    path : Path or None
+        File of the profile, if this search has kept one.
+    notes : tuple of str
+        Sentences.
+    """
+
+    layout: Layout
+    source: str
+    profile: Profile | None = None
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_layout(
+    compiled: CompiledModel,
+    *,
+    chains: int = 4,
+    topology: Topology | None = None,
+    blas: Sequence[str | None] = (None,),
+    objective: Objective = "wall",
+    budget_s: float = 20.0,
+    use_profile: bool = True,
+    keep: bool = True,
+    exhaustive: bool = False,
+    on_measure: OnMeasure | None = None,
+) -> Found:
+    """Find the layout with which chains of a model take the least time on this machine.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    chains : int
+        Of the whole job.
+    topology : Topology, optional
+        By default this machine's.
+    blas : sequence of str or None
+        BLAS libraries to try: None is the one that SciPy brought, others as in `Layout`.
+    objective : str
+        "wall", or "core_hours" for those who pay for cores.
+    budget_s : float
+        Seconds that measuring may take.
+    use_profile : bool
+        Take the layout of a profile that fits instead of measuring.
+    keep : bool
+        Keep what was measured as a profile.
+    exhaustive : bool
+        Measure every layout equally often, whatever that takes.
+    on_measure : callable, optional
+        Called with each measurement.
+
+    Raises
+    ------
+    LayoutError
+        If the budget is too small, or no layout can be measured.
+    """
+    topology = topology if topology is not None else read_topology()
+    described = _describe(compiled, chains, topology)
+    if use_profile and (stored := profiles.find(*described)) is not None:
+        return Found(stored.layout, "profile", stored)
+    options = {"chains": chains, "blas": blas, "objective": objective, "on_measure": on_measure}
+    workload = Gradients(compiled)
+    if exhaustive:
+        measured = exhaustive_sweep(workload, topology, **options)
+    else:
+        measured = sweep(workload, topology, budget_s=budget_s, **options)
+    made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
+    path = profiles.save(made) if keep else None
+    return Found(measured.best, "sweep", made, path, measured.notes)
+
+
+def layout_for(
+    compiled: CompiledModel,
+    asked: str | os.PathLike | Layout | None,
+    *,
+    chains: int,
+    draws: int,
+    cores: int | None,
+    topology: Topology,
+) -> Found:
+    """Choose the layout of a run.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    asked : "auto", Layout, path of a profile, or None
+        As in `sample_numba`.
+    chains, draws : int
+        Of the run.
+    cores : int or None
+        Chains at once, if the user says so.
+    topology : Topology
+
+    Raises
+    ------
+    LayoutError
+        If the profile cannot be used.
+    ModelError
+        If both a layout and cores are given.
+    """
+    usual = Layout(min(chains, cores if cores is not None else topology.n_cores))
+    if asked is not None and asked != "auto":
+        if cores is not None:
+            raise ModelError("Pass either layout= or cores=: a layout says how many chains run at once.")
+        layout = asked if isinstance(asked, Layout) else profiles.load(asked).layout
+        return Found(_at_most(layout, chains), "asked")
+    if asked is None or cores is not None or not compiled.code.native.blas_routines or topology.n_cores == 1:
+        return Found(usual, "default")
+    if (stored := profiles.find(*_describe(compiled, chains, topology))) is not None:
+        return Found(_at_most(stored.layout, chains), "profile", stored)
+    expected_s = _expected_s(compiled, usual, chains, draws)
+    if expected_s < _WORTH_S:
+        return Found(usual, "default")
+    budget_s = min(_LONGEST_S, _SHARE * expected_s)
+    try:
+        return find_layout(compiled, chains=chains, topology=topology, budget_s=budget_s, use_profile=False)
+    except LayoutError as error:
+        _log.info("no layout was searched for: %s", error)
+        return Found(usual, "default", notes=(str(error),))
+
+
+def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
+    """Bind the model's code to the BLAS of a layout that is applied: once, or once for each worker.
+
+    Raises
+    ------
+    LayoutError
+        If the model is called through a pointer, and so always calls the BLAS that SciPy brought.
+    """
+    layout = applied.layout
+    if not compiled.code.native.blas_routines or (layout.blas is None and layout.mode == "threads"):
+        return [compiled.binding]
+    if not compiled.code.fused:
+        raise LayoutError("This model runs through a pointer, so its BLAS cannot be chosen: use blas=None and threads.")
+    libraries = [applied.blas(worker) for worker in range(layout.chains_at_once)]
+    bound = {library: compiled.binding.with_blas(library.address) for library in dict.fromkeys(libraries)}
+    return [bound[library] for library in libraries]
+
+
+class Gradients:
+    """The gradient of a model as a workload: `layout.burst.Bench` asks it for the code of each layout."""
+
+    def __init__(self, compiled: CompiledModel):
+        self._compiled = compiled
+        self._start = compiled.starts(None, 1, 0, jitter=True)[0]
+
+    def __call__(self, worker: int, count: int) -> None:
+        """Evaluate with the code that all layouts share."""
+        self._compiled.binding.repeated(self._start)(count)
+
+    def bound(self, applied: Applied) -> Callable[[int, int], int]:
+        """Give each worker of a layout its own code and buffers."""
+        natives = natives_for(self._compiled, applied)
+        n_workers = applied.layout.chains_at_once
+        loops = [natives[worker % len(natives)].repeated(self._start) for worker in range(n_workers)]
+        return lambda worker, count: loops[worker](count)
+
+
+class _Described(NamedTuple):
+    """What a profile is found by."""
+
+    machine: str
+    blas: BlasKey
+    workload: str
+    size_class: dict
+
+
+def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Described:
+    library = find_blas(None)
+    structure = hashlib.sha256(compiled.code.native.code).hexdigest()
+    shapes = [list(array.value.shape) for array in compiled.graph.arrays]
+    sizes = json.dumps([structure, shapes, compiled.n_dim, chains])
+    size_class = {
+        "routines": sorted(compiled.code.native.blas_routines),
+        "shapes": sorted(_rounded(shape) for shape in shapes if len(shape) > 0),
+        "n_dim": _rounded([compiled.n_dim]),
+        "chains": chains,
+    }
+    workload = hashlib.sha256(sizes.encode()).hexdigest()[:32]
+    return _Described(topology.fingerprint(), BlasKey(library.name, library.version), workload, size_class)
+
+
+def _rounded(shape: Sequence[int]) -> list[int]:
+    """Lengths to a factor of about 1.5, within which the same layout is right."""
+    return [round(float(np.log(max(1, length)) / np.log(1.5))) for length in shape]
+
+
+def _in_a_line(topology: Topology) -> str:
+    return f"{topology.cpu_model}, {topology.n_cores} of {len(topology.cores)} cores to compute with"
+
+
+def _at_most(layout: Layout, chains: int) -> Layout:
+    """The layout without workers that would have nothing to do."""
+    return Layout(**layout.as_dict() | {"chains_at_once": min(layout.chains_at_once, chains)})
+
+
+def _expected_s(compiled: CompiledModel, layout: Layout, chains: int, draws: int) -> float:
+    """About how long a run will take, from the time of a few gradients."""
+    with layout.applied():
+        evaluate = compiled.binding.repeated(compiled.starts(None, 1, 0, jitter=True)[0])
+        evaluate(1)
+        begin = time.perf_counter()
+        evaluate(3)
+        seconds = (time.perf_counter() - begin) / 3
+    waves = -(-chains // layout.chains_at_once)
+    return waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * seconds
