@@ -145,3 +145,17 @@ def test_threads_that_spin_are_waited_for(machine, monkeypatch):
     for layout, expected in ((Layout(1, 1), 0), (Layout(1, 2), 0), (Layout(1, 1), 1), (Layout(1, 1), 1)):
         bench.measure(layout, 0.01)
         assert len(waits) == expected
+
+
+@pytest.mark.parametrize("mode", ["threads", "own_pools"])
+def test_a_workload_is_given_the_library_of_each_worker(machine, mode):
+    class Addresses(Sleeping):
+        def bound(self, applied):
+            self.addresses = [applied.blas(worker).address("dgemm") for worker in range(2)]
+            self.threads = [applied.blas(worker).get_threads() for worker in range(2)]
+            return super().bound(applied)
+
+    workload = Addresses(lambda layout: 0.001)
+    Bench(workload, machine).measure(Layout(2, 2, mode=mode), 0.01)
+    assert workload.threads == [2, 2]
+    assert len(set(workload.addresses)) == (2 if mode == "own_pools" else 1)

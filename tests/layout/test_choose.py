@@ -113,7 +113,7 @@ def test_runner_up_and_confidence():
 
 def test_a_single_layout():
     choice = choose([{ONE_THREAD: 1.0}], JOB)
-    assert (choice.best, choice.runner_up, choice.margin) == (ONE_THREAD, None, None)
+    assert (choice.best, choice.runner_up, choice.margin, choice.confidence) == (ONE_THREAD, None, None, "high")
 
 
 def test_names():

@@ -30,11 +30,11 @@ def by(every, *fields):
 
 
 def assert_near_the_best(every):
-    """Median of each scenario within 5 % of the best; 95 of 100 within 7 and 15 %, at noise of 5 and 15 %."""
+    """Median of each scenario within 5 % of the best; 95 of 100 within 6 and 12 %, at noise of 5 and 15 %."""
     for scenario, group in by(every, "kind", "n_cores", "chains").items():
         assert np.median([one.regret for one in group]) <= 0.05, scenario
     for (noise,), group in by(every, "noise").items():
-        assert np.quantile([one.regret for one in group], 0.95) <= {0.05: 0.07, 0.15: 0.15}[noise], noise
+        assert np.quantile([one.regret for one in group], 0.95) <= {0.05: 0.06, 0.15: 0.12}[noise], noise
 
 
 def assert_no_worse_than_fixed_rules(every):
@@ -48,15 +48,13 @@ def assert_no_worse_than_fixed_rules(every):
 def assert_few_measurements(every):
     """A quarter of what an exhaustive sweep needs to measure every layout as often as the chosen one.
 
-    Eight cores have only 16 or 22 layouts, and the two scans alone visit a third of them: there it is a third.
+    On average for each number of cores. Eight cores have only 16 layouts for four chains, of which the two scans
+    alone visit half: some scenarios need more there.
     """
-    most = {8: 0.34, 64: 0.25, 128: 0.25}
     for (n_cores,), group in by(every, "n_cores").items():
-        assert np.mean([one.share for one in group]) <= most[n_cores], n_cores
+        assert np.mean([one.share for one in group]) <= 0.25, n_cores
     for scenario, group in by(every, "kind", "n_cores", "chains").items():
-        assert np.mean([one.share for one in group]) <= most[scenario[1]] * (1.25 if scenario[1] == 8 else 1.0), (
-            scenario
-        )
+        assert np.mean([one.share for one in group]) <= (0.4 if scenario[1] == 8 else 0.25), scenario
 
 
 def test_all_scenarios_are_there(every):

@@ -114,11 +114,35 @@ def test_a_budget_too_small_says_how_much_is_needed():
     assert {m.layout for m in found.measurements} >= {Layout(1), Layout(4), Layout(1, 2)}
 
 
-def test_layouts_of_the_caller():
-    layouts = [Layout(4), Layout(3), Layout(2, 4)]
+@pytest.mark.parametrize(
+    "layouts, best",
+    [
+        ([Layout(4), Layout(3), Layout(2, 4)], Layout(2, 4)),
+        ([Layout(1, 4)], Layout(1, 4)),
+        ([Layout(1, 8), Layout(2, 4), Layout(2, 4)], Layout(2, 4)),
+        ([Layout(3), Layout(4)], Layout(4)),
+    ],
+)
+def test_layouts_of_the_caller(layouts, best):
     found = find(machine("gp 1000", 8), layouts=layouts)
     assert {layout for times in found.rounds for layout in times} <= set(layouts)
-    assert choose(found.rounds, Job(4, 8)).best in layouts
+    assert choose(found.rounds, Job(4, 8)).best == best
+
+
+def test_a_clear_winner_still_meets_the_second_best():
+    found = find(machine("elementwise", 8), 8, 16)
+    assert len(found.rounds) >= 4
+    choice = choose(found.rounds, Job(16, 8))
+    assert (choice.best, choice.confidence) == (Layout(8), "high")
+    assert choice.margin.low > 1.5
+
+
+def test_a_vendor_for_which_there_was_no_time_is_named():
+    layouts = candidates(SimpleNamespace(n_cores=8), 4, blas=(None, "mkl"))
+    simulated = Machine(lambda layout: 1.0)
+    found = find(simulated, layouts=layouts, budget_s=12.0)
+    assert {m.layout.blas for m in found.measurements} == {None}
+    assert found.notes == ("The budget ended before 1 chain x 1 BLAS thread (mkl) was measured.",)
 
 
 def test_no_layout_fits():

@@ -55,7 +55,7 @@ def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
     """
     order = ranking(rounds, job)
     leader = order[0]
-    few = len(rounds) < _ROUNDS_SURE
+    few = len(rounds) < _ROUNDS_SURE and len(order) > 1
     best = _simplest(order, rounds, job, UNSURE_GAIN if busy or few else TIE)
     rivals = [layout for layout in order if layout != best and compare(layout, best, rounds, job) is not None]
     runner_up = rivals[0] if rivals else None

@@ -72,6 +72,8 @@ class Ledger:
     def __init__(self, measurements: Iterable[Measurement] = ()):
         self.measurements: list[Measurement] = []
         self._seconds: dict[Layout, list[float]] = {}
+        self._typical: dict[Layout, float] = {}
+        self._noise: float | None = None
         for measurement in measurements:
             self.add(measurement)
 
@@ -80,6 +82,8 @@ class Ledger:
         self.measurements.append(measurement)
         if measurement.kept:
             self._seconds.setdefault(measurement.layout, []).append(measurement.timing.seconds)
+            self._typical.pop(measurement.layout, None)
+            self._noise = None
 
     def __contains__(self, layout: Layout) -> bool:
         return layout in self._seconds
@@ -93,7 +97,9 @@ class Ledger:
 
     def typical(self, layout: Layout) -> float:
         """Return the usual time per unit of a layout that was measured."""
-        return typical(self._seconds[layout])
+        if layout not in self._typical:
+            self._typical[layout] = typical(self._seconds[layout])
+        return self._typical[layout]
 
     def fastest(self, layout: Layout) -> float:
         """Return the least time per unit that was measured: optimistic, since other programs only add time."""
@@ -101,9 +107,11 @@ class Ledger:
 
     def noise(self) -> float:
         """Return the typical relative deviation of one measurement, from those of the same layout; at least 2 %."""
-        logs = [np.log(values) for values in self._seconds.values() if len(values) > 1]
-        differences = np.concatenate([np.abs(np.diff(values)) for values in logs]) if logs else np.array([0.1])
-        return max(0.02, float(np.median(differences)) / (0.6745 * math.sqrt(2.0)))
+        if self._noise is None:
+            logs = [np.log(values) for values in self._seconds.values() if len(values) > 1]
+            differences = np.concatenate([np.abs(np.diff(values)) for values in logs]) if logs else np.array([0.1])
+            self._noise = max(0.02, float(np.median(differences)) / (0.6745 * math.sqrt(2.0)))
+        return self._noise
 
 
 def typical(seconds: Sequence[float]) -> float:

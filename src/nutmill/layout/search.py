@@ -13,7 +13,7 @@ import numpy as np
 from nutmill.errors import LayoutError
 from nutmill.layout.bounds import least_seconds, reference
 from nutmill.layout.candidates import Job
-from nutmill.layout.choose import Round
+from nutmill.layout.choose import Round, name
 from nutmill.layout.finals import FINALISTS, race
 from nutmill.layout.ledger import Measurement
 from nutmill.layout.pools import Layout
@@ -111,7 +111,7 @@ class _Search:
             raise LayoutError(f"None of the {len(distinct)} layouts fits on {job.n_cores} cores: give one that does.")
         self.families = list(dict.fromkeys(reference(layout) for layout in self.choosable))
         self.burst_s = min(max(recorder.budget_s * _BURST_SHARE, _BURST_LEAST_S), _BURST_MOST_S)
-        self._most_threads: dict[Layout, int] = {}
+        self._most_threads: dict[Layout, float] = {}
 
     def begin(self) -> None:
         """Measure one chain; see from it whether the budget allows all chains and two threads too; measure these."""
@@ -132,18 +132,18 @@ class _Search:
     def scan_threads(self, family: Layout) -> None:
         """Measure one chain with 1, 2, 4, ... BLAS threads, each twice, until more of them are of no use."""
         line = self._along_threads(family)
-        self._most_threads[family] = 1
+        self._most_threads[family] = math.inf
         if not self._twice(family):
             return
         for layout in [a for a in line if a.blas_threads > 1 and (_is_power(a.blas_threads) or a == line[-1])]:
-            best_s = min(self.ledger.fastest(other) for other in line if other in self.ledger)
+            best_s = min(self.ledger.fastest(other) for other in (family, *line) if other in self.ledger)
             if not self._twice(layout):
                 break
-            self._most_threads[family] = layout.blas_threads
             seconds = self.ledger.fastest(layout)
             efficiency = self.ledger.fastest(family) / seconds / layout.blas_threads
             # Cores that no chain needs cost nothing: go on while the time still falls.
             if efficiency < _EFFICIENCY_LEAST and seconds > _GAIN * best_s:
+                self._most_threads[family] = layout.blas_threads
                 break
         # The fixed rule "one chain, all threads" is never left unmeasured.
         if line and line[-1] not in self.ledger:
@@ -184,7 +184,10 @@ class _Search:
                 self.recorder.take(layout, "grid", self.burst_s)
 
     def halve(self) -> list[Layout]:
-        """Measure the better ones in turn with longer and longer bursts; keep a third each time, until few are left."""
+        """Measure the better ones in turn with longer and longer bursts; keep a third each time, until few are left.
+
+        The best with one BLAS thread stays among them, since others have to win against it, and the second best.
+        """
         alive = self._hopeful([layout for layout in self.choosable if layout in self.ledger])
         n_rounds = 0
         while len(alive) > FINALISTS:
@@ -192,8 +195,9 @@ class _Search:
             for index in self.rng.permutation(len(alive)):
                 self.recorder.take(alive[index], "halving", self.burst_s * 2.0**n_rounds, n_rounds)
             alive = self._hopeful(alive)[: max(FINALISTS, math.ceil(len(alive) / 3))]
-        one_thread = [layout for layout in self.choosable if layout in self.ledger and layout.blas_threads == 1]
-        return alive + [layout for layout in sorted(one_thread, key=self._cost)[:1] if layout not in alive]
+        ranked = sorted((layout for layout in self.choosable if layout in self.ledger), key=self._cost)
+        one_thread = [layout for layout in ranked if layout.blas_threads == 1]
+        return list(dict.fromkeys([*alive, *one_thread[:1], *ranked[:2]]))
 
     def found(self, rounds: list[Round]) -> Found:
         """Sum up; where there were no final rounds, with one of typical values."""
@@ -205,7 +209,11 @@ class _Search:
         deciding = [m for m in self.ledger.measurements if m.kept and (m.stage == "final") == bool(rounds)]
         busy = sum(not is_quiet(m) for m in deciding) >= 0.25 * len(deciding)
         rounds = rounds or [{layout: self.ledger.typical(layout) for layout in measured}]
-        return Found(tuple(self.ledger.measurements), tuple(rounds), busy, tuple(self.recorder.left_out.values()))
+        notes = list(self.recorder.left_out.values())
+        for family in self.families:
+            if family not in self.ledger and family not in self.recorder.left_out:
+                notes.append(f"The budget ended before {name(family)} was measured.")
+        return Found(tuple(self.ledger.measurements), tuple(rounds), busy, tuple(notes))
 
     def _nothing_measured(self) -> LayoutError:
         reasons = dict.fromkeys(self.recorder.left_out.values())
