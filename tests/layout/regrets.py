@@ -21,8 +21,37 @@ CHAINS = (4, 16)
 BUDGET_S = 20.0
 
 
+class Scenario(NamedTuple):
+    """A simulated machine with a job."""
+
+    kind: str
+    n_cores: int
+    chains: int
+    noise: float
+    seed: int
+
+    @property
+    def job(self) -> Job:
+        return Job(self.chains, self.n_cores)
+
+    def seconds(self, layout: Layout) -> float:
+        return seconds_per_unit(KINDS[self.kind], self.n_cores, layout)
+
+    def cost(self, layout: Layout) -> float:
+        return self.job.cost(layout, self.seconds(layout))
+
+
+class Searched(NamedTuple):
+    """What a search found on it."""
+
+    scenario: Scenario
+    layouts: list[Layout]
+    found: Found
+    spent_s: float
+
+
 class Outcome(NamedTuple):
-    """One search on one simulated machine."""
+    """How good the layout is that was chosen from it."""
 
     kind: str
     n_cores: int
@@ -45,46 +74,34 @@ def chosen(found: Found, job: Job) -> Layout:
     return choice.best
 
 
-def outcome(
-    kind: str,
-    n_cores: int,
-    chains: int,
-    noise: float,
-    seed: int,
-    chooser: Chooser = chosen,
-    *,
-    layouts: list[Layout] | None = None,
-    **machine,
-) -> Outcome:
-    def seconds(layout):
-        return seconds_per_unit(KINDS[kind], n_cores, layout)
+def searched(scenario: Scenario, layouts: list[Layout] | None = None, **machine) -> Searched:
+    layouts = layouts or candidates(SimpleNamespace(n_cores=scenario.n_cores), scenario.chains)
+    simulated = Machine(scenario.seconds, noise=scenario.noise, seed=scenario.seed, **machine)
+    options = {"budget_s": BUDGET_S, "clock": simulated.clock, "seed": scenario.seed}
+    return Searched(scenario, layouts, search(simulated.measure, layouts, scenario.job, **options), simulated.now_s)
 
-    job = Job(chains, n_cores)
-    layouts = layouts or candidates(SimpleNamespace(n_cores=n_cores), chains)
-    simulated = Machine(seconds, noise=noise, seed=seed, **machine)
-    found = search(simulated.measure, layouts, job, budget_s=BUDGET_S, clock=simulated.clock, seed=seed)
-    best = chooser(found, job)
-    true = {layout: job.cost(layout, seconds(layout)) for layout in layouts if not job.is_oversubscribed(layout)}
-    rules = min(job.cost(rule, seconds(rule)) for rule in (Layout(min(chains, n_cores), 1), Layout(1, n_cores)))
-    repeats = sum(measurement.layout == best for measurement in found.measurements)
+
+def searches(repeats: int) -> list[Searched]:
+    points = itertools.product(KINDS, CORES, CHAINS, (0.05, 0.15), range(repeats))
+    return [searched(Scenario(*point)) for point in points]
+
+
+def outcome(one: Searched, chooser: Chooser = chosen) -> Outcome:
+    scenario, n_measured = one.scenario, len(one.found.measurements)
+    best = chooser(one.found, scenario.job)
+    least = min(scenario.cost(layout) for layout in one.layouts if not scenario.job.is_oversubscribed(layout))
+    all_chains, all_threads = Layout(min(scenario.chains, scenario.n_cores)), Layout(1, scenario.n_cores)
+    repeats = sum(measurement.layout == best for measurement in one.found.measurements)
     return Outcome(
-        kind=kind,
-        n_cores=n_cores,
-        chains=chains,
-        noise=noise,
-        regret=true[best] / min(true.values()) - 1.0,
-        against_rules=true[best] / rules - 1.0,
-        share=len(found.measurements) / (repeats * len(layouts)),
-        n_measured=len(found.measurements),
-        n_layouts=len(layouts),
-        spent_s=simulated.now_s,
+        *scenario[:4],
+        regret=scenario.cost(best) / least - 1.0,
+        against_rules=scenario.cost(best) / min(scenario.cost(all_chains), scenario.cost(all_threads)) - 1.0,
+        share=n_measured / (max(1, repeats) * len(one.layouts)),
+        n_measured=n_measured,
+        n_layouts=len(one.layouts),
+        spent_s=one.spent_s,
         best=best,
     )
-
-
-def outcomes(repeats: int, noises=(0.05, 0.15), cores=CORES, **options) -> list[Outcome]:
-    points = itertools.product(KINDS, cores, CHAINS, noises, range(repeats))
-    return [outcome(*point, **options) for point in points]
 
 
 def percent(values, quantile: float) -> str:
@@ -119,7 +136,7 @@ def summary(every: list[Outcome]) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=20)
-    every = outcomes(parser.parse_args().repeats)
+    every = [outcome(one) for one in searches(parser.parse_args().repeats)]
     print(
         "workload     cores chains noise | layouts measured share | spent s | regret % median, p95 | vs rules | chosen"
     )
