@@ -16,6 +16,7 @@ def environment(folder: Path) -> dict[str, str]:
     moved = {
         "PYTENSOR_FLAGS": ",".join([*flags, f"base_compiledir={folder / 'pytensor'}"]),
         "NUTMILL_CACHE_DIR": str(folder / "nutmill"),
+        "NUTMILL_CACHE_LIMIT": "1G",  # a user's own limit might keep nothing, and warm would be cold
         "NUMBA_CACHE_DIR": str(folder / "numba"),
     }
     return os.environ | moved

@@ -8,12 +8,16 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of this process, with its paths, and some variables besides."""
+    path = os.pathsep.join(map(str, [TESTS, TESTS.parent, *filter(None, sys.path)]))
+    return os.environ | {"PYTHONPATH": path} | variables
+
+
 def start(code: str, **variables: str) -> subprocess.Popen:
     """Start a process that runs `code`, with environment variables besides those of this process."""
-    path = os.pathsep.join(map(str, [TESTS, TESTS.parent, *filter(None, sys.path)]))
-    environment = os.environ | {"PYTHONPATH": path} | variables
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
+    return subprocess.Popen([sys.executable, "-c", code], env=environment(**variables), **pipes)
 
 
 def output_of(process: subprocess.Popen) -> str:

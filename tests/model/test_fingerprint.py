@@ -12,7 +12,6 @@ import pytensor.tensor as pt
 import pytest
 from processes import output_of, start
 from pytensor.compile.builders import OpFromGraph
-from pytensor.compile.ops import as_op
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors
@@ -218,11 +217,6 @@ class Twice(Op):
         output_storage[0][0] = 2.0 * inputs[0]
 
 
-@as_op(itypes=[pt.dvector], otypes=[pt.dvector])
-def in_python(x):
-    return 2.0 * x
-
-
 def with_gradient_of_its_own(x):
     inner = pt.vector("inner", shape=(3,))
     return OpFromGraph([inner], [2.0 * inner], lop_overrides=lambda *arguments: [arguments[-1]])(x)
@@ -230,7 +224,6 @@ def with_gradient_of_its_own(x):
 
 REFUSED = {
     "Twice belongs to .*test_fingerprint": lambda x: Twice()(x),
-    "in_python|FromFunctionOp": lambda x: in_python(x),
     "lambda": with_gradient_of_its_own,
 }
 
