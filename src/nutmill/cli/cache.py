@@ -1,0 +1,108 @@
+"""`nutmill cache`: what compiled code is kept, where, and how it goes away."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from nutmill.cli.console import print_json, stdout_console
+from nutmill.errors import NutmillError
+
+app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.command("list")
+def list_entries(*, json: _Json = False) -> None:
+    """List the entries, the one used last first."""
+    from nutmill.model import cache
+
+    entries, limit_bytes = cache.listing(), cache.limit_bytes()
+    n_bytes = sum(entry.n_bytes for entry in entries)
+    if json:
+        facts = {"folder": str(cache.folder()), "limit_bytes": limit_bytes, "n_bytes": n_bytes}
+        print_json(facts | {"entries": [_entry(entry) for entry in entries]})
+        return
+    if entries:
+        _print_entries(entries)
+    share = f"{_size(n_bytes)} of at most {_size(limit_bytes)} (NUTMILL_CACHE_LIMIT)"
+    print(f"{_entries(len(entries))} in {cache.folder()}: {share}.")
+
+
+@app.command()
+def prune(*, json: _Json = False) -> None:
+    """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
+    from nutmill.model import cache
+
+    n_removed, limit_bytes = cache.prune(), cache.limit_bytes()
+    left_bytes = sum(entry.n_bytes for entry in cache.listing())
+    if left_bytes > limit_bytes:
+        raise NutmillError(f"The cache holds {_size(left_bytes)}, and {cache.folder()} does not let them be removed.")
+    _print_removed(n_removed, json)
+
+
+@app.command()
+def clear(*, json: _Json = False) -> None:
+    """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
+    from nutmill.model import cache
+
+    n_removed, left = cache.clear(), cache.listing()
+    if left:
+        raise NutmillError(f"{_entries(len(left))} could not be removed from {cache.folder()}.")
+    _print_removed(n_removed, json)
+
+
+@app.command()
+def path(*, json: _Json = False) -> None:
+    """Print the folder; NUTMILL_CACHE_DIR moves it."""
+    from nutmill.model import cache
+
+    if json:
+        print_json({"folder": str(cache.folder())})
+    else:
+        print(cache.folder())
+
+
+def _print_removed(n_removed: int, json: bool) -> None:
+    from nutmill.model import cache
+
+    if json:
+        print_json({"folder": str(cache.folder()), "n_removed": n_removed})
+    else:
+        print(f"{_entries(n_removed)} removed from {cache.folder()}.")
+
+
+def _entry(entry) -> dict:
+    header = entry.header
+    known = {} if header is None else {"kind": header.kind, "key": header.key, "about": header.about}
+    used = datetime.fromtimestamp(entry.used).astimezone().isoformat(timespec="seconds")
+    facts = {"path": str(entry.path), "n_bytes": entry.n_bytes, "used": used, "is_readable": header is not None}
+    return facts | known | ({} if header is None else {"environment": header.environment})
+
+
+def _print_entries(entries) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for head, justify in (("kind", "left"), ("size", "right"), ("last used", "left"), ("what", "left")):
+        table.add_column(head, justify=justify, overflow="fold")
+    for entry in entries:
+        header = entry.header
+        kind = "?" if header is None else header.kind
+        what = "damaged, or of another version of nutmill" if header is None else header.about or header.key[:16]
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        table.add_row(*map(Text, (kind, _size(entry.n_bytes), used, what)))
+    stdout_console().print(table)
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _size(n_bytes: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes} bytes"

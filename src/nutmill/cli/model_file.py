@@ -1,0 +1,160 @@
+"""Finds the model that `file.py:name` names, and says in one sentence why there is none."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, TypeVar
+
+from nutmill.errors import ModelError
+
+T = TypeVar("T")
+
+_KINDS = "a pm.Model, a function without arguments that returns one, or a CompiledModel"
+
+
+class Place(NamedTuple):
+    """A name in a file."""
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.name}"
+
+
+def parse(text: str) -> Place:
+    """Split ``file.py:name``; raises ValueError with what is wrong with it."""
+    path, colon, name = text.rpartition(":")
+    if not colon or not path or not name.isidentifier():
+        raise ValueError(f"a model is given as file.py:name, such as model.py:model, not {text!r}.")
+    return Place(Path(path), name)
+
+
+def load_model(place: Place) -> object:
+    """Give the model of a file: a `pm.Model` or a `CompiledModel`.
+
+    The file's folder is on ``sys.path`` meanwhile, as when Python runs the file; ``__name__`` is the file's name.
+
+    Raises
+    ------
+    ModelError
+        The file is not there or raises, has no such name, or the name is not a model.
+    """
+    path = place.path
+    if not path.is_file():
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise ModelError(f"The model file {path} cannot be read: {what}.")
+    with _on_path(path.resolve().parent):
+        module = _call(lambda: _imported(path), path, f"The model file {path}")
+        if not hasattr(module, place.name):
+            raise ModelError(f"{path} has no {place.name!r}; {_listing(module)}.")
+        value = getattr(module, place.name)
+        if is_model(value):
+            return value
+        if not callable(value) or isinstance(value, type):
+            raise ModelError(f"{place} is {_kind(value)}, not {_KINDS}; {_listing(module)}.")
+        if (needed := _needed(value)) is None or needed:
+            arguments = f"needs arguments ({', '.join(needed)})" if needed else "cannot be called without arguments"
+            raise ModelError(f"{place} {arguments}; name {_KINDS}.")
+        returned = _call(value, path, f"{place.name}() of {path}")
+        if not is_model(returned):
+            raise ModelError(f"{place.name}() of {path} returned {_kind(returned)}, not a pm.Model or a CompiledModel.")
+        return returned
+
+
+def is_model(value: object) -> bool:
+    """Say whether a value is a `pm.Model` or a `CompiledModel`; imports neither, because whoever made one did."""
+    homes = (("pymc", "Model"), ("nutmill.compiled", "CompiledModel"))
+    kinds = (getattr(sys.modules.get(home), name, None) for home, name in homes)
+    return any(isinstance(kind, type) and isinstance(value, kind) for kind in kinds)
+
+
+@contextmanager
+def _on_path(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the file removed it itself
+            sys.path.remove(str(folder))
+
+
+def _imported(path: Path) -> ModuleType:
+    """Run a file as the module of its name; one that is loaded under this name stays what it is for others."""
+    name, file = path.stem, str(path.resolve())
+    spec = spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
+    module = module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module  # dataclasses and pickles look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    finally:
+        if before is not None:
+            sys.modules[name] = before
+    return module
+
+
+def _call(function: Callable[[], T], path: Path, subject: str) -> T:
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{subject} raised {_last_line(error)}{_where(error, path)}.") from error
+
+
+def _last_line(error: BaseException) -> str:
+    """Give the kind and the message of an error as the end of a traceback shows them, in one line."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)  # str adds the place, which `_where` tells
+    message = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return ": ".join(filter(None, (type(error).__name__, message.rstrip("."))))
+
+
+def _where(error: BaseException, path: Path) -> str:
+    """Name the last line of the file that ran; for a syntax error, the line that cannot be read."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f" (line {error.lineno} of {error.filename})"
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [frame for frame in frames if frame.filename == str(path.resolve())]
+    if not here:
+        return ""
+    frame = here[-1]
+    function = "" if frame.name == "<module>" else f", in {frame.name}"
+    return f" (line {frame.lineno} of {path}{function}: {frame.line})"
+
+
+def _needed(function: Callable) -> list[str] | None:
+    """Name the arguments that a function cannot do without; None where Python cannot tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in optional]
+
+
+def _listing(module: ModuleType) -> str:
+    """Name what the file has that may be meant."""
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    models = [name for name, value in public.items() if is_model(value)]
+    own = (name for name, value in public.items() if getattr(value, "__module__", None) == module.__name__)
+    functions = [name for name in own if inspect.isfunction(public[name]) and _needed(public[name]) == []]
+    parts = [f"models in it: {', '.join(models)}" if models else "there is no model in it"]
+    parts += [f"functions that may return one: {', '.join(functions)}"] * bool(functions)
+    return "; ".join(parts)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

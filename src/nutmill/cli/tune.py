@@ -1,0 +1,168 @@
+"""`nutmill tune`: measures which layout is fastest for a model on this machine, and says how to use it."""
+
+import contextlib
+import json as json_text
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from nutmill.cli import model_file
+from nutmill.cli.console import print_json, stdout_console
+from nutmill.errors import LayoutError
+
+if TYPE_CHECKING:
+    from nutmill.cli.tuned import Tuned
+
+
+class Objective(StrEnum):
+    """What is to be saved."""
+
+    wall = "wall"
+    core_hours = "core_hours"
+
+
+class Options(NamedTuple):
+    """What the user asked for."""
+
+    place: model_file.Place
+    chains: int
+    budget_s: float
+    blas: tuple[str, ...]
+    objective: Objective
+    exhaustive: bool
+    png: Path | None
+    profile: Path | None
+    keep: bool
+
+
+def _place(text: str) -> model_file.Place:
+    try:
+        return model_file.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _in_a_folder(path: Path | None) -> Path | None:
+    """Refuse a file that could not be written after the sweep."""
+    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
+        raise typer.BadParameter(f"{path} is a folder." if path.is_dir() else f"there is no folder {path.parent}.")
+    return path
+
+
+def _positive(seconds: float) -> float:
+    if not 0.0 < seconds < float("inf"):
+        raise typer.BadParameter("the budget is a positive number of seconds.")
+    return seconds
+
+
+_Model = Annotated[
+    model_file.Place,
+    typer.Argument(
+        parser=_place,
+        metavar="FILE.PY:NAME",
+        help="A pm.Model, a function without arguments that returns one, or a CompiledModel.",
+    ),
+]
+_Blas = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Try this BLAS besides SciPy's: openblas, mkl, blis or a path. May be repeated."),
+]
+_File = {"dir_okay": False, "metavar": "FILE", "callback": _in_a_folder}
+
+
+def tune(
+    model: _Model,
+    *,
+    chains: Annotated[int, typer.Option(min=1, help="Chains of the whole job.")] = 4,
+    budget: Annotated[float, typer.Option(callback=_positive, help="Seconds that measuring may take.")] = 20.0,
+    blas: _Blas = None,
+    objective: Annotated[
+        Objective, typer.Option(help="Save the time of the job, or that time x its cores.")
+    ] = Objective.wall,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="Measure every layout equally often, whatever that takes.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    png: Annotated[Path | None, typer.Option(help="Draw the heat map into this file.", **_File)] = None,
+    profile: Annotated[Path | None, typer.Option(help="Write the profile to this file too.", **_File)] = None,
+    no_save: Annotated[
+        bool, typer.Option("--no-save", help="Do not keep the profile where sample_numba looks for it.")
+    ] = False,
+) -> None:
+    """Measure which layout (chains at once x BLAS threads) is fastest for a model on this machine."""
+    options = Options(model, chains, budget, tuple(blas or ()), objective, exhaustive, png, profile, not no_save)
+    # What the model's file prints is not part of the document.
+    with contextlib.redirect_stdout(sys.stderr):
+        tuned = measure(options)
+        _write_files(tuned, options)
+    if json:
+        from nutmill.cli.tuned import as_dict
+
+        print_json(as_dict(tuned))
+    else:
+        from nutmill.cli.tuned_text import print_tuned
+
+        print_tuned(tuned, stdout_console())
+
+
+def measure(options: Options) -> "Tuned":
+    """Load, compile and sweep, with a line of progress on a terminal."""
+    from nutmill.cli.progress import open_progress
+
+    _check_before(options)
+    with open_progress(options.budget_s if not options.exhaustive else None) as progress:
+        progress.say(f"Loading {options.place.path}")
+        model = model_file.load_model(options.place)
+        progress.say(f"Compiling {options.place}")
+        from nutmill.cli.tuned import Tuned
+        from nutmill.compiled import CompiledModel, compile_model
+        from nutmill.find_layout import find_layout
+        from nutmill.layout.topology import topology
+
+        compiled = model if isinstance(model, CompiledModel) else compile_model(model)
+        machine = topology()
+        progress.say("Measuring")
+        found = find_layout(
+            compiled,
+            chains=options.chains,
+            topology=machine,
+            blas=(None, *options.blas),
+            objective=options.objective.value,
+            budget_s=options.budget_s,
+            use_profile=False,
+            keep=options.keep,
+            exhaustive=options.exhaustive,
+            on_measure=progress.measured,
+        )
+    if options.keep and found.path is None:
+        sentence = "The profile could not be kept: name a file for it with --profile."
+        found = found._replace(notes=(*found.notes, sentence))
+    return Tuned(str(options.place), compiled.n_dim, machine, found, options.png, options.profile)
+
+
+def _check_before(options: Options) -> None:
+    """Raise what would only come out after the sweep otherwise."""
+    from importlib.util import find_spec
+
+    if options.png is not None and find_spec("matplotlib") is None:
+        raise LayoutError("A PNG needs matplotlib: `pip install matplotlib`, or leave out --png.")
+    if options.blas:
+        from nutmill.layout.blas import find_blas
+
+        for name in options.blas:
+            find_blas(name)
+
+
+def _write_files(tuned: "Tuned", options: Options) -> None:
+    try:
+        if options.png is not None:
+            from nutmill.layout.heat import draw, heat
+
+            draw(heat(tuned.sweep), options.png, tuned.title, "gradients")
+        if options.profile is not None:
+            options.profile.write_text(json_text.dumps(tuned.found.profile.as_dict(), indent=1))
+    except OSError as error:
+        raise LayoutError(f"{error.filename} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,105 @@
+"""What `nutmill tune` found, for people: a table, the heat map, the choice, and how to use it."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nutmill.cli import slurm
+from nutmill.cli.tuned import Tuned, rate
+from nutmill.layout import heat
+from nutmill.layout.choose import name
+from nutmill.layout.record import Row, Sweep
+
+_HEADS = (
+    "",
+    "chains at once",
+    "BLAS threads",
+    "pools",
+    "BLAS",
+    "ms per gradient",
+    "gradients/s, all chains",
+    "ms for one of each chain",
+    "CPU ms per gradient",
+    "times measured",
+)
+
+
+def print_tuned(tuned: Tuned, console: Console) -> None:
+    """Print all of it."""
+    sweep, layout = tuned.sweep, tuned.found.layout
+    console.print(_table(sweep, tuned.title))
+    console.print()
+    console.print(heat.text(heat.heat(sweep), "", "gradients"))
+    console.print()
+    for line in (*choice(tuned), *(f"Note: {note}" for note in tuned.found.notes)):
+        console.print(Text(line))
+    for line in _files(tuned):
+        console.print(Text(line), soft_wrap=True)
+    _print_block(console, "In Python:", [f"from nutmill import Layout, sample_numba\n{_call(tuned)}"])
+    _print_block(console, "For other programs, before they start:", [slurm.environment_block(layout)])
+    _print_block(console, "In a Slurm job:", [*slurm.directives(layout), slurm.step()])
+
+
+def choice(tuned: Tuned) -> list[str]:
+    """Say which layout was chosen, what it gives, and how sure that is."""
+    sweep, job = tuned.sweep, tuned.sweep.job
+    waves = job.waves(sweep.best)
+    counted = f"{job.chains} chain{'s' * (job.chains > 1)} in {waves} wave{'s' * (waves > 1)}"
+    lines = [
+        f"Chosen: {name(sweep.best)}; {counted}, {1e3 * sweep.seconds:.3g} ms per gradient of one chain, "
+        f"{tuned.gradients_per_s:.3g} gradients/s of all."
+    ]
+    if sweep.runner_up is not None and sweep.margin is not None:
+        what = "core hours" if job.objective == "core_hours" else "time"
+        low, high = f"{sweep.margin.low:.2f}", f"{sweep.margin.high:.2f}"
+        lines.append(
+            f"Next best: {name(sweep.runner_up)}, {sweep.margin.estimate:.2f} times the {what} "
+            f"({low} to {high} in four cases of five)."
+        )
+    lines.append(f"Confidence: {sweep.confidence}; others took {100.0 * sweep.others:.0f} % of the CPUs meanwhile.")
+    return lines
+
+
+def _table(sweep: Sweep, title: str) -> Table:
+    table = Table(title=Text(title))
+    for head in _HEADS:
+        table.add_column(head, justify="left" if head in ("pools", "BLAS", "") else "right")
+    for row in sweep.table():
+        table.add_row(*_cells(row, sweep), style="bold" if row.layout == sweep.best else None)
+    return table
+
+
+def _cells(row: Row, sweep: Sweep) -> list[str | Text]:
+    layout = row.layout
+    mark = "▶" if layout == sweep.best else "*" if row.is_oversubscribed else ""
+    return [
+        mark,
+        str(layout.chains_at_once),
+        str(layout.blas_threads),
+        "own" if layout.mode == "own_pools" else "shared",
+        Text("SciPy's" if layout.blas is None else layout.blas),
+        f"{1e3 * row.seconds:.3g}",
+        f"{rate(sweep.job.chains, row.wall_s):.3g}",
+        f"{1e3 * row.wall_s:.3g}",
+        f"{1e3 * row.cpu_seconds:.3g}",
+        str(row.n_measured),
+    ]
+
+
+def _call(tuned: Tuned) -> str:
+    return slurm.python_line(tuned.found.layout, tuned.sweep.job.chains)
+
+
+def _files(tuned: Tuned) -> list[str]:
+    profile = tuned.found.path
+    kept = [] if profile is None else [f"Profile, which sample_numba finds by itself: {profile}"]
+    copies = (("Profile", tuned.profile_file), ("Heat map", tuned.png))
+    return kept + [f"{what}: {path}" for what, path in copies if path is not None]
+
+
+def _print_block(console: Console, title: str, lines: list[str]) -> None:
+    """Print lines to be copied: without wrapping."""
+    console.print()
+    console.print(Text(title, style="bold"))
+    for line in "\n".join(lines).splitlines():
+        console.print(Text(f"    {line}"), soft_wrap=True)

@@ -1,0 +1,72 @@
+"""`nutmill topology`: the numbers of a recorded machine and of this one, as a table and as JSON."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from nutmill.cli.app import app
+from nutmill.layout.description import lines
+from nutmill.layout.topology import topology
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, ["topology", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_a_table_of_a_recorded_machine(recorded_laptop):
+    shown = run("--root", recorded_laptop).stdout
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in shown.splitlines() if row.startswith("│")]
+    first = [row[0] for row in rows if row[0]]
+    described = lines(topology(recorded_laptop))
+    assert first == [what for what, _, _ in described]
+    together = "".join(re.sub(r"[│\s]", "", shown))
+    for _, value, _ in described:
+        assert re.sub(r"\s", "", value) in together
+
+
+def test_json_of_a_recorded_machine(recorded_laptop):
+    found = json.loads(run("--root", recorded_laptop, "--json").stdout)
+    assert found == json.loads(json.dumps(topology(recorded_laptop).as_dict()))
+    assert "blas" not in found
+
+
+def test_this_machine_in_a_process(nutmill):
+    done = nutmill("topology", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["n_cores"] >= 1 and found["bound_by"]
+    assert found["fingerprint"] == topology().fingerprint()
+
+
+def test_libraries_are_found_when_asked():
+    found = json.loads(run("--blas", "--json").stdout)["blas"]
+    own = found["libraries"][0]
+    assert own["origin"] == "SciPy's" and own["can_limit"] is True and own["version"]
+    shown = run("--blas").stdout
+    assert own["name"] in shown and own["version"] in shown and "SciPy's" in shown
+
+
+def test_no_library_is_said_so(monkeypatch):
+    from nutmill.layout.blas import BlasSurvey
+
+    monkeypatch.setattr("nutmill.layout.blas.survey_blas", lambda: BlasSurvey((), ("libfoo is [broken].",)))
+    shown = run("--blas").stdout
+    assert "No BLAS was found." in shown and "libfoo is [broken]." in shown
+
+
+@pytest.mark.parametrize("where", ["missing", "file"])
+def test_a_root_that_is_no_folder(tmp_path, where):
+    (tmp_path / "file").write_text("")
+    assert where in run("--root", tmp_path / where, code=2).stderr.replace("\n", "")
+
+
+def test_an_empty_root_is_a_machine_that_tells_nothing(tmp_path):
+    assert json.loads(run("--root", tmp_path, "--json").stdout)["n_cores"] == 1
+
+
+def test_a_recorded_machine_has_no_libraries(tmp_path):
+    assert "--blas" in run("--root", tmp_path, "--blas", code=2).stderr

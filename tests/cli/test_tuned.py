@@ -1,0 +1,122 @@
+"""What `nutmill tune` says of a sweep that is made up: every number in its place, as JSON and for people."""
+
+import io
+import json
+
+import pytest
+from cli.conftest import OWN, SECONDS
+from rich.console import Console
+
+from nutmill.cli.tuned import as_dict
+from nutmill.cli.tuned_text import choice, print_tuned
+from nutmill.layout.ledger import Interval
+from nutmill.layout.pools import Layout
+from nutmill.layout.record import Sweep
+
+
+def printed(tuned, width=140):
+    file = io.StringIO()
+    print_tuned(tuned, Console(file=file, width=width, highlight=False))
+    return file.getvalue()
+
+
+def cells(shown):
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    return [row for row in rows if len(row) == 10]
+
+
+def with_sweep(tuned, **changes):
+    sweep = Sweep(**{name: getattr(tuned.sweep, name) for name in Sweep.__dataclass_fields__} | changes)
+    profile = type(tuned.found.profile)(
+        **{name: getattr(tuned.found.profile, name) for name in tuned.found.profile.__dataclass_fields__}
+        | {"sweep": sweep}
+    )
+    return tuned._replace(found=tuned.found._replace(profile=profile, layout=sweep.best))
+
+
+def test_the_table(made):
+    rows = cells(printed(made))
+    assert len(rows) == len(SECONDS)
+    # 8 chains, two at once: four waves of 6 ms; the CPU time that was made up is twice the time.
+    assert rows[0] == ["▶", "2", "2", "own", "SciPy's", "6", "333", "24", "12", "1"]
+    assert rows[-1][:3] == ["*", "4", "2"]
+    assert [row[0] for row in rows].count("▶") == 1
+    waves = {1: 8, 2: 4, 4: 2}
+    for _, chains, _, _, _, ms, per_s, wall_ms, _, _ in rows:
+        assert float(wall_ms) == pytest.approx(waves[int(chains)] * float(ms), rel=0.01)
+        assert float(per_s) == pytest.approx(8000.0 / float(wall_ms), rel=0.01)
+
+
+def test_the_choice(made):
+    assert choice(made) == [
+        "Chosen: 2 chains x 2 BLAS threads (own pools); 8 chains in 4 waves, 6 ms per gradient of one chain, "
+        "333 gradients/s of all.",
+        "Next best: 2 chains x 2 BLAS threads, 1.50 times the time (1.40 to 1.60 in four cases of five).",
+        "Confidence: high; others took 0 % of the CPUs meanwhile.",
+    ]
+
+
+def test_the_choice_by_core_hours(made):
+    by_cores = with_sweep(made, job=made.sweep.job._replace(objective="core_hours"))
+    assert "1.50 times the core hours" in choice(by_cores)[1]
+
+
+def test_one_layout_has_no_next_best(made):
+    alone = with_sweep(made, best=Layout(1), runner_up=None, margin=None, measurements=made.sweep.measurements[:1])
+    lines = choice(alone)
+    assert len(lines) == 2 and "8 chains in 8 waves" in lines[0]
+    json.dumps(as_dict(alone))
+    assert "▶" in printed(alone)
+
+
+def test_all_of_the_text(made):
+    shown = printed(made)
+    assert "gp.py:model on " in shown and f"{made.topology.n_cores} cores" in shown
+    assert "gradients per second of the whole job" in shown and "▶333" in shown
+    assert "Note: A note." in shown
+    assert "Profile, which sample_numba finds by itself: /home/me/profiles/abc.json\n" in shown
+    assert "Heat map: heat.png\n" in shown
+    assert shown.endswith(
+        "\n"
+        "In Python:\n"
+        "    from nutmill import Layout, sample_numba\n"
+        "    sample_numba(model, chains=8, layout=Layout(chains_at_once=2, blas_threads=2, mode='own_pools'))\n"
+        "\n"
+        "For other programs, before they start:\n"
+        "    export OMP_NUM_THREADS=2\n"
+        "    export OPENBLAS_NUM_THREADS=2\n"
+        "    export MKL_NUM_THREADS=2\n"
+        "    export BLIS_NUM_THREADS=2\n"
+        "\n"
+        "In a Slurm job:\n"
+        "    #SBATCH --ntasks=1\n"
+        "    #SBATCH --cpus-per-task=4\n"
+        "    #SBATCH --hint=nomultithread\n"
+        "    srun --cpus-per-task=$SLURM_CPUS_PER_TASK python run.py\n"
+    )
+
+
+def test_lines_to_copy_are_never_wrapped(made):
+    shown = printed(made, width=40)
+    assert "    srun --cpus-per-task=$SLURM_CPUS_PER_TASK python run.py\n" in shown
+    assert "layout=Layout(chains_at_once=2, blas_threads=2, mode='own_pools'))\n" in shown
+
+
+def test_brackets_in_names_are_no_markup(made):
+    named = made._replace(model="[red]gp.py:model[/nothing]")
+    assert "[red]gp.py:model[/nothing]" in printed(named)
+
+
+def test_json(made):
+    found = json.loads(json.dumps(as_dict(made)))
+    assert Layout.from_dict(found["layout"]) == OWN
+    assert found["seconds_per_gradient"] == pytest.approx(0.006)
+    assert found["gradients_per_s"] == pytest.approx(8 / 0.024)
+    assert found["confidence"] == "high" and found["notes"] == ["A note."]
+    assert (found["profile"], found["profile_file"], found["png"]) == ("/home/me/profiles/abc.json", None, "heat.png")
+    assert found["environment"]["OMP_NUM_THREADS"] == "2"
+    assert found["sbatch"][1] == "#SBATCH --cpus-per-task=4" and found["sbatch"][-1].startswith("srun ")
+    assert found["machine"] == {"fingerprint": made.topology.fingerprint(), "description": "a laptop"}
+    assert [row["layout"] for row in found["table"]] == [row.layout.as_dict() for row in made.sweep.table()]
+    assert found["table"][0]["gradients_per_s"] == pytest.approx(found["gradients_per_s"])
+    assert Sweep.from_dict(found["sweep"]).margin == Interval(1.5, 1.4, 1.6)
