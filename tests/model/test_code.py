@@ -47,6 +47,12 @@ print(json.dumps(facts(compiled)))
 """
 
 
+@pytest.fixture(autouse=True)
+def sources_that_stand_still():
+    """Rightly, nothing is kept by a process whose sources were edited after it read them."""
+    assert environment.is_current(), "nutmill's sources were edited since this session began: start it again"
+
+
 def facts(compiled: CompiledModel) -> dict[str, str]:
     """All that a model computes, as bytes in hexadecimal: density, gradient, reported variables, draws."""
     q = np.linspace(-0.4, 0.5, compiled.n_dim)
