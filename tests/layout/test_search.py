@@ -10,6 +10,7 @@ from layout.simulated import KINDS, WARM_UP_S, Machine, seconds_per_unit
 from nutmill.errors import LayoutError
 from nutmill.layout.candidates import Job, candidates
 from nutmill.layout.choose import choose
+from nutmill.layout.finals import still_racing
 from nutmill.layout.ledger import Timing
 from nutmill.layout.pools import Layout
 from nutmill.layout.recorder import Unavailable
@@ -44,6 +45,7 @@ def test_without_noise_the_best_is_found(kind, n_cores, chains):
 def test_threads_that_do_not_help_are_not_scanned_further():
     found = find(machine("elementwise", 64), 64)
     assert set(points(found, "scan")) == {(1, 1), (1, 2), (1, 4), (1, 64), (4, 1)}
+    assert max(threads for _, threads in points(found, "grid")) <= 4
 
 
 def test_threads_are_scanned_while_they_help():
@@ -97,6 +99,13 @@ def test_the_budget_is_a_cap(kind, budget_s):
     simulated = machine(kind, 64, noise=0.15, seed=2)
     find(simulated, 64, 16, budget_s=budget_s)
     assert simulated.clock() <= 1.05 * budget_s
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_time_is_kept_for_final_rounds(seed):
+    found = find(machine("numa", 128, noise=0.15, seed=seed), 128, 64, budget_s=5.0)
+    assert max(m.at_s for m in found.measurements if m.stage in ("grid", "halving")) < 0.65 * 5.0
+    assert len(found.rounds) >= 2
 
 
 def test_a_small_budget_still_chooses_from_what_it_has():
@@ -236,3 +245,12 @@ def test_the_simulated_clock_counts_bursts_and_units():
     simulated = Machine(lambda layout: 0.3)
     simulated.measure(Layout(1), 0.1)
     assert math.isclose(simulated.clock(), WARM_UP_S + 0.6)
+
+
+def test_a_race_goes_on_between_those_that_may_win():
+    one, other, third = Layout(4), Layout(4, 2), Layout(4, 2, mode="own_pools")
+    racing, job = [one, other, third], Job(4, 8)
+    beaten = [{one: 1.0, other: 1.5, third: s} for s in (0.9, 1.1, 1.2, 0.95)]
+    assert still_racing(racing, beaten, job) == [one, third]
+    assert still_racing(racing, [{one: 1.0, other: 1.5, third: 2.0}] * 4, job) == [one]
+    assert still_racing(racing, [{one: 1.0, other: 1.01, third: 1.02}] * 4, job) == [one]  # all equal: enough is known
