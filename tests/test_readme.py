@@ -15,11 +15,16 @@ from nutmill.trace import group
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nutmill"
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS_WITH_DOCUMENTS = (ROOT / "docs", ROOT / "tuning", ROOT / "tuning" / "profiles")
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *(path for folder in FOLDERS_WITH_DOCUMENTS for path in sorted(folder.glob("*.md"))),
+]
 REFERENCES = json.loads((ROOT / "tests" / "data" / "posteriordb" / "references.json").read_text())
 EIGHT_SCHOOLS = REFERENCES["eight_schools-eight_schools_noncentered"]["reference"]
 
-each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def code_blocks(text):

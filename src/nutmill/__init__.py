@@ -21,7 +21,7 @@ _HOMES = {
     "compile_model": "nutmill.compiled",
     "sample_numba": "nutmill.sample",
     "Layout": "nutmill.layout.pools",
-    "find_layout": "nutmill.find_layout",
+    "find_layout": "nutmill.layout_search",
     "LayoutError": "nutmill.errors",
     "ModelError": "nutmill.errors",
     "NutmillError": "nutmill.errors",

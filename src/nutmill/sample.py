@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from nutmill import convergence
 from nutmill.compiled import CompiledModel, compile_model
-from nutmill.find_layout import layout_for, natives_for
 from nutmill.layout.topology import topology as read_topology
+from nutmill.layout_search import layout_for, natives_for
 from nutmill.request import checked_request
 from nutmill.result import to_result
 from nutmill.run.driver import drive

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.units import size
 from nutmill.errors import NutmillError
 
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
@@ -26,7 +27,7 @@ def list_entries(*, json: _Json = False) -> None:
         return
     if entries:
         _print_entries(entries)
-    share = f"{_size(n_bytes)} of at most {_size(limit_bytes)} (NUTMILL_CACHE_LIMIT)"
+    share = f"{size(n_bytes)} of at most {size(limit_bytes)} (NUTMILL_CACHE_LIMIT)"
     print(f"{_entries(len(entries))} in {cache.folder()}: {share}.")
 
 
@@ -38,7 +39,7 @@ def prune(*, json: _Json = False) -> None:
     n_removed, limit_bytes = cache.prune(), cache.limit_bytes()
     left_bytes = sum(entry.n_bytes for entry in cache.listing())
     if left_bytes > limit_bytes:
-        raise NutmillError(f"The cache holds {_size(left_bytes)}, and {cache.folder()} does not let them be removed.")
+        raise NutmillError(f"The cache holds {size(left_bytes)}, and {cache.folder()} does not let them be removed.")
     _print_removed(n_removed, json)
 
 
@@ -93,16 +94,9 @@ def _print_entries(entries) -> None:
         kind = "?" if header is None else header.kind
         what = "damaged, or of another version of nutmill" if header is None else header.about or header.key[:16]
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
-        table.add_row(*map(Text, (kind, _size(entry.n_bytes), used, what)))
+        table.add_row(*map(Text, (kind, size(entry.n_bytes), used, what)))
     stdout_console().print(table)
 
 
 def _entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count} entries"
-
-
-def _size(n_bytes: int) -> str:
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes} bytes"

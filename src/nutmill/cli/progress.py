@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nutmill.cli.units import duration
+
 if TYPE_CHECKING:
     from nutmill.layout.ledger import Measurement
 
@@ -37,7 +39,7 @@ class Progress:
 
         self._n_measured += 1
         spent_s = time.perf_counter() - self._begin
-        last = f"{name(one.layout)}: {1e3 * one.timing.seconds:.3g} ms"
+        last = f"{name(one.layout)}: {duration(one.timing.seconds)}"
         budget = "" if self._budget_s is None else f" of {self._budget_s:g}"
         self._show(f"Measuring, {spent_s:.1f}{budget} s: measurement {self._n_measured}, {last}")
 

@@ -119,8 +119,8 @@ def measure(options: Options) -> "Tuned":
         progress.say(f"Compiling {options.place}")
         from nutmill.cli.tuned import Tuned
         from nutmill.compiled import CompiledModel, compile_model
-        from nutmill.find_layout import find_layout
         from nutmill.layout.topology import topology
+        from nutmill.layout_search import find_layout
 
         compiled = model if isinstance(model, CompiledModel) else compile_model(model)
         machine = topology()

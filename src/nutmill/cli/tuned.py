@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from nutmill import __version__
 from nutmill.cli import slurm
-from nutmill.find_layout import Found
 from nutmill.layout.record import Row, Sweep
 from nutmill.layout.topology import Topology
+from nutmill.layout_search import Found
 
 
 class Tuned(NamedTuple):
@@ -46,12 +46,7 @@ class Tuned(NamedTuple):
     @property
     def gradients_per_s(self) -> float:
         """Of the whole job, all chains together, waves included."""
-        return rate(self.sweep.job.chains, self.sweep.wall_s)
-
-
-def rate(chains: int, wall_s: float) -> float:
-    """Gradients per second of the whole job, one of each chain taking `wall_s`."""
-    return chains / wall_s
+        return self.sweep.job.chains / self.sweep.wall_s
 
 
 def as_dict(tuned: Tuned) -> dict:
@@ -85,7 +80,7 @@ def _row(row: Row, chains: int) -> dict:
     return {
         "layout": row.layout.as_dict(),
         "seconds_per_gradient": row.seconds,
-        "gradients_per_s": rate(chains, row.wall_s),
+        "gradients_per_s": chains / row.wall_s,
         "wall_s_per_round": row.wall_s,
         "cpu_seconds_per_gradient": row.cpu_seconds,
         "n_measured": row.n_measured,

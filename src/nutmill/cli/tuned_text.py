@@ -5,7 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nutmill.cli import slurm
-from nutmill.cli.tuned import Tuned, rate
+from nutmill.cli.tuned import Tuned
+from nutmill.cli.units import duration, rate
 from nutmill.layout import heat
 from nutmill.layout.choose import name
 from nutmill.layout.record import Row, Sweep
@@ -16,11 +17,11 @@ _HEADS = (
     "BLAS threads",
     "pools",
     "BLAS",
-    "ms per gradient",
-    "gradients/s, all chains",
-    "ms for one of each chain",
-    "CPU ms per gradient",
-    "times measured",
+    "per gradient",
+    "CPU time",
+    "one of each chain",
+    "gradients/s",
+    "measured",
 )
 
 
@@ -46,8 +47,8 @@ def choice(tuned: Tuned) -> list[str]:
     waves = job.waves(sweep.best)
     counted = f"{job.chains} chain{'s' * (job.chains > 1)} in {waves} wave{'s' * (waves > 1)}"
     lines = [
-        f"Chosen: {name(sweep.best)}; {counted}, {1e3 * sweep.seconds:.3g} ms per gradient of one chain, "
-        f"{tuned.gradients_per_s:.3g} gradients/s of all."
+        f"Chosen: {name(sweep.best)}; {counted}, {duration(sweep.seconds)} per gradient of one chain, "
+        f"{rate(tuned.gradients_per_s)} gradients/s of all."
     ]
     if sweep.runner_up is not None and sweep.margin is not None:
         what = "core hours" if job.objective == "core_hours" else "time"
@@ -78,11 +79,11 @@ def _cells(row: Row, sweep: Sweep) -> list[str | Text]:
         str(layout.blas_threads),
         "own" if layout.mode == "own_pools" else "shared",
         Text("SciPy's" if layout.blas is None else layout.blas),
-        f"{1e3 * row.seconds:.3g}",
-        f"{rate(sweep.job.chains, row.wall_s):.3g}",
-        f"{1e3 * row.wall_s:.3g}",
-        f"{1e3 * row.cpu_seconds:.3g}",
-        str(row.n_measured),
+        duration(row.seconds),
+        duration(row.cpu_seconds),
+        duration(row.wall_s),
+        rate(sweep.job.chains / row.wall_s),
+        f"{row.n_measured} x",
     ]
 
 

@@ -10,15 +10,12 @@ from nutmill.model import cache, environment
 from nutmill.model.entry import Entry
 from nutmill.model.fingerprint import fingerprint
 from nutmill.model.graph import ModelGraph
-from nutmill.model.kernel import shared_kernel
+from nutmill.model.kernel import DENSITY_FREE, shared_kernel
 from nutmill.model.lower import Lowered
 from nutmill.model.native import NativeObject, unresolved
 from nutmill.model.record import Slot
 
 _log = logging.getLogger("nutmill")
-
-# Entries of the kernel that never call a density.
-DENSITY_FREE = ("pool",)
 
 _KIND = "model"
 _OBJECT = "object"

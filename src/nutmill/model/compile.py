@@ -19,11 +19,11 @@ from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
-from nutmill.model.code import DENSITY_FREE, Code, cache_key, find, keep
-from nutmill.model.fuse import Bitcode, Unlinkable, fuse
+from nutmill.model.code import Code, cache_key, find, keep
+from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
-from nutmill.model.kernel import kernel_bitcode, shared_kernel
+from nutmill.model.kernel import kernel_bitcode, pointer_kernel
 from nutmill.model.native import NativeObject
 from nutmill.model.record import Slot, layout
 from nutmill.model.rewrite import rewrite, simplify
@@ -79,7 +79,7 @@ def _compile(graph: ModelGraph, key: str | None, fuse_kernel: bool, stages: dict
         model, native = _fused(graph, stages) if fuse_kernel else (None, None)
         fused = native is not None
         if not fused:
-            model, native = _lower(graph, stages), shared_kernel()
+            model, native = _lower(graph, stages), pointer_kernel()
     if fuse_kernel and not fused and not python_ops:
         warnings.warn(
             "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
@@ -119,7 +119,7 @@ def _fused(graph: ModelGraph, stages: dict[str, float]) -> tuple[_Model, NativeO
         model = _lower(graph, stages)
     with _stage(stages, "link"):
         try:
-            return model, NativeObject(fuse(_calling_the_density(kernel_bitcode()), model.lowered))
+            return model, NativeObject(fuse(kernel_bitcode(), model.lowered))
         except Unlinkable:
             return model, None
 
@@ -169,11 +169,6 @@ def _density_outputs(graph: ModelGraph) -> list[Variable]:
 
 def _kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:
     return [(variable.type.dtype, variable.type.ndim) for variable in variables]
-
-
-def _calling_the_density(kernel: Mapping[str, Bitcode]) -> dict[str, Bitcode]:
-    """The entries worth optimising again with each model; the shared kernel serves the others."""
-    return {name: entry for name, entry in kernel.items() if name not in DENSITY_FREE}
 
 
 @contextmanager

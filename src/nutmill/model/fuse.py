@@ -70,7 +70,12 @@ def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
 def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
     """Return the native object of the kernel alone, with the model's entries called through the data record."""
     glue = [_call_pointer(name, n_words, word) for name, (n_words, word) in POINTER_WORDS.items()]
-    return _build(_kernel_modules(kernel), [*glue, _REPEAT], exported=[*kernel, *POINTER_WORDS, "repeat"])
+    return _build(_kernel_modules(kernel), glue, exported=[*kernel, *POINTER_WORDS])
+
+
+def fuse_shared(kernel: Mapping[str, Bitcode]) -> bytes:
+    """Return the native object of what never calls a density by its symbol: one serves all models."""
+    return _build(_kernel_modules(kernel), [_REPEAT], exported=[*kernel, "repeat"])
 
 
 def target_machine() -> llvm.TargetMachine:

@@ -16,7 +16,7 @@ from nutmill.model.bitcode import bitcode_only
 from nutmill.model.cache import recall
 from nutmill.model.entry import Entry
 from nutmill.model.environment import digest, digest_of_files, is_current, toolchain
-from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer
+from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer, fuse_shared
 from nutmill.model.native import NativeObject
 
 _DENSITY = PREFIX + "density"
@@ -27,23 +27,35 @@ _OWN = ("bitcode.py", "fuse.py", "kernel.py")
 _SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), *(_ROOT / "model" / name for name in _OWN)])
 
 
+# Entries that never call a density: one object serves all models.
+DENSITY_FREE = ("pool",)
+
+
 @cache
 def kernel_bitcode() -> dict[str, Bitcode]:
-    """Bitcode of the kernel's entry points, from disk if this installation compiled it before."""
-    entry = _recall("kernel", _kernel_entry)
-    return {name: Bitcode(bitcode, entry.manifest[name]) for name, bitcode in entry.parts.items()}
+    """Bitcode of the entry points that call the density, from disk if this installation compiled it before."""
+    return {name: entry for name, entry in _entries().items() if name not in DENSITY_FREE}
 
 
 @cache
-def pointer_object() -> bytes:
-    """Native object of the kernel for models called through a pointer; see `fuse_pointer`."""
-    return _recall("pointer", _pointer_entry).parts["object"]
+def pointer_kernel() -> NativeObject:
+    """The same entry points for models called through a pointer, loaded once a process; see `fuse_pointer`."""
+    return NativeObject(_recall("pointer", lambda: _object(fuse_pointer(kernel_bitcode()))).parts["object"])
 
 
 @cache
 def shared_kernel() -> NativeObject:
-    """The kernel loaded once a process: all of it for the pointer form, and what never calls a density for both."""
-    return NativeObject(pointer_object())
+    """What never calls a density by its symbol, loaded once a process; see `fuse_shared`."""
+    return NativeObject(_recall("shared", lambda: _object(_fuse_shared())).parts["object"])
+
+
+def _fuse_shared() -> bytes:
+    return fuse_shared({name: entry for name, entry in _entries().items() if name in DENSITY_FREE})
+
+
+def _entries() -> dict[str, Bitcode]:
+    entry = _recall("kernel", _kernel_entry)
+    return {name: Bitcode(bitcode, entry.manifest[name]) for name, bitcode in entry.parts.items()}
 
 
 def _recall(kind: str, make: Callable[[], Entry]) -> Entry:
@@ -57,8 +69,8 @@ def _kernel_entry() -> Entry:
     return Entry(symbols, {name: entry.bitcode for name, entry in compiled.items()})
 
 
-def _pointer_entry() -> Entry:
-    return Entry({}, {"object": fuse_pointer(kernel_bitcode())})
+def _object(code: bytes) -> Entry:
+    return Entry({}, {"object": code})
 
 
 def _compile() -> dict[str, Bitcode]:

@@ -19,6 +19,7 @@ from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.blas import lean_rewriter
+from nutmill.model.fusion import fuse_loops
 from nutmill.model.scalars import branch_free_rewriter
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
@@ -36,6 +37,7 @@ _CHEAP = (
 
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _EXPAND, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.1, 47.2
+_FUSE = 101.0  # after all that work in place
 
 
 class Rewritten(NamedTuple):
@@ -61,6 +63,7 @@ def rewrite(
         (_expand_graphs, _EXPAND),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
+        (fuse_loops, _FUSE),
     )
     _mode().register(*ours).optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
@@ -69,9 +72,13 @@ def rewrite(
 
 
 def _mode() -> Mode:
-    """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero."""
+    """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero.
+
+    Without PyTensor 3's own fusion, in the place of which `fuse_loops` stands.
+    """
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
+    query = query.excluding("fuse_indexed_into_elemwise")
     return Mode(linker=mode.linker, optimizer=query)
 
 

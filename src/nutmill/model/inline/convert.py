@@ -13,15 +13,20 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
-from nutmill.model.inline import elementwise, filling, indexing, reductions, views
+from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
+from nutmill.model.fusion import FusedLoop
+from nutmill.model.inline import filling, fused, indexing, reductions, rows, views
 from nutmill.model.inline.operation import Operation, as_function
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
-    Elemwise: elementwise.elementwise,
+    Elemwise: fused.elementwise,
+    FusedLoop: fused.fused_loop,
     DimShuffle: views.dim_shuffle,
     CAReduce: reductions.reduction,
     Subtensor: indexing.subtensor,
     IncSubtensor: indexing.inc_subtensor,
+    AdvancedSubtensor1: rows.take,
+    AdvancedIncSubtensor1: rows.change,
     Alloc: filling.alloc,
     AllocEmpty: filling.uninitialised,
     MakeVector: filling.make_vector,

@@ -6,6 +6,7 @@ from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
 
+from nutmill.model.compat import join_axis
 from nutmill.model.inline.arrays import (
     WORD,
     ZERO,
@@ -19,7 +20,6 @@ from nutmill.model.inline.arrays import (
     store,
     view_of,
 )
-from nutmill.model.inline.compat import join_axis
 from nutmill.model.inline.loops import Axes, Memory, at, flattened, nest
 from nutmill.model.inline.operation import Operation
 

@@ -44,6 +44,11 @@ def common_shape(emitter: Emitter, operands: Sequence[Axes], message: str) -> li
     return shape
 
 
+def known_lengths(shape: Sequence[ir.Value], static: Sequence[int | None]) -> list[ir.Value]:
+    """The same lengths, as constants where the graph knows them: LLVM unrolls short loops."""
+    return [length if known is None else WORD(known) for length, known in zip(shape, static, strict=True)]
+
+
 @contextmanager
 def nest(emitter: Emitter, shape: Sequence[ir.Value]) -> Iterator[Sequence[ir.Value]]:
     """A loop over all indices, the last one fastest."""

@@ -22,6 +22,11 @@ class Scalar:
     op : ScalarOp
     dtypes : sequence of str
         Of its operands.
+
+    Attributes
+    ----------
+    dtypes : list of str
+        Of its results.
     """
 
     def __init__(self, op: ScalarOp, dtypes: Sequence[str]):
@@ -30,6 +35,7 @@ class Scalar:
         whole = op.fgraph if is_composite else node
         parts = op.fgraph.toposort() if is_composite else [node]
         self._sources, self._results = list(whole.inputs), list(whole.outputs)
+        self.dtypes = [variable.type.dtype for variable in whole.outputs]
         self._parts = [(part, rule_of(part) or _ready(part)) for part in parts]
 
     def emit(self, emitter: Emitter, values: Sequence[ir.Value]) -> list[ir.Value]:
