@@ -1,0 +1,25 @@
+"""Times, rates and sizes with three digits and a unit that fits."""
+
+
+def duration(seconds: float) -> str:
+    """Write a time: 232 ns, 14.7 ms, 3 s."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= 0.9995 * unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def rate(per_s: float) -> str:
+    """Write how often a second: 0.0123, 123, 12.3k, 1.23M."""
+    for factor, suffix in ((1e6, "M"), (1e3, "k")):
+        if per_s >= 0.9995 * factor:
+            return f"{per_s / factor:.3g}{suffix}"
+    return f"{per_s:.3g}"
+
+
+def size(n_bytes: int) -> str:
+    """Write a number of bytes: 12 bytes, 1.5 KiB."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if n_bytes >= 0.9995 * unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes} bytes"

@@ -1,0 +1,33 @@
+"""Numbers with their units."""
+
+import pytest
+
+from nutmill.cli.units import duration, rate, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (2.32e-7, "232 ns"),
+        (1e-6, "1 us"),
+        (0.99999e-3, "1 ms"),
+        (0.01472, "14.7 ms"),
+        (3.0, "3 s"),
+        (1234.0, "1.23e+03 s"),
+    ],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("per_s", "text"), [(0.01234, "0.0123"), (123.4, "123"), (999.9, "1k"), (8.62e6, "8.62M")])
+def test_rate(per_s, text):
+    assert rate(per_s) == text
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(0, "0 bytes"), (1000, "1000 bytes"), (1536, "1.5 KiB"), (1 << 20, "1 MiB"), (1 << 30, "1 GiB")],
+)
+def test_size(n_bytes, text):
+    assert size(n_bytes) == text
