@@ -1,0 +1,164 @@
+"""The folder `tuning`: its models are models, its scripts run, its documents show commands that exist."""
+
+import ast
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import environment
+from typer.main import get_command
+
+from nutmill import compile_model
+from nutmill.cli.app import app
+from nutmill.cli.model_file import Place, load_model
+
+ROOT = Path(__file__).parents[2]
+TUNING = ROOT / "tuning"
+SLURM = TUNING / "slurm"
+README = (TUNING / "README.md").read_text()
+TEMPLATES = sorted(SLURM.glob("*.sbatch"))
+
+TINY = "import pymc as pm\nwith pm.Model() as model:\n    pm.Normal('x', shape=2)\n"
+
+# Runs what follows the options of srun, in the place of Slurm.
+SRUN = """#!/bin/bash
+[[ $1 == --cpus-per-task=2 ]] || exit 64
+shift
+exec "$@"
+"""
+
+
+def commands(text):
+    """Commands of nutmill in a document's blocks of shell."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("nutmill ")]
+
+
+def parsed(arguments):
+    """Parse a command line without running it; raises what the command would exit with."""
+    group = get_command(app)
+    context = group.make_context("nutmill", list(arguments), resilient_parsing=False)
+    name, command, rest = group.resolve_command(context, arguments)
+    return name, command.make_context(name, rest, parent=context).params
+
+
+@pytest.mark.parametrize("arguments", commands(README), ids=" ".join)
+def test_commands_of_the_readme_parse(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name, values = parsed(arguments)
+    assert name == arguments[0]
+    if name == "tune" and str(values["model"].path).startswith("tuning/"):
+        assert (ROOT / values["model"].path).is_file()
+
+
+def test_commands_are_found_and_checked():
+    assert commands("```sh\nnutmill a --b  # c\nsbatch x\n```\nnutmill d\n") == [["a", "--b"]]
+    assert len(commands(README)) > 5
+    with pytest.raises(Exception, match="chians"):
+        parsed(["tune", "a.py:b", "--chians", "3"])
+
+
+def test_the_readme_names_every_model_and_template():
+    for path in [*(TUNING / "models").glob("*.py"), *TEMPLATES, SLURM / "sample.py"]:
+        assert str(path.relative_to(ROOT)) in README or str(path.relative_to(TUNING)) in README
+
+
+@pytest.mark.parametrize(("name", "n_dim"), [("gp", 3), ("regression", 52), ("schools", 10)])
+def test_models_are_models(name, n_dim):
+    path = TUNING / "models" / f"{name}.py"
+    assert "build" in {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+    model = load_model(Place(path, "model"))
+    assert sum(value.size for value in model.initial_point().values()) == n_dim
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "has_blas"), [("gp", True), ("regression", True), ("schools", False)])
+def test_models_compile_and_use_the_blas_as_they_say(name, has_blas):
+    compiled = compile_model(load_model(Place(TUNING / "models" / f"{name}.py", "model")))
+    assert bool(compiled.code.native.blas_routines) == has_blas
+
+
+def test_the_script_is_the_command():
+    script = [sys.executable, str(TUNING / "tune.py")]
+    options = {"env": environment(), "capture_output": True, "text": True}
+    done = subprocess.run([*script, "no.py:model"], **options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "nutmill: The model file no.py cannot be read: there is no such file.\n"
+    assert subprocess.run([*script, "no.py"], **options).returncode == 2
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_are_job_scripts(path):
+    text = path.read_text()
+    subprocess.run(["bash", "-n", path], check=True)
+    assert text.startswith("#!/bin/bash\n") and "set -euo pipefail\n" in text
+    head = text[: text.index("set -euo pipefail")]
+    assert re.findall(r"^#SBATCH .*", text, flags=re.MULTILINE) == re.findall(r"^#SBATCH .*", head, flags=re.MULTILINE)
+    for option in ("--ntasks=1", "--hint=nomultithread", "--cpus-per-task="):
+        assert f"\n#SBATCH {option}" in head
+    assert all(line.startswith("#") for line in head.splitlines())  # Slurm stops reading at the first command
+    assert '\nsrun --cpus-per-task="$SLURM_CPUS_PER_TASK" ' in text
+
+
+def submit(script, folder, *arguments, **variables):
+    """Run a job script as Slurm would: in a folder, with its variables, srun a stand-in."""
+    programs = folder / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "srun").write_text(SRUN)
+    (programs / "srun").chmod(0o755)
+    (programs / "nutmill").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m nutmill "$@"\n')
+    (programs / "nutmill").chmod(0o755)
+    (programs / "python").unlink(missing_ok=True)
+    (programs / "python").symlink_to(sys.executable)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    given = environment(PATH=path, SLURM_CPUS_PER_TASK="2", SLURM_SUBMIT_DIR=str(folder), **variables)
+    command = ["bash", str(script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, timeout=300)
+
+
+def test_the_job_that_tunes(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    done = submit(SLURM / "tune.sbatch", tmp_path, "tiny.py:model", "--budget", 3, "--no-save", "--chains", 2)
+    assert done.returncode == 0, done.stderr
+    assert "cores to compute with" in done.stdout and "#SBATCH --cpus-per-task=" in done.stdout
+    kept = json.loads((tmp_path / "layout.json").read_text())
+    assert kept["sweep"]["job"]["chains"] == 2
+    assert (tmp_path / "layout.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("script", TEMPLATES, ids=lambda path: path.name)
+def test_a_job_without_a_model_says_how_it_is_called(script, tmp_path):
+    done = submit(script, tmp_path)
+    assert done.returncode != 0 and "usage: sbatch" in done.stderr
+
+
+def profile_text(made):
+    return json.dumps(made.found.profile.as_dict())
+
+
+def test_the_array_of_chains_and_how_to_join_it(tmp_path, monkeypatch, made):
+    """The first job as Slurm would run it, the second in this process; then the example of the README."""
+    (tmp_path / "tiny.py").write_text(TINY)
+    (tmp_path / "layout.json").write_text(profile_text(made))
+    options = {"SLURM_ARRAY_TASK_ID": "0", "NUTMILL_SLURM_DIR": str(SLURM)}
+    done = submit(SLURM / "chains.sbatch", tmp_path, "tiny.py:model", "layout.json", **options)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    arguments = ["sample.py", "tiny.py:model", "layout.json", "1", "draws-1.nc"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(SLURM / "sample.py"), run_name="__main__")
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(compile(example, "tuning/README.md", "exec"), names)
+    posterior = names["posterior"]
+    assert posterior.sizes["chain"] == 2 * made.found.layout.chains_at_once == 4
+    assert list(posterior.chain.values) == [0, 1, 2, 3]
+    draws = posterior["x"].values[:, :, 0]
+    assert len({chain.tobytes() for chain in draws}) == 4  # the jobs have different seeds
