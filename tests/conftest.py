@@ -8,7 +8,7 @@ import pytest
 from nutmill.model import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
-KERNEL = ("kernel-*", "pointer-*")
+KERNEL = ("kernel-*", "pointer-*", "shared-*")
 
 _load = cache.load
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,10 +31,13 @@ _log = logging.getLogger("nutmill")
 
 # A run shorter than this is not tuned for: the search would cost more than it can save.
 _WORTH_S = 60.0
+# A gradient shorter than this has no BLAS call that more threads would shorten.
+_LIGHT_S = 1e-4
 # The search may take this share of the run that is expected.
 _SHARE, _LONGEST_S = 0.05, 20.0
 # What a run costs before anything is known of it: a tree of four doublings for each draw, and a usual warmup.
 _GRADIENTS_A_DRAW, _WARMUP_DRAWS = 15, 200
+_ROUGHLY = 3
 
 
 class Found(NamedTuple):
@@ -155,8 +159,10 @@ def layout_for(
         return Found(usual, "default")
     if (stored := profiles.find(*_describe(compiled, chains, topology))) is not None:
         return Found(_at_most(stored.layout, chains), "profile", stored)
-    expected_s = _expected_s(compiled, usual, chains, draws)
-    if expected_s < _WORTH_S:
+    gradient_s = _gradient_s(compiled, usual)
+    waves = math.ceil(chains / usual.chains_at_once)
+    expected_s = waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * gradient_s
+    if gradient_s < _LIGHT_S or expected_s < _WORTH_S:
         return Found(usual, "default")
     budget_s = min(_LONGEST_S, _SHARE * expected_s)
     try:
@@ -175,10 +181,15 @@ def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
         If the model is called through a pointer, and so always calls the BLAS that SciPy brought.
     """
     layout = applied.layout
-    if not compiled.code.native.blas_routines or (layout.blas is None and layout.mode == "threads"):
+    if layout.blas is None and layout.mode == "threads":
         return [compiled.binding]
     if not compiled.code.fused:
-        raise LayoutError("This model runs through a pointer, so its BLAS cannot be chosen: use blas=None and threads.")
+        raise LayoutError(
+            'This model runs through a pointer, so its BLAS cannot be chosen: use a layout with mode="threads" and '
+            "blas=None."
+        )
+    if not compiled.code.native.blas_routines:
+        return [compiled.binding]
     libraries = [applied.blas(worker) for worker in range(layout.chains_at_once)]
     bound = {library: compiled.binding.with_blas(library.address) for library in dict.fromkeys(libraries)}
     return [bound[library] for library in libraries]
@@ -190,6 +201,7 @@ class Gradients:
     def __init__(self, compiled: CompiledModel):
         self._compiled = compiled
         self._start = compiled.starts(None, 1, 0, jitter=True)[0]
+        compiled.binding.repeated(self._start)(1)  # loads and binds what a measurement should not pay for
 
     def __call__(self, worker: int, count: int) -> None:
         """Evaluate with the code that all layouts share."""
@@ -241,13 +253,11 @@ def _at_most(layout: Layout, chains: int) -> Layout:
     return Layout(**layout.as_dict() | {"chains_at_once": min(layout.chains_at_once, chains)})
 
 
-def _expected_s(compiled: CompiledModel, layout: Layout, chains: int, draws: int) -> float:
-    """About how long a run will take, from the time of a few gradients."""
+def _gradient_s(compiled: CompiledModel, layout: Layout) -> float:
+    """Seconds of one gradient of one chain, roughly."""
     with layout.applied():
         evaluate = compiled.binding.repeated(compiled.starts(None, 1, 0, jitter=True)[0])
         evaluate(1)
         begin = time.perf_counter()
-        evaluate(3)
-        seconds = (time.perf_counter() - begin) / 3
-    waves = -(-chains // layout.chains_at_once)
-    return waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * seconds
+        evaluate(_ROUGHLY)
+        return (time.perf_counter() - begin) / _ROUGHLY

@@ -1,0 +1,184 @@
+"""Layouts of compiled models: searched, kept, asked for, applied, and what they change in draws."""
+
+import json
+
+import numpy as np
+import pymc as pm
+import pytest
+import zoo
+from threadpoolctl import threadpool_info
+
+from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
+from nutmill import layout_search as search
+from nutmill.layout import topology as read_topology
+from nutmill.layout.blas import installed_blas
+from nutmill.trace import group
+
+QUIET = {"progressbar": False, "compute_convergence_checks": False}
+SHORT = {"draws": 20, "tune": 30, "chains": 3, "random_seed": 1, **QUIET}
+
+
+@pytest.fixture(scope="module")
+def process():
+    """A Gaussian process of thirty points: its gradient calls BLAS and LAPACK."""
+    return compile_model(zoo.gaussian_process())
+
+
+@pytest.fixture
+def own_folder(model_cache):
+    """A folder for profiles, with nothing in it but the compiled kernel."""
+    return model_cache
+
+
+def drawn(compiled, **options):
+    result = compiled.sample(**SHORT | options)
+    return result, json.loads(result.attrs["cpu_layout"])
+
+
+def values_of(result):
+    return {name: array.values for name, array in group(result, "posterior").items()}
+
+
+def pools():
+    return [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+
+
+def test_a_search_measures_the_model_and_is_kept(process, own_folder):
+    found = find_layout(process, chains=2, budget_s=3.0)
+    assert found.source == "sweep" and found.profile.sweep.measurements
+    assert found.path.parent == own_folder / "profiles" and found.path.is_file()
+    assert found.layout == found.profile.layout
+    again = find_layout(process, chains=2)
+    assert again.source == "profile" and again.layout == found.layout
+    _, layout = drawn(process, chains=2, layout=found.path)
+    assert layout["source"] == "asked" and layout["asked"] == found.layout.as_dict()
+
+
+def test_auto_takes_the_stored_profile(process, own_folder):
+    found = find_layout(process, chains=3, budget_s=3.0)
+    _, layout = drawn(process)
+    assert layout["source"] == "profile" and layout["asked"] == found.layout.as_dict()
+
+
+def test_a_short_run_is_not_searched_for(process, own_folder):
+    _, layout = drawn(process)
+    assert layout["source"] == "default" and layout["asked"]["blas_threads"] == 1
+    assert not (own_folder / "profiles").exists()
+
+
+def test_a_long_run_is_searched_for_within_its_share(process, own_folder, monkeypatch):
+    asked = {}
+
+    def find(compiled, **options):
+        asked.update(options)
+        return search.Found(Layout(1), "sweep")
+
+    monkeypatch.setattr(search, "find_layout", find)
+    monkeypatch.setattr(search, "_gradient_s", lambda *_: 1e-2)
+    machine = read_topology()
+    sizes = {"chains": 2 * machine.n_cores, "draws": 300, "cores": None, "topology": machine}
+    if machine.n_cores == 1:
+        pytest.skip("one core has one layout")
+    assert search.layout_for(process, "auto", **sizes).source == "sweep"
+    # Two waves of (300 + 200) draws of 15 gradients of 10 ms are 150 s.
+    assert asked["budget_s"] == pytest.approx(7.5)
+    asked.clear()
+    one_wave = sizes | {"chains": machine.n_cores, "draws": 100}  # 45 s
+    assert search.layout_for(process, "auto", **one_wave).source == "default"
+    assert not asked
+
+
+def test_draws_do_not_depend_on_chains_at_once_or_placement(process):
+    one, _ = drawn(process, layout=Layout(1))
+    for layout in (Layout(3), Layout(2, placement="compact"), Layout(2, placement="spread")):
+        other, _ = drawn(process, layout=layout)
+        for name, values in values_of(one).items():
+            np.testing.assert_array_equal(values, values_of(other)[name])
+
+
+def test_what_took_effect_stands_beside_what_was_asked(process):
+    before = pools()
+    _, layout = drawn(process, layout=Layout(1, 2))
+    assert layout["asked"]["blas_threads"] == 2 and layout["source"] == "asked"
+    assert [worker["blas_threads"] for worker in layout["workers"]] == [2]
+    assert layout["blas"]["name"] == "openblas" and not layout["notes"]
+    assert pools() == before
+
+
+def test_private_copies_draw_as_the_shared_library_does(process):
+    shared, _ = drawn(process, layout=Layout(2))
+    private, layout = drawn(process, layout=Layout(2, mode="own_pools"))
+    assert len(layout["workers"]) == 2
+    for name, values in values_of(shared).items():
+        np.testing.assert_array_equal(values, values_of(private)[name])
+
+
+def test_each_worker_calls_its_own_copy(process):
+    with Layout(2, mode="own_pools").applied() as applied:
+        natives = search.natives_for(process, applied)
+        assert len({id(native.code.native) for native in natives}) == 2
+        position = process.starts(None, 1, 0, jitter=True)[0]
+        first, second = (native.density(position) for native in natives)
+        assert first[1] == second[1]
+        np.testing.assert_array_equal(first[2], second[2])
+
+
+def test_another_blas_gives_the_same_density(process):
+    others = [library for library in installed_blas() if library.path != installed_blas()[0].path]
+    assert others, "scipy-openblas32 of the test extra is missing"
+    position = process.starts(None, 1, 0, jitter=True)[0]
+    _, logp, gradient = process.binding.density(position)
+    with Layout(1, blas=str(others[0].path)).applied() as applied:
+        (native,) = search.natives_for(process, applied)
+        _, other_logp, other_gradient = native.density(position)
+    assert other_logp == pytest.approx(logp, rel=1e-10)
+    np.testing.assert_allclose(other_gradient, gradient, rtol=1e-8)
+
+
+def test_a_model_without_blas_needs_no_copies():
+    with pm.Model() as model:
+        pm.Normal("x")
+    compiled = compile_model(model)
+    with Layout(2, mode="own_pools").applied() as applied:
+        assert search.natives_for(compiled, applied) == [compiled.binding]
+
+
+def test_gradients_as_a_workload_run_as_often_as_asked(process):
+    position = process.starts(None, 1, 0, jitter=True)[0]
+    assert process.binding.repeated(position)(3) == 0
+    assert process.binding.repeated(np.full(process.n_dim, np.nan))(3) in (0, 3)
+    assert search.Gradients(process)(0, 2) is None
+
+
+def test_workers_beyond_the_chains_are_left_out(process):
+    _, layout = drawn(process, chains=1, layout=Layout(8))
+    assert layout["asked"]["chains_at_once"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"layout": Layout(1), "cores": 2}, ModelError, "either layout= or cores="),
+        ({"layout": 3}, ModelError, 'layout must be "auto", a Layout, the path of a layout profile, or None'),
+        ({"layout": "no/such/profile.json"}, LayoutError, "no/such/profile.json cannot be read"),
+        ({"layout": Layout(1, blas="none-such")}, LayoutError, "none-such"),
+    ],
+)
+def test_layouts_that_cannot_be_had(process, options, kind, message):
+    before = pools()
+    with pytest.raises(kind, match=message):
+        process.sample(**SHORT | options)
+    assert pools() == before
+
+
+def test_a_model_behind_a_pointer_keeps_scipy_s_blas():
+    with pm.Model() as model:
+        pm.Normal("x")
+    compiled = compile_model(model, fuse=False)
+    with pytest.raises(LayoutError, match="runs through a pointer"):
+        compiled.sample(**SHORT, layout=Layout(2, mode="own_pools"))
+
+
+def test_sample_numba_takes_a_layout(process):
+    result = sample_numba(process, layout=Layout(1), **SHORT)
+    assert json.loads(result.attrs["cpu_layout"])["asked"]["chains_at_once"] == 1
