@@ -125,7 +125,7 @@ def submit(script, folder, *arguments, **variables):
 
 def test_the_job_that_tunes(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY)
-    done = submit(SLURM / "tune.sbatch", tmp_path, "tiny.py:model", "--budget", 3, "--no-save", "--chains", 2)
+    done = submit(SLURM / "tune.sbatch", tmp_path, "tiny.py:model", "--budget", 1.5, "--no-save", "--chains", 2)
     assert done.returncode == 0, done.stderr
     assert "cores to compute with" in done.stdout and "#SBATCH --cpus-per-task=" in done.stdout
     kept = json.loads((tmp_path / "layout.json").read_text())

@@ -97,7 +97,7 @@ def tune(
     # What the model's file prints is not part of the document.
     with contextlib.redirect_stdout(sys.stderr):
         tuned = measure(options)
-        _write_files(tuned, options)
+        write_files(tuned, options)
     if json:
         from nutmill.cli.tuned import as_dict
 
@@ -156,7 +156,8 @@ def _check_before(options: Options) -> None:
             find_blas(name)
 
 
-def _write_files(tuned: "Tuned", options: Options) -> None:
+def write_files(tuned: "Tuned", options: Options) -> None:
+    """Write what the user named files for; raises LayoutError if one cannot be written."""
     try:
         if options.png is not None:
             from nutmill.layout.heat import draw, heat
