@@ -49,8 +49,11 @@ def parsed(arguments):
     return name, command.make_context(name, rest, parent=context).params
 
 
-@pytest.mark.parametrize("arguments", commands(README), ids=" ".join)
-def test_commands_of_the_readme_parse(arguments, tmp_path, monkeypatch):
+SHOWN = commands(README) + commands((ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("arguments", SHOWN, ids=" ".join)
+def test_commands_of_both_readmes_parse(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name, values = parsed(arguments)
     assert name == arguments[0]
