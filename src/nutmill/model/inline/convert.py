@@ -1,11 +1,12 @@
 """From a rewritten graph to one Numba function: operations that we can write in place are, the others are calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch import scan
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit, numba_typify
 from pytensor.link.utils import fgraph_to_python
 from pytensor.tensor.basic import Alloc, AllocEmpty, Join, MakeVector, ScalarFromTensor, TensorFromScalar
@@ -54,6 +55,16 @@ def _convert(op: Op, node: Apply, **options) -> Callable:
     operation = writer(node) if writer else None
     if operation is not None:
         return as_function(operation)
-    if type(op) is OpFromGraph:
-        return graph_function(op.fgraph, squeeze_output=len(op.fgraph.outputs) == 1)
-    return numba_funcify(op, node=node, **options)
+    with _steps_in_place():
+        return numba_funcify(op, node=node, **options)
+
+
+@contextmanager
+def _steps_in_place() -> Iterator[None]:
+    """Let PyTensor's `Scan` take the step that it repeats from here; the caller holds the lock of the compiler."""
+    original = scan.numba_funcify_and_cache_key
+    scan.numba_funcify_and_cache_key = lambda fgraph, **_: (graph_function(fgraph), None)
+    try:
+        yield
+    finally:
+        scan.numba_funcify_and_cache_key = original

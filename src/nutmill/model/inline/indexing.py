@@ -91,19 +91,49 @@ class _Source(NamedTuple):
 
 
 def _write(emitter: Emitter, part: View, source: _Source, *, add: bool) -> None:
-    n_missing = len(part.shape) - len(source.broadcasts)
-    axes = None
-    if isinstance(source.kind, types.Array):
-        view = view_of(emitter, source.kind, source.value)
-        for axis, broadcasts in enumerate(source.broadcasts):
-            if not broadcasts:
-                differs = emitter.builder.icmp_unsigned("!=", view.shape[axis], part.shape[n_missing + axis])
-                emitter.fail_if(differs, ValueError, _MISFIT)
-        axes = Axes(view, source.broadcasts)
-    dtype = axes.view.kind.dtype if axes else source.kind
+    if not isinstance(source.kind, types.Array):
+        _write_each(emitter, part, lambda _: source.value, source.kind, add=add)
+        return
+    view = view_of(emitter, source.kind, source.value)
+    axes = Axes(view, source.broadcasts)
+    n_missing = len(part.shape) - len(view.shape)
+
+    def element(indices: Sequence[ir.Value]) -> ir.Value:
+        return load(emitter, view, at(axes, indices[n_missing:]))
+
+    def repeated_element(indices: Sequence[ir.Value]) -> ir.Value:
+        is_one = [emitter.builder.icmp_unsigned("==", length, ONE) for length in view.shape]
+        own = at(axes, indices[n_missing:])
+        return load(
+            emitter, view, [emitter.builder.select(one, ZERO, i) for one, i in zip(is_one, own, strict=True)]
+        )
+
+    repeats = _repeats(emitter, axes, part.shape[n_missing:])
+    if repeats is None:
+        _write_each(emitter, part, element, view.kind.dtype, add=add)
+        return
+    with emitter.builder.if_else(repeats, likely=False) as (some, none):
+        with some:
+            _write_each(emitter, part, repeated_element, view.kind.dtype, add=add)
+        with none:
+            _write_each(emitter, part, element, view.kind.dtype, add=add)
+
+
+def _repeats(emitter: Emitter, axes: Axes, shape: Sequence[ir.Value]) -> ir.Value | None:
+    """Whether an axis turns out to have length 1 and is repeated, as NumPy would; ValueError if it does not fit."""
+    builder, repeats = emitter.builder, None
+    for own, length, broadcasts in zip(axes.view.shape, shape, axes.broadcasts, strict=True):
+        if not broadcasts:
+            differs = builder.icmp_unsigned("!=", own, length)
+            is_longer = builder.icmp_unsigned("!=", own, ONE)
+            emitter.fail_if(builder.and_(differs, is_longer), ValueError, _MISFIT)
+            repeats = differs if repeats is None else builder.or_(repeats, differs)
+    return repeats
+
+
+def _write_each(emitter: Emitter, part: View, element: Callable, dtype: types.Type, *, add: bool) -> None:
     with nest(emitter, part.shape) as indices:
-        value = load(emitter, axes.view, at(axes, indices[n_missing:])) if axes else source.value
-        value = emitter.context.cast(emitter.builder, value, dtype, part.kind.dtype)
+        value = emitter.context.cast(emitter.builder, element(indices), dtype, part.kind.dtype)
         if add:
             plus = emitter.builder.fadd if isinstance(part.kind.dtype, types.Float) else emitter.builder.add
             value = plus(load(emitter, part, indices), value)

@@ -13,7 +13,7 @@ from pytensor.scalar import basic as scalar_ops
 from nutmill.model.inline.arrays import ZERO, Emitter, View, array_kind, new_array, numba_dtype, pointer, view_of
 from nutmill.model.inline.loops import Axes, Memory, flattened, nest
 from nutmill.model.inline.operation import Operation
-from nutmill.model.inline.rules import cast
+from nutmill.model.inline.rules import cast, compare
 from nutmill.model.inline.scalars import Scalar
 
 _BY_ORDER = {scalar_ops.Maximum: ">", scalar_ops.Minimum: "<"}
@@ -115,12 +115,9 @@ def _combiner(op: scalar_ops.ScalarOp, dtype: str) -> Callable:
     sign = _BY_ORDER.get(type(op))
     if sign is None:
         return Scalar(op, [dtype, dtype]).emit
-    is_float = np.dtype(dtype).kind == "f"
 
     def extreme(emitter: Emitter, values: Sequence[ir.Value]) -> list[ir.Value]:
         total, value = values
-        builder = emitter.builder
-        better = builder.fcmp_ordered(sign, value, total) if is_float else builder.icmp_signed(sign, value, total)
-        return [builder.select(better, value, total)]
+        return [emitter.builder.select(compare(emitter, sign, dtype, value, total), value, total)]
 
     return extreme

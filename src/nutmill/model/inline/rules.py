@@ -71,14 +71,16 @@ def _logical(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[
 def _compare(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
     common = upcast(*(v.type.dtype for v in node.inputs))
     a, b = (cast(emitter, value, v.type.dtype, common) for value, v in zip(values, node.inputs, strict=True))
-    sign, kind = _COMPARISONS[type(node.op)], np.dtype(common).kind
+    return [compare(emitter, _COMPARISONS[type(node.op)], common, a, b)]
+
+
+def compare(emitter: Emitter, sign: str, dtype: str, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Compare two numbers of a dtype: NaN differs from everything, and is neither less nor greater."""
+    builder, kind = emitter.builder, np.dtype(dtype).kind
     if kind == "f":
-        # NaN differs from everything, and is neither less nor greater.
-        return [
-            emitter.builder.fcmp_unordered(sign, a, b) if sign == "!=" else emitter.builder.fcmp_ordered(sign, a, b)
-        ]
-    write = emitter.builder.icmp_signed if kind == "i" else emitter.builder.icmp_unsigned
-    return [write(sign, a, b)]
+        return builder.fcmp_unordered(sign, a, b) if sign == "!=" else builder.fcmp_ordered(sign, a, b)
+    # One bit as a signed number would be -1.
+    return (builder.icmp_signed if kind == "i" else builder.icmp_unsigned)(sign, a, b)
 
 
 def _is_true(emitter: Emitter, value: ir.Value, dtype: str) -> ir.Value:
@@ -110,11 +112,10 @@ def _extreme(sign: str) -> Rule:
     def rule(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
         builder = emitter.builder
         a, b = _as_outputs(emitter, node, values)
-        kind = np.dtype(node.outputs[0].type.dtype).kind
-        if kind != "f":
-            compare = builder.icmp_signed if kind == "i" else builder.icmp_unsigned
-            return [builder.select(compare(sign, a, b), a, b)]
-        chosen = builder.select(builder.fcmp_ordered(sign, a, b), a, b)
+        dtype = node.outputs[0].type.dtype
+        chosen = builder.select(compare(emitter, sign, dtype, a, b), a, b)
+        if np.dtype(dtype).kind != "f":
+            return [chosen]
         return [builder.select(builder.fcmp_unordered("uno", a, a), a, chosen)]
 
     return rule
@@ -123,10 +124,9 @@ def _extreme(sign: str) -> Rule:
 def _clip(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
     builder = emitter.builder
     x, low, high = _as_outputs(emitter, node, values)
-    is_float = np.dtype(node.outputs[0].type.dtype).kind == "f"
-    compare = builder.fcmp_ordered if is_float else builder.icmp_signed
-    above = builder.select(compare(">", x, high), high, x)
-    return [builder.select(compare("<", x, low), low, above)]
+    dtype = node.outputs[0].type.dtype
+    above = builder.select(compare(emitter, ">", dtype, x, high), high, x)
+    return [builder.select(compare(emitter, "<", dtype, x, low), low, above)]
 
 
 _GENERAL = {

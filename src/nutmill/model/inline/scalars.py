@@ -31,6 +31,7 @@ class Scalar:
 
     def __init__(self, op: ScalarOp, dtypes: Sequence[str]):
         node = op.make_node(*(get_scalar_type(dtype)() for dtype in dtypes))
+        op = node.op  # a composite made for other dtypes is made anew for these
         is_composite = isinstance(op, Composite)
         whole = op.fgraph if is_composite else node
         parts = op.fgraph.toposort() if is_composite else [node]
