@@ -1,6 +1,7 @@
 """Layouts of compiled models: searched, kept, asked for, applied, and what they change in draws."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pymc as pm
@@ -10,6 +11,7 @@ from threadpoolctl import threadpool_info
 
 from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
 from nutmill import layout_search as search
+from nutmill.layout import profile as profiles
 from nutmill.layout import topology as read_topology
 from nutmill.layout.blas import installed_blas
 from nutmill.trace import group
@@ -35,6 +37,11 @@ def drawn(compiled, **options):
     return result, json.loads(result.attrs["cpu_layout"])
 
 
+def keep(found, confidence):
+    """Keep a profile as if the machine had been quiet, or busy."""
+    profiles.save(replace(found.profile, sweep=replace(found.profile.sweep, confidence=confidence)))
+
+
 def values_of(result):
     return {name: array.values for name, array in group(result, "posterior").items()}
 
@@ -48,6 +55,7 @@ def test_a_search_measures_the_model_and_is_kept(process, own_folder):
     assert found.source == "sweep" and found.profile.sweep.measurements
     assert found.path.parent == own_folder / "profiles" and found.path.is_file()
     assert found.layout == found.profile.layout
+    keep(found, "high")
     again = find_layout(process, chains=2)
     assert again.source == "profile" and again.layout == found.layout
     _, layout = drawn(process, chains=2, layout=found.path)
@@ -56,8 +64,12 @@ def test_a_search_measures_the_model_and_is_kept(process, own_folder):
 
 def test_auto_takes_the_stored_profile(process, own_folder):
     found = find_layout(process, chains=3, budget_s=3.0)
+    keep(found, "high")
     _, layout = drawn(process)
     assert layout["source"] == "profile" and layout["asked"] == found.layout.as_dict()
+    keep(found, "low")
+    _, layout = drawn(process)
+    assert layout["source"] == "default"
 
 
 def test_a_short_run_is_not_searched_for(process, own_folder):

@@ -1,9 +1,7 @@
 """nutmill samples PyMC models with NUTS at machine speed on CPUs."""
 
 from importlib import import_module
-from importlib.metadata import version
 
-__version__ = version("nutmill")
 __all__ = [
     "CompiledModel",
     "Layout",
@@ -31,6 +29,10 @@ _HOMES = {
 
 def __getattr__(name: str):
     """Import a public name when it is first used: PyTensor takes seconds, and `import nutmill` should not."""
+    if name == "__version__":
+        from importlib.metadata import version  # as slow to load as all the rest
+
+        return version("nutmill")
     if name not in _HOMES:
         raise AttributeError(f"module 'nutmill' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

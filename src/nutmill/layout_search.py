@@ -22,7 +22,7 @@ from nutmill.layout.candidates import Objective
 from nutmill.layout.pools import Applied, Layout
 from nutmill.layout.profile import BlasKey, Profile
 from nutmill.layout.recorder import OnMeasure
-from nutmill.layout.sweep import exhaustive_sweep, sweep
+from nutmill.layout.sweeps import exhaustive_sweep, sweep
 from nutmill.layout.topology import Topology
 from nutmill.layout.topology import topology as read_topology
 from nutmill.model.binding import Binding
@@ -92,7 +92,7 @@ def find_layout(
     budget_s : float
         Seconds that measuring may take.
     use_profile : bool
-        Take the layout of a profile that fits instead of measuring.
+        Take the layout of a profile that fits, and was measured with high confidence, instead of measuring.
     keep : bool
         Keep what was measured as a profile.
     exhaustive : bool
@@ -107,7 +107,7 @@ def find_layout(
     """
     topology = topology if topology is not None else read_topology()
     described = _describe(compiled, chains, topology)
-    if use_profile and (stored := profiles.find(*described)) is not None:
+    if use_profile and (stored := _stored(described)) is not None:
         return Found(stored.layout, "profile", stored)
     options = {"chains": chains, "blas": blas, "objective": objective, "on_measure": on_measure}
     workload = Gradients(compiled)
@@ -116,8 +116,7 @@ def find_layout(
     else:
         measured = sweep(workload, topology, budget_s=budget_s, **options)
     made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
-    path = profiles.save(made) if keep else None
-    return Found(measured.best, "sweep", made, path, measured.notes)
+    return Found(measured.best, "sweep", made, profiles.save(made) if keep else None, measured.notes)
 
 
 def layout_for(
@@ -157,7 +156,7 @@ def layout_for(
         return Found(_at_most(layout, chains), "asked")
     if asked is None or cores is not None or not compiled.code.native.blas_routines or topology.n_cores == 1:
         return Found(usual, "default")
-    if (stored := profiles.find(*_describe(compiled, chains, topology))) is not None:
+    if (stored := _stored(_describe(compiled, chains, topology))) is not None:
         return Found(_at_most(stored.layout, chains), "profile", stored)
     gradient_s = _gradient_s(compiled, usual)
     waves = math.ceil(chains / usual.chains_at_once)
@@ -237,6 +236,12 @@ def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Desc
     }
     workload = hashlib.sha256(sizes.encode()).hexdigest()[:32]
     return _Described(topology.fingerprint(), BlasKey(library.name, library.version), workload, size_class)
+
+
+def _stored(described: _Described) -> Profile | None:
+    """The profile that fits, if it can be relied on: one of a busy machine holds for as long as that is busy."""
+    found = profiles.find(*described)
+    return found if found is not None and found.sweep.confidence == "high" else None
 
 
 def _rounded(shape: Sequence[int]) -> list[int]:

@@ -16,7 +16,7 @@ from nutmill.layout.heat import draw, heat, text
 from nutmill.layout.ledger import Interval, Measurement, Timing
 from nutmill.layout.pools import Layout
 from nutmill.layout.record import Sweep
-from nutmill.layout.sweep import sweep
+from nutmill.layout.sweeps import sweep
 
 OWN = Layout(2, 2, mode="own_pools")
 TIMES = {

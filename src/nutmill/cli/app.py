@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from nutmill import __version__
 from nutmill.cli import cache, topology, tune
 from nutmill.errors import NutmillError
 
@@ -24,7 +23,9 @@ app.add_typer(cache.app, name="cache")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"nutmill {__version__}")
+        import nutmill
+
+        print(f"nutmill {nutmill.__version__}")
         raise typer.Exit
 
 

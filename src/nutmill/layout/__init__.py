@@ -1,7 +1,26 @@
 """CPU layout toolkit: what the machine offers, layouts of chains and BLAS threads, and which is fastest."""
 
-from nutmill.layout.pools import Layout
-from nutmill.layout.sweep import Sweep, exhaustive_sweep, sweep
+from importlib import import_module
+
+# Read at once: it is cheap, and would else be hidden by the module of the same name.
 from nutmill.layout.topology import Topology, topology
 
 __all__ = ["Layout", "Sweep", "Topology", "exhaustive_sweep", "sweep", "topology"]
+
+_HOMES = {
+    "Layout": "nutmill.layout.pools",
+    "Sweep": "nutmill.layout.record",
+    "exhaustive_sweep": "nutmill.layout.sweeps",
+    "sweep": "nutmill.layout.sweeps",
+}
+
+
+def __getattr__(name: str):
+    """Import a public name when it is first used: `nutmill topology` needs neither NumPy nor threads."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nutmill.layout' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from nutmill.errors import LayoutError
 from nutmill.layout.blas import scipy_blas
 from nutmill.layout.pools import Layout
-from nutmill.layout.sweep import Sweep, exhaustive_sweep, sweep
+from nutmill.layout.sweeps import Sweep, exhaustive_sweep, sweep
 from nutmill.layout.topology import topology
 
 LAYOUTS = [Layout(c, b) for c in (1, 2, 4) for b in (1, 2)]
