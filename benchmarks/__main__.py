@@ -1,7 +1,7 @@
 """Runs every benchmark and writes its page: `python -m benchmarks`, or `make bench`."""
 
-from benchmarks import efficiency, gradient, report, run
+from benchmarks import efficiency, gradient, layout, report, run
 
 if __name__ == "__main__":
-    for benchmark in (run, gradient, efficiency):
+    for benchmark in (run, gradient, layout, efficiency):
         report.main([str(benchmark.main([]))])

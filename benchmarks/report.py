@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks import efficiency
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
+from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.tables import correctness_section, failures_section, figure_section, short_table
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def render(report: dict) -> str:
-    """Render a whole page for a file of `benchmarks.run`, `efficiency` or `gradient`, as its kind says."""
+    """Render a whole page for a file of `benchmarks.run`, `efficiency`, `gradient` or `layout`, as its kind says."""
     sections = _SECTIONS[report["kind"]](report)
     return "\n\n".join([_opening(report), *sections, failures_section(report["rows"])]) + "\n"
 
@@ -50,7 +51,17 @@ def gradient_sections(report: dict) -> list[str]:
     return [times_section(report["rows"]), goals_section(report["rows"], report["settings"]["models"])]
 
 
-_SECTIONS = {"suite": suite_sections, "efficiency": efficiency_sections, "gradient": gradient_sections}
+def layout_sections(report: dict) -> list[str]:
+    """Render the chosen layouts, and what choosing costs."""
+    return [choices_section(report["rows"], report["settings"]["chains"]), costs_section(report["rows"])]
+
+
+_SECTIONS = {
+    "suite": suite_sections,
+    "efficiency": efficiency_sections,
+    "gradient": gradient_sections,
+    "layout": layout_sections,
+}
 
 
 def _opening(report: dict) -> str:

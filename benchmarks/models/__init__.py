@@ -27,6 +27,16 @@ SYNTHETIC = ("radon", "regression", "gaussian_process")
 
 MODELS = (*POSTERIORDB, *SYNTHETIC)
 
+# Further ones on which CPU layouts are measured: name -> file and sizes.
+SIZED = {
+    "gaussian_process_100": ("gaussian_process", {"points": 100}),
+    "gaussian_process_300": ("gaussian_process", {"points": 300}),
+    "gaussian_process_1000": ("gaussian_process", {"points": 1000}),
+    "mvnormal_200": ("mvnormal", {}),
+    "regression_wide": ("regression", {"rows": 2000, "columns": 500}),
+    "lkj_20": ("lkj", {}),
+}
+
 # Sampled before the suite, so that what is compiled once per installation is told from what a model costs.
 PRIMING = "standard_normal"
 
@@ -37,16 +47,17 @@ def build(name: str) -> "pm.Model":
     Parameters
     ----------
     name
-        One of `MODELS`, or `PRIMING`.
+        One of `MODELS` or `SIZED`, or `PRIMING`.
 
     Raises
     ------
     KeyError
         If there is no such model; the message lists those there are.
     """
-    if name not in (*MODELS, PRIMING):
-        raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(MODELS)}")
-    return import_module(f"benchmarks.models.{name}").build()
+    if name not in (*MODELS, *SIZED, PRIMING):
+        raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join((*MODELS, *SIZED))}")
+    file, sizes = SIZED.get(name, (name, {}))
+    return import_module(f"benchmarks.models.{file}").build(**sizes)
 
 
 def reference(name: str) -> dict[str, Reference] | None:

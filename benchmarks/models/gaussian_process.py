@@ -1,4 +1,4 @@
-"""A marginal Gaussian process: three hyper-parameters, a Cholesky factor of 200 points per gradient."""
+"""A marginal Gaussian process: three hyper-parameters, a Cholesky factor of all points per gradient."""
 
 import numpy as np
 import pymc as pm
@@ -6,11 +6,11 @@ import pymc as pm
 POINTS, SEED = 200, 20261122
 
 
-def build() -> pm.Model:
-    """Build the model: 3 parameters, 200 points at locations in [0, 10] made by a seed."""
+def build(points: int = POINTS) -> pm.Model:
+    """Build the model: 3 parameters, points at locations in [0, 10] made by a seed."""
     rng = np.random.default_rng(SEED)
-    x = np.sort(rng.uniform(0.0, 10.0, POINTS))
-    y = np.sin(x) + 0.3 * rng.normal(size=POINTS)
+    x = np.sort(rng.uniform(0.0, 10.0, points))
+    y = np.sin(x) + 0.3 * rng.normal(size=points)
     with pm.Model() as model:
         length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)
         amplitude = pm.HalfNormal("amplitude", 1.0)

@@ -1,0 +1,42 @@
+"""Measures CPU layouts: the chosen one beside the best, and the costs of choosing: `python -m benchmarks.layout`."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import models
+from benchmarks.process import run_module
+from benchmarks.results_file import RESULTS, record
+
+# Bound by BLAS, and, for comparison, not.
+BOUND = (*models.SIZED, "regression")
+FREE = ("eight_schools", "radon")
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Parse the command line, measure every model, and return the path of the JSON file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.layout", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=(*BOUND, *FREE), default=[*BOUND, *FREE])
+    parser.add_argument("--chains", type=int, default=4, help="chains of the whole job")
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds for each sweep")
+    parser.add_argument("--repeats", type=int, default=7, help="rounds of the exhaustive sweep")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds that one process may take")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
+    options = parser.parse_args(arguments)
+    settings = {name: getattr(options, name) for name in ("models", "chains", "budget", "repeats")}
+    return record("layout", options.out, settings, measure(settings, options.limit))
+
+
+def measure(settings: dict, limit_s: float) -> Iterator[dict]:
+    """Yield a row for every model, each from a process of its own, and one for the costs of the commands."""
+    for model in settings["models"]:
+        request = {name: settings[name] for name in ("chains", "budget", "repeats")} | {"model": model}
+        row = {"model": model} | run_module("benchmarks.layout_cell", request, dict(os.environ), limit_s)
+        print(model, row.get("failure", "measured"), flush=True)
+        yield row
+    yield {"model": None} | run_module("benchmarks.layout_costs", {}, dict(os.environ), limit_s)
+
+
+if __name__ == "__main__":
+    main()
