@@ -14,7 +14,7 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
-from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
+from nutmill.model.compat import CHANGING, TAKING
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.inline import filling, fused, indexing, reductions, rows, views
 from nutmill.model.inline.operation import Operation, as_function
@@ -26,8 +26,6 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     CAReduce: reductions.reduction,
     Subtensor: indexing.subtensor,
     IncSubtensor: indexing.inc_subtensor,
-    AdvancedSubtensor1: rows.take,
-    AdvancedIncSubtensor1: rows.change,
     Alloc: filling.alloc,
     AllocEmpty: filling.uninitialised,
     MakeVector: filling.make_vector,
@@ -37,6 +35,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     ScalarFromTensor: views.scalar_from_array,
     TensorFromScalar: views.array_from_scalar,
 }
+_WRITERS |= dict.fromkeys(TAKING, rows.take) | dict.fromkeys(CHANGING, rows.change)
 
 
 def graph_function(fgraph: FunctionGraph, *, squeeze_output: bool = False) -> Callable:

@@ -14,6 +14,7 @@ from nutmill.model.inline.arrays import (
     View,
     array_kind,
     integer,
+    itemsize,
     new_array,
     pointer,
     scalar,
@@ -33,7 +34,7 @@ def alloc(node: Apply) -> Operation:
     own = node.inputs[0].type.broadcastable
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        shape = [_length(emitter, k, v) for k, v in zip(kinds[1:], values[1:], strict=True)]
+        shape = _asked_shape(emitter, kind, kinds[1:], values[1:])
         result, view = new_array(emitter, kind, shape)
         if isinstance(kinds[0], types.Array):
             source = Axes(_with_leading(view_of(emitter, kinds[0], values[0]), shape), _padded(own, len(shape)))
@@ -45,6 +46,18 @@ def alloc(node: Apply) -> Operation:
         return result
 
     return Operation("alloc", lambda operands: kind, emit)
+
+
+def _asked_shape(emitter: Emitter, kind: types.Array, kinds, values) -> list[ir.Value]:
+    """Lengths that are operands: none is negative, and the bytes of an array of that shape can be counted."""
+    shape = [_length(emitter, k, v) for k, v in zip(kinds, values, strict=True)]
+    size = WORD(itemsize(emitter, kind))
+    for length in shape:
+        product = emitter.builder.smul_with_overflow(size, length)
+        is_too_big = emitter.builder.extract_value(product, 1)
+        emitter.fail_if(is_too_big, MemoryError, "not enough memory for an array of the model")
+        size = emitter.builder.extract_value(product, 0)
+    return shape
 
 
 def _length(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
@@ -94,7 +107,7 @@ def uninitialised(node: Apply) -> Operation:
     kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        shape = [_length(emitter, k, v) for k, v in zip(kinds, values, strict=True)]
+        shape = _asked_shape(emitter, kind, kinds, values)
         return new_array(emitter, kind, shape)[0]
 
     return Operation("uninitialised", lambda operands: kind, emit)

@@ -104,9 +104,7 @@ def _write(emitter: Emitter, part: View, source: _Source, *, add: bool) -> None:
     def repeated_element(indices: Sequence[ir.Value]) -> ir.Value:
         is_one = [emitter.builder.icmp_unsigned("==", length, ONE) for length in view.shape]
         own = at(axes, indices[n_missing:])
-        return load(
-            emitter, view, [emitter.builder.select(one, ZERO, i) for one, i in zip(is_one, own, strict=True)]
-        )
+        return load(emitter, view, [emitter.builder.select(one, ZERO, i) for one, i in zip(is_one, own, strict=True)])
 
     repeats = _repeats(emitter, axes, part.shape[n_missing:])
     if repeats is None:

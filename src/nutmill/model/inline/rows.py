@@ -1,6 +1,7 @@
-"""Rows of an array at a vector of integers: taken, set, or added to."""
+"""Elements or rows of an array at vectors of integers: taken, set, or added to."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -35,11 +36,6 @@ class Index:
         nothing = builder.and_(builder.icmp_signed("==", n_rows, ZERO), builder.icmp_signed(">", vector.shape[0], ZERO))
         emitter.fail_if(nothing, IndexError, _OUT_OF_RANGE)
 
-    @property
-    def length(self) -> ir.Value:
-        """How many indices there are."""
-        return self._vector.shape[0]
-
     def row(self, memory: Memory, position: ir.Value) -> ir.Value:
         """The row that element `position` of the vector names."""
         builder = self._emitter.builder
@@ -56,27 +52,47 @@ class Index:
         self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
 
 
+class Place:
+    """Vectors of integers into the first axes of an array, side by side."""
+
+    def __init__(self, emitter: Emitter, vectors: Sequence[View], whole: View):
+        self.length = vectors[0].shape[0]
+        for vector in vectors[1:]:
+            differs = emitter.builder.icmp_unsigned("!=", vector.shape[0], self.length)
+            emitter.fail_if(differs, IndexError, "vectors of indices in the model have different lengths")
+        self._indices = [Index(emitter, vector, n) for vector, n in zip(vectors, whole.shape, strict=False)]
+        self.shape = [self.length, *whole.shape[len(vectors) :]]
+
+    def of(self, memory: Memory, indices: Sequence[ir.Value]) -> list[ir.Value]:
+        """Where in the array the element at `indices` of what is selected lies."""
+        return [*(index.row(memory, indices[0]) for index in self._indices), *indices[1:]]
+
+    def check(self) -> None:
+        """Leave with IndexError if one of the indices was out of range."""
+        for index in self._indices:
+            index.check()
+
+
 def take(node: Apply) -> Operation | None:
-    """Write ``x[index]``: a new array; None if the node is another kind of indexing."""
+    """Write ``x[i]`` or ``x[i, j]``: a new array; None if the node is another kind of indexing."""
     if taken_rows(node) is None:
         return None
     kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
-        source, vector = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
-        value, result = new_array(emitter, kind, [vector.shape[0], *source.shape[1:]])
-        index, memory = Index(emitter, vector, source.shape[0]), Memory(emitter)
+        source, *vectors = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
+        place, memory = Place(emitter, vectors, source), Memory(emitter)
+        value, result = new_array(emitter, kind, place.shape)
         with nest(emitter, result.shape) as indices:
-            row = index.row(memory, indices[0])
-            memory.store_new(result, indices, memory.load_given(source, [row, *indices[1:]]))
-        index.check()
+            memory.store_new(result, indices, memory.load_given(source, place.of(memory, indices)))
+        place.check()
         return value
 
     return Operation("take_rows", lambda operands: kind, emit)
 
 
 def change(node: Apply) -> Operation | None:
-    """Write ``x[index] = values`` or ``x[index] += values``; None if the node is another kind of indexing."""
+    """Write ``x[i] = values`` or ``x[i, j] += values``; None if the node is another kind of indexing."""
     parts = changed_rows(node)
     if parts is None or parts[0].type.dtype == "bool" or getattr(node.op, "ignore_duplicates", False):
         return None
@@ -84,69 +100,83 @@ def change(node: Apply) -> Operation | None:
     copied_kind = array_kind(target.dtype, target.ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
-        whole = view_of(emitter, kinds[0], values[0])
+        whole, given, *vectors = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
         if node.op.inplace:
             value = shared(emitter, kinds[0], values[0])
         else:
             value, whole = copy(emitter, whole, copied_kind)
-        given = Axes(view_of(emitter, kinds[1], values[1]), source.broadcastable)
-        _write(emitter, whole, given, view_of(emitter, kinds[2], values[2]), add=not node.op.set_instead_of_inc)
+        change = _Change(whole, Axes(given, source.broadcastable), Place(emitter, vectors, whole))
+        _check_lengths(emitter, change)
+        if node.op.set_instead_of_inc:
+            _write_each(emitter, change, add=False)
+        elif isinstance(whole.kind.dtype, types.Float) and whole.kind.ndim == 1:
+            _add(emitter, change)
+        else:
+            _write_each(emitter, change, add=True)
+        change.place.check()
         return value
 
     return Operation("change_rows", lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
 
 
-def _write(emitter: Emitter, whole: View, given: Axes, vector: View, *, add: bool) -> None:
-    shape = [vector.shape[0], *whole.shape[1:]]
-    n_missing = len(shape) - len(given.broadcasts)
-    for axis, broadcasts in enumerate(given.broadcasts):
+class _Change(NamedTuple):
+    """The array that changes, the values that it takes, and where."""
+
+    whole: View
+    given: Axes
+    place: Place
+
+    def given_at(self, indices: Sequence[ir.Value]) -> list[ir.Value]:
+        """Index of the value that belongs to `indices` of what is selected."""
+        return at(self.given, indices[len(indices) - len(self.given.broadcasts) :])
+
+
+def _check_lengths(emitter: Emitter, change: _Change) -> None:
+    n_missing = len(change.place.shape) - len(change.given.broadcasts)
+    for axis, broadcasts in enumerate(change.given.broadcasts):
         if not broadcasts:
-            differs = emitter.builder.icmp_unsigned("!=", given.view.shape[axis], shape[n_missing + axis])
-            emitter.fail_if(differs, ValueError, _MISFIT)
-    index = Index(emitter, vector, whole.shape[0])
-    if add and isinstance(whole.kind.dtype, types.Float) and whole.kind.ndim == 1:
-        builder = emitter.builder
-        is_crowded = builder.icmp_signed(">", vector.shape[0], builder.mul(whole.shape[0], WORD(_CROWDED)))
-        with builder.if_else(is_crowded) as (crowded, sparse):
-            with crowded:
-                _add_in_turns(emitter, whole, given, index)
-            with sparse:
-                _write_each(emitter, whole, given, (index, shape, add))
-    else:
-        _write_each(emitter, whole, given, (index, shape, add))
-    index.check()
+            length, expected = change.given.view.shape[axis], change.place.shape[n_missing + axis]
+            emitter.fail_if(emitter.builder.icmp_unsigned("!=", length, expected), ValueError, _MISFIT)
 
 
-def _write_each(emitter: Emitter, whole: View, given: Axes, plan: tuple) -> None:
-    index, shape, add = plan
-    n_missing = len(shape) - len(given.broadcasts)
+def _write_each(emitter: Emitter, change: _Change, *, add: bool) -> None:
+    whole, memory = change.whole, Memory(emitter)
     plus = emitter.builder.fadd if isinstance(whole.kind.dtype, types.Float) else emitter.builder.add
-    memory = Memory(emitter)
-    with nest(emitter, shape) as indices:
-        value = load(emitter, given.view, at(given, indices[n_missing:]))
-        value = emitter.context.cast(emitter.builder, value, given.view.kind.dtype, whole.kind.dtype)
-        place = [index.row(memory, indices[0]), *indices[1:]]
+    with nest(emitter, change.place.shape) as indices:
+        value = load(emitter, change.given.view, change.given_at(indices))
+        value = emitter.context.cast(emitter.builder, value, change.given.view.kind.dtype, whole.kind.dtype)
+        place = change.place.of(memory, indices)
         if add:
             value = plus(load(emitter, whole, place), value)
         store(emitter, whole, place, value)
 
 
-def _add_in_turns(emitter: Emitter, whole: View, given: Axes, index: Index) -> None:
-    """Add many values to few places: each has several sums that take turns, so that no addition waits for the last."""
+def _add(emitter: Emitter, change: _Change) -> None:
     builder = emitter.builder
-    zero = emitter.context.get_constant(whole.kind.dtype, 0.0)
-    value, sums = new_array(emitter, types.Array(whole.kind.dtype, 2, "C"), [whole.shape[0], WORD(_TURNS)])
+    many = builder.mul(change.whole.shape[0], WORD(_CROWDED))
+    with builder.if_else(builder.icmp_signed(">", change.place.length, many)) as (crowded, sparse):
+        with crowded:
+            _add_in_turns(emitter, change)
+        with sparse:
+            _write_each(emitter, change, add=True)
+
+
+def _add_in_turns(emitter: Emitter, change: _Change) -> None:
+    """Add many values to few places: each has several sums that take turns, so that no addition waits for the last."""
+    builder, whole = emitter.builder, change.whole
+    kind = types.Array(whole.kind.dtype, 2, "C")
+    value, sums = new_array(emitter, kind, [whole.shape[0], WORD(_TURNS)])
     memory = Memory(emitter)
     with nest(emitter, sums.shape) as indices:
-        memory.store_new(sums, indices, zero)
-    with nest(emitter, [index.length]) as (position,):
-        added = memory.load_given(given.view, at(given, [position][: len(given.broadcasts)]))
-        added = emitter.context.cast(builder, added, given.view.kind.dtype, whole.kind.dtype)
-        place = [index.row(memory, position), builder.and_(position, WORD(_TURNS - 1))]
+        memory.store_new(sums, indices, emitter.context.get_constant(kind.dtype, 0.0))
+    with nest(emitter, change.place.shape) as indices:
+        added = memory.load_given(change.given.view, change.given_at(indices))
+        added = emitter.context.cast(builder, added, change.given.view.kind.dtype, kind.dtype)
+        place = [*change.place.of(memory, indices), builder.and_(indices[0], WORD(_TURNS - 1))]
         memory.store_new(sums, place, builder.fadd(memory.load_new(sums, place), added))
     with nest(emitter, whole.shape) as (row,):
         total = load(emitter, whole, [row])
         for turn in range(_TURNS):
             total = builder.fadd(total, memory.load_new(sums, [row, WORD(turn)]))
         store(emitter, whole, [row], total)
-    emitter.context.nrt.decref(builder, types.Array(whole.kind.dtype, 2, "C"), value)
+    emitter.context.nrt.decref(builder, kind, value)
