@@ -1,40 +1,54 @@
-"""Where the two lines of PyTensor differ: indexing by a vector of integers, and the axis of a `Join`."""
+"""Where the two lines of PyTensor differ: indexing by vectors of integers, and the axis of a `Join`."""
 
 from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
-from pytensor.tensor import subtensor
 from pytensor.tensor.basic import Join
+from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
+from pytensor.tensor.type import TensorType
 
 _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
 try:
     from pytensor.tensor.subtensor import AdvancedIncSubtensor1, AdvancedSubtensor1
 except ImportError:  # PyTensor 3 has one op for all advanced indices
-    AdvancedSubtensor1, AdvancedIncSubtensor1 = subtensor.AdvancedSubtensor, subtensor.AdvancedIncSubtensor
+    AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
+
+TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
+CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)
 
 
-def taken_rows(node: Apply | None) -> tuple[Variable, Variable] | None:
-    """The array and the vector of integers of ``x[index]``, if that is what the node computes."""
-    if node is None or type(node.op) is not AdvancedSubtensor1 or not _is_by_rows(node, n_before=1):
+def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
+    """The array and the vectors of integers of ``x[i]`` or ``x[i, j]``, if that is what the node computes."""
+    if node is None or type(node.op) not in TAKING or not _is_by_rows(node, n_before=1):
         return None
-    return node.inputs[0], node.inputs[1]
+    return node.inputs[0], node.inputs[1:]
 
 
-def changed_rows(node: Apply) -> tuple[Variable, Variable, Variable] | None:
-    """The array, the values and the vector of integers of ``x[index] += values`` or ``x[index] = values``."""
-    if type(node.op) is not AdvancedIncSubtensor1 or not _is_by_rows(node, n_before=2):
+def changed_rows(node: Apply) -> tuple[Variable, Variable, list[Variable]] | None:
+    """The array, the values and the vectors of integers of ``x[i] += values`` or ``x[i, j] = values``."""
+    if type(node.op) not in CHANGING or not _is_by_rows(node, n_before=2):
         return None
-    return node.inputs[0], node.inputs[1], node.inputs[2]
+    return node.inputs[0], node.inputs[1], node.inputs[2:]
 
 
 def _is_by_rows(node: Apply, n_before: int) -> bool:
+    indices = node.inputs[n_before:]
     # `idx_list` is PyTensor 3's: which axes are indexed, and by which operand.
-    entries = getattr(node.op, "idx_list", (0,))
-    if len(node.inputs) != n_before + 1 or entries[0] != 0 or any(entry != slice(None) for entry in entries[1:]):
-        return False
-    index = node.inputs[n_before].type
-    return index.ndim == 1 and index.dtype.startswith(("int", "uint")) and index.dtype != "uint64"
+    entries = list(getattr(node.op, "idx_list", range(len(indices))))
+    leading, others = entries[: len(indices)], entries[len(indices) :]
+    is_leading = leading == list(range(len(indices))) and all(entry == slice(None) for entry in others)
+    return bool(indices) and is_leading and all(_is_vector_of_integers(index) for index in indices)
+
+
+def _is_vector_of_integers(index: Variable) -> bool:
+    kind = index.type
+    return (
+        isinstance(kind, TensorType)
+        and kind.ndim == 1
+        and kind.dtype.startswith(("int", "uint"))
+        and kind.dtype != "uint64"
+    )
 
 
 def join_axis(node: Apply) -> tuple[int | None, int]:

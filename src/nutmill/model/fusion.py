@@ -101,13 +101,17 @@ def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int 
     for variable in node.inputs:
         rows = taken_rows(variable.owner)
         # Rows that are read only here need not be copied first.
-        if rows is not None and len(fgraph.clients[variable]) == 1 and not variable.type.broadcastable[0]:
+        if _can_be_read(rows, variable) and len(fgraph.clients[variable]) == 1:
             inputs.append(rows[0])
-            indices.append(positions.setdefault(rows[1], len(node.inputs) + len(positions)))
+            indices.append(positions.setdefault(rows[1][0], len(node.inputs) + len(positions)))
         else:
             inputs.append(variable)
             indices.append(None)
     return [*inputs, *positions], indices
+
+
+def _can_be_read(rows: tuple | None, variable: Variable) -> bool:
+    return rows is not None and len(rows[1]) == 1 and not variable.type.broadcastable[0]
 
 
 def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
