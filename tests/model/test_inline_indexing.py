@@ -110,7 +110,8 @@ class TestWriting:
         at = self.at(i)
         before = at[1].copy()
         expected = interpreted(self.inputs, outputs, at)
-        for layout in (at[1], np.repeat(at[1], 2, axis=0)[::-2][::-1]):
+        layouts = [at[1], np.repeat(at[1], 2, axis=0)[::-2][::-1]]
+        for layout in layouts if i == 0 else layouts[:1]:
             at[1] = layout
             found = function(*at)
             assert_same(found, expected)
