@@ -49,7 +49,7 @@ def defined_names(path):
 
 def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second = code_blocks(README)
+    first, second, third = code_blocks(README)
     assert len([line for line in first.splitlines() if line]) == 10
     names = {}
     exec(compile(first, "README.md, first example", "exec"), names)
@@ -67,6 +67,10 @@ def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     precision = 1 + x @ x
     assert_mean_and_variance(slope.values, x @ y / precision, 1 / precision)
     assert np.isclose(names["gradient"][0], -0.5 + np.arange(3.0) @ ([0.1, 1.2, 1.9] - 0.5 * np.arange(3.0)))
+    monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
+    exec(compile(third, "README.md, third example", "exec"), names)
+    layout = json.loads(names["result"].attrs["cpu_layout"])
+    assert layout["asked"]["blas_threads"] == 2
 
 
 def failing_examples(name, docstring):

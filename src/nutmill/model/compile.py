@@ -125,8 +125,9 @@ def _fused(graph: ModelGraph, stages: dict[str, float]) -> tuple[_Model, NativeO
 
 
 def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
-    # The cache of whole models takes the place of PyTensor's cache of single operations.
-    with config.change_flags(numba__cache=False):
+    # The cache of whole models takes the place of PyTensor's cache of single operations; and nobody reads where in
+    # PyTensor's rewrites a variable was made, which takes a tenth of their time to note.
+    with config.change_flags(numba__cache=False, traceback__limit=0, traceback__compile_limit=0):
         return (_lower_native if graph.native_density else _lower_graph)(graph, stages)
 
 
