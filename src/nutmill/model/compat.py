@@ -1,4 +1,4 @@
-"""Where the two lines of PyTensor differ: indexing by vectors of integers, and the axis of a `Join`."""
+"""Where the two lines of PyTensor differ: homes of linear algebra, indices of vectors, the axis of a `Join`."""
 
 from inspect import signature
 
@@ -10,9 +10,26 @@ from pytensor.tensor.type import TensorType
 _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
 try:
+    from pytensor.tensor.linalg import (
+        Cholesky,
+        CholeskySolve,
+        Det,
+        MatrixInverse,
+        SLogDet,
+        Solve,
+        SolveTriangular,
+    )
+except ImportError:  # PyTensor 2
+    from pytensor.tensor.nlinalg import Det, MatrixInverse, SLogDet
+    from pytensor.tensor.slinalg import Cholesky, CholeskySolve, Solve, SolveTriangular
+
+try:
     from pytensor.tensor.subtensor import AdvancedIncSubtensor1, AdvancedSubtensor1
 except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
+
+__all__ = ["CHANGING", "TAKING", "Cholesky", "CholeskySolve", "Det", "MatrixInverse", "SLogDet", "Solve"]
+__all__ += ["SolveTriangular", "changed_rows", "join_axis", "taken_rows"]
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)

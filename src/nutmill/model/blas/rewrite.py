@@ -15,15 +15,6 @@ from pytensor.tensor.rewriting.basic import constant_folding
 from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
 from pytensor.tensor.shape import shape_i
 
-from nutmill.model.blas.compat import (
-    Cholesky,
-    CholeskySolve,
-    Det,
-    MatrixInverse,
-    SLogDet,
-    Solve,
-    SolveTriangular,
-)
 from nutmill.model.blas.ops import (
     LeanCholesky,
     LeanCholeskySolve,
@@ -35,6 +26,15 @@ from nutmill.model.blas.ops import (
     LeanOp,
     LeanSolve,
     LeanSolveTriangular,
+)
+from nutmill.model.compat import (
+    Cholesky,
+    CholeskySolve,
+    Det,
+    MatrixInverse,
+    SLogDet,
+    Solve,
+    SolveTriangular,
 )
 
 

@@ -9,7 +9,7 @@ from pytensor.graph.basic import Apply
 
 from nutmill.model.fusion import FusedLoop, Reduced, Stored
 from nutmill.model.inline.arrays import Emitter, View, array_kind, new_array, shared, store, view_of
-from nutmill.model.inline.loops import Axes, Memory, at, common_shape, flattened, known_lengths, nest
+from nutmill.model.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
 from nutmill.model.inline.operation import Operation
 from nutmill.model.inline.reducers import Reducer
 from nutmill.model.inline.rows import Index
@@ -105,7 +105,7 @@ class _Loop:
                 shape = [views[position].shape[0], *view.shape[1:]]
             operands.append(_Operand(Axes(view, broadcasts), index))
             seen.append(Axes(view._replace(shape=shape), broadcasts))
-        return operands, known_lengths(common_shape(emitter, seen, _MISFIT), self._static)
+        return operands, short_lengths(emitter, common_shape(emitter, seen, _MISFIT), self._static)
 
     def _begin(self, emitter: Emitter, number: int, array: tuple, given: tuple) -> _Result:
         """Make the array or the register of one result."""

@@ -9,6 +9,8 @@ from numba.core import cgutils
 
 from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, load, store
 
+_UNROLLED = 16
+
 
 class Axes(NamedTuple):
     """One operand of a loop nest: the array, and for each axis of the nest whether it broadcasts there."""
@@ -44,9 +46,15 @@ def common_shape(emitter: Emitter, operands: Sequence[Axes], message: str) -> li
     return shape
 
 
-def known_lengths(shape: Sequence[ir.Value], static: Sequence[int | None]) -> list[ir.Value]:
-    """The same lengths, as constants where the graph knows them: LLVM unrolls short loops."""
-    return [length if known is None else WORD(known) for length, known in zip(shape, static, strict=True)]
+def short_lengths(emitter: Emitter, shape: Sequence[ir.Value], static: Sequence[int | None]) -> list[ir.Value]:
+    """The same lengths, short ones as constants where the graph knows them: LLVM unrolls such loops."""
+    lengths = list(shape)
+    for axis, known in enumerate(static):
+        if known is not None and known <= _UNROLLED:
+            differs = emitter.builder.icmp_unsigned("!=", shape[axis], WORD(known))
+            emitter.fail_if(differs, ValueError, "an array of the model does not have its declared shape")
+            lengths[axis] = WORD(known)
+    return lengths
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pytensor.graph.basic import Apply
 
 from nutmill.model.fusion import REDUCERS
 from nutmill.model.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
-from nutmill.model.inline.loops import Axes, Memory, flattened, nest
+from nutmill.model.inline.loops import Axes, Memory, flattened, nest, short_lengths
 from nutmill.model.inline.operation import Operation
 from nutmill.model.inline.reducers import Reducer
 
@@ -39,6 +39,7 @@ class _Reduction:
     def __init__(self, node: Apply, reduced: Sequence[bool], kind: types.Array):
         result = node.outputs[0].type.dtype
         self._reducer = Reducer(node.op, node.inputs[0].type.dtype, result)
+        self._static = node.inputs[0].type.shape
         self._reduced = reduced
         self._kind = kind
         # Where the last axis stays and nothing has to be converted, all of the result is accumulated at once.
@@ -46,6 +47,7 @@ class _Reduction:
 
     def __call__(self, emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         source = view_of(emitter, kinds[0], values[0])
+        source = source._replace(shape=short_lengths(emitter, source.shape, self._static))
         kept = [length for length, reduced in zip(source.shape, self._reduced, strict=True) if not reduced]
         value, result = new_array(emitter, self._kind, kept)
         plan = _Plan(Memory(emitter), source, result)
