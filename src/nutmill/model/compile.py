@@ -142,7 +142,7 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
     n_given = len(parameters) + len(arrays)
     with _stage(stages, "lower"):
-        lowered = {"density": lower.density_entry(graph_function(density.fgraph), slots)}
+        lowered = {"density": lower.density_entry(graph_function(density.fgraph, numbers=True), slots)}
         if computed:
             lowered["expand"] = lower.expand_entry(graph_function(expand.fgraph), slots[:n_given])
         if density.hoisted:

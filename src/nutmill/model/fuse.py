@@ -21,6 +21,9 @@ PREFIX = "nutmill_"
 _NEEDS_PYTHON = re.compile(r"call [^\n]*@(PyGILState_Ensure|numba_gil_ensure)\(")
 
 
+# A reference count of no memory, such as that of a small array on the stack.
+_IDLE_COUNT = re.compile(r"^ +(tail )?call (fastcc )?void @NRT_(in|de)cref\(ptr null\)[^\n]*\n", re.MULTILINE)
+
 # A loop around a density whose address is given: for measuring, with nothing of Python between two evaluations.
 _REPEAT = f"""define i64 @{PREFIX}repeat(i64 %address, i64 %q, i64 %lp, i64 %gradient, i64 %record, i64 %count) {{
   %density = inttoptr i64 %address to ptr
@@ -124,7 +127,14 @@ def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Seq
     machine = target_machine()
     module = _link(modules, glue, exported)
     _optimise(module, machine)
-    return machine.emit_object(module)
+    return machine.emit_object(_without_idle_counts(module))
+
+
+def _without_idle_counts(module: llvm.ModuleRef) -> llvm.ModuleRef:
+    """Drop reference counts of memory that nobody owns: known for what it is only after inlining."""
+    text = str(module)
+    counted = _IDLE_COUNT.sub("", text)
+    return module if counted == text else llvm.parse_assembly(counted)
 
 
 def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> llvm.ModuleRef:

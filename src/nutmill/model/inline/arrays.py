@@ -1,5 +1,6 @@
 """Arrays as IR sees them: where an element lies, views of one array, and new arrays."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,13 +16,25 @@ from numba.np.numpy_support import from_dtype
 WORD = ir.IntType(64)
 ZERO, ONE = WORD(0), WORD(1)
 
+# Arrays of so many elements may lie on the stack.
+_ON_STACK = 16
+
 
 class Emitter(NamedTuple):
-    """Where IR goes, and what Numba needs to know of types while it is written."""
+    """Where IR goes, and what Numba needs to know of types while it is written.
+
+    Attributes
+    ----------
+    context, builder, typing
+        Numba's and llvmlite's.
+    stays : sequence of bool
+        For each result whether it does not outlive the function, so that it may lie on the stack if it is small.
+    """
 
     context: BaseContext
     builder: ir.IRBuilder
     typing: TypingContext
+    stays: Sequence[bool] = (False,)
 
     def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
         """Leave the function with a Python exception, which the object's entries turn into a status."""
@@ -106,17 +119,31 @@ def store(emitter: Emitter, view: View, indices: Sequence[ir.Value], value: ir.V
     emitter.context.pack_value(emitter.builder, view.kind.dtype, value, pointer(emitter, view, indices))
 
 
-def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> tuple[ir.Value, View]:
-    """Allocate an array; returns it as a value that the caller owns, and taken apart; MemoryError if it cannot."""
+def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], number: int = 0) -> tuple[ir.Value, View]:
+    """Allocate an array, for result `number`; returns it as a value that the caller owns, and taken apart."""
     context, builder = emitter.context, emitter.builder
     strides = contiguous_strides(emitter, kind, shape)
-    size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
-    align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
-    meminfo = context.nrt.meminfo_alloc_aligned(builder, size, align)
     array = context.make_array(kind)(context, builder)
-    data = builder.bitcast(context.nrt.meminfo_data(builder, meminfo), array.data.type)
+    n_elements = _few(shape) if emitter.stays[number] else None
+    if n_elements:
+        # Nobody owns memory of the stack; LLVM keeps what fits in registers there.
+        meminfo = None
+        data = cgutils.alloca_once(builder, array.data.type.pointee, size=n_elements)
+    else:
+        size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
+        align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
+        meminfo = context.nrt.meminfo_alloc_aligned(builder, size, align)
+        data = builder.bitcast(context.nrt.meminfo_data(builder, meminfo), array.data.type)
     populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
     return array._getvalue(), View(kind, data, list(shape), strides)
+
+
+def _few(shape: Sequence[ir.Value]) -> int | None:
+    """How many elements a shape has, if that is known and at least one and not more than a few."""
+    if not all(isinstance(length, ir.Constant) for length in shape):
+        return None
+    n_elements = math.prod(length.constant for length in shape)
+    return n_elements if 1 <= n_elements <= _ON_STACK else None
 
 
 def alias(emitter: Emitter, kind: types.Array, source: tuple[types.Array, ir.Value], view: View) -> ir.Value:

@@ -1,9 +1,9 @@
 """From a rewritten graph to one Numba function: operations that we can write in place are, the others are calls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
@@ -38,24 +38,66 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
 _WRITERS |= dict.fromkeys(TAKING, rows.take) | dict.fromkeys(CHANGING, rows.change)
 
 
-def graph_function(fgraph: FunctionGraph, *, squeeze_output: bool = False) -> Callable:
-    """Make the Numba function of a graph: (*inputs) -> tuple of outputs, or the output if `squeeze_output`.
+def graph_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
+    """Make the Numba function of a graph: (*inputs) -> tuple of outputs.
+
+    With `numbers`, outputs without axes may be numbers in place of arrays.
 
     PyTensor's own conversion makes a Numba function for each operation, with others inside; its conversion is used
     here for the operations that `_WRITERS` does not know. Other functions in this process are compiled as before.
     """
-    options = {"type_conversion_fn": numba_typify, "fgraph_name": "nutmill_graph", "squeeze_output": squeeze_output}
-    python = fgraph_to_python(fgraph, _convert, **options)
-    return numba_njit(python)
+    operations = {node: _operation(node) for node in fgraph.apply_nodes}
+    unboxed = _final_numbers(fgraph, operations) if numbers else set()
+    leaving = _leaving([v for v in fgraph.outputs if v not in unboxed], operations)
+
+    def convert(op: Op, node: Apply, **options) -> Callable:
+        operation = operations[node]
+        if operation is not None:
+            given = [variable in unboxed for variable in node.outputs]
+            stays = [variable not in leaving for variable in node.outputs]
+            return as_function(operation, stays=stays, numbers=given if any(given) else ())
+        with _steps_in_place():
+            return numba_funcify(op, node=node, **options)
+
+    options = {"type_conversion_fn": numba_typify, "fgraph_name": "nutmill_graph", "squeeze_output": False}
+    return numba_njit(fgraph_to_python(fgraph, convert, **options))
 
 
-def _convert(op: Op, node: Apply, **options) -> Callable:
-    writer = next((_WRITERS[kind] for kind in type(op).__mro__ if kind in _WRITERS), None)
-    operation = writer(node) if writer else None
-    if operation is not None:
-        return as_function(operation)
-    with _steps_in_place():
-        return numba_funcify(op, node=node, **options)
+def _final_numbers(fgraph: FunctionGraph, operations: Mapping[Apply, Operation | None]) -> set[Variable]:
+    """Outputs without axes that nothing in the graph reads, of operations that are ours."""
+    return {
+        variable
+        for variable in fgraph.outputs
+        if variable.type.ndim == 0
+        and operations.get(variable.owner) is not None
+        and not any(client in fgraph.apply_nodes for client, _ in fgraph.clients[variable])
+    }
+
+
+def _operation(node: Apply) -> Operation | None:
+    writer = next((_WRITERS[kind] for kind in type(node.op).__mro__ if kind in _WRITERS), None)
+    return writer(node) if writer else None
+
+
+def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | None]) -> set[Variable]:
+    """Variables whose memory may leave the function: its outputs, and what they may be views of.
+
+    Of operations that are not ours, a result may be a view of any operand.
+    """
+    leaving: set[Variable] = set()
+    stack = list(arrays)
+    while stack:
+        variable = stack.pop()
+        if variable in leaving:
+            continue
+        leaving.add(variable)
+        node = variable.owner
+        if node is None:
+            continue
+        number = node.outputs.index(variable)
+        shared = [*node.op.view_map.get(number, ()), *node.op.destroy_map.get(number, ())]
+        stack += node.inputs if operations[node] is None else [node.inputs[i] for i in shared]
+    return leaving
 
 
 @contextmanager

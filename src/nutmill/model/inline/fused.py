@@ -114,13 +114,13 @@ class _Loop:
             return _Result(None, None, self._reducers[number].begin(emitter))
         source = self._op.results[number].in_place_of
         if source is None:
-            return _Result(*new_array(emitter, kind, shape), None)
+            return _Result(*new_array(emitter, kind, shape, number), None)
         return _Result(shared(emitter, kind, values[source]), views[source], None)
 
     def _end(self, emitter: Emitter, number: int, result: _Result) -> ir.Value:
         if result.register is None:
             return result.value
-        value, view = new_array(emitter, self._kinds[number], [])
+        value, view = new_array(emitter, self._kinds[number], [], number)
         store(emitter, view, [], self._reducers[number].end(emitter, result.register))
         return value
 
