@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "compiled": {"errors", "model"},
     "request": {"errors", "layout"},
     "result": {"errors", "model", "run", "trace", "compiled", "request"},
+    "memory": {"errors", "layout", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "model"},
-    "sample": {"errors", "run", "layout", "convergence", "compiled", "layout_search", "request", "result"},
+    "sample": {"errors", "run", "layout", "convergence", "compiled", "layout_search", "memory", "request", "result"},
     "cli": {"__init__", "errors", "layout", "compiled", "layout_search", "model"},
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

@@ -10,6 +10,7 @@ from nutmill import convergence
 from nutmill.compiled import CompiledModel, compile_model
 from nutmill.layout.topology import topology as read_topology
 from nutmill.layout_search import layout_for, natives_for
+from nutmill.memory import check_memory
 from nutmill.request import checked_request
 from nutmill.result import to_result
 from nutmill.run.driver import drive
@@ -135,6 +136,7 @@ def sample_compiled(compiled: CompiledModel, **options):
         keep_divergences=request.result["divergences"],
     )
     topology = read_topology()
+    check_memory(compiled, request, topology)
     sizes = {"chains": request.chains, "draws": request.draws, "cores": request.cores}
     found = layout_for(compiled, request.layout, topology=topology, **sizes)
     with found.layout.applied(topology) as applied, open_progress(request.progressbar) as progress:

@@ -123,6 +123,11 @@ class Binding:
             for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)
         }
 
+    @property
+    def expanded_bytes(self) -> int:
+        """Bytes of the reported variables of one draw, those that are not pieces of the position."""
+        return sum(packed_sizes(list(self.code.expanded.values()), self._expanded_shapes)) if self.code.expanded else 0
+
     @cached_property
     def _expanded_shapes(self) -> list[tuple[int, ...]]:
         ranks = self.code.expanded_ranks

@@ -5,6 +5,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from nutmill.nuts.state import STATISTICS
+
+
+def statistics_bytes() -> int:
+    """Bytes of the statistics of one draw."""
+    return STATISTICS.itemsize
+
 
 class NativeModel(Protocol):
     """Compiled kernel and density: addresses of C functions (`nuts.entry.EntryPoints`) and of the data."""
