@@ -80,7 +80,7 @@ def test_fused_and_pointer(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", [*models.MODELS, "irt", "generated"])
 def test_benchmark_models(name):
     fused = compile_model(models.build(name))
     assert fused.code.fused
