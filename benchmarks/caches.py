@@ -37,7 +37,11 @@ class Caches:
     def folder(self, model: str, sampler: str, state: str) -> Path:
         """Return the folder for one cell; the warm one is what the cell with empty caches has filled."""
         if state == INSTALLED:
-            folder = self.root / "copies" / sampler / model
-            shutil.copytree(self.primed(sampler), folder, dirs_exist_ok=True)
-            return folder
+            folder = self.left(model, sampler)
+            shutil.rmtree(folder, ignore_errors=True)
+            return Path(shutil.copytree(self.primed(sampler), folder))
         return self.root / "cells" / sampler / model
+
+    def left(self, model: str, sampler: str) -> Path:
+        """Return the folder that the last cell in the state `INSTALLED` has filled with its model."""
+        return self.root / "copies" / sampler / model

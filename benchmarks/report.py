@@ -1,10 +1,11 @@
-"""Turns a JSON file of the runner into a Markdown page beside it: `python -m benchmarks.report FILE`."""
+"""Turns a JSON file of a benchmark into a Markdown page beside it: `python -m benchmarks.report FILE`."""
 
 import argparse
 import json
 from pathlib import Path
 
 from benchmarks import efficiency
+from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
@@ -14,14 +15,14 @@ from benchmarks.tables import correctness_section, failures_section, figure_sect
 def main(arguments: list[str] | None = None) -> None:
     """Write the page of the given JSON file, or print the README's table of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("file", type=Path, help="a JSON file that benchmarks.run has written")
+    parser.add_argument("file", type=Path, help="a JSON file of benchmarks/results")
     parser.add_argument("--short", action="store_true", help="only print the short table for the README")
     options = parser.parse_args(arguments)
     report = json.loads(options.file.read_text())
-    if options.short and report["kind"] != "suite":
-        parser.error("--short needs a file of benchmarks.run; this one is of benchmarks." + report["kind"])
+    if options.short and report["kind"] not in _SHORT:
+        parser.error(f"the README has tables of {' and '.join(_SHORT)}; this file is of benchmarks.{report['kind']}")
     if options.short:
-        print(short_table(report["rows"], report["settings"]["models"]))
+        print(_SHORT[report["kind"]](report))
         return
     page = options.file.with_suffix(".md")
     page.write_text(render(report))
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def render(report: dict) -> str:
-    """Render a whole page for a file of `benchmarks.run`, `efficiency`, `gradient` or `layout`, as its kind says."""
+    """Render a whole page for a file of any of the benchmarks, as its kind says."""
     sections = _SECTIONS[report["kind"]](report)
     return "\n\n".join([_opening(report), *sections, failures_section(report["rows"])]) + "\n"
 
@@ -61,6 +62,13 @@ _SECTIONS = {
     "efficiency": efficiency_sections,
     "gradient": gradient_sections,
     "layout": layout_sections,
+    "compiling": compiling_tables.sections,
+}
+
+# What the README shows.
+_SHORT = {
+    "suite": lambda report: short_table(report["rows"], report["settings"]["models"]),
+    "compiling": compiling_tables.short_table,
 }
 
 

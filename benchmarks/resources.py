@@ -15,12 +15,30 @@ class Spent(NamedTuple):
     wall: float
     cpu: float
 
+    def plus(self, other: "Spent") -> "Spent":
+        """Return the sum of both."""
+        return Spent(self.wall + other.wall, self.cpu + other.cpu)
+
+    def minus(self, other: "Spent") -> "Spent":
+        """Return what is left of this without `other`."""
+        return Spent(self.wall - other.wall, self.cpu - other.cpu)
+
+
+def now() -> Spent:
+    """Return the time of this machine since it began, and what this process has spent since it did.
+
+    Children count once they have been waited for. The wall clock is the same for all processes of the machine.
+    """
+    # `os.times` would do for the CPU, but counts in hundredths of a second.
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return Spent(time.monotonic(), sum(usage.ru_utime + usage.ru_stime for usage in usages))
+
 
 def timed(work: Callable[[], Result]) -> tuple[Result, Spent]:
-    """Do `work` and return its result with what it cost; children count once they have been waited for."""
-    wall, cpu = time.perf_counter(), _cpu_seconds()
+    """Do `work` and return its result with what it cost."""
+    begin = now()
     result = work()
-    return result, Spent(time.perf_counter() - wall, _cpu_seconds() - cpu)
+    return result, now().minus(begin)
 
 
 def peak_rss_mb() -> float:
@@ -29,13 +47,21 @@ def peak_rss_mb() -> float:
     The figure for this process is the high-water mark since it was executed. (`ru_maxrss` would not do: it is
     inherited from the parent that started us.)
     """
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return max(own_peak_rss_mb(), child)
+
+
+def own_peak_rss_mb() -> float:
+    """Return the largest resident size that this process has had so far, in MB, whatever its children had."""
+    return _status_mb("VmHWM")
+
+
+def rss_mb() -> float:
+    """Return the resident size of this process, in MB."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(field: str) -> float:
     status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return max(int(line.split()[1]), child) / 1024
-
-
-def _cpu_seconds() -> float:
-    # `os.times` would do, but counts in hundredths of a second.
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
+    return int(line.split()[1]) / 1024

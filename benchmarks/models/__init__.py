@@ -47,25 +47,28 @@ COMPILED = {
 # Sampled before the suite, so that what is compiled once per installation is told from what a model costs.
 PRIMING = "standard_normal"
 
+NAMES = (*MODELS, *SIZED, *COMPILED, PRIMING)
 
-def build(name: str) -> "pm.Model":
+
+def build(name: str, **sizes: int) -> "pm.Model":
     """Build the model called `name`.
 
     Parameters
     ----------
     name
-        One of `MODELS`, `SIZED` or `COMPILED`, or `PRIMING`.
+        One of `NAMES`.
+    sizes
+        Of its data, where its file lets them be chosen; its own where nothing is said.
 
     Raises
     ------
     KeyError
         If there is no such model; the message lists those there are.
     """
-    sized = SIZED | COMPILED
-    if name not in (*MODELS, *sized, PRIMING):
-        raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join((*MODELS, *sized))}")
-    file, sizes = sized.get(name, (name, {}))
-    return import_module(f"benchmarks.models.{file}").build(**sizes)
+    if name not in NAMES:
+        raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(NAMES)}")
+    file, own = (SIZED | COMPILED).get(name, (name, {}))
+    return import_module(f"benchmarks.models.{file}").build(**(own | sizes))
 
 
 def reference(name: str) -> dict[str, Reference] | None:

@@ -6,13 +6,13 @@ import pymc as pm
 ROWS, COUNTIES, SEED = 12_000, 386, 20261122
 
 
-def build() -> pm.Model:
-    """Build the model: 390 parameters, 12 000 rows, county intercepts in their non-centred form."""
+def build(rows: int = ROWS) -> pm.Model:
+    """Build the model: 390 parameters, so many rows, county intercepts in their non-centred form."""
     rng = np.random.default_rng(SEED)
-    county = rng.integers(0, COUNTIES, ROWS)
-    floor = rng.integers(0, 2, ROWS).astype(float)
+    county = rng.integers(0, COUNTIES, rows)
+    floor = rng.integers(0, 2, rows).astype(float)
     levels = 1.3 + 0.3 * rng.normal(size=COUNTIES)
-    log_radon = levels[county] - 0.6 * floor + 0.75 * rng.normal(size=ROWS)
+    log_radon = levels[county] - 0.6 * floor + 0.75 * rng.normal(size=rows)
     with pm.Model(coords={"county": np.arange(COUNTIES)}) as model:
         intercept = pm.Normal("intercept", 0.0, 10.0)
         floor_effect = pm.Normal("floor_effect", 0.0, 2.0)

@@ -10,7 +10,9 @@ SAMPLERS = {"nutmill": "nutmill", "nutpie": "nutpie", "pymc": "pymc_sampler"}
 
 
 def load(name: str) -> Callable[..., Run]:
-    """Return `run(model, *, draws, chains, cores, seed) -> Run` of the sampler called `name`.
+    """Return `run(model, *, draws, chains, cores, seed, tune=None) -> Run` of the sampler called `name`.
+
+    `tune` is how many draws the warmup takes; None leaves it to the sampler.
 
     Raises
     ------

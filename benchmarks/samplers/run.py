@@ -14,7 +14,8 @@ class Run(NamedTuple):
 
     `trace` has the groups posterior, sample_stats (with `n_steps` and `diverging`) and warmup_sample_stats.
     `peak_rss_mb` was read when sampling had ended, before any diagnostics. A sampler that compiles inside its
-    sampling call has spent nothing on `compiled`.
+    sampling call has spent nothing on `compiled`. `from_cache` says that nothing was compiled; None: the sampler does
+    not tell.
     """
 
     imported: Spent
@@ -22,3 +23,4 @@ class Run(NamedTuple):
     sampled: Spent
     peak_rss_mb: float
     trace: "az.InferenceData | xr.DataTree"
+    from_cache: bool | None = None

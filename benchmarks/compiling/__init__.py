@@ -1,0 +1,1 @@
+"""Measures what stands between a model and its first draw: compiles, caches, artifacts, memory."""
