@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from assertions import MAX_Z, assert_mean_and_variance, effective_sample_size
 
+from benchmarks import report
 from nutmill.trace import group
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,14 @@ def test_examples_of_docstrings_run():
 def test_the_benchmark_table_can_be_put_in():
     assert README.count("<!-- benchmark:start -->") == README.count("<!-- benchmark:end -->") == 1
     assert README.index("<!-- benchmark:start -->") < README.index("<!-- benchmark:end -->")
+
+
+def test_the_benchmark_tables_are_what_their_commands_print(capsys):
+    files = set(re.findall(r"`python -m benchmarks\.report --short ([\w./-]+\.json)`", README))
+    assert files
+    for file in files:
+        report.main(["--short", str(ROOT / file)])
+        assert capsys.readouterr().out.strip() in README, file
 
 
 @each_document
