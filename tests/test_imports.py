@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "model": {"errors", "_jit", "nuts"},
     "run": {"errors", "nuts"},
     "trace": {"errors", "labels"},
+    "result_file": {"errors"},
     "convergence": {"errors", "labels", "trace"},
     "compiled": {"errors", "model"},
     "request": {"errors", "layout"},
@@ -27,7 +28,17 @@ MAY_IMPORT = {
     "memory": {"errors", "layout", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "model"},
     "sample": {"errors", "run", "layout", "convergence", "compiled", "layout_search", "memory", "request", "result"},
-    "cli": {"__init__", "errors", "layout", "compiled", "layout_search", "model"},
+    "cli": {
+        "__init__",
+        "errors",
+        "layout",
+        "compiled",
+        "layout_search",
+        "model",
+        "trace",
+        "convergence",
+        "result_file",
+    },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used
 }

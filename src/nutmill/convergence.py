@@ -38,6 +38,31 @@ class Finding(NamedTuple):
     variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
 
 
+class Mixing(NamedTuple):
+    """How the chains mix, by ArviZ's estimators: one entry for each scalar that is finite and moves.
+
+    Attributes
+    ----------
+    labels : (n,) object
+        As "theta[Choate]".
+    rhat : (n,) float64
+        Infinite where a chain never moved; NaN with a single chain.
+    ess : (n,) float64
+        Bulk effective sample size of all chains together.
+    """
+
+    labels: np.ndarray
+    rhat: np.ndarray
+    ess: np.ndarray
+
+
+def mixing(data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None) -> Mixing:
+    """Compute R-hat and effective sample sizes; see `check` for the arguments. Needs `MIN_DRAWS` draws a chain."""
+    posterior = group(data, "posterior")
+    columns, labels, _ = _columns(posterior, list(posterior) if var_names is None else var_names)
+    return _mixing(columns, labels, np.isfinite(columns).all(axis=(0, 1)))
+
+
 def check(
     data: arviz.InferenceData | xr.DataTree,
     *,
@@ -149,26 +174,31 @@ def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding
             f"Draws of {_first(bad)} are not finite. Bound what they are computed from in the model.",
             bad,
         )
-    # What never changes in any chain (the diagonal of a correlation matrix) has no R-hat, and needs none.
-    kept = finite.copy()
-    kept[finite] = np.ptp(columns[..., finite], axis=(0, 1)) > 0
-    labels = np.array(labels, dtype=object)[kept]
-    if kept.any():
-        yield from _mixing(columns[..., kept], labels)
+    yield from _slow(_mixing(columns, labels, finite), len(columns))
     if n_all > columns.shape[-1]:
         yield Finding("sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters.")
 
 
-def _mixing(columns: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
+def _mixing(columns: np.ndarray, labels: Sequence[str], finite: np.ndarray) -> Mixing:
     import arviz  # here, because it takes seconds that a run without the report should not pay
 
-    n_chains = len(columns)
-    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), columns)})
+    # What never changes in any chain (the diagonal of a correlation matrix) has no R-hat, and needs none.
+    kept = finite.copy()
+    kept[finite] = np.ptp(columns[..., finite], axis=(0, 1)) > 0
+    labels = np.array(labels, dtype=object)[kept]
+    if not kept.any():
+        return Mixing(labels, np.empty(0), np.empty(0))
+    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), columns[..., kept])})
     with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved: its R-hat is infinite
-        rhat = arviz.rhat(dataset)["x"].values if n_chains > 1 else np.ones(len(labels))
+        rhat = arviz.rhat(dataset)["x"].values if len(columns) > 1 else None
         ess = arviz.ess(dataset)["x"].values
-    rhat = np.where(np.isnan(rhat), np.inf, rhat)
-    ess = np.where(np.isnan(ess), 0.0, ess)
+    rhat = np.full(len(labels), np.nan) if rhat is None else np.where(np.isnan(rhat), np.inf, rhat)
+    return Mixing(labels, rhat, np.where(np.isnan(ess), 0.0, ess))
+
+
+def _slow(found: Mixing, n_chains: int) -> Iterator[Finding]:
+    """Name the parameters whose chains disagree, and those with too few effective draws."""
+    labels, rhat, ess = found
     if (bad := rhat > MAX_RHAT).any():
         order = np.argsort(-rhat)[: bad.sum()]
         worst = [f"{labels[i]} {rhat[i]:.2f}" for i in order]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, topology, tune
+from nutmill.cli import cache, diagnose, exits, topology, tune
 from nutmill.errors import NutmillError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("topology")(topology.topology)
 app.command("tune")(tune.tune)
+app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
 app.add_typer(cache.app, name="cache")
 
 

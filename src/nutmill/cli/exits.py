@@ -1,0 +1,31 @@
+"""Exit codes, so that a job script can tell what to do next."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command ends with."""
+
+    GOOD = 0
+    ERROR = 1
+    USAGE = 2
+    STOPPED = 3
+    NOT_CONVERGED = 4
+
+
+ALWAYS = (Exit.GOOD, Exit.ERROR, Exit.USAGE)
+SAMPLES = (*ALWAYS, Exit.STOPPED, Exit.NOT_CONVERGED)
+JUDGES = (*ALWAYS, Exit.NOT_CONVERGED)
+
+_MEANINGS = {
+    Exit.GOOD: "it has finished",
+    Exit.ERROR: "an error, told in one sentence on stderr",
+    Exit.USAGE: "a wrong command line",
+    Exit.STOPPED: "stopped early, by a signal or --max-time; `nutmill resume` goes on",
+    Exit.NOT_CONVERGED: "it has finished, and --strict was asked for, and something says not to trust the draws yet",
+}
+
+
+def epilog(codes: tuple[Exit, ...]) -> str:
+    """Say at the end of a command's help what its exit codes mean."""
+    return "Exit codes: " + "; ".join(f"{code.value} - {_MEANINGS[code]}" for code in codes) + "."

@@ -1,0 +1,95 @@
+"""Results as files: they come back as they were, are replaced whole, and faults are one sentence."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from test_convergence import good_posterior, good_stats
+
+from nutmill import ModelError
+from nutmill.result_file import check_target, load, save
+from nutmill.trace import Draws, ModelData, group, to_arviz
+
+SHAPE = (2, 20)
+KINDS = pytest.mark.parametrize("name", ["result.nc", "result.zarr"])
+
+
+def made(seed=1):
+    return to_arviz(Draws(good_posterior(SHAPE, seed), good_stats(SHAPE)), ModelData(), attrs={"/": {"seed": "7"}})
+
+
+@KINDS
+def test_it_comes_back(tmp_path, name):
+    result = made()
+    save(result, tmp_path / name)
+    stored = load(tmp_path / name)
+    assert stored.attrs["seed"] == "7"
+    for kind in ("posterior", "sample_stats"):
+        for variable, values in group(result, kind).data_vars.items():
+            np.testing.assert_array_equal(stored[kind][variable].values, values.values)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@KINDS
+def test_an_older_result_is_replaced(tmp_path, name):
+    save(made(1), tmp_path / name)
+    save(made(2), tmp_path / name)
+    np.testing.assert_array_equal(load(tmp_path / name)["posterior"]["mu"].values, good_posterior(SHAPE, 2)["mu"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@KINDS
+def test_what_breaks_leaves_the_older_result(tmp_path, name, monkeypatch):
+    save(made(1), tmp_path / name)
+
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
+    monkeypatch.setattr(xr.DataTree, "to_zarr", fail)
+    with pytest.raises(ModelError, match=r"No space left on device\.$"):
+        save(made(2), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(load(tmp_path / name)["posterior"]["mu"].values, good_posterior(SHAPE, 1)["mu"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("result.csv", "file .nc or a folder .zarr"),
+        ("result", "file .nc or a folder .zarr"),
+        ("none/result.nc", "no folder"),
+        ("folder.nc", "is not replaced"),
+        ("mine.zarr", "is not replaced"),
+    ],
+)
+def test_a_place_that_will_not_do_is_refused(tmp_path, name, said):
+    (tmp_path / "folder.nc").mkdir()
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "thesis.tex").touch()
+    with pytest.raises(ModelError, match=said):
+        check_target(tmp_path / name)
+
+
+def test_a_missing_engine_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("nutmill.result_file.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="pip install 'nutmill\\[storage\\]'"):
+        check_target(tmp_path / "result.nc")
+
+
+@KINDS
+def test_what_is_no_result_is_refused(tmp_path, name):
+    with pytest.raises(ModelError, match="there is no such"):
+        load(tmp_path / name)
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": ("draw", np.zeros(3))})})
+    if name.endswith(".nc"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n and then nothing")
+        with pytest.raises(ModelError, match="damaged, or no nc"):
+            load(tmp_path / name)
+        tree.to_netcdf(tmp_path / name, engine="h5netcdf")
+    else:
+        (tmp_path / name).mkdir()
+        with pytest.raises(ModelError, match="damaged, or no zarr"):
+            load(tmp_path / name)
+        tree.to_zarr(tmp_path / name, consolidated=False)
+    with pytest.raises(ModelError, match="no groups posterior and sample_stats"):
+        load(tmp_path / name)
