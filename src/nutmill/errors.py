@@ -38,6 +38,10 @@ class SamplingError(NutmillError, RuntimeError):
     """A chain had to stop; the message carries the status sentence and the chain."""
 
 
+class CheckpointError(NutmillError, RuntimeError):
+    """The folder of a run cannot be used, written or joined with others; the message says what to do."""
+
+
 class LayoutError(NutmillError, ValueError):
     """A CPU layout cannot be had here, or a profile or budget cannot be used; the message says what to do."""
 

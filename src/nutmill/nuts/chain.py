@@ -96,9 +96,9 @@ def _statistics_of(state, number, draw):
     """Find where the statistics of a draw go: to its row, or to nowhere if warmup is not kept."""
     statistics = state.unkept[number]
     if state.group[0].phase == SAMPLING:
-        statistics = state.statistics[number, draw - state.group[0].n_warmup]
-    elif draw < state.warmup_statistics.shape[1]:
-        statistics = state.warmup_statistics[number, draw]
+        statistics = state.statistics[number, (draw - state.group[0].n_warmup) % state.statistics.shape[1]]
+    elif state.warmup_statistics.shape[1] > 0:
+        statistics = state.warmup_statistics[number, draw % state.warmup_statistics.shape[1]]
     return statistics
 
 
@@ -109,8 +109,8 @@ def _learn(trajectory, state, number, statistics):
     draw = chain.n_draws
     state.warmup_lp[number, draw] = chain.lp
     chain.n_warmup_divergences += statistics.diverging
-    if draw < state.warmup_draws.shape[1]:
-        copy_into(trajectory.position, state.warmup_draws[number, draw])
+    if state.warmup_draws.shape[1] > 0:
+        copy_into(trajectory.position, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
     stepsize.update(chain, statistics.acceptance_rate, state.settings[0].target_accept)
@@ -136,17 +136,17 @@ def _keep(trajectory, state, number, statistics):
     """Write one sampling draw and its divergence where the table says."""
     chain = trajectory.chain
     draw = chain.n_draws - state.group[0].n_warmup
-    copy_into(trajectory.position, state.draws[number, draw])
+    copy_into(trajectory.position, state.draws[number, draw % state.draws.shape[1]])
     if not statistics.diverging:
         return
-    if chain.n_divergences < state.divergences.shape[1]:
+    if state.divergences.shape[1] > 0:
         _record_divergence(trajectory, state.divergences[number], state.divergence_points[number], draw)
     chain.n_divergences += 1
 
 
 @kernel
 def _record_divergence(trajectory, divergences, points, draw):
-    tree, row = trajectory.tree, trajectory.chain.n_divergences
+    tree, row = trajectory.tree, trajectory.chain.n_divergences % divergences.shape[0]
     divergences[row].draw = draw
     divergences[row].energy_error = tree.divergence_error
     divergences[row].status = tree.status

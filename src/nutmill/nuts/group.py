@@ -23,6 +23,8 @@ class GroupPlan(NamedTuple):
     keep_warmup : bool
     n_divergences : int
         How many divergences of each chain are kept in full.
+    window : int or None
+        Rows of draws that a chain has room for, warmup draws and divergences likewise; None: for all.
     """
 
     draws: int
@@ -31,6 +33,11 @@ class GroupPlan(NamedTuple):
     max_treedepth: int
     keep_warmup: bool
     n_divergences: int
+    window: int | None = None
+
+    def room(self, count: int) -> int:
+        """Return for how many of so many outputs a chain has room."""
+        return count if self.window is None else min(count, self.window)
 
 
 def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids: list[int]) -> layout.GroupState:
@@ -52,7 +59,7 @@ def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids:
     n_chains, n_dim = initial_points.shape
     schedule = warmup_schedule(plan.tune, plan.max_treedepth)
     n_warmup = int(schedule["n_draws"].sum())
-    n_warmup_kept = n_warmup if plan.keep_warmup else 0
+    n_warmup_kept = plan.room(n_warmup) if plan.keep_warmup else 0
     n_slots = plan.max_treedepth + 2
     n_points = 3 * n_slots + 1  # first, last and chosen of every slot, and the leaf under way
     state = layout.GroupState(
@@ -69,12 +76,12 @@ def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids:
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
-        draws=np.empty((n_chains, plan.draws, n_dim)),
-        statistics=np.zeros((n_chains, plan.draws), layout.STATISTICS),
+        draws=np.empty((n_chains, plan.room(plan.draws), n_dim)),
+        statistics=np.zeros((n_chains, plan.room(plan.draws)), layout.STATISTICS),
         warmup_draws=np.empty((n_chains, n_warmup_kept, n_dim)),
         warmup_statistics=np.zeros((n_chains, n_warmup_kept), layout.STATISTICS),
-        divergences=np.zeros((n_chains, plan.n_divergences), layout.DIVERGENCE),
-        divergence_points=np.empty((n_chains, plan.n_divergences, 3, n_dim)),
+        divergences=np.zeros((n_chains, plan.room(plan.n_divergences)), layout.DIVERGENCE),
+        divergence_points=np.empty((n_chains, plan.room(plan.n_divergences), 3, n_dim)),
         tree=np.zeros(n_chains, layout.TREE),
         points=np.zeros((n_chains, n_points), layout.POINT),
         vectors=np.zeros((n_chains, n_points, 5, n_dim)),

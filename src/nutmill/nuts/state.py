@@ -116,9 +116,10 @@ class GroupState(NamedTuple):
     unkept : (c,) STATISTICS
         Where the statistics of a draw go that is not kept.
     draws, statistics : (c, capacity, n) float64, (c, capacity) STATISTICS
+        Draw k goes to row k modulo capacity: one that is smaller than the run makes a window, which the driver empties.
     warmup_draws, warmup_statistics : as above; capacity 0 keeps none
     divergences, divergence_points : (c, capacity) DIVERGENCE, (c, capacity, 3, n) float64
-        Of sampling draws; start, end, gradient at the start. Capacity 0 keeps none.
+        Of sampling draws, in the same way; start, end, gradient at the start. Capacity 0 keeps none.
     tree : (c,) TREE
     points, vectors : (c, n_points) POINT, (c, n_points, 5, n) float64
         The pool of trajectory points: position, momentum, velocity, gradient, acceleration.

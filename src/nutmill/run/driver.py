@@ -1,4 +1,4 @@
-"""Drives groups of chains: native calls in threads, barriers, blocks of draws, interrupts, progress.
+"""Drives groups of chains: native calls in threads, barriers, blocks of draws, limits, progress.
 
 A draw does not depend on anything that is decided here: not on threads, blocks, their order or their timing.
 """
@@ -8,25 +8,32 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.errors import SamplingError, sentence
-from nutmill.nuts.state import START
+from nutmill.nuts.state import SEARCH, START
+from nutmill.run.clock import Clock
+from nutmill.run.folder import RunFolder
 from nutmill.run.groups import Group, new_groups
+from nutmill.run.judge import Judge
+from nutmill.run.keeping import Keeping
+from nutmill.run.limits import MAX_TIME, NO_LIMITS, UNTIL, Deadline, Limits
 from nutmill.run.outcome import collect
 from nutmill.run.progress_view import ChainProgress
-from nutmill.run.results import NativeModel, Run, Settings
+from nutmill.run.results import Ending, NativeModel, Run, Settings
+from nutmill.run.signals import ALL, INTERRUPT, StopSignals
 
-_FIRST_BLOCK, _BLOCK_S = 16, 0.2
+_BLOCK_S = 0.2
 
 OnProgress = Callable[[list[ChainProgress]], None]
 
 
 def drive(
     natives: Sequence[NativeModel],
-    initial_points: np.ndarray,
+    initial_points: np.ndarray | None,
     settings: Settings,
     seed: int,
     *,
@@ -36,6 +43,8 @@ def drive(
     interval_s: float = 0.25,
     block_draws: int | None = None,
     chain_ids: list[int] | None = None,
+    folder: RunFolder | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Run:
     """Run chains from their initial points to the last draw.
 
@@ -43,8 +52,8 @@ def drive(
     ----------
     natives : sequence of NativeModel
         One for all threads, or one for each: the same code, which may call different BLAS libraries.
-    initial_points : (chains, n_dim) float64
-        Density and gradient must be finite there.
+    initial_points : (chains, n_dim) float64, or None
+        Density and gradient must be finite there. None: go on from the newest checkpoint in `folder`.
     settings : Settings
     seed : int
         Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data
@@ -60,36 +69,45 @@ def drive(
         Draws of one native call while sampling; by default as many as take about 0.2 s.
     chain_ids : list of int, optional
         Increasing; by default 0, 1, ... Chains 4g to 4g + 3 form a group.
+    folder : RunFolder, optional
+        Entered. Draws and states go there, and SIGTERM and SIGUSR1 end the run as Ctrl-C does.
+    limits : Limits, optional
 
     Returns
     -------
     Run
-        After Ctrl-C: the draws that all chains have, none if warmup was not over.
+        After a signal or at a limit of time: the draws that all chains have, none if warmup was not over.
 
     Raises
     ------
     SamplingError
         A chain could not start, or its density asked it to stop.
+    CheckpointError
+        The folder cannot be read or written.
     """
+    is_new = initial_points is not None
+    if not is_new:
+        chain_ids, initial_points = folder.chain_ids, np.zeros((len(folder.chain_ids), natives[0].n_dim))
     chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
-    groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids)
-    driver = _Driver(groups, block_draws)
-    interrupted = False
-    with _workers(max(1, min(threads, len(chain_ids))), on_worker) as executor:
-        try:
-            driver.begin(executor)
-            while driver.running:
-                done, _ = wait(driver.running, interval_s, FIRST_COMPLETED)
-                driver.go_on(executor, done)
-                if on_progress is not None and driver.is_due(interval_s):
-                    on_progress(driver.progress())
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            driver.stop()
-    if on_progress is not None:
-        on_progress(driver.progress())
-    return collect(groups, outputs, settings, interrupted, driver.clock)
+    path = None if folder is None else folder.path
+    groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
+    clock = Clock()
+    with ExitStack() as stack:
+        if folder is None:
+            keeping = None
+        else:
+            folder.begin(groups, settings, seed) if is_new else folder.load(groups, settings, clock)
+            keeping = stack.enter_context(folder.keeping(groups, clock))
+        executor = stack.enter_context(_workers(max(1, min(threads, len(chain_ids))), on_worker))
+        watch = _Watch(
+            stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
+            Deadline(limits.max_time_s),
+            stack.enter_context(Judge(limits.until, settings.draws, groups)),
+            interval_s,
+        )
+        driver = _Driver(groups, block_draws, keeping, clock)
+        stopped_by = driver.run(executor, watch, on_progress)
+    return collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)
 
 
 # The number of the worker that the present thread is.
@@ -107,97 +125,144 @@ def _workers(threads: int, on_worker: Callable[[int], None] | None) -> ThreadPoo
     return ThreadPoolExecutor(threads, thread_name_prefix="nutmill", initializer=begin)
 
 
-class Clock:
-    """Wall times of a run: its begin, the end of the last warmup, its end."""
+class _Watch(NamedTuple):
+    """What may end a run before its last draw, and how often to look."""
 
-    def __init__(self):
-        self.begin = self.sampling = self.end = time.perf_counter()
+    signals: StopSignals
+    deadline: Deadline
+    judge: Judge
+    interval_s: float
+
+    @property
+    def verdict(self) -> str | None:
+        """Name of what ends the run now."""
+        if self.judge.n_enough is not None:
+            return UNTIL
+        return self.signals.caught or (MAX_TIME if self.deadline.left_s == 0.0 else None)
 
 
 class _Driver:
     """The native calls under way and what follows each of them; used from one thread."""
 
-    def __init__(self, groups: list[Group], block_draws: int | None):
-        self.groups = groups
-        self.running: dict[Future, tuple[Group, int]] = {}
-        self.clock = Clock()
+    def __init__(self, groups: list[Group], block_draws: int | None, keeping: Keeping | None, clock: Clock):
+        self._groups = groups
+        self._running: dict[Future, tuple[Group, int]] = {}
+        self._clock = clock
+        self._keeping = keeping
         self._block_draws = block_draws
         self._last_progress = 0.0
 
-    def begin(self, executor: ThreadPoolExecutor) -> None:
-        """Start all chains."""
-        for group in self.groups:
-            for chain in range(len(group.chain_ids)):
-                self._submit(executor, group, chain, _start)
+    def run(self, executor: ThreadPoolExecutor, watch: _Watch, on_progress: OnProgress | None) -> str | None:
+        """Run all chains to their end, or until something ends the run: return what."""
+        try:
+            stopped_by = self._loop(executor, watch, on_progress)
+        finally:
+            self._stop()
+        self._finish()
+        if on_progress is not None:
+            on_progress(self._progress())
+        return stopped_by
 
-    def go_on(self, executor: ThreadPoolExecutor, done: set[Future]) -> None:
+    def _loop(self, executor: ThreadPoolExecutor, watch: _Watch, on_progress: OnProgress | None) -> str | None:
+        for group in self._groups:
+            self._begin(executor, group)
+        while pending := {*self._running, *watch.judge.go_on()}:
+            done, _ = wait(pending, min(watch.interval_s, watch.deadline.left_s), FIRST_COMPLETED)
+            self._go_on(executor, done & self._running.keys())
+            if self._keeping is not None:
+                self._keeping.tick()
+            if watch.verdict is not None:
+                return watch.verdict
+            if on_progress is not None and self._is_due(watch.interval_s):
+                on_progress(self._progress())
+        return None if watch.judge.n_enough is None else UNTIL
+
+    def _begin(self, executor: ThreadPoolExecutor, group: Group) -> None:
+        """Start all chains of a group, or go on where its state has been taken."""
+        for chain in range(len(group.chain_ids)):
+            if group.phase == START:
+                self._submit(executor, group, chain, _start)
+            else:
+                self._next_block(executor, group, chain)
+        if not group.running and not group.is_sampling:
+            self._next_stage(executor, group)
+
+    def _go_on(self, executor: ThreadPoolExecutor, done: set[Future]) -> None:
         """Take the results of finished calls and hand out what follows."""
         for future in done:
-            group, chain = self.running.pop(future)
-            group.n_running -= 1
-            call = future.result()
-            _check(call.status, group.chain_ids[chain], group.state.group[0]["phase"] == START)
-            if group.is_sampling:
-                self._next_block(executor, group, chain, call.draws_in_time)
-            elif group.n_running == 0:
+            group, chain = self._take(future)
+            if self._keeping is not None:
+                self._keeping.at_rest(group, chain)
+            self._next_block(executor, group, chain)
+            if not group.running and not group.is_sampling:
                 self._next_stage(executor, group)
 
-    def stop(self) -> None:
-        """Let the calls under way end after their current draw, and those that have not begun do nothing."""
-        for group in self.groups:
-            group.stop()
-        wait(self.running)
-        self.clock.end = time.perf_counter()
+    def _take(self, future: Future) -> tuple[Group, int]:
+        group, chain = self._running.pop(future)
+        group.running.remove(chain)
+        status = future.result()
+        _check(status, group.chain_ids[chain], group.phase == START)
+        return group, chain
 
-    def is_due(self, interval_s: float) -> bool:
-        """Whether it is time to report progress again."""
+    def _stop(self) -> None:
+        """Let the calls under way end after their current draw, and those that have not begun do nothing."""
+        for group in self._groups:
+            group.stop()
+        wait(self._running)
+        self._clock.stop(all(group.is_sampling for group in self._groups))
+
+    def _finish(self) -> None:
+        """Take the results of the last calls, and save what all chains have come to."""
+        for future in list(self._running):
+            self._take(future)
+        for group in self._groups:
+            if group.phase in (START, SEARCH):  # all chains have done what these consist of
+                group.pool()
+        if self._keeping is not None:
+            self._keeping.finish()
+
+    def _next_stage(self, executor: ThreadPoolExecutor, group: Group) -> None:
+        group.pool()
+        if group.is_sampling:
+            self._clock.end_warmup()
+        for chain in range(len(group.chain_ids)):
+            if group.phase == SEARCH:
+                self._submit(executor, group, chain, _advance, 0)
+            else:
+                self._next_block(executor, group, chain)
+
+    def _next_block(self, executor: ThreadPoolExecutor, group: Group, chain: int) -> None:
+        n_draws = group.block(chain, self._block_draws)
+        if n_draws > 0:
+            self._submit(executor, group, chain, _advance, n_draws)
+
+    def _submit(self, executor: ThreadPoolExecutor, group: Group, chain: int, *work) -> None:
+        group.running.add(chain)
+        self._running[executor.submit(work[0], group, chain, *work[1:])] = (group, chain)
+
+    def _is_due(self, interval_s: float) -> bool:
         now = time.monotonic()
         if now - self._last_progress < interval_s:
             return False
         self._last_progress = now
         return True
 
-    def progress(self) -> list[ChainProgress]:
-        """Return where each chain is."""
-        return [group.progress(chain) for group in self.groups for chain in range(len(group.chain_ids))]
-
-    def _next_stage(self, executor: ThreadPoolExecutor, group: Group) -> None:
-        group.pool()
-        if group.is_sampling:
-            self.clock.sampling = time.perf_counter()
-        for chain in range(len(group.chain_ids)):
-            if group.is_sampling:
-                self._next_block(executor, group, chain, _FIRST_BLOCK)
-            else:
-                self._submit(executor, group, chain, _advance, group.n_missing(chain))
-
-    def _next_block(self, executor: ThreadPoolExecutor, group: Group, chain: int, n_draws: int) -> None:
-        n_draws = min(self._block_draws or n_draws, group.n_missing(chain))
-        if n_draws > 0:
-            self._submit(executor, group, chain, _advance, n_draws)
-
-    def _submit(self, executor: ThreadPoolExecutor, group: Group, chain: int, *work) -> None:
-        group.n_running += 1
-        self.running[executor.submit(work[0], group, chain, *work[1:])] = (group, chain)
+    def _progress(self) -> list[ChainProgress]:
+        return [group.progress(chain) for group in self._groups for chain in range(len(group.chain_ids))]
 
 
-class _Call(NamedTuple):
-    """What a native call returned, and how many draws would have taken the time of one block."""
-
-    status: int
-    draws_in_time: int
+def _start(group: Group, chain: int) -> int:
+    return group.start(chain, _worker.number)
 
 
-def _start(group: Group, chain: int) -> _Call:
-    return _Call(group.start(chain, _worker.number), 0)
-
-
-def _advance(group: Group, chain: int, n_draws: int) -> _Call:
+def _advance(group: Group, chain: int, n_draws: int) -> int:
     begin = time.perf_counter()
     status = group.advance(chain, n_draws, _worker.number)
-    # At most twice as many as before: early draws may be much cheaper than later ones.
-    share = _BLOCK_S / max(time.perf_counter() - begin, 1e-9)
-    return _Call(status, max(1, int(n_draws * min(share, 2.0))))
+    if n_draws > 0:
+        # At most twice as many as before: early draws may be much cheaper than later ones.
+        share = _BLOCK_S / max(time.perf_counter() - begin, 1e-9)
+        group.draws_in_time[chain] = max(1, int(n_draws * min(share, 2.0)))
+    return status
 
 
 def _check(status: int, chain_id: int, is_start: bool) -> None:

@@ -3,16 +3,22 @@
 import ctypes
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.nuts.group import GroupPlan, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, STATISTICS, GroupState, address_table
+from nutmill.run.files import draw_record
+from nutmill.run.keeper import GroupKeeper
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import NativeModel, Settings
 
 _WORD = ctypes.c_int64
+# Of one chain's draws, where they go to the disk.
+_WINDOW_BYTES = 1 << 22
+_FIRST_BLOCK = 16
 
 
 class Calls(NamedTuple):
@@ -39,25 +45,44 @@ class Group:
     ----------
     chain_ids : list of int
     state : GroupState
-    n_running : int
-        Native calls on the group's chains that have been handed out and not returned.
+    keeper : GroupKeeper or None
+        Takes the draws out of the windows of `state`; None: there is room for all of them.
+    running : set of int
+        Chains in native code, or on their way to it.
+    draws_in_time : list of int
+        How many draws of each chain take about the time of one block.
     cpu_s : list of two floats
         Seconds in native code, warmup and sampling.
     """
 
-    def __init__(self, natives: Sequence[NativeModel], state: GroupState, chain_ids: list[int]):
+    def __init__(
+        self,
+        natives: Sequence[NativeModel],
+        state: GroupState,
+        chain_ids: list[int],
+        n_draws: int | None = None,
+        keeper: GroupKeeper | None = None,
+    ):
         self.chain_ids = chain_ids
         self.state = state
-        self.n_running = 0
+        self.keeper = keeper
+        self.running: set[int] = set()
+        self.draws_in_time = [_FIRST_BLOCK] * len(chain_ids)
         self.cpu_s = [0.0, 0.0]
+        self._n_draws = state.draws.shape[1] if n_draws is None else n_draws
         self._calls = [native_calls(native) for native in natives]
         self._data = natives[0].data
         self._table = address_table(state)
 
     @property
+    def phase(self) -> int:
+        """Phase of the group (nuts.state)."""
+        return int(self.state.group[0]["phase"])
+
+    @property
     def is_sampling(self) -> bool:
         """Whether warmup is over."""
-        return self.state.group[0]["phase"] == SAMPLING
+        return self.phase == SAMPLING
 
     @property
     def n_warmup(self) -> int:
@@ -74,16 +99,34 @@ class Group:
     def n_missing(self, chain: int) -> int:
         """Return how many draws of the present stage a chain has yet to do."""
         if self.is_sampling:
-            return self.state.draws.shape[1] - self.n_drawn(chain)
+            return max(0, self._n_draws - self.n_drawn(chain))
         return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
+
+    def positions(self, chain: int) -> np.ndarray:
+        """Return the sampling draws of a chain so far, (n, n_dim) float64, those in files as they lie there."""
+        if self.keeper is None:
+            return self.state.draws[chain, : self.n_drawn(chain)]
+        return self.keeper.read("draws", chain)["position"]
+
+    def block(self, chain: int, n_draws: int | None) -> int:
+        """Return how many draws the next call should make: `n_draws`, None for a good number, no more than fit."""
+        n_missing = self.n_missing(chain)
+        if self.keeper is None and not self.is_sampling:
+            return n_missing
+        n_draws = self.draws_in_time[chain] if n_draws is None else n_draws
+        window = self.state.draws if self.is_sampling else self.state.warmup_draws
+        return min(n_draws, n_missing, window.shape[1] or n_missing)
 
     def start(self, chain: int, worker: int = 0) -> int:
         """Start a chain with the code of one worker; return the status."""
         return self._timed(self._calls_of(worker).start, chain, self._data)
 
     def advance(self, chain: int, n_draws: int, worker: int = 0) -> int:
-        """Make draws of a chain with the code of one worker; return the status."""
-        return self._timed(self._calls_of(worker).advance, chain, n_draws, self._data)
+        """Make draws of a chain with the code of one worker, and keep them; return the status."""
+        status = self._timed(self._calls_of(worker).advance, chain, n_draws, self._data)
+        if self.keeper is not None:
+            self.keeper.append(chain)
+        return status
 
     def pool(self) -> None:
         """Let the chains share what they have learned, and enter the next stage."""
@@ -98,7 +141,7 @@ class Group:
         record, schedule = self.state.chains[chain], self.state.schedule
         if self.is_sampling:
             phase = "sampling" if self.n_missing(chain) > 0 else "done"
-            draw, total, divergences = self.n_drawn(chain), self.state.draws.shape[1], record["n_divergences"]
+            draw, total, divergences = self.n_drawn(chain), self._n_draws, record["n_divergences"]
         else:
             phase, draw, divergences = "warmup", record["n_draws"], record["n_warmup_divergences"]
             total = None if schedule["may_stop"].any() else int(schedule["n_draws"].sum())
@@ -133,17 +176,25 @@ def split_into_groups(chain_ids: list[int]) -> list[slice]:
 
 
 def new_groups(
-    natives: Sequence[NativeModel], initial_points: np.ndarray, settings: Settings, seed: int, chain_ids: list[int]
+    natives: Sequence[NativeModel],
+    initial_points: np.ndarray,
+    settings: Settings,
+    seed: int,
+    chain_ids: list[int],
+    *,
+    folder: Path | None = None,
 ) -> tuple[list[Group], np.ndarray, np.ndarray]:
     """Make all groups of a run.
 
     Returns
     -------
     groups : list of Group
+        With keepers if there is a `folder` for draws and states.
     draws : (chains, draws, n_dim) float64
     statistics : (chains, draws) structured
-        What the groups will write into.
+        What the groups will write into; windows if there is a folder.
     """
+    n_dim = initial_points.shape[1]
     plan = GroupPlan(
         draws=settings.draws,
         tune=settings.tune,
@@ -151,12 +202,14 @@ def new_groups(
         max_treedepth=settings.max_treedepth,
         keep_warmup=settings.keep_warmup,
         n_divergences=settings.draws if settings.keep_divergences else 0,
+        window=None if folder is None else max(1, _WINDOW_BYTES // draw_record(n_dim).itemsize),
     )
-    draws = np.empty((len(chain_ids), settings.draws, initial_points.shape[1]))
+    draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))
     statistics = np.zeros(draws.shape[:2], STATISTICS)
     groups = []
     for part in split_into_groups(chain_ids):
         state = new_group(plan, initial_points[part], seed, chain_ids[part])
         state = state._replace(draws=draws[part], statistics=statistics[part])
-        groups.append(Group(natives, state, chain_ids[part]))
+        keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part])
+        groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))
     return groups, draws, statistics

@@ -3,47 +3,62 @@
 import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
+from nutmill.run.clock import Clock
 from nutmill.run.groups import Group
-from nutmill.run.results import Adaptation, Divergences, Run, Seconds, Settings
+from nutmill.run.results import Adaptation, Divergences, Ending, Run, Seconds, Settings
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half.
 _FAR_BELOW = 5.0
 _LAST_DRAWS = 50
 
 
-def collect(groups: list[Group], outputs, settings: Settings, interrupted: bool, clock) -> Run:
+def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, clock: Clock) -> Run:
     """Make the result of a run from groups whose native calls have all returned.
 
     Parameters
     ----------
     groups : list of Group
     outputs : draws (chains, draws, n_dim) float64 and their statistics (chains, draws)
-        What the groups have written.
+        What groups without files have written.
     settings : Settings
-    interrupted : bool
-    clock : driver.Clock
+    ending : Ending
+    clock : Clock
     """
-    n_draws = min(group.n_drawn(chain) for group in groups for chain in range(len(group.chain_ids)))
+    n_drawn = min(group.n_drawn(chain) for group, chain in _chains(groups))
+    n_draws = min(n_drawn, settings.draws) if ending.n_enough is None else ending.n_enough
+    if groups[0].keeper is None:
+        draws, statistics = (array[:, :n_draws] for array in outputs)
+    else:
+        draws, statistics = _split([group.keeper.read("draws", chain)[:n_draws] for group, chain in _chains(groups)])
     warmup_draws, warmup_statistics = _warmup(groups) if settings.keep_warmup else (None, None)
-    draws, statistics = outputs
+    warmup_wall, sampling_wall = clock.walls_s
     return Run(
         chain_ids=[chain_id for group in groups for chain_id in group.chain_ids],
-        draws=draws[:, :n_draws],
-        statistics=statistics[:, :n_draws],
+        draws=draws,
+        statistics=statistics,
         warmup_draws=warmup_draws,
         warmup_statistics=warmup_statistics,
         divergences=_divergences(groups, n_draws) if settings.keep_divergences else None,
         adaptation=_adaptation(groups),
         n_gradients=_of_chains(groups, "n_gradients"),
-        interrupted=interrupted,
+        ending=ending,
         messages=[message for group in groups if group.is_sampling for message in _messages(group, settings)],
         seconds=Seconds(
-            warmup_wall=clock.sampling - clock.begin,
+            warmup_wall=warmup_wall,
             warmup_cpu=sum(group.cpu_s[0] for group in groups),
-            sampling_wall=clock.end - clock.sampling,
+            sampling_wall=sampling_wall,
             sampling_cpu=sum(group.cpu_s[1] for group in groups),
         ),
     )
+
+
+def _chains(groups: list[Group]) -> list[tuple[Group, int]]:
+    return [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
+
+
+def _split(records: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Positions and statistics of draws that lie in files together, a list of chains each."""
+    return [chain["position"] for chain in records], [chain["statistics"] for chain in records]
 
 
 def _of_chains(groups: list[Group], field: str) -> np.ndarray:
@@ -60,25 +75,36 @@ def _adaptation(groups: list[Group]) -> Adaptation:
     )
 
 
-def _warmup(groups: list[Group]) -> tuple[np.ndarray, np.ndarray]:
+def _warmup(groups: list[Group]):
     """Return the last warmup draws of all chains, as many as each of them has, and their statistics."""
     n_draws = [int(np.minimum(group.state.chains["n_draws"], group.n_warmup).min()) for group in groups]
-    n = min(n_draws)
-    parts = [(group.state, slice(end - n, end)) for group, end in zip(groups, n_draws, strict=True)]
-    return (
-        np.concatenate([state.warmup_draws[:, part] for state, part in parts]),
-        np.concatenate([state.warmup_statistics[:, part] for state, part in parts]),
+    parts = [slice(end - min(n_draws), end) for end in n_draws]
+    with_parts = zip(groups, parts, strict=True)
+    if groups[0].keeper is None:
+        pairs = [
+            (group.state.warmup_draws[:, part], group.state.warmup_statistics[:, part]) for group, part in with_parts
+        ]
+        return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+    return _split(
+        [
+            group.keeper.read("warmup", chain)[part]
+            for group, part in with_parts
+            for chain in range(len(group.chain_ids))
+        ]
     )
 
 
 def _divergences(groups: list[Group], n_draws: int) -> list[Divergences]:
     found = []
-    for group in groups:
-        for chain in range(len(group.chain_ids)):
+    for group, chain in _chains(groups):
+        if group.keeper is None:
             n_kept = min(group.state.chains[chain]["n_divergences"], group.state.divergences.shape[1])
-            records = group.state.divergences[chain, :n_kept]
-            kept = records["draw"] < n_draws
-            found.append(Divergences(records[kept], group.state.divergence_points[chain, :n_kept][kept]))
+            records, points = group.state.divergences[chain, :n_kept], group.state.divergence_points[chain, :n_kept]
+        else:
+            kept = group.keeper.read("divergences", chain)
+            records, points = kept["divergence"], kept["points"]
+        in_run = records["draw"] < n_draws
+        found.append(Divergences(np.array(records[in_run]), np.array(points[in_run])))
     return found
 
 

@@ -1,5 +1,6 @@
 """What goes into a run of chains and what comes out of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -48,6 +49,26 @@ class Settings(NamedTuple):
     max_treedepth: int = 10
     keep_warmup: bool = False
     keep_divergences: bool = False
+
+
+class Ending(NamedTuple):
+    """How a run ended.
+
+    Attributes
+    ----------
+    stopped_by : str or None
+        Name of a signal, "max_time" or "until"; None: by its last draw.
+    n_enough : int or None
+        Draws of each chain that were enough, if "until" was met.
+    """
+
+    stopped_by: str | None = None
+    n_enough: int | None = None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether draws are missing that were asked for."""
+        return self.stopped_by is not None and self.n_enough is None
 
 
 class Divergences(NamedTuple):
@@ -101,28 +122,34 @@ class Run:
     ----------
     chain_ids : list of int
     draws : (chains, n, n_dim) float64
+        Of a run with a folder: a list of (n, n_dim) float64, one a chain, which stay in files until looked at.
     statistics : (chains, n) structured
-        Fields as ArviZ names them (`nuts.state.STATISTICS`).
-    warmup_draws, warmup_statistics : arrays as above, or None
+        Fields as ArviZ names them (`nuts.state.STATISTICS`); in files, a list as above.
+    warmup_draws, warmup_statistics : as above, or None
         The last draws of warmup, as many as the shortest warmup has.
     divergences : list of Divergences, one a chain, or None
     adaptation : Adaptation
     n_gradients : (chains,) int64
         Evaluations of the density, warmup included.
-    interrupted : bool
+    ending : Ending
     messages : list of str
         What the user should know, a sentence each.
     seconds : Seconds
     """
 
     chain_ids: list[int]
-    draws: np.ndarray
-    statistics: np.ndarray
-    warmup_draws: np.ndarray | None
-    warmup_statistics: np.ndarray | None
+    draws: Sequence[np.ndarray]
+    statistics: Sequence[np.ndarray]
+    warmup_draws: Sequence[np.ndarray] | None
+    warmup_statistics: Sequence[np.ndarray] | None
     divergences: list[Divergences] | None
     adaptation: Adaptation
     n_gradients: np.ndarray
-    interrupted: bool
+    ending: Ending
     messages: list[str]
     seconds: Seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether draws are missing that were asked for."""
+        return self.ending.is_interrupted

@@ -1,0 +1,132 @@
+"""Files of a run: bytes replaced as one, and files that grow by whole records and are cut back to a mark."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.errors import CheckpointError
+from nutmill.nuts.state import DIVERGENCE, STATISTICS
+
+_CHUNK_BYTES = 1 << 24
+
+
+def draw_record(n_dim: int) -> np.dtype:
+    """Type of one draw in a file: the unconstrained position, and its statistics."""
+    return np.dtype([("position", "f8", (n_dim,)), ("statistics", STATISTICS)])
+
+
+def divergence_record(n_dim: int) -> np.dtype:
+    """Type of one divergence in a file: which draw, and the points before and after the step with the gradient."""
+    return np.dtype([("divergence", DIVERGENCE), ("points", "f8", (3, n_dim))])
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[None]:
+    """Say in a sentence why the folder of a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written ({error.strerror}). What was saved there before is whole: make room, or get "
+            "access, and resume."
+        ) from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` in place of a file: after a crash there is the old one or the new one, whole and on the disk."""
+    fresh = path.with_name(path.name + ".new")
+    with open(fresh, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Mark(NamedTuple):
+    """How much of a file belongs to the run: records from its start, and the CRC-32 of their bytes."""
+
+    n_records: int = 0
+    crc: int = 0
+
+
+class RecordFile:
+    """A file of equal records that grows at its end.
+
+    Parameters
+    ----------
+    path : Path
+    dtype : dtype
+        Of one record.
+    mark : Mark
+        What is kept of a file that exists: the rest is cut off.
+
+    Attributes
+    ----------
+    mark : Mark
+        What has been written so far.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, mark: Mark):
+        self.mark = mark
+        self._dtype = dtype
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            os.ftruncate(self._descriptor, mark.n_records * dtype.itemsize)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, records: np.ndarray) -> None:
+        """Write records (k,) at the end; the mark moves once they are all written."""
+        content = memoryview(records).cast("B")
+        written = 0
+        while written < len(content):
+            written += os.write(self._descriptor, content[written:])
+        self.mark = Mark(self.mark.n_records + len(records), zlib.crc32(content, self.mark.crc))
+
+    def sync(self) -> None:
+        """Bring what has been written to the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def holds(path: Path, dtype: np.dtype, mark: Mark) -> bool:
+    """Whether a file begins with the records that a mark tells of, unharmed."""
+    n_left = mark.n_records * dtype.itemsize
+    if n_left == 0:
+        return True
+    try:
+        with open(path, "rb") as file:
+            crc = 0
+            while n_left > 0 and (chunk := file.read(min(n_left, _CHUNK_BYTES))):
+                crc = zlib.crc32(chunk, crc)
+                n_left -= len(chunk)
+    except FileNotFoundError:
+        return False
+    return n_left == 0 and crc == mark.crc
+
+
+def read_records(path: Path, dtype: np.dtype, n_records: int) -> np.ndarray:
+    """Open the first records of a file, (n_records,); they stay on the disk until they are looked at."""
+    if n_records == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r", shape=(n_records,))

@@ -1,0 +1,204 @@
+"""Keeps one group on disk: appends what its chains draw, and takes its state chain by chain, each at rest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.errors import CheckpointError
+from nutmill.nuts.state import GROUP_SIZE, SAMPLING, SEARCH, START, GroupState
+from nutmill.run.files import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
+from nutmill.run.state_file import OF_CHAINS, OF_GROUP, SavedState, StateFiles
+
+CHAINS, GROUPS = "chains", "groups"
+# What has taught the metric is of no use once that is fixed, and it is large.
+_IDLE_WHILE_SAMPLING = {"moments"}
+# In these phases a call is not made of draws, and cannot be told from one that is still to be made.
+_UNDIVIDED = (START, SEARCH)
+
+
+class _Stream(NamedTuple):
+    """One kind of records that chains write: into which fields of the state, and how many so far."""
+
+    kind: str
+    dtype: Callable[[int], np.dtype]
+    fields: dict[str, str]  # field of a record -> field of the state
+    count: Callable[[np.void, np.void], int]  # of the records of group and chain
+
+
+def _n_warmup(group: np.void, chain: np.void) -> int:
+    return int(min(chain["n_draws"], group["n_warmup"]) if group["phase"] == SAMPLING else chain["n_draws"])
+
+
+def _n_sampled(group: np.void, chain: np.void) -> int:
+    return int(chain["n_draws"]) - _n_warmup(group, chain)
+
+
+def _n_divergences(_group: np.void, chain: np.void) -> int:
+    return int(chain["n_divergences"])
+
+
+_STREAMS = (
+    _Stream("draws", draw_record, {"position": "draws", "statistics": "statistics"}, _n_sampled),
+    _Stream("warmup", draw_record, {"position": "warmup_draws", "statistics": "warmup_statistics"}, _n_warmup),
+    _Stream(
+        "divergences",
+        divergence_record,
+        {"divergence": "divergences", "points": "divergence_points"},
+        _n_divergences,
+    ),
+)
+
+
+class Cut(NamedTuple):
+    """The state of a group, its chains each at rest when its rows were taken, and how far their files reach."""
+
+    arrays: dict[str, np.ndarray]
+    marks: list[list[Mark]]
+
+
+class GroupKeeper:
+    """The files of one group.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    state : GroupState
+        As `new_group` makes it, with windows for outputs.
+    chain_ids : list of int
+
+    Attributes
+    ----------
+    facts : dict
+        What was saved beside the state that was loaded.
+    """
+
+    def __init__(self, folder: Path, state: GroupState, chain_ids: list[int]):
+        self.facts: dict = {}
+        self._folder = folder
+        self._state = state
+        self._chain_ids = chain_ids
+        self._streams = [stream for stream in _STREAMS if self._capacity(stream) > 0]
+        self._states = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE)
+        self._sequence = 0
+        self._marks = [[Mark() for _ in self._streams] for _ in chain_ids]
+        self._files: list[list[RecordFile]] = []
+        self._cut = Cut({}, [])
+        self._missing: set[int] = set()
+
+    def load(self) -> bool:
+        """Copy the newest whole state into the group; False if a newer one is damaged.
+
+        Raises
+        ------
+        CheckpointError
+            If none is whole.
+        """
+        states = self._states.load(self._state)
+        for saved in states:
+            marks = [[Mark(*mark) for mark in chain] for chain in saved.facts["marks"]]
+            if self._are_whole(marks):
+                for name, array in saved.arrays.items():
+                    getattr(self._state, name)[...] = array
+                self._sequence, self._marks, self.facts = saved.sequence, marks, saved.facts
+                return saved is states[0] and len(states) == self._states.n_files
+        raise CheckpointError(
+            f"{self._folder} cannot be resumed: of chains {self._chain_ids} no checkpoint with its draws is whole. "
+            "Sample again, into another folder."
+        )
+
+    def open(self) -> None:
+        """Open the files of draws for writing; what they hold beyond the state is cut off."""
+        for chain, marks in enumerate(self._marks):
+            opened = zip(self._streams, marks, strict=True)
+            self._files.append([RecordFile(self._path(s, chain), self._dtype(s), mark) for s, mark in opened])
+
+    def append(self, chain: int) -> None:
+        """Write what a chain at rest has drawn since the last time."""
+        with telling(self._folder):
+            self._append(chain)
+
+    def _append(self, chain: int) -> None:
+        group, record = self._state.group[0], self._state.chains[chain]
+        for stream, file in zip(self._streams, self._files[chain], strict=True):
+            rows = np.arange(file.mark.n_records, stream.count(group, record)) % self._capacity(stream)
+            if len(rows) > 0:
+                records = np.zeros(len(rows), self._dtype(stream))  # the padding, too, is the same in every run
+                for name, field in stream.fields.items():
+                    records[name] = getattr(self._state, field)[chain].take(rows, axis=0)
+                file.append(records)
+
+    def read(self, kind: str, chain: int) -> np.ndarray:
+        """Open the records of one kind that a chain has written, (n,); they are read when they are looked at."""
+        for number, stream in enumerate(self._streams):
+            if stream.kind == kind:
+                n_records = self._mark(chain, number).n_records
+                return read_records(self._path(stream, chain), self._dtype(stream), n_records)
+        raise KeyError(kind)
+
+    @property
+    def is_cutting(self) -> bool:
+        """Whether a state has been begun, and chains are missing from it."""
+        return bool(self._missing)
+
+    def begin_cut(self) -> bool:
+        """Begin to take the state, if this phase can be resumed; `at_rest` goes on with it."""
+        group = self._state.group[0]
+        is_new = group["phase"] == START and self._sequence == 0
+        if group["phase"] in _UNDIVIDED and not is_new:
+            return False
+        left_out = _IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else set()
+        arrays = {name: getattr(self._state, name).copy() for name in OF_GROUP}
+        arrays |= {name: np.empty_like(getattr(self._state, name)) for name in OF_CHAINS if name not in left_out}
+        self._cut = Cut(arrays, [[]] * len(self._chain_ids))
+        self._missing = set(range(len(self._chain_ids)))
+        return True
+
+    def at_rest(self, chain: int) -> Cut | None:
+        """Take the rows of a chain that is at rest, if they are missing; with those of the last chain, the state."""
+        if chain not in self._missing:
+            return None
+        arrays, marks = self._cut
+        for name in OF_CHAINS:
+            if name in arrays:
+                arrays[name][chain] = getattr(self._state, name)[chain]
+        marks[chain] = [self._mark(chain, number) for number in range(len(self._streams))]
+        self._missing.remove(chain)
+        return None if self._missing else self._cut
+
+    def save(self, cut: Cut, facts: dict) -> None:
+        """Bring draws and a state to the disk; chains may run meanwhile."""
+        facts = {**facts, "chain_ids": self._chain_ids, "marks": cut.marks}
+        with telling(self._folder):
+            for file in (file for files in self._files for file in files):
+                file.sync()
+            self._states.save(SavedState(self._sequence + 1, facts, cut.arrays))
+        self._sequence += 1
+        self._marks = cut.marks
+
+    def close(self) -> None:
+        """Close the files of draws."""
+        for file in (file for files in self._files for file in files):
+            file.close()
+        self._files = []
+
+    def _mark(self, chain: int, number: int) -> Mark:
+        return self._files[chain][number].mark if self._files else self._marks[chain][number]
+
+    def _are_whole(self, marks: list[list[Mark]]) -> bool:
+        return all(
+            holds(self._path(stream, chain), self._dtype(stream), mark)
+            for chain, of_chain in enumerate(marks)
+            for stream, mark in zip(self._streams, of_chain, strict=True)
+        )
+
+    def _path(self, stream: _Stream, chain: int) -> Path:
+        return self._folder / CHAINS / f"{self._chain_ids[chain]:05d}.{stream.kind}"
+
+    def _dtype(self, stream: _Stream) -> np.dtype:
+        return stream.dtype(self._state.position.shape[1])
+
+    def _capacity(self, stream: _Stream) -> int:
+        return next(iter(getattr(self._state, field).shape[1] for field in stream.fields.values()))

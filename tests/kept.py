@@ -1,0 +1,47 @@
+"""Runs of a target with a folder, and their comparison with runs that were left alone."""
+
+from pathlib import Path
+
+import numpy as np
+from targets import Target, native, starts
+
+from nutmill.run.driver import drive
+from nutmill.run.folder import RunFolder
+from nutmill.run.results import Run, Settings
+
+SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
+SEED = 5
+
+
+def model(target=Target.FUNNEL, n_dim=3):
+    return native(target, n_dim)
+
+
+def run_alone(n_chains=4, settings=SETTINGS, **options) -> Run:
+    return drive([model()], starts(Target.FUNNEL, n_chains, 3), settings, SEED, threads=2, **options)
+
+
+def run_kept(path: Path, n_chains=4, settings=SETTINGS, every_s=0.0, **options) -> Run:
+    points = starts(Target.FUNNEL, n_chains, 3)
+    with RunFolder.create(path, {}, every_s) as folder:
+        return drive([model()], points, settings, SEED, threads=2, folder=folder, **options)
+
+
+def resume(path: Path, draws=None, every_s=0.0, natives=None, **options) -> Run:
+    with RunFolder.open(path, every_s) as folder:
+        settings = folder.settings if draws is None else folder.settings._replace(draws=draws)
+        return drive(natives or [model()], None, settings, folder.seed, threads=2, folder=folder, **options)
+
+
+def assert_same(run: Run, reference: Run) -> None:
+    """Compare field by field: the padding of records is not theirs to keep."""
+    assert run.chain_ids == reference.chain_ids
+    for field in ("draws", "statistics", "warmup_draws", "warmup_statistics"):
+        np.testing.assert_array_equal(np.stack(getattr(run, field)), np.stack(getattr(reference, field)))
+    for found, expected in zip(run.divergences, reference.divergences, strict=True):
+        np.testing.assert_array_equal(found.records, expected.records)
+        np.testing.assert_array_equal(found.points, expected.points)
+    for name in ("step_size", "variance", "n_warmup", "admitted"):
+        np.testing.assert_array_equal(getattr(run.adaptation, name), getattr(reference.adaptation, name))
+    np.testing.assert_array_equal(run.n_gradients, reference.n_gradients)
+    assert run.messages == reference.messages

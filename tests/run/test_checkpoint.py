@@ -1,0 +1,181 @@
+"""Runs that are kept in a folder: the same draws as in memory, however they were stopped, damaged and resumed."""
+
+import signal
+
+import numpy as np
+import pytest
+from kept import SETTINGS, assert_same, resume, run_alone, run_kept
+
+from nutmill.errors import CheckpointError
+from nutmill.run import groups
+from nutmill.run.folder import RunFolder
+from nutmill.run.limits import Limits
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return run_alone()
+
+
+@pytest.fixture(scope="module")
+def longer():
+    return run_alone(settings=SETTINGS._replace(draws=400))
+
+
+def raise_when(condition, number=signal.SIGTERM):
+    """Return a progress function that sends this process a signal once, when the condition holds."""
+    sent = []
+
+    def on_progress(rows):
+        if not sent and condition(rows):
+            sent.append(True)
+            signal.raise_signal(number)
+
+    return on_progress
+
+
+@pytest.mark.parametrize("options", [{}, {"block_draws": 1}, {"block_draws": 7}, {"every_s": 60.0}])
+def test_draws_in_a_folder_are_those_in_memory(tmp_path, reference, options):
+    assert_same(run_kept(tmp_path / "run", **options), reference)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_draws_do_not_depend_on_the_window(tmp_path, monkeypatch, reference, rows):
+    monkeypatch.setattr(groups, "_WINDOW_BYTES", rows * (8 * 3 + 96))
+    assert_same(run_kept(tmp_path / "run"), reference)
+
+
+def test_a_finished_run_is_given_again(tmp_path, reference):
+    run_kept(tmp_path / "run")
+    assert_same(resume(tmp_path / "run"), reference)
+
+
+def test_more_draws(tmp_path, longer):
+    run_kept(tmp_path / "run")
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+    with RunFolder.open(tmp_path / "run") as folder:
+        assert folder.settings.draws == 400
+
+
+def test_fewer_draws_are_the_first_of_them(tmp_path, reference):
+    run_kept(tmp_path / "run")
+    run = resume(tmp_path / "run", draws=40)
+    np.testing.assert_array_equal(np.stack(run.draws), reference.draws[:, :40])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_in_warmup_and_sampling(tmp_path, longer, number):
+    for condition in (
+        lambda rows: rows[0].draw > 20,
+        lambda rows: all(row.phase == "sampling" and row.draw > 50 for row in rows),
+    ):
+        options = {"interval_s": 0.0, "block_draws": 3, "on_progress": raise_when(condition, number)}
+        before = signal.getsignal(number)
+        if (tmp_path / "run").exists():
+            run = resume(tmp_path / "run", **options)
+        else:
+            run = run_kept(tmp_path / "run", settings=SETTINGS._replace(draws=400), every_s=60.0, **options)
+        assert run.interrupted
+        assert run.ending.stopped_by == number.name
+        assert signal.getsignal(number) is before
+    assert 0 < len(run.draws[0]) < 400
+    np.testing.assert_array_equal(np.stack(run.draws), longer.draws[:, : len(run.draws[0])])
+    assert_same(resume(tmp_path / "run"), longer)
+
+
+def test_sigterm_without_a_folder_is_left_alone():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+    try:
+        run = run_alone(on_progress=raise_when(lambda rows: True))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [True]
+    assert not run.interrupted
+
+
+def test_max_time_ends_a_run_that_can_be_resumed(tmp_path, longer):
+    settings = SETTINGS._replace(draws=2_000_000, keep_divergences=False)
+    run = run_kept(tmp_path / "run", settings=settings, every_s=60.0, limits=Limits(max_time_s=0.3))
+    assert run.interrupted
+    assert run.ending.stopped_by == "max_time"
+    n_draws = len(run.draws[0])
+    assert 0 < n_draws < 2_000_000
+    again = resume(tmp_path / "run", draws=n_draws + 10)
+    np.testing.assert_array_equal(np.stack(again.draws)[:, :n_draws], np.stack(run.draws))
+
+
+def cut(path, n_bytes):
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - n_bytes)
+
+
+def flip(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def states_of(path, group=0):
+    """Paths of the states of a group, the newest first."""
+    found = sorted((path / "groups").glob(f"{group:05d}.*.state"), key=lambda state: state.stat().st_mtime_ns)
+    return found[::-1]
+
+
+@pytest.mark.parametrize("offset", [3, 20, 400, -1000, -1])
+def test_damaged_newest_checkpoint(tmp_path, caplog, longer, offset):
+    run_kept(tmp_path / "run", 4, block_draws=10)
+    flip(states_of(tmp_path / "run")[0], offset)
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+    assert "The newest checkpoint of chains [0, 1, 2, 3] is damaged: the one before is used." in caplog.messages
+
+
+def test_lost_newest_checkpoint(tmp_path, longer):
+    run_kept(tmp_path / "run", block_draws=10)
+    states_of(tmp_path / "run")[0].unlink()
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+
+
+@pytest.mark.parametrize("kind", ["draws", "warmup", "divergences"])
+def test_what_no_checkpoint_knows_of_is_cut_off(tmp_path, longer, kind):
+    run_kept(tmp_path / "run")
+    with open(tmp_path / "run" / "chains" / f"00001.{kind}", "ab") as file:
+        file.write(b"half a record")
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+
+
+def run_of_two_checkpoints(path):
+    """Make a run whose older checkpoint is at 150 draws and whose newer one is at 250."""
+    run_kept(path, every_s=60.0)
+    resume(path, draws=250, every_s=60.0)
+
+
+def test_truncated_draws_go_back_to_the_checkpoint_before(tmp_path, longer):
+    run_of_two_checkpoints(tmp_path / "run")
+    cut(tmp_path / "run" / "chains" / "00002.draws", 5)
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+
+
+def test_a_changed_draw_of_the_last_block(tmp_path, longer):
+    run_of_two_checkpoints(tmp_path / "run")
+    flip(tmp_path / "run" / "chains" / "00002.draws", -50)
+    assert_same(resume(tmp_path / "run", draws=400), longer)
+
+
+def test_a_run_that_no_checkpoint_can_save(tmp_path):
+    run_of_two_checkpoints(tmp_path / "run")
+    flip(tmp_path / "run" / "chains" / "00002.draws", 50)
+    with pytest.raises(CheckpointError, match=r"of chains \[0, 1, 2, 3\] no checkpoint with its draws is whole"):
+        resume(tmp_path / "run", draws=400)
+
+
+def test_a_folder_holds_one_run(tmp_path):
+    run_kept(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"holds a run already: go on with it by nutmill\.resume"):
+        run_kept(tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    with pytest.raises(CheckpointError, match=r"holds other files \(thesis.tex\)"):
+        run_kept(tmp_path / "other")
+    with pytest.raises(CheckpointError, match="holds no run that has begun"):
+        resume(tmp_path / "other")
