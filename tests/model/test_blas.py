@@ -20,6 +20,7 @@ from nutmill.model.blas import (
     products,
 )
 from nutmill.model.blas.ops import LeanOp
+from nutmill.model.blas.routines import SPECIAL, SPECIAL_PREFIX, special_address
 
 
 @pytest.fixture(scope="module")
@@ -202,8 +203,10 @@ def test_other_functions_of_the_process_stay_as_they_were():
 
 def test_every_routine_has_an_address_and_a_slot():
     slots = declare_slots()
-    assert set(slots) == set(ROUTINES)
-    assert all(slots[routine].value == address(routine) != 0 for routine in ROUTINES)
+    expected = {SLOT_PREFIX + routine: address(routine) for routine in ROUTINES}
+    expected |= {SPECIAL_PREFIX + function: special_address(function) for function in SPECIAL}
+    assert {symbol: slot.value for symbol, slot in slots.items()} == expected
+    assert all(expected.values())
     assert declare_slots() is slots
 
 

@@ -12,7 +12,7 @@ from nutmill import CompiledModel, compile_model
 INTERPRETED = Mode(linker="py", optimizer="fast_compile")
 
 QUICK = ("transforms", "counts", "imputed", "scan", "regression")
-EXPENSIVE = ("covariance", "gaussian_process", "mixture")
+EXPENSIVE = ("covariance", "gaussian_process", "mixture", "cut_off")
 
 
 def positions(compiled: CompiledModel, n: int, seed: int = 1) -> np.ndarray:
@@ -54,16 +54,6 @@ def assert_forms_agree(fused: CompiledModel, pointer: CompiledModel) -> None:
         (value, gradient), (other, other_gradient) = fused.logp_dlogp(q), pointer.logp_dlogp(q)
         np.testing.assert_allclose(value, other, rtol=1e-13)
         np.testing.assert_allclose(gradient, other_gradient, rtol=1e-10, atol=1e-12 * np.abs(other_gradient).max())
-
-
-@pytest.mark.slow
-def test_functions_that_scipy_holds_run_through_the_pointer():
-    """Censored and truncated normals call functions whose addresses PyTensor takes from SciPy, through Python."""
-    with pytest.warns(UserWarning, match="runs unfused, through a function pointer"):
-        compiled = zoo.compiled("cut_off")
-    assert not compiled.code.fused
-    assert_agrees_with_pymc(compiled)
-    assert_agrees_with_differences(compiled)
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in EXPENSIVE)])

@@ -141,7 +141,7 @@ def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequ
     whole, *others = modules
     for module in others:
         whole.link_in(module)
-    slots = sorted(set(re.findall(rf"@({PREFIX}blas_\w+) = external", str(whole))))
+    slots = sorted(set(re.findall(rf"@({PREFIX}(?:blas|special)_\w+) = external", str(whole))))
     text = "\n".join([*glue, *(f"@{slot} = global ptr null" for slot in slots)])
     glue_module = llvm.parse_assembly(text)
     glue_module.triple = whole.triple

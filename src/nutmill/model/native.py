@@ -1,7 +1,7 @@
 """Load a native object in an engine of its own, bind its BLAS, and hand out its functions."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -9,7 +9,7 @@ import numpy as np
 from numba.core.runtime import _nrt_python
 
 from nutmill.model import vectormath
-from nutmill.model.blas import ROUTINES, SLOT_PREFIX, address
+from nutmill.model.blas.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 from nutmill.model.fuse import PREFIX, target_machine
 
 _ELF_64 = b"\x7fELF\x02"
@@ -42,13 +42,20 @@ class NativeObject:
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         for routine in self.blas_routines:
-            slot = self._engine.get_global_value_address(SLOT_PREFIX + routine)
-            ctypes.c_void_p.from_address(slot).value = blas(routine)
+            self._fill(SLOT_PREFIX + routine, blas(routine))
+        for function in self._having_slots(SPECIAL_PREFIX, SPECIAL):
+            self._fill(SPECIAL_PREFIX + function, special_address(function))
 
     @property
     def blas_routines(self) -> list[str]:
         """BLAS and LAPACK routines that the object calls: those whose slots are in its symbol table."""
-        return [routine for routine in ROUTINES if f"{SLOT_PREFIX}{routine}\0".encode() in self.code]
+        return self._having_slots(SLOT_PREFIX, ROUTINES)
+
+    def _having_slots(self, prefix: str, names: Iterable[str]) -> list[str]:
+        return [name for name in names if f"{prefix}{name}\0".encode() in self.code]
+
+    def _fill(self, slot: str, address_: int) -> None:
+        ctypes.c_void_p.from_address(self._engine.get_global_value_address(slot)).value = address_
 
     def address(self, name: str) -> int:
         """Address of entry `name`; 0 if the object has none."""

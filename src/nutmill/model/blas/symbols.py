@@ -7,61 +7,38 @@ import llvmlite.binding as ll
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import get_cython_function_address, intrinsic
+from numba.extending import intrinsic
 
-SLOT_PREFIX = "nutmill_blas_"
-
-# Fortran argument lists: c character, i 32-bit integer, d double, each passed by address; p the data of an
-# array; s an integer that the routine gives back. In SciPy's Cython modules every routine is an LP64 one.
-_BLAS = {
-    "dgemv": "ciidpipidpi",
-    "dgemm": "cciiidpipidpi",
-    "dtrsv": "cccipipi",
-    "dtrsm": "cccciidpipi",
-}
-_LAPACK = {
-    "dpotrf": "cipis",
-    "dgetrf": "iipips",
-    "dgetrs": "ciipippis",
-    "dgetri": "ipippis",
-}
-ROUTINES: tuple[str, ...] = (*_BLAS, *_LAPACK)
+from nutmill.model.blas.routines import (
+    BLAS,
+    LAPACK,
+    ROUTINES,
+    SLOT_PREFIX,
+    SPECIAL,
+    SPECIAL_PREFIX,
+    address,
+    special_address,
+)
 
 _INT32 = ir.IntType(32)
 _POINTER = ir.IntType(8).as_pointer()
 
 
-def address(routine: str) -> int:
-    """Address of `routine` in the BLAS that SciPy was built with.
-
-    Parameters
-    ----------
-    routine : str
-        One of `ROUTINES`, a Fortran name such as ``"dgemm"``.
-
-    Returns
-    -------
-    int
-        Address of a function with the LP64 Fortran calling convention.
-    """
-    module = "cython_blas" if routine in _BLAS else "cython_lapack"
-    return get_cython_function_address(f"scipy.linalg.{module}", routine)
-
-
 @cache
 def declare_slots() -> dict[str, ctypes.c_void_p]:
-    """Give every routine a slot in this process, holding SciPy's address, for code in Numba's own engine.
+    """Give every routine and special function a slot in this process, for code in Numba's own engine.
 
     Must run before Numba compiles or loads a lean op; later calls change nothing.
 
     Returns
     -------
     dict of str to ctypes.c_void_p
-        The slots by routine name; they live as long as the process.
+        The slots by symbol, holding SciPy's addresses; they live as long as the process.
     """
-    slots = {routine: ctypes.c_void_p(address(routine)) for routine in ROUTINES}
-    for routine, slot in slots.items():
-        ll.add_symbol(SLOT_PREFIX + routine, ctypes.addressof(slot))
+    slots = {SLOT_PREFIX + routine: ctypes.c_void_p(address(routine)) for routine in ROUTINES}
+    slots |= {SPECIAL_PREFIX + function: ctypes.c_void_p(special_address(function)) for function in SPECIAL}
+    for symbol, slot in slots.items():
+        ll.add_symbol(symbol, ctypes.addressof(slot))
     return slots
 
 
@@ -88,7 +65,7 @@ def _call_slot(builder, routine, pointers):
 
 def _routine(name: str):
     """Make the intrinsic that calls `name`; it takes the Fortran arguments, but returns a final `s`."""
-    kinds = (_BLAS | _LAPACK)[name]
+    kinds = (BLAS | LAPACK)[name]
     gives_status = kinds.endswith("s")
 
     def codegen(context, builder, signature, values):

@@ -4,14 +4,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
-from numba import typeof
+from numba import typeof, types
+from numba.core import cgutils
 from numba.core.dispatcher import Dispatcher
 from pytensor.graph.basic import Apply, Constant
+from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 from pytensor.scalar.basic import Composite, ScalarOp, get_scalar_type
+from pytensor.scalar.loop import ScalarLoop
 
 from nutmill.model.inline.arrays import Emitter, numba_dtype
 from nutmill.model.inline.rules import Rule, rule_of
+from nutmill.model.inline.special import special_rule
 
 
 class Scalar:
@@ -32,15 +36,23 @@ class Scalar:
     def __init__(self, op: ScalarOp, dtypes: Sequence[str]):
         node = op.make_node(*(get_scalar_type(dtype)() for dtype in dtypes))
         op = node.op  # a composite made for other dtypes is made anew for these
-        is_composite = isinstance(op, Composite)
-        whole = op.fgraph if is_composite else node
-        parts = op.fgraph.toposort() if is_composite else [node]
-        self._sources, self._results = list(whole.inputs), list(whole.outputs)
+        whole = op.fgraph if isinstance(op, Composite) else FunctionGraph(node.inputs, node.outputs, clone=False)
         self.dtypes = [variable.type.dtype for variable in whole.outputs]
-        self._parts = [(part, rule_of(part) or _ready(part)) for part in parts]
+        self._graph = _ScalarGraph(whole)
 
     def emit(self, emitter: Emitter, values: Sequence[ir.Value]) -> list[ir.Value]:
         """Write the operation on numbers of the operands' dtypes; returns one number for each result."""
+        return self._graph.emit(emitter, values)
+
+
+class _ScalarGraph:
+    """A graph of scalar operations."""
+
+    def __init__(self, fgraph: FunctionGraph):
+        self._sources, self._results = list(fgraph.inputs), list(fgraph.outputs)
+        self._parts = [(part, rule_of(part) or special_rule(part) or _ready(part)) for part in fgraph.toposort()]
+
+    def emit(self, emitter: Emitter, values: Sequence[ir.Value]) -> list[ir.Value]:
         known = dict(zip(self._sources, values, strict=True))
         for part, rule in self._parts:
             results = rule(emitter, part, [_value(emitter, v, known) for v in part.inputs])
@@ -55,12 +67,38 @@ def _value(emitter: Emitter, variable, known: dict) -> ir.Value:
 
 
 def _ready(node: Apply) -> Rule:
-    """A rule that calls Numba's form of a node, or writes a composite within a composite."""
+    """A rule that writes a composite within a composite, or a loop, or calls Numba's form of a node."""
     if isinstance(node.op, Composite):
         inner = Scalar(node.op, [v.type.dtype for v in node.inputs])
         return lambda emitter, _, values: inner.emit(emitter, values)
+    if isinstance(node.op, ScalarLoop):
+        return _repeating(node.op)
     function = numba_funcify(node.op, node=node)
     return _calling(function if isinstance(function, Dispatcher) else numba_njit(function))
+
+
+def _repeating(op: ScalarLoop) -> Rule:
+    """A rule that repeats a step on numbers that it carries, until its last result is true if it has such a one."""
+    step = _ScalarGraph(op.fgraph)
+    n_carried = len(op.outputs) - op.is_while
+
+    def rule(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
+        builder = emitter.builder
+        count, carried, fixed = values[0], values[1 : 1 + n_carried], values[1 + n_carried :]
+        count = emitter.context.cast(builder, count, numba_dtype(node.inputs[0].type.dtype), types.int64)
+        registers = [cgutils.alloca_once_value(builder, value) for value in carried]
+        if op.is_while:
+            registers.append(cgutils.alloca_once_value(builder, cgutils.false_bit))
+        with cgutils.for_range(builder, count) as loop:
+            current = [builder.load(register) for register in registers[:n_carried]]
+            for register, result in zip(registers, step.emit(emitter, [*current, *fixed]), strict=True):
+                builder.store(result, register)
+            if op.is_while:
+                with builder.if_then(builder.load(registers[-1])):
+                    loop.do_break()
+        return [builder.load(register) for register in registers]
+
+    return rule
 
 
 def _calling(function: Callable) -> Rule:
