@@ -44,14 +44,6 @@ def test_integers_are_converted():
     np.testing.assert_allclose(found, [1.0, 1.0, 24.0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gammau", "gammal"])
-def test_gamma_functions_that_are_not_regularised(name):
-    k, x = pt.vector(), pt.vector()
-    columns = [np.array(column) for column in zip(*ORDINARY[2], strict=True)]
-    outputs = [Elemwise(getattr(scalar_math, name))(k, x)]
-    np.testing.assert_allclose(inlined([k, x], outputs)(*columns), interpreted([k, x], outputs, columns), rtol=1e-14)
-
-
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradients_are_those_of_the_interpreter(name):
     """Incomplete functions have gradients that PyTensor sums in loops of its own."""

@@ -5,16 +5,12 @@ from collections.abc import Sequence
 from llvmlite import ir
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
-from pytensor.scalar import math as scalar_math
 
 from nutmill.model.blas.routines import SPECIAL, SPECIAL_PREFIX
 from nutmill.model.inline.arrays import Emitter
 from nutmill.model.inline.rules import Rule, cast
 
 _HOME = "scipy.special."
-# Incomplete gamma functions that are not regularised.
-_TIMES_GAMMA = {scalar_math.GammaU: "gammaincc", scalar_math.GammaL: "gammainc"}
-
 _DOUBLE, _INT32 = ir.DoubleType(), ir.IntType(32)
 
 
@@ -22,22 +18,11 @@ def special_rule(node: Apply) -> Rule | None:
     """How to write a function of float64 that SciPy holds; None if the node is something else."""
     if node.outputs[0].type.dtype != "float64" or any(v.type.dtype.startswith("complex") for v in node.inputs):
         return None
-    if type(node.op) in _TIMES_GAMMA:
-        return _times_gamma(_TIMES_GAMMA[type(node.op)])
     path = getattr(node.op, "nfunc_spec", None)
     name = path[0].removeprefix(_HOME) if path and path[0].startswith(_HOME) else None
     if SPECIAL.get(name) != len(node.inputs):
         return None
     return lambda emitter, node, values: [call_special(emitter, name, _as_doubles(emitter, node, values))]
-
-
-def _times_gamma(name: str) -> Rule:
-    def rule(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
-        k, x = _as_doubles(emitter, node, values)
-        share = call_special(emitter, name, [k, x])
-        return [emitter.builder.fmul(share, call_special(emitter, "gamma", [k]))]
-
-    return rule
 
 
 def _as_doubles(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
