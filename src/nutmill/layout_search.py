@@ -214,6 +214,11 @@ class Gradients:
         return lambda worker, count: loops[worker](count)
 
 
+def stored_profile(compiled: CompiledModel, chains: int) -> Profile | None:
+    """Look for the profile of a model on this machine; None where there is none that can be relied on."""
+    return _stored(_describe(compiled, chains, read_topology()))
+
+
 class _Described(NamedTuple):
     """What a profile is found by."""
 

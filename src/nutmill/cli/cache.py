@@ -1,21 +1,19 @@
 """`nutmill cache`: what compiled code is kept, where, and how it goes away."""
 
 from datetime import datetime
-from typing import Annotated
 
 import typer
 
 from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.options import Json
 from nutmill.cli.units import size
 from nutmill.errors import NutmillError
 
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-
 
 @app.command("list")
-def list_entries(*, json: _Json = False) -> None:
+def list_entries(*, json: Json = False) -> None:
     """List the entries, the one used last first."""
     from nutmill.model import cache
 
@@ -32,7 +30,7 @@ def list_entries(*, json: _Json = False) -> None:
 
 
 @app.command()
-def prune(*, json: _Json = False) -> None:
+def prune(*, json: Json = False) -> None:
     """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
     from nutmill.model import cache
 
@@ -44,7 +42,7 @@ def prune(*, json: _Json = False) -> None:
 
 
 @app.command()
-def clear(*, json: _Json = False) -> None:
+def clear(*, json: Json = False) -> None:
     """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
     from nutmill.model import cache
 
@@ -55,7 +53,7 @@ def clear(*, json: _Json = False) -> None:
 
 
 @app.command()
-def path(*, json: _Json = False) -> None:
+def path(*, json: Json = False) -> None:
     """Print the folder; NUTMILL_CACHE_DIR moves it."""
     from nutmill.model import cache
 

@@ -9,9 +9,13 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from nutmill.cli.stages import stage
 from nutmill.errors import ModelError
+
+if TYPE_CHECKING:
+    from nutmill.compiled import CompiledModel
 
 T = TypeVar("T")
 
@@ -36,6 +40,13 @@ def parse(text: str) -> Place:
     return Place(Path(path), name)
 
 
+def check_file(path: Path) -> None:
+    """Raise ModelError if there is no such file."""
+    if not path.is_file():
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise ModelError(f"The model file {path} cannot be read: {what}.")
+
+
 def load_model(place: Place) -> object:
     """Give the model of a file: a `pm.Model` or a `CompiledModel`.
 
@@ -47,9 +58,7 @@ def load_model(place: Place) -> object:
         The file is not there or raises, has no such name, or the name is not a model.
     """
     path = place.path
-    if not path.is_file():
-        what = "it is a folder" if path.is_dir() else "there is no such file"
-        raise ModelError(f"The model file {path} cannot be read: {what}.")
+    check_file(path)
     with _on_path(path.resolve().parent):
         module = _call(lambda: _imported(path), path, f"The model file {path}")
         if not hasattr(module, place.name):
@@ -66,6 +75,16 @@ def load_model(place: Place) -> object:
         if not is_model(returned):
             raise ModelError(f"{place.name}() of {path} returned {_kind(returned)}, not a pm.Model or a CompiledModel.")
         return returned
+
+
+def compiled_model(place: Place) -> "CompiledModel":
+    """Load a model and compile it; says on stderr what takes long."""
+    with stage(f"Loading {place.path}"):
+        model = load_model(place)
+    with stage(f"Compiling {place}"):
+        from nutmill.compiled import CompiledModel, compile_model
+
+        return model if isinstance(model, CompiledModel) else compile_model(model)
 
 
 def is_model(value: object) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.options import Json
 
 if TYPE_CHECKING:  # it imports NumPy, which the machine's numbers do not need
     from nutmill.layout.blas import BlasLibrary, BlasSurvey
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # it imports NumPy, which the machine's numbers do not need
 
 def topology(
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+    json: Json = False,
     blas: Annotated[bool, typer.Option("--blas", help="Find and load the BLAS libraries too.")] = False,
     root: Annotated[
         Path | None,

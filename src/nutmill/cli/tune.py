@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from nutmill.cli import model_file
+from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.errors import LayoutError
 
@@ -38,43 +38,21 @@ class Options(NamedTuple):
     keep: bool
 
 
-def _place(text: str) -> model_file.Place:
-    try:
-        return model_file.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _in_a_folder(path: Path | None) -> Path | None:
-    """Refuse a file that could not be written after the sweep."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise typer.BadParameter(f"{path} is a folder." if path.is_dir() else f"there is no folder {path.parent}.")
-    return path
-
-
 def _positive(seconds: float) -> float:
     if not 0.0 < seconds < float("inf"):
         raise typer.BadParameter("the budget is a positive number of seconds.")
     return seconds
 
 
-_Model = Annotated[
-    model_file.Place,
-    typer.Argument(
-        parser=_place,
-        metavar="FILE.PY:NAME",
-        help="A pm.Model, a function without arguments that returns one, or a CompiledModel.",
-    ),
-]
 _Blas = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Try this BLAS besides SciPy's: openblas, mkl, blis or a path. May be repeated."),
 ]
-_File = {"dir_okay": False, "metavar": "FILE", "callback": _in_a_folder}
+_File = {"dir_okay": False, "metavar": "FILE", "callback": options.in_a_folder}
 
 
 def tune(
-    model: _Model,
+    model: options.Model,
     *,
     chains: Annotated[int, typer.Option(min=1, help="Chains of the whole job.")] = 4,
     budget: Annotated[float, typer.Option(callback=_positive, help="Seconds that measuring may take.")] = 20.0,
@@ -85,7 +63,7 @@ def tune(
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Measure every layout equally often, whatever that takes.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    json: options.Json = False,
     png: Annotated[Path | None, typer.Option(help="Draw the heat map into this file.", **_File)] = None,
     profile: Annotated[Path | None, typer.Option(help="Write the profile to this file too.", **_File)] = None,
     no_save: Annotated[
@@ -93,11 +71,11 @@ def tune(
     ] = False,
 ) -> None:
     """Measure which layout (chains at once x BLAS threads) is fastest for a model on this machine."""
-    options = Options(model, chains, budget, tuple(blas or ()), objective, exhaustive, png, profile, not no_save)
+    asked = Options(model, chains, budget, tuple(blas or ()), objective, exhaustive, png, profile, not no_save)
     # What the model's file prints is not part of the document.
     with contextlib.redirect_stdout(sys.stderr):
-        tuned = measure(options)
-        write_files(tuned, options)
+        tuned = measure(asked)
+        write_files(tuned, asked)
     if json:
         from nutmill.cli.tuned import as_dict
 
