@@ -38,6 +38,11 @@ def outputs_of(x, vector, pattern=()):
         "in place, with an axis": in_place.dimshuffle("x"),
         "summed": (vector * x).sum().dimshuffle("x"),
         "length": vector.shape[0].dimshuffle("x"),
+        "made again": made,
+        "an input": vector,
+        "constant": pt.constant([1.0, 2.0]),
+        # Numba gives a list, of which one element is not needed.
+        "from a list": pt.split(vector * 2.0, [1, 2], n_splits=2)[1],
     }
 
 

@@ -1,4 +1,4 @@
-"""From a rewritten graph to one Numba function: operations that we can write in place are, the others are calls."""
+"""From a rewritten graph to one Numba function: what each operation is written as, and when it is done with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,7 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
-from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit, numba_typify
-from pytensor.link.utils import fgraph_to_python
+from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 from pytensor.tensor.basic import Alloc, AllocEmpty, Join, MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Shape_i, SpecifyShape
@@ -17,7 +16,8 @@ from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 from nutmill.model.compat import CHANGING, TAKING
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.inline import filling, fused, indexing, reductions, rows, views
-from nutmill.model.inline.operation import Operation, as_function
+from nutmill.model.inline.operation import Operation, call_of
+from nutmill.model.inline.steps import Program, Step, program_function
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,
@@ -43,24 +43,47 @@ def graph_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
 
     With `numbers`, outputs without axes may be numbers in place of arrays.
 
-    PyTensor's own conversion makes a Numba function for each operation, with others inside; its conversion is used
-    here for the operations that `_WRITERS` does not know. Other functions in this process are compiled as before.
+    PyTensor's own conversion makes a Numba function for each operation, with others inside, and one that calls them
+    all; here its functions are called for the operations that `_WRITERS` does not know.
     """
-    operations = {node: _operation(node) for node in fgraph.apply_nodes}
-    unboxed = _final_numbers(fgraph, operations) if numbers else set()
-    leaving = _leaving([v for v in fgraph.outputs if v not in unboxed], operations)
+    order = fgraph.toposort()
+    own = {node: _operation(node) for node in order}
+    unboxed = _final_numbers(fgraph, own) if numbers else set()
+    leaving = _leaving([v for v in fgraph.outputs if v not in unboxed], own)
+    finished = _finished(order, fgraph.outputs)
+    steps = [
+        Step(
+            operation=own[node] or _call(node),
+            operands=node.inputs,
+            results=node.outputs,
+            stays=[variable not in leaving for variable in node.outputs],
+            numbers=[variable for variable in node.outputs if variable in unboxed],
+            finished=finished[node],
+        )
+        for node in order
+    ]
+    write = program_function(Program(fgraph.inputs, steps, fgraph.outputs))
 
-    def convert(op: Op, node: Apply, **options) -> Callable:
-        operation = operations[node]
-        if operation is not None:
-            given = [variable in unboxed for variable in node.outputs]
-            stays = [variable not in leaving for variable in node.outputs]
-            return as_function(operation, stays=stays, numbers=given if any(given) else ())
-        with _steps_in_place():
-            return numba_funcify(op, node=node, **options)
+    def nutmill_graph(*inputs):
+        return write(*inputs)
 
-    options = {"type_conversion_fn": numba_typify, "fgraph_name": "nutmill_graph", "squeeze_output": False}
-    return numba_njit(fgraph_to_python(fgraph, convert, **options))
+    return numba_njit(nutmill_graph)
+
+
+def _call(node: Apply) -> Operation:
+    with _steps_in_place():
+        return call_of(numba_funcify(node.op, node=node), len(node.outputs))
+
+
+def _finished(order: Sequence[Apply], outputs: Sequence[Variable]) -> dict[Apply, list[Variable]]:
+    """For each node the results, its own or of nodes before it, that neither a later node nor the caller needs."""
+    finished: dict[Apply, list[Variable]] = {}
+    needed = set(outputs)
+    for node in reversed(order):
+        seen = dict.fromkeys(v for v in (*node.inputs, *node.outputs) if v.owner is not None)
+        finished[node] = [variable for variable in seen if variable not in needed]
+        needed.update(seen)
+    return finished
 
 
 def _final_numbers(fgraph: FunctionGraph, operations: Mapping[Apply, Operation | None]) -> set[Variable]:

@@ -45,7 +45,7 @@ def alloc(node: Apply) -> Operation:
                 store(emitter, view, indices, number)
         return result
 
-    return Operation("alloc", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
 
 
 def _asked_shape(emitter: Emitter, kind: types.Array, kinds, values) -> list[ir.Value]:
@@ -110,7 +110,7 @@ def uninitialised(node: Apply) -> Operation:
         shape = _asked_shape(emitter, kind, kinds, values)
         return new_array(emitter, kind, shape)[0]
 
-    return Operation("uninitialised", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
 
 
 def make_vector(node: Apply) -> Operation:
@@ -125,7 +125,7 @@ def make_vector(node: Apply) -> Operation:
             store(emitter, view, [WORD(position)], number)
         return result
 
-    return Operation("make_vector", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
 
 
 def join(node: Apply) -> Operation | None:
@@ -152,4 +152,4 @@ def join(node: Apply) -> Operation | None:
             first = emitter.builder.add(first, view.shape[along])
         return result
 
-    return Operation("join", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)

@@ -32,7 +32,7 @@ def fused_loop(node: Apply) -> Operation:
 
 def _operation(op: FusedLoop, node: Apply) -> Operation:
     loop = _Loop(op, node)
-    return Operation("elementwise", loop.result, loop.emit)
+    return Operation(loop.result, loop.emit)
 
 
 class _Operand(NamedTuple):

@@ -54,7 +54,7 @@ def subtensor(node: Apply) -> Operation | None:
         part = _part(emitter, view_of(emitter, kinds[0], values[0]), entries, look_up)
         return alias(emitter, result(kinds), (kinds[0], values[0]), part)
 
-    return Operation("subtensor", result, emit)
+    return Operation(result, emit)
 
 
 def inc_subtensor(node: Apply) -> Operation | None:
@@ -79,7 +79,7 @@ def inc_subtensor(node: Apply) -> Operation | None:
         _write(emitter, part, _Source(kinds[1], values[1], source.broadcastable), add=not node.op.set_instead_of_inc)
         return value
 
-    return Operation("inc_subtensor", result, emit)
+    return Operation(result, emit)
 
 
 class _Source(NamedTuple):

@@ -24,7 +24,7 @@ def reduction(node: Apply) -> Operation | None:
     axes = range(operand.ndim) if node.op.axis is None else [axis % operand.ndim for axis in node.op.axis]
     reduced = tuple(axis in axes for axis in range(operand.ndim))
     kind = array_kind(result.dtype, result.ndim)
-    return Operation("reduction", lambda operands: kind, _Reduction(node, reduced, kind))
+    return Operation(lambda operands: kind, _Reduction(node, reduced, kind))
 
 
 class _Plan(NamedTuple):

@@ -88,7 +88,7 @@ def take(node: Apply) -> Operation | None:
         place.check()
         return value
 
-    return Operation("take_rows", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
 
 
 def change(node: Apply) -> Operation | None:
@@ -116,7 +116,7 @@ def change(node: Apply) -> Operation | None:
         change.place.check()
         return value
 
-    return Operation("change_rows", lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
+    return Operation(lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
 
 
 class _Change(NamedTuple):

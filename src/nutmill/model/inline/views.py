@@ -43,7 +43,7 @@ def dim_shuffle(node: Apply) -> Operation:
             emitter, kind, (kinds[0], values[0]), View(kind, source.data, shape, _strides(emitter, source, order))
         )
 
-    return Operation("dim_shuffle", result, emit)
+    return Operation(result, emit)
 
 
 def _layout(layout: str, order: Sequence[int | None]) -> str:
@@ -83,7 +83,7 @@ def specify_shape(node: Apply) -> Operation:
             )
         return shared(emitter, kinds[0], values[0])
 
-    return Operation("specify_shape", lambda operands: operands[0], emit)
+    return Operation(lambda operands: operands[0], emit)
 
 
 def length_of_axis(node: Apply) -> Operation:
@@ -95,7 +95,7 @@ def length_of_axis(node: Apply) -> Operation:
         store(emitter, view, [], view_of(emitter, kinds[0], values[0]).shape[node.op.i])
         return value
 
-    return Operation("length_of_axis", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
 
 
 def scalar_from_array(node: Apply) -> Operation:
@@ -104,7 +104,7 @@ def scalar_from_array(node: Apply) -> Operation:
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         return load(emitter, view_of(emitter, kinds[0], values[0]), [])
 
-    return Operation("scalar_from_array", lambda operands: operands[0].dtype, emit)
+    return Operation(lambda operands: operands[0].dtype, emit)
 
 
 def array_from_scalar(node: Apply) -> Operation:
@@ -116,4 +116,4 @@ def array_from_scalar(node: Apply) -> Operation:
         store(emitter, view, [], emitter.context.cast(emitter.builder, values[0], kinds[0], kind.dtype))
         return value
 
-    return Operation("array_from_scalar", lambda operands: kind, emit)
+    return Operation(lambda operands: kind, emit)
