@@ -43,8 +43,9 @@ def failures_section(rows: Sequence[dict]) -> str:
     lines = ["## Failures", ""]
     if not failed:
         return "\n".join([*lines, "None."])
-    lines += head(list(failed[0]))
-    lines += [line([str(value) for value in row.values()]) for row in failed]
+    names = list(dict.fromkeys(name for row in failed for name in row))
+    lines += head(names)
+    lines += [line([str(row.get(name, "")) for name in names]) for row in failed]
     return "\n".join(lines)
 
 

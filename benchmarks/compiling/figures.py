@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from statistics import median
-from typing import NamedTuple
 
 from benchmarks.comparison import Ratio, geometric_mean, select
 from benchmarks.compiling.plan import ARTIFACT, COLD, ISOLATED, NEW_DATA, OTHER_DATA, OURS, WARM
+from benchmarks.goals import Goal
 
 BASELINE = "nutpie"
 WARM_S, ARTIFACT_S, REGRESSION_S, KEPT_MB = 0.3, 1.0, 5.0, 100.0
@@ -39,20 +39,6 @@ class Rows:
         ratios = [self.times(path, model, peer, cell) for model in models]
         known = [Ratio(ratio, math.nan) for ratio in ratios if not math.isnan(ratio)]
         return geometric_mean(known).value if known else math.nan
-
-
-class Goal(NamedTuple):
-    """A figure to reach: what is measured, the value, and the bound that it must lie below or reach."""
-
-    title: str
-    value: float
-    bound: float
-    is_limit: bool
-
-    @property
-    def met(self) -> bool:
-        """Whether the value lies below the limit, or is at least as large as asked; NaN never is."""
-        return self.value < self.bound if self.is_limit else self.value >= self.bound
 
 
 def goals(rows: Rows, models: Sequence[str]) -> list[Goal]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from benchmarks.compiling import plan
 from benchmarks.compiling.figures import Rows, goals
 from benchmarks.compiling.plan import OURS
+from benchmarks.goals import goals_section, number
 from benchmarks.tables import head, line
 
 _CALL = (
@@ -49,7 +50,7 @@ def sections(report: dict) -> list[str]:
         _process_section(rows, models, samplers),
         _memory_section(rows, models, samplers),
         _apart_section(rows, samplers),
-        goals_section(rows, models),
+        goals_section(goals(rows, models)),
     ]
     return [section for section in made if section]
 
@@ -69,21 +70,6 @@ def short_table(report: dict) -> str:
         for cell, sampler in columns
     ]
     return "\n".join([*lines, line([f"**times {OURS}, geometric mean**", *overall, ""])])
-
-
-def goals_section(rows: Rows, models: Sequence[str]) -> str:
-    """Render every goal with what was measured."""
-    lines = ["## Goals", "", *head(["figure", "measured", "goal", "verdict"])]
-    for goal in goals(rows, models):
-        bound = f"{'<' if goal.is_limit else '>='} {goal.bound:g}"
-        verdict = "not measured" if math.isnan(goal.value) else "met" if goal.met else "**missed**"
-        lines.append(line([goal.title, number(goal.value), bound, verdict]))
-    return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """Write a number with three digits, NaN as what it means."""
-    return "not measured" if math.isnan(value) else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _times_section(
