@@ -26,8 +26,9 @@ def main(request: str, answer: str) -> None:
         importing the sampler, and whatever else it imports on the way,
     since_start
         the whole life of the process until then, with importing PyMC and building the model,
-    rss_before_mb, peak_rss_mb
-        resident size before the sampler is imported (PyMC is), and the high-water mark at the end,
+    peak_rss_mb, added_mb
+        high-water mark of the resident size, and how far it lies above the size before the sampler was imported (PyMC
+        was, and the model built),
     gradients
         leapfrog steps taken, and
     from_cache
@@ -43,8 +44,8 @@ def main(request: str, answer: str) -> None:
         "first_draw": spent.minus(imports.spent)._asdict(),
         "imported": imports.spent._asdict(),
         "since_start": since_start(cell["begun"])._asdict(),
-        "rss_before_mb": before_mb,
         "peak_rss_mb": run.peak_rss_mb,
+        "added_mb": run.peak_rss_mb - before_mb,
         "gradients": gradients(run.trace),
         "from_cache": run.from_cache,
     }

@@ -127,8 +127,8 @@ def _memory_section(rows: Rows, models: Sequence[str], samplers: Sequence[str]) 
 
 def _peak(rows: Rows, model: str, sampler: str) -> str:
     cell = {"model": model, "sampler": sampler, "cell": plan.COLD}
-    peak, before = rows.median("peak_rss_mb", **cell), rows.median("rss_before_mb", **cell)
-    return number(peak) if math.isnan(peak) else f"{number(peak)} ({number(peak - before)})"
+    peak, added = rows.median("peak_rss_mb", **cell), rows.median("added_mb", **cell)
+    return number(peak) if math.isnan(peak) else f"{number(peak)} ({number(added)})"
 
 
 def _apart_section(rows: Rows, samplers: Sequence[str]) -> str:
