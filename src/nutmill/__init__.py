@@ -3,21 +3,33 @@
 from importlib import import_module
 
 __all__ = [
+    "AdaptationState",
+    "CheckpointError",
     "CompiledModel",
     "Layout",
     "LayoutError",
     "ModelError",
     "NutmillError",
     "SamplingError",
+    "adaptation_of",
     "compile_model",
     "find_layout",
+    "merge",
+    "resume",
     "sample_numba",
+    "status",
 ]
 
 _HOMES = {
     "CompiledModel": "nutmill.compiled",
     "compile_model": "nutmill.compiled",
     "sample_numba": "nutmill.sample",
+    "resume": "nutmill.resuming",
+    "merge": "nutmill.merging",
+    "status": "nutmill.run.status",
+    "AdaptationState": "nutmill.run.adaptation",
+    "adaptation_of": "nutmill.warm",
+    "CheckpointError": "nutmill.errors",
     "Layout": "nutmill.layout.pools",
     "find_layout": "nutmill.layout_search",
     "LayoutError": "nutmill.errors",

@@ -122,9 +122,15 @@ class CompiledModel:
         return evaluate([a.variable for a in arrays], [a.value for a in arrays], self.graph.start, seed)
 
     def starts(
-        self, initvals: Mapping | Sequence[Mapping | None] | None, chains: int, seed: int, *, jitter: bool
+        self,
+        initvals: Mapping | Sequence[Mapping | None] | None,
+        chains: int,
+        seed: int,
+        *,
+        jitter: bool,
+        chain_ids: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Find a start for each chain: (chains, n_dim) float64; see `sample_numba` for `initvals`.
+        """Find a start for each chain, or for some of them: (n, n_dim) float64; see `sample_numba` for `initvals`.
 
         Raises
         ------
@@ -132,15 +138,17 @@ class CompiledModel:
             If initvals do not fit the model, or no start with finite density and gradient is found.
         """
         per_chain = newdata.initvals_per_chain(self.graph, initvals, chains)
-        positions = np.empty((chains, self.n_dim))
+        chain_ids = range(chains) if chain_ids is None else chain_ids
+        positions = np.empty((len(chain_ids), self.n_dim))
         bases: dict[int, inits.Start] = {}
-        for chain, given in enumerate(per_chain):
+        for row, chain in enumerate(chain_ids):
+            given = per_chain[chain]
             base = bases.setdefault(id(given), None) or self._base(given, seed)
             bases[id(given)] = base
             found = inits.find_start(self.binding, base, seed, chain, jitter=jitter)
             if not isinstance(found, np.ndarray):
                 raise ModelError(self._explain(base, found, chain))
-            positions[chain] = found
+            positions[row] = found
         return positions
 
     def _base(self, given: Mapping[str, object], seed: int) -> inits.Start:

@@ -1,9 +1,13 @@
-"""Looks ahead whether the draws of a run fit into memory, before anything is sampled."""
+"""Looks ahead whether the draws of a run fit into memory, or onto the disk, before anything is sampled."""
+
+import shutil
+from pathlib import Path
 
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
 from nutmill.layout.topology import Topology
 from nutmill.request import Request
+from nutmill.run.files import draw_record
 from nutmill.run.results import statistics_bytes
 
 _GB = 1e9
@@ -15,7 +19,7 @@ def needed_bytes(compiled: CompiledModel, request: Request) -> int:
     each = position + statistics_bytes() + compiled.binding.expanded_bytes
     if request.result["divergences"]:
         each += 3 * position
-    return request.chains * request.draws * each
+    return len(request.chain_ids) * request.draws * each
 
 
 def check_memory(compiled: CompiledModel, request: Request, topology: Topology) -> None:
@@ -27,8 +31,28 @@ def check_memory(compiled: CompiledModel, request: Request, topology: Topology) 
         With what is needed, what there is, and what to do.
     """
     needed, there = needed_bytes(compiled, request), topology.memory_bytes
+    n_chains = len(request.chain_ids)
     if there is not None and needed > there:
         raise ModelError(
-            f"{request.chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB, and this process may "
-            f"use {there / _GB:.3g} GB: take fewer chains or draws, or report fewer variables (var_names=)."
+            f"{n_chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB, and this process "
+            f"may use {there / _GB:.3g} GB: take fewer chains or draws, or report fewer variables (var_names=)."
+        )
+
+
+def check_disk(compiled: CompiledModel, request: Request, folder: Path) -> None:
+    """Refuse a run whose draws the disk of its folder cannot hold; one with a limit of time may not make them all.
+
+    Raises
+    ------
+    ModelError
+        With what is needed, what there is, and what to do.
+    """
+    n_chains, there = len(request.chain_ids), shutil.disk_usage(folder).free
+    # The draws as they are made, and the result, which is a file too if it is large.
+    needed = n_chains * request.draws * draw_record(compiled.n_dim).itemsize + needed_bytes(compiled, request)
+    if needed > there and request.max_time is None:
+        raise ModelError(
+            f"{n_chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB in {folder}, "
+            f"and {there / _GB:.3g} GB are free there: take fewer chains or draws, or report fewer variables "
+            "(var_names=)."
         )

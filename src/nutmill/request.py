@@ -3,12 +3,16 @@
 import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.layout.pools import Layout
+from nutmill.nuts.state import GROUP_SIZE
+from nutmill.run.adaptation import AdaptationState
+from nutmill.run.limits import Limits, checked_limits
 
 # What may be asked of the result beside posterior and statistics.
 _RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
@@ -31,6 +35,18 @@ class Request(NamedTuple):
     progressbar: bool
     check: bool
     result: Mapping[str, bool]
+    checkpoint: Path | None
+    every: float
+    chain_ids: list[int]
+    max_time: float | None
+    until: Mapping[str, float] | None
+    limits: Limits
+    adaptation_state: AdaptationState | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether other chains of the run are sampled elsewhere."""
+        return len(self.chain_ids) < self.chains
 
 
 def checked_request(
@@ -50,6 +66,12 @@ def checked_request(
     progressbar=True,
     compute_convergence_checks=True,
     idata_kwargs=None,
+    checkpoint=None,
+    every=60.0,
+    chain_ids=None,
+    max_time=None,
+    until=None,
+    adaptation_state=None,
 ) -> Request:
     """Check the arguments of `sample_numba`; raises ModelError with one sentence for the first that is wrong."""
     unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
@@ -61,10 +83,18 @@ def checked_request(
         raise ModelError(f'metric must be "auto" or "diag", not {metric!r}.')
     if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
+    if adaptation_state is not None and not isinstance(adaptation_state, AdaptationState):
+        raise ModelError(f"adaptation_state must be an AdaptationState, not {adaptation_state!r}.")
+    draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
+    chain_ids = _chain_ids(chain_ids, chains)
+    if until and len(chain_ids) < chains:
+        raise ModelError(
+            "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
+        )
     return Request(
-        draws=_count("draws", draws, 1),
+        draws=draws,
         tune=None if tune is None else _count("tune", tune, 0),
-        chains=_count("chains", chains, 1),
+        chains=chains,
         cores=None if cores is None else _count("cores", cores, 1),
         layout=_layout(layout),
         target_accept=float(target_accept),
@@ -76,7 +106,41 @@ def checked_request(
         progressbar=progressbar,
         check=compute_convergence_checks,
         result=_RESULT_OPTIONS | dict(idata_kwargs or {}),
+        checkpoint=None if checkpoint is None else _path("checkpoint", checkpoint),
+        every=_seconds("every", every),
+        chain_ids=chain_ids,
+        max_time=max_time,
+        until=until,
+        limits=checked_limits(max_time, until, chains=chains, draws=draws),
+        adaptation_state=adaptation_state,
     )
+
+
+def _path(name: str, value) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise ModelError(f"{name} must be the path of a folder, not {value!r}.")
+    return Path(value)
+
+
+def _seconds(name: str, value) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ModelError(f"{name} must be a number of seconds above 0, not {value!r}.")
+    return float(value)
+
+
+def _chain_ids(chain_ids, chains: int) -> list[int]:
+    """All chains, or those named: whole groups, because the chains of a group learn from each other."""
+    if chain_ids is None:
+        return list(range(chains))
+    named = sorted(_count("each of chain_ids", chain_id, 0, chains - 1) for chain_id in chain_ids)
+    groups = sorted({chain_id // GROUP_SIZE for chain_id in named})
+    wanted = [k for g in groups for k in range(GROUP_SIZE * g, min(GROUP_SIZE * (g + 1), chains))]
+    if not named or named != wanted:
+        raise ModelError(
+            f"chain_ids must name whole groups of {GROUP_SIZE} chains, which share their warmup: "
+            f"{wanted or list(range(min(GROUP_SIZE, chains)))} rather than {list(chain_ids)} (of {chains} chains)."
+        )
+    return named
 
 
 def _count(name: str, value, least: int, most: int | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,19 @@ import numpy as np
 from nutmill import trace
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
+from nutmill.expansion import DrawsMaker
 from nutmill.model.start import evaluate
 from nutmill.request import Request
 from nutmill.run.results import Run
 
 
-def to_result(compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any]):
-    """Gather reported variables, statistics, data and attributes; InferenceData or DataTree, as ArviZ has it."""
+def to_result(
+    compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: Path | None = None
+):
+    """Gather reported variables, statistics, data and attributes; InferenceData or DataTree, as ArviZ has it.
+
+    Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
+    """
     graph = compiled.graph
     inputs, values = [a.variable for a in graph.arrays], [a.value for a in graph.arrays]
     named = {**graph.observed, **graph.constant}
@@ -26,28 +33,26 @@ def to_result(compiled: CompiledModel, run: Run, request: Request, layout: Mappi
     model = trace.ModelData(
         observed={name: data[name] for name in graph.observed},
         constant={name: data[name] for name in graph.constant},
-        coords=graph.coords,
+        coords={**graph.coords, "chain": run.chain_ids},
         dims={**graph.array_dims, **{p.name: p.dims for p in graph.parameters if p.dims}},
     )
-    threads = layout["asked"]["chains_at_once"]
-    warmup = None
-    if request.keep_warmup:
-        warmup = _draws(compiled, run.warmup_draws, run.warmup_statistics, request, threads)
+    maker = DrawsMaker(compiled, layout["asked"]["chains_at_once"], request.result["include_transformed"], folder)
+    warmup = maker.make(run.warmup_draws, run.warmup_statistics) if request.keep_warmup else None
     result = trace.to_arviz(
-        _draws(compiled, run.draws, run.statistics, request, threads),
+        maker.make(run.draws, run.statistics),
         model,
         warmup=warmup,
         divergences=_divergences(run) if request.result["divergences"] else None,
+        adaptation=_adaptation(run),
         attrs=_attributes(compiled, run, request, layout),
     )
     return _with_log_likelihood(compiled, result) if request.result["log_likelihood"] else result
 
 
-def _draws(
-    compiled: CompiledModel, draws: np.ndarray, stats: np.ndarray, request: Request, threads: int
-) -> trace.Draws:
-    unconstrained = compiled.split(draws) if request.result["include_transformed"] else None
-    return trace.Draws(compiled.expand(draws, threads), stats, unconstrained)
+def _adaptation(run: Run) -> trace.Adaptation:
+    return trace.Adaptation(
+        step_size=run.adaptation.step_size, variance=run.adaptation.variance, position=run.adaptation.position
+    )
 
 
 def _divergences(run: Run) -> trace.Divergences:
@@ -85,6 +90,7 @@ def _attributes(
     root = {
         "seed": str(request.seed),
         "interrupted": run.interrupted,
+        "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),

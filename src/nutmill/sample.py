@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 
-from nutmill import convergence
+import numpy as np
+
 from nutmill.compiled import CompiledModel, compile_model
+from nutmill.identity import identity
 from nutmill.layout.topology import topology as read_topology
-from nutmill.layout_search import layout_for, natives_for
-from nutmill.memory import check_memory
-from nutmill.request import checked_request
-from nutmill.result import to_result
-from nutmill.run.driver import drive
-from nutmill.run.progress import open_progress
-from nutmill.run.results import Settings
+from nutmill.memory import check_disk, check_memory
+from nutmill.request import Request, checked_request
+from nutmill.resuming import asked
+from nutmill.run.adaptation import AdaptationState
+from nutmill.run.folder import RunFolder
+from nutmill.session import sample_session
 
 _log = logging.getLogger("nutmill")
 
@@ -40,6 +42,12 @@ def sample_numba(
     compute_convergence_checks: bool = True,
     idata_kwargs: Mapping[str, bool] | None = None,
     fuse: bool = True,
+    checkpoint: str | os.PathLike | None = None,
+    every: float = 60.0,
+    chain_ids: Sequence[int] | None = None,
+    max_time: float | None = None,
+    until: Mapping[str, float] | None = None,
+    adaptation_state: AdaptationState | None = None,
 ):
     """Draw from the posterior of a PyMC model with NUTS, in native code, chains in threads.
 
@@ -87,10 +95,30 @@ def sample_numba(
         unconstrained scale), ``divergences`` (where trajectories diverged); all False.
     fuse
         Link sampler and model into one native object; False calls the model through a pointer.
+    checkpoint
+        A folder for the run, new or empty. Draws go to its files instead of memory, and every `every` seconds, at a
+        signal and at the end a state from which `nutmill.resume` goes on to the same draws, also after a kill.
+        SIGTERM and SIGUSR1 then end the run after the draws under way, as Ctrl-C does.
+    every
+        Seconds between two checkpoints; what a kill can cost.
+    chain_ids
+        Sample these of the `chains` alone, whole groups of four: 4 to 7, say. `nutmill.merge` joins such parts.
+    max_time
+        Seconds after which the run ends with the draws that it has, warmup included, compilation not.
+    until
+        Ends the run once its draws are good enough: ``{"ess": 400, "rhat": 1.01}``, or one of both, for every value on
+        the unconstrained scale, by ArviZ's bulk effective sample size and R-hat. Judged when all chains have 100, 200,
+        300, ... draws, later in longer steps, and the draws up to that count are kept: the result depends on the draws
+        alone, not on when or where they were made.
+    adaptation_state
+        From `adaptation_of` another result or run: chains start at its positions, step sizes and metric, `initvals` and
+        `jitter` have no effect, and with ``tune=0`` there is no warmup. Take another `random_seed` than its run had.
 
     Returns
     -------
-    xarray.DataTree with ArviZ 1, arviz.InferenceData with ArviZ 0.23.
+    xarray.DataTree with ArviZ 1, arviz.InferenceData with ArviZ 0.23. The attribute ``interrupted`` is 1 if draws are
+    missing that were asked for, and ``stopped_by`` tells why: the name of a signal or "max_time". It is "until" for
+    draws that were good enough, which count as complete.
 
     Raises
     ------
@@ -98,6 +126,8 @@ def sample_numba(
         If the model or an argument cannot be used; the message says what to do.
     SamplingError
         If a chain had to stop.
+    CheckpointError
+        If the folder for checkpoints cannot be used.
     """
     start = time.perf_counter(), time.process_time()
     options = {
@@ -116,6 +146,12 @@ def sample_numba(
         "progressbar": progressbar,
         "compute_convergence_checks": compute_convergence_checks,
         "idata_kwargs": idata_kwargs,
+        "checkpoint": checkpoint,
+        "every": every,
+        "chain_ids": chain_ids,
+        "max_time": max_time,
+        "until": until,
+        "adaptation_state": adaptation_state,
     }
     checked_request(**options)  # before the compile: a wrong argument should not cost seconds
     compiled = model if isinstance(model, CompiledModel) else compile_model(model, var_names=var_names, fuse=fuse)
@@ -126,31 +162,21 @@ def sample_numba(
 def sample_compiled(compiled: CompiledModel, **options):
     """Sample a compiled model; `CompiledModel.sample` is the public way to this."""
     request = checked_request(**options)
-    initial = compiled.starts(request.initvals, request.chains, request.seed, jitter=request.jitter)
-    settings = Settings(
-        draws=request.draws,
-        tune=request.tune,
-        target_accept=request.target_accept,
-        max_treedepth=request.max_treedepth,
-        keep_warmup=request.keep_warmup,
-        keep_divergences=request.result["divergences"],
-    )
+    initial = _starts(compiled, request)
     topology = read_topology()
-    check_memory(compiled, request, topology)
-    sizes = {"chains": request.chains, "draws": request.draws, "cores": request.cores}
-    found = layout_for(compiled, request.layout, topology=topology, **sizes)
-    with found.layout.applied(topology) as applied, open_progress(request.progressbar) as progress:
-        run = drive(
-            natives_for(compiled, applied),
-            initial,
-            settings,
-            request.seed,
-            threads=found.layout.chains_at_once,
-            on_worker=applied.enter_worker,
-            on_progress=progress.update,
-        )
-        result = to_result(compiled, run, request, {"source": found.source} | applied.effective)
-    if request.check:
-        free = [p.rv_name for p in compiled.graph.parameters if p.rv_name in compiled.graph.expanded]
-        convergence.report(convergence.check(result, var_names=free, notes=run.messages))
-    return result
+    if request.checkpoint is None:
+        check_memory(compiled, request, topology)
+        return sample_session(compiled, request, topology, initial=initial)
+    facts = {"asked": asked(request), **identity(compiled, topology.cpu_model)}
+    with RunFolder.create(request.checkpoint, facts, request.every) as folder:
+        check_disk(compiled, request, folder.path)
+        return sample_session(compiled, request, topology, initial=initial, folder=folder)
+
+
+def _starts(compiled: CompiledModel, request: Request) -> np.ndarray:
+    if request.adaptation_state is not None:
+        request.adaptation_state.check(compiled.n_dim)
+        return request.adaptation_state.of_chains(request.chain_ids).position
+    return compiled.starts(
+        request.initvals, request.chains, request.seed, jitter=request.jitter, chain_ids=request.chain_ids
+    )

@@ -56,6 +56,14 @@ class Divergences(NamedTuple):
     energy_error: np.ndarray  # (n,) float64; infinite where the density itself was not finite
 
 
+class Adaptation(NamedTuple):
+    """What warmup has learned of each chain, and its last draw; unconstrained."""
+
+    step_size: np.ndarray  # (chain,) float64
+    variance: np.ndarray  # (chain, n_dim) float64, diagonal of the inverse metric
+    position: np.ndarray  # (chain, n_dim) float64
+
+
 class ModelData(NamedTuple):
     """What a model says besides its density: data, and names for the axes of its variables."""
 
@@ -71,6 +79,7 @@ def to_arviz(
     *,
     warmup: Draws | None = None,
     divergences: Divergences | None = None,
+    adaptation: Adaptation | None = None,
     attrs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> arviz.InferenceData | xr.DataTree:
     """Put draws and data into the groups of the ArviZ schema.
@@ -85,6 +94,8 @@ def to_arviz(
         The draws of the warmup, stored in groups called ``warmup_...``.
     divergences
         Stored in a group of their own, called ``divergences``.
+    adaptation
+        Stored in a group of its own, called ``adaptation``.
     attrs
         Attributes for each group by its name, "/" for the whole. Nested values are stored as JSON and truth
         values as 0 or 1, because netCDF knows neither; a value of None is left out.
@@ -101,6 +112,8 @@ def to_arviz(
     groups = _sampled_groups(draws, model)
     if divergences is not None:
         groups["divergences"] = _divergences_group(divergences, model)
+    if adaptation is not None:
+        groups["adaptation"] = _adaptation_group(adaptation, model)
     if warmup is not None:
         groups |= {f"warmup_{name}": group for name, group in _sampled_groups(warmup, model).items()}
     for name, arrays in (("observed_data", model.observed), ("constant_data", model.constant)):
@@ -119,7 +132,7 @@ def group(data: arviz.InferenceData | xr.DataTree, name: str) -> xr.Dataset:
 
 
 def _sampled_groups(draws: Draws, model: ModelData) -> dict[str, xr.Dataset]:
-    stats = {name: draws.stats[name].astype(dtype) for name, dtype in SAMPLE_STATS.items()}
+    stats = {name: draws.stats[name].astype(dtype, copy=False) for name, dtype in SAMPLE_STATS.items()}
     arrays = {
         "posterior": draws.posterior,
         "sample_stats": stats,
@@ -149,6 +162,14 @@ def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset
     sizes = {"divergence": n_divergences, "unconstrained_parameter": n_dim}
     coords = labels.coordinates(sizes, model.coords)
     return xr.Dataset(arrays, coords=coords, attrs=_origin())
+
+
+def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
+    row = ("chain", "unconstrained_parameter")
+    dims = {"step_size": row[:1], "variance": row, "position": row}
+    arrays = {name: (dims[name], np.asarray(values)) for name, values in adaptation._asdict().items()}
+    sizes = dict(zip(row, np.shape(adaptation.position), strict=True))
+    return xr.Dataset(arrays, coords=labels.coordinates(sizes, model.coords), attrs=_origin())
 
 
 def _dataset(

@@ -15,6 +15,7 @@ import numpy as np
 
 from nutmill.errors import SamplingError, sentence
 from nutmill.nuts.state import SEARCH, START
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
 from nutmill.run.folder import RunFolder
 from nutmill.run.groups import Group, new_groups
@@ -43,6 +44,7 @@ def drive(
     interval_s: float = 0.25,
     block_draws: int | None = None,
     chain_ids: list[int] | None = None,
+    adaptation: AdaptationState | None = None,
     folder: RunFolder | None = None,
     limits: Limits = NO_LIMITS,
 ) -> Run:
@@ -69,6 +71,8 @@ def drive(
         Draws of one native call while sampling; by default as many as take about 0.2 s.
     chain_ids : list of int, optional
         Increasing; by default 0, 1, ... Chains 4g to 4g + 3 form a group.
+    adaptation : AdaptationState, optional
+        Metric and step sizes to begin with. The initial points are not taken from it.
     folder : RunFolder, optional
         Entered. Draws and states go there, and SIGTERM and SIGUSR1 end the run as Ctrl-C does.
     limits : Limits, optional
@@ -91,12 +95,15 @@ def drive(
     chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
     path = None if folder is None else folder.path
     groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
+    if adaptation is not None:
+        for group in groups:
+            group.adaptation = adaptation.of_chains(group.chain_ids)
     clock = Clock()
     with ExitStack() as stack:
         if folder is None:
             keeping = None
         else:
-            folder.begin(groups, settings, seed) if is_new else folder.load(groups, settings, clock)
+            folder.begin(groups, settings, seed, adaptation) if is_new else folder.load(groups, settings, clock)
             keeping = stack.enter_context(folder.keeping(groups, clock))
         executor = stack.enter_context(_workers(max(1, min(threads, len(chain_ids))), on_worker))
         watch = _Watch(

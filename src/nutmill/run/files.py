@@ -37,15 +37,20 @@ def telling(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in place of a file: after a crash there is the old one or the new one, whole and on the disk."""
+def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Put `content` in place of a file: after a crash there is the old one or the new one, whole and on the disk.
+
+    Without `sync` that holds for a process that is killed, not for a machine that loses power.
+    """
     fresh = path.with_name(path.name + ".new")
     with open(fresh, "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(fresh, path)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,10 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from nutmill.errors import CheckpointError
+from nutmill.nuts.state import START
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
 from nutmill.run.files import replace_file, telling
-from nutmill.run.groups import Group
+from nutmill.run.groups import Group, new_groups
 from nutmill.run.keeper import CHAINS, GROUPS
 from nutmill.run.keeping import Keeping
 from nutmill.run.lock import FolderLock
@@ -24,7 +28,9 @@ from nutmill.run.results import Settings
 _log = logging.getLogger("nutmill")
 
 SCHEMA = 1
-MANIFEST, LOCK, MODEL, RESULT = "manifest.json", "lock", "model.nut", "result"
+MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
+ADAPTATION, RESULT = "adaptation.npz", "result"
+_OURS = {MANIFEST, LOCK, STATUS, MODEL, ADAPTATION, RESULT, CHAINS, GROUPS}
 
 
 class RunFolder:
@@ -74,7 +80,7 @@ class RunFolder:
                     f"{path} holds a run already: go on with it by nutmill.resume({str(path)!r}), or take another "
                     "folder."
                 )
-            strange = {entry.name for entry in path.iterdir()} - {LOCK, MODEL, CHAINS, GROUPS, RESULT}
+            strange = {entry.name for entry in path.iterdir()} - _OURS
             if any(not name.startswith(".") and not name.endswith(".new") for name in strange):
                 raise CheckpointError(
                     f"{path} holds other files ({min(strange)}): take a folder of its own for the run."
@@ -111,9 +117,18 @@ class RunFolder:
         """Its chains."""
         return list(self.manifest["chain_ids"])
 
-    def begin(self, groups: Sequence[Group], settings: Settings, seed: int) -> None:
+    @property
+    def result_path(self) -> Path:
+        """Folder for the arrays of the result."""
+        path = self.path / RESULT
+        path.mkdir(exist_ok=True)
+        return path
+
+    def begin(self, groups: Sequence[Group], settings: Settings, seed: int, adaptation: AdaptationState | None) -> None:
         """Save the start of all chains, and then the manifest: from here on the run can be resumed."""
         with telling(self.path):
+            if adaptation is not None:
+                adaptation.save(self.path / ADAPTATION)
             for group in groups:
                 group.keeper.open()
                 group.keeper.begin_cut()
@@ -136,13 +151,14 @@ class RunFolder:
                     _log.warning(
                         "The newest checkpoint of chains %s is damaged: the one before is used.", group.chain_ids
                     )
+                if group.phase == START and (self.path / ADAPTATION).exists():
+                    group.adaptation = AdaptationState.load(self.path / ADAPTATION).of_chains(group.chain_ids)
                 group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
                 group.keeper.open()
             walls_s = [group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups]
             clock.resume(max(walls_s, key=sum))
-            if settings != self.settings:
-                self.manifest["settings"] = settings._asdict()
-                self._write_manifest()
+            self.manifest["settings"] = settings._asdict()
+            self._write_manifest()
 
     def keeping(self, groups: Sequence[Group], clock: Clock) -> Keeping:
         """Make what takes checkpoints while the run goes on."""
@@ -186,3 +202,15 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
             "form that this version does not read: resume it with that version."
         )
     return manifest
+
+
+def read_groups(path: str | os.PathLike) -> list[Group]:
+    """Read the newest states of all groups of a run, and open what its chains drew, without working in its folder."""
+    manifest = read_manifest(path)
+    points = np.zeros((len(manifest["chain_ids"]), manifest["n_dim"]))
+    settings, seed = Settings(**manifest["settings"]), int(manifest["seed"])
+    groups, *_ = new_groups([], points, settings, seed, manifest["chain_ids"], folder=Path(path))
+    for group in groups:
+        group.keeper.load()
+        group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
+    return groups

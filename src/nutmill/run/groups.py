@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts.group import GroupPlan, new_group
-from nutmill.nuts.state import GROUP_SIZE, SAMPLING, STATISTICS, GroupState, address_table
+from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.files import draw_record
 from nutmill.run.keeper import GroupKeeper
 from nutmill.run.progress_view import ChainProgress
@@ -51,6 +52,8 @@ class Group:
         Chains in native code, or on their way to it.
     draws_in_time : list of int
         How many draws of each chain take about the time of one block.
+    adaptation : AdaptationState or None
+        What the chains begin with in place of what their starts tell.
     cpu_s : list of two floats
         Seconds in native code, warmup and sampling.
     """
@@ -68,10 +71,11 @@ class Group:
         self.keeper = keeper
         self.running: set[int] = set()
         self.draws_in_time = [_FIRST_BLOCK] * len(chain_ids)
+        self.adaptation: AdaptationState | None = None
         self.cpu_s = [0.0, 0.0]
         self._n_draws = state.draws.shape[1] if n_draws is None else n_draws
         self._calls = [native_calls(native) for native in natives]
-        self._data = natives[0].data
+        self._data = natives[0].data if natives else 0  # without native code it can be read
         self._table = address_table(state)
 
     @property
@@ -130,7 +134,10 @@ class Group:
 
     def pool(self) -> None:
         """Let the chains share what they have learned, and enter the next stage."""
+        was_start = self.phase == START
         self._calls[0].pool(self._table.ctypes.data)
+        if was_start and self.adaptation is not None:
+            self._adopt(self.adaptation)
 
     def stop(self) -> None:
         """Ask the native calls under way to return after the current draw."""
@@ -155,6 +162,13 @@ class Group:
             divergences=int(divergences),
             n_steps=int(self.state.tree[chain]["n_steps"]),
         )
+
+    def _adopt(self, adaptation: AdaptationState) -> None:
+        """Take metric and step sizes from another run; warmup, if there is any, goes on from them."""
+        chains, log_step = self.state.chains, np.log(adaptation.step_size)
+        self.state.variance[...] = adaptation.variance
+        chains["log_step_centre"] += log_step - chains["log_step"]
+        chains["log_step"] = chains["log_step_bar"] = log_step
 
     def _calls_of(self, worker: int) -> Calls:
         return self._calls[worker % len(self._calls)]

@@ -71,13 +71,14 @@ class GroupKeeper:
 
     Attributes
     ----------
+    folder : Path
     facts : dict
         What was saved beside the state that was loaded.
     """
 
     def __init__(self, folder: Path, state: GroupState, chain_ids: list[int]):
         self.facts: dict = {}
-        self._folder = folder
+        self.folder = folder
         self._state = state
         self._chain_ids = chain_ids
         self._streams = [stream for stream in _STREAMS if self._capacity(stream) > 0]
@@ -105,7 +106,7 @@ class GroupKeeper:
                 self._sequence, self._marks, self.facts = saved.sequence, marks, saved.facts
                 return saved is states[0] and len(states) == self._states.n_files
         raise CheckpointError(
-            f"{self._folder} cannot be resumed: of chains {self._chain_ids} no checkpoint with its draws is whole. "
+            f"{self.folder} cannot be resumed: of chains {self._chain_ids} no checkpoint with its draws is whole. "
             "Sample again, into another folder."
         )
 
@@ -117,7 +118,7 @@ class GroupKeeper:
 
     def append(self, chain: int) -> None:
         """Write what a chain at rest has drawn since the last time."""
-        with telling(self._folder):
+        with telling(self.folder):
             self._append(chain)
 
     def _append(self, chain: int) -> None:
@@ -171,7 +172,7 @@ class GroupKeeper:
     def save(self, cut: Cut, facts: dict) -> None:
         """Bring draws and a state to the disk; chains may run meanwhile."""
         facts = {**facts, "chain_ids": self._chain_ids, "marks": cut.marks}
-        with telling(self._folder):
+        with telling(self.folder):
             for file in (file for files in self._files for file in files):
                 file.sync()
             self._states.save(SavedState(self._sequence + 1, facts, cut.arrays))
@@ -195,7 +196,7 @@ class GroupKeeper:
         )
 
     def _path(self, stream: _Stream, chain: int) -> Path:
-        return self._folder / CHAINS / f"{self._chain_ids[chain]:05d}.{stream.kind}"
+        return self.folder / CHAINS / f"{self._chain_ids[chain]:05d}.{stream.kind}"
 
     def _dtype(self, stream: _Stream) -> np.dtype:
         return stream.dtype(self._state.position.shape[1])

@@ -1,5 +1,7 @@
 """From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
@@ -39,7 +41,7 @@ def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, cl
         warmup_draws=warmup_draws,
         warmup_statistics=warmup_statistics,
         divergences=_divergences(groups, n_draws) if settings.keep_divergences else None,
-        adaptation=_adaptation(groups),
+        adaptation=_adaptation(groups, draws),
         n_gradients=_of_chains(groups, "n_gradients"),
         ending=ending,
         messages=[message for group in groups if group.is_sampling for message in _messages(group, settings)],
@@ -65,13 +67,17 @@ def _of_chains(groups: list[Group], field: str) -> np.ndarray:
     return np.concatenate([group.state.chains[field] for group in groups])
 
 
-def _adaptation(groups: list[Group]) -> Adaptation:
+def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
+    # A chain may have run ahead of the draws that are kept.
+    now = np.concatenate([group.state.position for group in groups])
+    position = np.array([chain[-1] if len(chain) else start for chain, start in zip(draws, now, strict=True)])
     n_warmup = [np.minimum(group.state.chains["n_draws"], group.n_warmup) for group in groups]
     return Adaptation(
         step_size=np.exp(_of_chains(groups, "log_step_bar")),
         variance=np.concatenate([group.state.variance for group in groups]),
         n_warmup=np.concatenate(n_warmup),
         admitted=_of_chains(groups, "admitted"),
+        position=position,
     )
 
 

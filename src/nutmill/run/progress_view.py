@@ -85,7 +85,7 @@ def watch(views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float
 def lines(views: Mapping[int, View]) -> list[Line]:
     """Give one line for each chain, or for each phase where there are many chains."""
     if len(views) <= MAX_CHAINS_SHOWN:
-        return [_chain_line(views[chain]) for chain in sorted(views)]
+        return [chain_line(views[chain]) for chain in sorted(views)]
     by_phase = ([view for view in views.values() if view.row.phase == phase] for phase in PHASES)
     return [_summary_line(members) for members in by_phase if members]
 
@@ -141,7 +141,8 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _chain_line(view: View) -> Line:
+def chain_line(view: View) -> Line:
+    """Give the line of one chain."""
     row = view.row
     speed = _ratio(row.draw, view.seen_s - view.phase_start_s)
     return Line(
@@ -161,7 +162,7 @@ def _chain_line(view: View) -> Line:
 def _summary_line(views: Sequence[View]) -> Line:
     """Sum over chains; of the step sizes the median, of steps and times the largest."""
     rows = [view.row for view in views]
-    members = [_chain_line(view) for view in views]
+    members = [chain_line(view) for view in views]
     draws = sum(row.draw for row in rows)
     times = [line.left_s for line in members]
     return Line(

@@ -97,12 +97,15 @@ class Adaptation(NamedTuple):
         Draws of warmup.
     admitted : (chains,) bool
         Whether the chain ended in the pool of those that share metric and step size.
+    position : (chains, n_dim) float64
+        The last draws.
     """
 
     step_size: np.ndarray
     variance: np.ndarray
     n_warmup: np.ndarray
     admitted: np.ndarray
+    position: np.ndarray
 
 
 class Seconds(NamedTuple):

@@ -1,0 +1,111 @@
+"""Joins the parts of a run whose chains were sampled apart, in folders of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nutmill.compiled import CompiledModel
+from nutmill.errors import CheckpointError
+from nutmill.identity import check_same, identity
+from nutmill.layout.topology import topology as read_topology
+from nutmill.resuming import model_of, request_of
+from nutmill.run.clock import Clock
+from nutmill.run.folder import read_groups, read_manifest
+from nutmill.run.groups import Group
+from nutmill.run.outcome import collect
+from nutmill.run.results import Ending
+from nutmill.session import finish, settings_of
+
+
+def merge(
+    folders: Sequence[str | os.PathLike],
+    model: CompiledModel | None = None,
+    *,
+    compute_convergence_checks: bool = True,
+):
+    """Join run folders with different `chain_ids` of one run into one result.
+
+    It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor.
+
+    Parameters
+    ----------
+    folders
+        In any order; together they must hold every chain of the run once, with all its draws.
+    model
+        The same model with the same data, compiled; None takes what lies in the first folder.
+    compute_convergence_checks
+        Say what looks wrong in the draws.
+
+    Returns
+    -------
+    As `sample_numba`.
+
+    Raises
+    ------
+    CheckpointError
+        If parts belong to different models, data, seeds or settings, if chains overlap, are missing (they are
+        listed) or have not all their draws yet, or if a folder is damaged.
+    """
+    if isinstance(folders, str | os.PathLike) or not folders:
+        raise CheckpointError("merge takes a list of run folders, one for each part.")
+    manifests = {Path(folder): read_manifest(folder) for folder in folders}
+    (first, reference), *others = manifests.items()
+    for folder, manifest in others:
+        _check_settings(reference, manifest, first, folder)
+        check_same(manifest, reference, first)
+    _check_chains(manifests)
+    groups = [group for folder in manifests for group in read_groups(folder)]
+    groups.sort(key=lambda group: group.chain_ids[0])
+    request = request_of(
+        reference, chain_ids=None, until=None, compute_convergence_checks=compute_convergence_checks, progressbar=False
+    )
+    _check_complete(groups, request.draws)
+    compiled = model_of(first) if model is None else model
+    topology = read_topology()
+    check_same(identity(compiled, topology.cpu_model), reference, first)
+    clock = Clock()
+    clock.resume(max((group.keeper.facts["walls_s"] for group in groups), key=sum))
+    clock.stop(is_sampling=True)
+    run = collect(groups, None, settings_of(request), Ending(), clock)
+    layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}}
+    return finish(compiled, run, request, layout)
+
+
+def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], first: Path, folder: Path) -> None:
+    """Refuse parts that were not asked for the same."""
+    asked, other = dict(reference["asked"]), dict(manifest["asked"])
+    for settings in (asked, other):
+        settings.pop("chain_ids")
+    different = [name for name in asked if asked[name] != other.get(name)]
+    if different:
+        name = different[0]
+        raise CheckpointError(
+            f"{first} and {folder} are not parts of one run: {name} is {asked[name]} there and {other.get(name)} here."
+        )
+
+
+def _check_chains(manifests: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Refuse chains that are there twice or not at all."""
+    owners: dict[int, Path] = {}
+    for folder, manifest in manifests.items():
+        for chain_id in manifest["chain_ids"]:
+            if chain_id in owners:
+                raise CheckpointError(f"Chain {chain_id} is in {owners[chain_id]} and in {folder}: leave one out.")
+            owners[chain_id] = folder
+    chains = next(iter(manifests.values()))["asked"]["chains"]
+    missing = [chain_id for chain_id in range(chains) if chain_id not in owners]
+    if missing:
+        raise CheckpointError(f"Of {chains} chains these are missing: {', '.join(map(str, missing))}.")
+
+
+def _check_complete(groups: Sequence[Group], draws: int) -> None:
+    for group in groups:
+        for chain, chain_id in enumerate(group.chain_ids):
+            n_drawn = group.n_drawn(chain)
+            if n_drawn < draws:
+                raise CheckpointError(
+                    f"Chain {chain_id} has {n_drawn} of {draws} draws: resume {group.keeper.folder}, and merge then."
+                )

@@ -1,0 +1,105 @@
+"""Runs in folders: going on with one, and joining parts that were sampled apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from nutmill.compiled import CompiledModel
+from nutmill.errors import CheckpointError
+from nutmill.identity import check_same, identity
+from nutmill.layout.topology import topology as read_topology
+from nutmill.request import Request, checked_request
+from nutmill.run.folder import MODEL, RunFolder, read_manifest
+from nutmill.session import sample_session
+
+# What the draws depend on, as `sample_numba` takes it, beside the model.
+_ASKED = ("draws", "tune", "chains", "target_accept", "max_treedepth", "chain_ids")
+
+
+def asked(request: Request) -> dict[str, Any]:
+    """Tell a request in a form that JSON holds, and that `request_of` understands."""
+    return {name: getattr(request, name) for name in _ASKED} | {
+        "random_seed": str(request.seed),
+        "discard_tuned_samples": not request.keep_warmup,
+        "idata_kwargs": dict(request.result),
+        "until": None if request.until is None else dict(request.until),
+    }
+
+
+def request_of(manifest: Mapping[str, Any], **changes) -> Request:
+    """Rebuild the request of a run from its manifest, with some arguments of `sample_numba` changed."""
+    given = dict(manifest["asked"])
+    return checked_request(**{**given, "random_seed": int(given["random_seed"]), **changes})
+
+
+def resume(
+    path: str | os.PathLike,
+    model: CompiledModel | None = None,
+    *,
+    draws: int | None = None,
+    until: Mapping[str, float] | None = None,
+    max_time: float | None = None,
+    every: float = 60.0,
+    cores: int | None = None,
+    layout="auto",
+    progressbar: bool = True,
+    compute_convergence_checks: bool = True,
+):
+    """Go on with a run that was stopped or killed, or has ended, and give its result.
+
+    The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor. A run that has
+    all its draws gives its result again.
+
+    Parameters
+    ----------
+    path
+        The folder that `checkpoint=` named.
+    model
+        The same model with the same data, compiled; None takes what lies in the folder, which needs no PyMC.
+    draws
+        Draws of each chain, more or fewer than were asked for; None: as many as were. With `draws`, a limit `until`
+        that was set before no longer holds.
+    until
+        Another limit than was set before; see `sample_numba`.
+    max_time
+        Seconds from now; a limit that was set before does not hold.
+    every, cores, layout, progressbar, compute_convergence_checks
+        As in `sample_numba`; none of them matters to the draws.
+
+    Returns
+    -------
+    As `sample_numba`.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no run, is in use, is damaged, or belongs to another model or version.
+    ModelError, SamplingError
+        As `sample_numba`.
+    """
+    manifest = read_manifest(path)
+    changes: dict[str, Any] = {} if draws is None else {"draws": draws, "until": None}
+    changes |= {} if until is None else {"until": until}
+    request = request_of(
+        manifest,
+        **changes,
+        max_time=max_time,
+        every=every,
+        cores=cores,
+        layout=layout,
+        progressbar=progressbar,
+        compute_convergence_checks=compute_convergence_checks,
+    )
+    compiled = model_of(path) if model is None else model
+    topology = read_topology()
+    check_same(identity(compiled, topology.cpu_model), manifest, path)
+    with RunFolder.open(path, request.every) as folder:
+        folder.manifest["asked"] = asked(request)
+        return sample_session(compiled, request, topology, folder=folder)
+
+
+def model_of(path: str | os.PathLike) -> CompiledModel:
+    """Load the compiled model that lies in a run folder."""
+    raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model, resume(path, model).")

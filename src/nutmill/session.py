@@ -1,0 +1,102 @@
+"""One session of sampling: layout, progress, chains, result and report, with the folder of the run if it has one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from nutmill import convergence
+from nutmill.compiled import CompiledModel
+from nutmill.layout.topology import Topology
+from nutmill.layout_search import layout_for, natives_for
+from nutmill.request import Request
+from nutmill.result import to_result
+from nutmill.run.driver import OnProgress, drive
+from nutmill.run.folder import RunFolder
+from nutmill.run.progress import open_progress
+from nutmill.run.results import Run, Settings
+from nutmill.run.status import StatusFile
+
+_log = logging.getLogger("nutmill")
+
+
+def settings_of(request: Request) -> Settings:
+    """Give the driver's part of a request."""
+    return Settings(
+        draws=request.draws,
+        tune=request.tune,
+        target_accept=request.target_accept,
+        max_treedepth=request.max_treedepth,
+        keep_warmup=request.keep_warmup,
+        keep_divergences=request.result["divergences"],
+    )
+
+
+def sample_session(
+    compiled: CompiledModel,
+    request: Request,
+    topology: Topology,
+    *,
+    initial: np.ndarray | None = None,
+    folder: RunFolder | None = None,
+):
+    """Sample chains from `initial` (chains, n_dim), None for those that wait in `folder`, and make the result."""
+    sizes = {"chains": len(request.chain_ids), "draws": request.draws, "cores": request.cores}
+    found = layout_for(compiled, request.layout, topology=topology, **sizes)
+    with ExitStack() as stack:
+        applied = stack.enter_context(found.layout.applied(topology))
+        progress = stack.enter_context(open_progress(request.progressbar))
+        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
+        run = drive(
+            natives_for(compiled, applied),
+            initial,
+            settings_of(request),
+            request.seed,
+            threads=found.layout.chains_at_once,
+            on_worker=applied.enter_worker,
+            on_progress=_reporter(progress.update, status, folder),
+            chain_ids=request.chain_ids,
+            adaptation=request.adaptation_state,
+            folder=folder,
+            limits=request.limits,
+        )
+        result = finish(compiled, run, request, {"source": found.source} | applied.effective, folder)
+        if status is not None:
+            status.end("stopped" if run.interrupted else "finished")
+    _tell(run, folder)
+    return result
+
+
+def finish(
+    compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
+):
+    """Make the result of a run, and report what looks wrong in it."""
+    result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
+    if request.check:
+        free = [p.rv_name for p in compiled.graph.parameters if p.rv_name in compiled.graph.expanded]
+        convergence.report(convergence.check(result, var_names=free, notes=run.messages))
+    return result
+
+
+def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
+    if folder is None:
+        return show
+
+    def report(rows) -> None:
+        show(rows)
+        status.update(rows)
+        folder.beat()
+
+    return report
+
+
+def _tell(run: Run, folder: RunFolder | None) -> None:
+    if run.interrupted:
+        where = "" if folder is None else f'; nutmill.resume("{folder.path}") goes on to the same draws'
+        _log.warning("Stopped by %s after %d draws of each chain%s.", run.ending.stopped_by, len(run.draws[0]), where)
+    elif run.ending.n_enough is not None:
+        _log.info("Draws were enough after %d of each chain.", run.ending.n_enough)
