@@ -42,7 +42,7 @@ def result():
 def test_groups(result):
     sampled = {"posterior", "sample_stats", "unconstrained_posterior"}
     warmup = {f"warmup_{name}" for name in sampled}
-    rest = {"observed_data", "constant_data", "log_likelihood", "divergences"}
+    rest = {"observed_data", "constant_data", "log_likelihood", "divergences", "adaptation"}
     assert group_names(result) == sampled | warmup | rest
 
 

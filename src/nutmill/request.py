@@ -83,8 +83,6 @@ def checked_request(
         raise ModelError(f'metric must be "auto" or "diag", not {metric!r}.')
     if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
-    if adaptation_state is not None and not isinstance(adaptation_state, AdaptationState):
-        raise ModelError(f"adaptation_state must be an AdaptationState, not {adaptation_state!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
     if until and len(chain_ids) < chains:
@@ -112,8 +110,14 @@ def checked_request(
         max_time=max_time,
         until=until,
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
-        adaptation_state=adaptation_state,
+        adaptation_state=_adaptation(adaptation_state),
     )
+
+
+def _adaptation(state) -> AdaptationState | None:
+    if state is not None and not isinstance(state, AdaptationState):
+        raise ModelError(f"adaptation_state must be what nutmill.adaptation_of gives, not {state!r}.")
+    return state
 
 
 def _path(name: str, value) -> Path:
