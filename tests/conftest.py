@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nutmill.model import cache
+from nutmill.files import cache_folder
+from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
 KERNEL = ("kernel-*", "pointer-*", "shared-*")
@@ -24,7 +25,7 @@ def copy_kernel(source: Path, target: Path) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_session(tmp_path_factory):
     """Compile every model anew: what an earlier test or session has compiled must not answer for this one."""
-    users, own = cache.folder(), tmp_path_factory.mktemp("cache")
+    users, own = cache_folder(), tmp_path_factory.mktemp("cache")
     copy_kernel(users, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUTMILL_CACHE_DIR", str(own))

@@ -93,7 +93,7 @@ def test_the_model_bound_first_keeps_its_data():
     assert after.logp_dlogp(q)[0] != value
     assert before.logp_dlogp(q)[0] == value
     again = after.with_data(
-        **{a.name: a.value for a in before.graph.arrays if a.name in ("x", "group_of_row", "y_data")}
+        **{a.name: a.value for a in before.description.arrays if a.name in ("x", "group_of_row", "y_data")}
     )
     assert again.logp_dlogp(q)[0] == value
 
@@ -182,7 +182,7 @@ def test_pytensor_graph():
     scale = pytensor.shared(np.array([1.0, 2.0, 4.0]), name="scale")
     x, z = pt.dvector("x", shape=(3,)), pt.dscalar("z")
     compiled = compile_model(-0.5 * ((x / scale) ** 2).sum() - 0.5 * (z - 1.0) ** 2)
-    assert {p.name for p in compiled.graph.parameters} == {"x", "z"} and compiled.n_dim == 4
+    assert {p.name for p in compiled.description.parameters} == {"x", "z"} and compiled.n_dim == 4
     q = compiled.starts({"x": [1.0, 2.0, 4.0], "z": 0.0}, 1, 0, jitter=False)[0]
     value, gradient = compiled.logp_dlogp(q)
     assert value == pytest.approx(-2.0)

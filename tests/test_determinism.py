@@ -55,7 +55,7 @@ def test_another_seed_is_another_run(fuse):
 def test_data_that_come_back_give_the_same_run(fuse):
     """Bound again by `with_data`, the same data give the same bytes."""
     before = zoo.compiled("regression", fuse=fuse)
-    named = {a.name: a.value.copy() for a in before.graph.arrays if a.name in ("x", "group_of_row", "y_data")}
+    named = {a.name: a.value.copy() for a in before.description.arrays if a.name in ("x", "group_of_row", "y_data")}
     again = before.with_data(**named).sample(**SETTINGS, random_seed=11)
     np.testing.assert_array_equal(group(again, "posterior")["mu"].values, draw(fuse)["mu"])
 

@@ -121,7 +121,7 @@ def test_unknown_var_names():
     ],
 )
 def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, monkeypatch):
-    monkeypatch.delattr("nutmill.sample.compile_model")
+    monkeypatch.delattr("nutmill.compiling.compile_model")
     with refused(pattern):
         sample_numba(one_normal(), **QUICK | arguments)
 
@@ -156,7 +156,7 @@ def test_initial_values(initvals, pattern):
         ({"x": np.zeros((7, 2))}, "dimension row now has length 7, but group_of_row still has 10"),
         ({"x": np.zeros((7, 2)), "group_of_row": np.zeros(8, int)}, "dimension row would have length 7 and"),
         ({"y_data": np.full(10, np.nan)}, r"Observed data of y_data are NaN, first at \(0,\)"),
-        ({"group_of_row": np.full(10, 3)}, "cannot be evaluated with these data.*index 3 is out of bounds"),
+        ({"group_of_row": np.full(10, 3)}, "cannot be evaluated with these data.*group_of_row has the index 3, and what it indexes has length"),
         ({"coords": {"row": list("abc")}}, "dimension row now has length 3, but group_of_row still has 10"),
         ({"coords": {"city": ["a"]}}, "no dimension called city"),
     ],

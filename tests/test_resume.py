@@ -197,7 +197,7 @@ def test_more_draws_than_the_disk_can_hold(tmp_path):
 def test_another_model_or_other_data(whole):
     with pytest.raises(CheckpointError, match="is a run of another model: parameters"):
         nutmill.resume(whole, zoo.compiled("counts"), **QUIET)
-    data = next(a for a in compiled().graph.arrays if a.name == "y_data").value
+    data = next(a for a in compiled().description.arrays if a.name == "y_data").value
     with pytest.raises(CheckpointError, match="on other data"):
         nutmill.resume(whole, compiled().with_data(y_data=data + 1.0), **QUIET)
 
@@ -227,7 +227,7 @@ def test_parts_that_do_not_belong_together(parts, tmp_path):
         compiled().sample(**OPTIONS | changes, checkpoint=tmp_path / str(number), chain_ids=range(4, 8))
         with pytest.raises(CheckpointError, match=sentence):
             nutmill.merge([first, tmp_path / str(number)], compiled())
-    data = next(a for a in compiled().graph.arrays if a.name == "y_data").value
+    data = next(a for a in compiled().description.arrays if a.name == "y_data").value
     other = compiled().with_data(y_data=data + 1.0)
     other.sample(**OPTIONS, checkpoint=tmp_path / "data", chain_ids=range(4, 8))
     with pytest.raises(CheckpointError, match="on other data"):

@@ -70,7 +70,7 @@ def test_statistics(result):
 def test_lp_is_the_density_of_the_draw(result):
     compiled = zoo.compiled("regression")
     unconstrained = group(result, "unconstrained_posterior")
-    names = [p.name for p in compiled.graph.parameters]
+    names = [p.name for p in compiled.description.parameters]
     for chain, draw in ((0, 0), (1, 149)):
         q = np.concatenate([np.ravel(unconstrained[name].values[chain, draw]) for name in names])
         lp = group(result, "sample_stats")["lp"].values[chain, draw]
@@ -87,7 +87,7 @@ def test_deterministics_belong_to_their_draw(result):
 def test_data_groups(result):
     assert group(result, "observed_data")["y"].dims == ("row",)
     assert group(result, "constant_data")["x"].dims == ("row", "column")
-    model = zoo.compiled("regression").graph.source
+    model = zoo.compiled("regression").origin.graph.source
     np.testing.assert_array_equal(group(result, "observed_data")["y"].values, model["y_data"].get_value())
 
 
@@ -113,7 +113,7 @@ def test_log_likelihood_is_pymc_s(result):
 
 
 def test_posterior_predictive(result):
-    with zoo.compiled("regression").graph.source:
+    with zoo.compiled("regression").origin.graph.source:
         predicted = pm.sample_posterior_predictive(result, random_seed=1, progressbar=False)
     assert group(predicted, "posterior_predictive")["y"].shape == (2, 150, 10)
 

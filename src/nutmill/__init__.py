@@ -14,6 +14,7 @@ __all__ = [
     "adaptation_of",
     "compile_model",
     "find_layout",
+    "load",
     "merge",
     "resume",
     "sample_numba",
@@ -22,7 +23,7 @@ __all__ = [
 
 _HOMES = {
     "CompiledModel": "nutmill.compiled",
-    "compile_model": "nutmill.compiled",
+    "compile_model": "nutmill.compiling",
     "sample_numba": "nutmill.sample",
     "resume": "nutmill.resuming",
     "merge": "nutmill.merging",
@@ -31,6 +32,7 @@ _HOMES = {
     "adaptation_of": "nutmill.warm",
     "CheckpointError": "nutmill.errors",
     "Layout": "nutmill.layout.pools",
+    "load": "nutmill.artifact",
     "find_layout": "nutmill.layout_search",
     "LayoutError": "nutmill.errors",
     "ModelError": "nutmill.errors",

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
-from pytensor.graph.basic import Variable
 
 from nutmill.errors import ModelError
-from nutmill.model import inits, newdata
-from nutmill.model.binding import Binding, bind
-from nutmill.model.compile import Code, compile_graph
-from nutmill.model.densities import from_njit, from_pytensor
-from nutmill.model.graph import ModelGraph, Parameter
-from nutmill.model.start import evaluate, not_finite
+from nutmill.native import inits, newdata
+from nutmill.native.binding import Binding, bind
+from nutmill.native.code import Code
+from nutmill.native.description import Description
+from nutmill.native.origin import Origin
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
-    """Native code of a model, bound to data. Made by `compile_model`.
+    """Native code of a model, bound to data. Made by `compile_model`, or by `load` from a file.
 
     Attributes
     ----------
-    graph : ModelGraph
+    description : Description
         Parameters, data and reported variables, with the data that this object is bound to.
     code : Code
         The native code, shared by all objects that `with_data` makes of this one.
+    origin : Origin
+        What the model computes outside of sampling, such as where chains start.
     """
 
-    graph: ModelGraph
+    description: Description
     code: Code
+    origin: Origin
     replaced: bool = False  # with_data was called: the user's own model has other data
 
     @property
@@ -43,12 +44,12 @@ class CompiledModel:
     @property
     def dims(self) -> dict[str, tuple[str | None, ...]]:
         """Dimensions of the reported variables that have any."""
-        return {name: node.dims for name, node in self.graph.expanded.items() if node.dims}
+        return {name: reported.dims for name, reported in self.description.reported.items() if reported.dims}
 
     @property
     def coords(self) -> Mapping[str, Sequence]:
         """Labels of the dimensions."""
-        return self.graph.coords
+        return self.description.coords
 
     def logp_dlogp(self, q: np.ndarray) -> tuple[float, np.ndarray]:
         """Evaluate log density and gradient natively.
@@ -91,17 +92,38 @@ class CompiledModel:
         ModelError
             If a name is unknown, a dtype or rank is another, lengths do not fit, or observations are NaN.
         """
-        graph = newdata.replace_arrays(self.graph, arrays, coords or {})
-        new = replace(self, graph=graph, replaced=True)
-        newdata.check_density(new.binding, new.start_values(), graph)
+        description = newdata.replace_arrays(self.description, arrays, coords or {})
+        new = replace(self, description=description, replaced=True)
+        newdata.check_density(new.binding, new.start_values(), description, self.origin)
         return new
+
+    def save(self, path: str | os.PathLike, *, data: bool = True) -> None:
+        """Write the model to a file from which `nutmill.load` gives it back, without PyMC, PyTensor and Numba.
+
+        The file holds machine code: whoever may write it may run code as its reader.
+
+        Parameters
+        ----------
+        path
+            Of the file, by custom ``model.nut``; one that is there is replaced at once, when all is written.
+        data
+            Write the data too; without them, `with_data` must be called on what was loaded.
+
+        Raises
+        ------
+        ModelError
+            If the model's code needs Python, or the file cannot be written.
+        """
+        from nutmill.artifact import save  # reading and writing files is built on this class
+
+        save(self, path, data=data)
 
     def report(self) -> str:
         """Describe parameters, data and native code in a few lines."""
         lines = [f"{self.n_dim} unconstrained values, {'fused' if self.code.fused else 'through a pointer'}"]
-        for parameter, shape in zip(self.graph.parameters, self.binding.shapes, strict=True):
+        for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
             lines.append(f"  parameter {parameter.name} {shape}")
-        for array in self.graph.arrays:
+        for array in self.description.arrays:
             lines.append(f"  data      {array.name or '(constant)'} {array.value.shape} {array.value.dtype}")
         lines.append(f"  prepared  {self.code.n_prepared} arrays that depend on data alone")
         lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
@@ -113,13 +135,15 @@ class CompiledModel:
     @cached_property
     def binding(self) -> Binding:
         """The native code bound to the data: what the driver samples."""
+        if self.description.missing:
+            names = ", ".join(sorted(self.description.missing))
+            raise ModelError(f"This model was saved without its data: give them by with_data ({names}).")
         shapes = [np.shape(value) for value in self.start_values()]
-        return bind(self.code, shapes, [array.value for array in self.graph.arrays])
+        return bind(self.code, shapes, self.description.values)
 
     def start_values(self, seed: int = 0) -> list[np.ndarray]:
         """Initial value of each parameter on the unconstrained scale, without jitter."""
-        arrays = self.graph.arrays
-        return evaluate([a.variable for a in arrays], [a.value for a in arrays], self.graph.start, seed)
+        return self.origin.start(self.description.values, seed)
 
     def starts(
         self,
@@ -137,7 +161,7 @@ class CompiledModel:
         ModelError
             If initvals do not fit the model, or no start with finite density and gradient is found.
         """
-        per_chain = newdata.initvals_per_chain(self.graph, initvals, chains)
+        per_chain = newdata.initvals_per_chain(self.description, initvals, chains)
         chain_ids = range(chains) if chain_ids is None else chain_ids
         positions = np.empty((len(chain_ids), self.n_dim))
         bases: dict[int, inits.Start] = {}
@@ -152,16 +176,16 @@ class CompiledModel:
         return positions
 
     def _base(self, given: Mapping[str, object], seed: int) -> inits.Start:
-        values, names = newdata.start_with(self.graph, given, seed) if given else (self.start_values(seed), {})
-        return inits.flatten(values, [p.name for p in self.graph.parameters], names)
+        if not given:
+            return inits.flatten(self.start_values(seed), self.description.names, {})
+        values, names = newdata.start_with(self.description, self.origin, given, seed)
+        return inits.flatten(values, self.description.names, names)
 
     def _explain(self, base: inits.Start, status: int, chain: int) -> str:
         _, _, gradient = self.binding.density(base.position)
-        pieces = self.split(base.position)
-        point = {variable: pieces[variable.name] for variable in self.graph.point_variables()}
-        terms = not_finite(self.graph.terms(), point) if point else {}
-        names = [p.name for p in self.graph.parameters]
-        table = inits.failure(status, names, self.binding.shapes, gradient, terms)
+        pieces = list(self.split(base.position).values())
+        terms = self.origin.not_finite(pieces, self.description.values)
+        table = inits.failure(status, self.description.names, self.binding.shapes, gradient, terms)
         return (
             f"No start with finite log density and gradient was found for chain {chain} in {inits.MAX_TRIES} "
             f"tries. At the unjittered start:\n{table or '  everything is finite, jittered starts are not'}\n"
@@ -172,7 +196,7 @@ class CompiledModel:
     def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
         """Cut positions (..., n_dim) into parameters (..., *shape), by name; views where possible."""
         pieces, first = {}, 0
-        for parameter, shape in zip(self.graph.parameters, self.binding.shapes, strict=True):
+        for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
             size = int(np.prod(shape))
             pieces[parameter.name] = draws[..., first : first + size].reshape((*draws.shape[:-1], *shape))
             first += size
@@ -180,71 +204,9 @@ class CompiledModel:
 
     def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
         """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
-        pieces = self.split(draws)
-        by_variable: dict = {p.variable: p for p in self.graph.parameters}
+        pieces = list(self.split(draws).values())
         computed = self.binding.expand(draws, threads)
         return {
-            name: computed[name] if name in computed else _piece(pieces, by_variable[node.variable])
-            for name, node in self.graph.expanded.items()
+            name: computed[name] if reported.parameter is None else pieces[reported.parameter]
+            for name, reported in self.description.reported.items()
         }
-
-
-def _piece(pieces: Mapping[str, np.ndarray], parameter: Parameter) -> np.ndarray:
-    return pieces[parameter.name]
-
-
-def compile_model(
-    model=None,
-    *,
-    var_names: Sequence[str] | None = None,
-    start: Mapping | None = None,
-    n_dim: int | None = None,
-    data: np.ndarray | tuple[np.ndarray, ...] = (),
-    fuse: bool = True,
-) -> CompiledModel:
-    """Compile a model to one native object.
-
-    Parameters
-    ----------
-    model
-        A `pm.Model` (None takes the one of the surrounding ``with``); or a scalar PyTensor graph, whose named
-        inputs are the parameters; or an njit density ``f(q, gradient, data) -> logp``, which writes the
-        gradient.
-    var_names
-        Variables of a `pm.Model` to report of each draw; None reports free variables and Deterministics.
-    start
-        For a PyTensor graph: initial values by input; zeros for inputs of known shape.
-    n_dim
-        For an njit density: the length of ``q``.
-    data
-        For an njit density: what it gets as ``data``, an array or a tuple of arrays.
-    fuse
-        Link kernel and model into one object; False calls the model through a pointer.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be sampled by NUTS; the message says which variable, and what to do.
-    """
-    graph = _graph(model, var_names, start or {}, n_dim, data)
-    return CompiledModel(graph, compile_graph(graph, fuse_kernel=fuse))
-
-
-def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGraph:
-    if isinstance(model, Dispatcher):
-        if n_dim is None:
-            raise ModelError("An njit density needs n_dim=, the length of its first argument.")
-        return from_njit(model, n_dim, data)
-    if isinstance(model, Variable):
-        return from_pytensor(model, start)
-    import pymc  # takes seconds, which the other forms need not pay
-
-    from nutmill.model.pymc_model import from_pymc
-
-    try:
-        found = pymc.modelcontext(model)
-    except TypeError as error:
-        raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
-    if not isinstance(found, pymc.Model):
-        raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
-    return from_pymc(found, var_names)

@@ -25,7 +25,7 @@ from nutmill.layout.recorder import OnMeasure
 from nutmill.layout.sweeps import exhaustive_sweep, sweep
 from nutmill.layout.topology import Topology
 from nutmill.layout.topology import topology as read_topology
-from nutmill.model.binding import Binding
+from nutmill.native.binding import Binding
 
 _log = logging.getLogger("nutmill")
 
@@ -231,7 +231,7 @@ class _Described(NamedTuple):
 def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Described:
     library = find_blas(None)
     structure = hashlib.sha256(compiled.code.native.code).hexdigest()
-    shapes = [list(array.value.shape) for array in compiled.graph.arrays]
+    shapes = [list(value.shape) for value in compiled.description.values]
     sizes = json.dumps([structure, shapes, compiled.n_dim, chains])
     size_class = {
         "routines": sorted(compiled.code.native.blas_routines),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from nutmill import trace
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
 from nutmill.expansion import DrawsMaker
-from nutmill.model.start import evaluate
 from nutmill.request import Request
 from nutmill.run.results import Run
 
@@ -26,15 +26,13 @@ def to_result(
 
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
-    graph = compiled.graph
-    inputs, values = [a.variable for a in graph.arrays], [a.value for a in graph.arrays]
-    named = {**graph.observed, **graph.constant}
-    data = dict(zip(named, evaluate(inputs, values, list(named.values())), strict=True))
+    described = compiled.description
+    shown = compiled.origin.shown(described.values)
     model = trace.ModelData(
-        observed={name: data[name] for name in graph.observed},
-        constant={name: data[name] for name in graph.constant},
-        coords={**graph.coords, "chain": run.chain_ids},
-        dims={**graph.array_dims, **{p.name: p.dims for p in graph.parameters if p.dims}},
+        observed={name: shown[name] for name in described.observed},
+        constant={name: shown[name] for name in described.constant},
+        coords={**described.coords, "chain": run.chain_ids},
+        dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
     )
     maker = DrawsMaker(compiled, layout["asked"]["chains_at_once"], request.result["include_transformed"], folder)
     warmup = maker.make(run.warmup_draws, run.warmup_statistics) if request.keep_warmup else None
@@ -72,9 +70,7 @@ def _divergences(run: Run) -> trace.Divergences:
 def _with_log_likelihood(compiled: CompiledModel, result):
     if compiled.replaced:
         raise ModelError("log_likelihood is computed from the pm.Model, which does not know data of with_data().")
-    import pymc
-
-    return pymc.compute_log_likelihood(result, model=compiled.graph.source, progressbar=False)
+    return compiled.origin.with_log_likelihood(result)
 
 
 def _attributes(
@@ -95,6 +91,15 @@ def _attributes(
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,
-        "versions": {name: version(name) for name in ("nutmill", "numpy", "numba", "llvmlite", "pytensor", "pymc")},
+        "versions": _versions(),
     }
     return {"/": root, "posterior": posterior, "sample_stats": stats}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what is installed: a model that was loaded from a file needs neither PyMC nor PyTensor."""
+    found = {}
+    for name in ("nutmill", "numpy", "numba", "llvmlite", "pytensor", "pymc"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

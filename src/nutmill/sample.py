@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nutmill.compiled import CompiledModel, compile_model
+from nutmill.compiled import CompiledModel
 from nutmill.identity import identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.memory import check_disk, check_memory
@@ -154,9 +154,15 @@ def sample_numba(
         "adaptation_state": adaptation_state,
     }
     checked_request(**options)  # before the compile: a wrong argument should not cost seconds
-    compiled = model if isinstance(model, CompiledModel) else compile_model(model, var_names=var_names, fuse=fuse)
+    compiled = model if isinstance(model, CompiledModel) else _compile(model, var_names, fuse)
     _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
     return compiled.sample(**options)
+
+
+def _compile(model, var_names: Sequence[str] | None, fuse: bool) -> CompiledModel:
+    from nutmill.compiling import compile_model  # brings PyTensor, which a compiled model need not pay for
+
+    return compile_model(model, var_names=var_names, fuse=fuse)
 
 
 def sample_compiled(compiled: CompiledModel, **options):

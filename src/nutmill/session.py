@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from nutmill import convergence
 from nutmill.compiled import CompiledModel
 from nutmill.layout.topology import Topology
 from nutmill.layout_search import layout_for, natives_for
 from nutmill.request import Request
-from nutmill.result import to_result
 from nutmill.run.driver import OnProgress, drive
 from nutmill.run.folder import RunFolder
 from nutmill.run.progress import open_progress
@@ -75,9 +73,14 @@ def finish(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
 ):
     """Make the result of a run, and report what looks wrong in it."""
+    from nutmill.result import to_result  # brings xarray, which takes as long to load as a short run
+
     result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
     if request.check:
-        free = [p.rv_name for p in compiled.graph.parameters if p.rv_name in compiled.graph.expanded]
+        from nutmill import convergence
+
+        described = compiled.description
+        free = [p.rv_name for p in described.parameters if p.rv_name in described.reported]
         convergence.report(convergence.check(result, var_names=free, notes=run.messages))
     return result
 

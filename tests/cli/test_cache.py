@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 
 
 @pytest.fixture

@@ -11,16 +11,9 @@ import pytest
 import scipy.linalg
 from linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, open_tensor, positive_definite
 
-from nutmill.model.blas import (
-    ROUTINES,
-    SLOT_PREFIX,
-    address,
-    declare_slots,
-    factors,
-    products,
-)
+from nutmill.model.blas import declare_slots, factors, products
 from nutmill.model.blas.ops import LeanOp
-from nutmill.model.blas.routines import SPECIAL, SPECIAL_PREFIX, special_address
+from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 
 
 @pytest.fixture(scope="module")

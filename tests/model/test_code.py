@@ -18,9 +18,10 @@ from pytensor.graph.op import Op
 from scipy import stats
 
 from nutmill import CompiledModel, compile_model
-from nutmill.model import cache, environment
-from nutmill.model.fuse import target_machine
-from nutmill.model.native import undefined_symbols, unresolved
+from nutmill.model import environment
+from nutmill.native import cache
+from nutmill.native.object import undefined_symbols, unresolved
+from nutmill.native.processor import target
 
 # A new process in which all that compiles raises; it prints what `facts` finds in the model.
 IN_A_NEW_PROCESS = """
@@ -74,7 +75,7 @@ def test_a_new_process_compiles_nothing_and_computes_the_same(model_cache):
     assert set(compiled.code.stages) == {"fingerprint", "rewrite", "lower", "link"}
     assert compiled.code.n_prepared and compiled.code.native.blas_routines
     (kept,) = models_kept()
-    assert kept.header.about == "level, beta, sigma" and kept.header.environment == environment.for_models()
+    assert kept.header.about == "level, beta, sigma" and kept.header.environment == environment.for_models(target())
     expected = facts(compiled)
     assert json.loads(output_of(start(IN_A_NEW_PROCESS))) == expected
 
@@ -202,15 +203,15 @@ def test_an_object_that_needs_what_this_process_lacks(model_cache, caplog, monke
         "declare i64 @nowhere_to_be_found()\ndefine i64 @f() {\n"
         "  %x = call i64 @nowhere_to_be_found()\n  ret i64 %x\n}\n"
     )
-    needy = target_machine().emit_object(module)
+    needy = target().machine().emit_object(module)
     assert undefined_symbols(needy) == unresolved(needy) == ["nowhere_to_be_found"]
     caplog.set_level(logging.INFO, "nutmill")
     compiled = compile_model(gaussian(np.arange(4.0)))
     assert undefined_symbols(compiled.code.native.code) and unresolved(compiled.code.native.code) == []
     (kept,) = models_kept()
-    entry = cache.load("model", kept.header.key, environment.for_models())
+    entry = cache.load("model", kept.header.key, environment.for_models(target()))
     kept.path.unlink()
-    cache.store("model", kept.header.key, environment.for_models(), entry._replace(parts={"object": needy}))
+    cache.store("model", kept.header.key, environment.for_models(target()), entry._replace(parts={"object": needy}))
     again = compile_model(gaussian(np.arange(4.0)))
     assert not again.code.from_cache and "lacks nowhere_to_be_found" in caplog.text
 
@@ -218,10 +219,10 @@ def test_an_object_that_needs_what_this_process_lacks(model_cache, caplog, monke
 def test_options_of_pytensor_and_versions_are_in_the_key(model_cache, monkeypatch):
     from pytensor import config
 
-    before = environment.for_models()
+    before = environment.for_models(target())
     with config.change_flags(on_opt_error="raise"):
-        assert environment.for_models() != before
-    assert environment.for_models() == before
-    monkeypatch.setattr(environment, "machine", lambda: {"cpu": "another"})
-    assert environment.digest(environment.for_models()) != environment.digest(before)
+        assert environment.for_models(target()) != before
+    assert environment.for_models(target()) == before
+    monkeypatch.setattr(environment, "machine", lambda made_for: {"cpu": "another"})
+    assert environment.digest(environment.for_models(target())) != environment.digest(before)
     assert {"cpu", "features", "vector functions", "python", "numba", "llvmlite", "pytensor", "sources"} <= set(before)

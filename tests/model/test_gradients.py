@@ -22,7 +22,7 @@ def positions(compiled: CompiledModel, n: int, seed: int = 1) -> np.ndarray:
 
 
 def assert_agrees_with_pymc(compiled: CompiledModel) -> None:
-    model = compiled.graph.source
+    model = compiled.origin.graph.source
     logp, dlogp = model.compile_logp(mode=INTERPRETED), model.compile_dlogp(mode=INTERPRETED)
     for q in positions(compiled, 3):
         point = compiled.split(q)
@@ -101,7 +101,7 @@ def test_deterministics_keep_their_types():
 
 def test_reported_variables_agree_with_pymc():
     compiled = zoo.compiled("regression")
-    model = compiled.graph.source
+    model = compiled.origin.graph.source
     q = positions(compiled, 4)
     values, pieces = compiled.expand(q.reshape(2, 2, -1)), compiled.split(q)
     np.testing.assert_allclose(values["sigma"].ravel(), np.exp(pieces["sigma_log__"]), rtol=1e-14)

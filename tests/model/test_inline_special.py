@@ -12,7 +12,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from nutmill import compile_model
 from nutmill.model.blas import declare_slots
-from nutmill.model.blas.routines import SPECIAL, special_address
+from nutmill.native.routines import SPECIAL, special_address
 
 declare_slots()
 UNUSUAL = [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e300]

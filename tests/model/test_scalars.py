@@ -13,8 +13,9 @@ import scipy.special
 from pytensor.compile.mode import get_mode
 
 from nutmill.model import branchfree, gamma, vectormath
-from nutmill.model.fuse import target_machine
 from nutmill.model.scalars import BranchFree, branch_free_rewriter
+from nutmill.native.processor import target
+from nutmill.native.vectormath import available
 
 MODE = get_mode("NUMBA").register((branch_free_rewriter(), 47.0))
 FUNCTIONS = {
@@ -138,9 +139,9 @@ def test_loop_is_vectorised(name):
     module.get_function(loop.native_name).linkage = "external"
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
-    builder = llvm.create_pass_builder(target_machine(), options)
+    builder = llvm.create_pass_builder(target().machine(), options)
     builder.getModulePassManager().run(module, builder)
-    assert bool(re.search(r"call [^\n]*@_ZGV", str(module))) == bool(vectormath.available())
+    assert bool(re.search(r"call [^\n]*@_ZGV", str(module))) == bool(available())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

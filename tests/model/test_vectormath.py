@@ -10,7 +10,8 @@ import pytest
 from numba import carray, cfunc, float64, int64, types
 
 from nutmill.model import vectormath
-from nutmill.model.fuse import target_machine
+from nutmill.native.processor import target
+from nutmill.native.vectormath import available, load
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -78,7 +79,7 @@ def loop_over(function, operands=1, flags=""):
 
 def optimise(text):
     """Run LLVM's standard pipeline, with vectorisation, for this CPU."""
-    machine, module = target_machine(), llvm.parse_assembly(text)
+    machine, module = target().machine(), llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = True
@@ -94,7 +95,7 @@ def vector_calls(module):
 
 def run(machine, module, x, y):
     """Run `loop` in an engine of its own."""
-    vectormath.load()
+    load()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(machine.emit_object(module)))
     engine.finalize_object()
@@ -115,8 +116,8 @@ def largest_error_ulp(found, expected):
 def test_function_is_vectorised_and_accurate(function):
     scalar, low, high = ONE_OPERAND[function]
     machine, module = optimise(vectormath.annotate(loop_over(function)))
-    assert vector_calls(module) <= set(vectormath.available().get(function, []))
-    assert bool(vector_calls(module)) == (function in vectormath.available())
+    assert vector_calls(module) <= set(available().get(function, []))
+    assert bool(vector_calls(module)) == (function in available())
     x = np.random.default_rng(11).uniform(low, high, size=4001)
     expected = np.array([scalar(value) for value in x])
     assert largest_error_ulp(run(machine, module, x, x), expected) <= 4
@@ -125,7 +126,7 @@ def test_function_is_vectorised_and_accurate(function):
 @pytest.mark.parametrize("function", TWO_OPERANDS)
 def test_function_of_two_operands(function):
     machine, module = optimise(vectormath.annotate(loop_over(function, operands=2)))
-    assert bool(vector_calls(module)) == (function in vectormath.available())
+    assert bool(vector_calls(module)) == (function in available())
     x, y = np.random.default_rng(12).uniform(0.1, 9.0, size=(2, 4001))
     expected = np.array([TWO_OPERANDS[function](a, b) for a, b in zip(x, y, strict=True)])
     assert largest_error_ulp(run(machine, module, x, y), expected) <= 4
@@ -135,7 +136,7 @@ def test_function_of_two_operands(function):
 @pytest.mark.parametrize("function", ["llvm.exp.f64", "llvm.log.f64", "exp", "log"])
 def test_intrinsics_and_flags(function, flags):
     _, module = optimise(vectormath.annotate(loop_over(function, flags=flags)))
-    assert bool(vector_calls(module)) == bool(vectormath.available())
+    assert bool(vector_calls(module)) == bool(available())
 
 
 @pytest.mark.parametrize("function", ["exp", "log", "log1p", "expm1", "tanh", "erf", "sin"])
@@ -159,7 +160,7 @@ define <{lanes} x double> @f(<{lanes} x double> %x) {{
   ret <{lanes} x double> %y
 }}
 """
-    forms = [symbol for symbol in vectormath.available().get("exp", ()) if f"N{lanes}v" in symbol]
+    forms = [symbol for symbol in available().get("exp", ()) if f"N{lanes}v" in symbol]
     _, module = optimise(vectormath.annotate(text))
     assert vector_calls(module) == set(forms)
 
@@ -176,7 +177,7 @@ def test_numba_code_is_vectorised():
     module.get_function(loop.native_name).linkage = "external"
     _, optimised = optimise(str(module))
     families = {name.split("_")[-1] for name in vector_calls(optimised)}
-    assert families == {"exp", "log1p", "log"} & set(vectormath.available())
+    assert families == {"exp", "log1p", "log"} & set(available())
 
 
 def test_without_vector_forms_the_text_stays():
@@ -194,6 +195,6 @@ def test_constants_that_look_like_calls_stay():
 
 def test_forms_exist_and_fit_the_processor():
     features = llvm.get_host_cpu_features()
-    for name, symbols in vectormath.available().items():
+    for name, symbols in available().items():
         assert all(symbol.endswith(f"_{name}") for symbol in symbols)
         assert features["avx512f"] or not any(symbol.startswith("_ZGVe") for symbol in symbols)

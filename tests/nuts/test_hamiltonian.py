@@ -17,8 +17,8 @@ from nutmill.nuts.state import (
     POSITION,
     VELOCITY,
     address_table,
-    group_state,
 )
+from nutmill.nuts.table import group_state
 
 N_DIM = 6
 

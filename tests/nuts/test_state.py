@@ -8,7 +8,8 @@ import pytest
 from harness import new_plan, new_target_group, run_warmup
 from targets import Target, starts
 
-from nutmill.nuts.state import GroupState, address_table, group_state
+from nutmill.nuts.state import GroupState, address_table
+from nutmill.nuts.table import group_state
 
 # The fields that the next draw depends on; the rest are outputs and work space.
 CHECKPOINT = GroupState._fields[: GroupState._fields.index("warmup_lp") + 1]

@@ -8,6 +8,7 @@ from nutmill.cli.console import print_json, stdout_console
 from nutmill.cli.options import Json
 from nutmill.cli.units import size
 from nutmill.errors import NutmillError
+from nutmill.files import cache_folder
 
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
 
@@ -15,61 +16,57 @@ app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_ar
 @app.command("list")
 def list_entries(*, json: Json = False) -> None:
     """List the entries, the one used last first."""
-    from nutmill.model import cache
+    from nutmill.native import cache
 
     entries, limit_bytes = cache.listing(), cache.limit_bytes()
     n_bytes = sum(entry.n_bytes for entry in entries)
     if json:
-        facts = {"folder": str(cache.folder()), "limit_bytes": limit_bytes, "n_bytes": n_bytes}
+        facts = {"folder": str(cache_folder()), "limit_bytes": limit_bytes, "n_bytes": n_bytes}
         print_json(facts | {"entries": [_entry(entry) for entry in entries]})
         return
     if entries:
         _print_entries(entries)
     share = f"{size(n_bytes)} of at most {size(limit_bytes)} (NUTMILL_CACHE_LIMIT)"
-    print(f"{_entries(len(entries))} in {cache.folder()}: {share}.")
+    print(f"{_entries(len(entries))} in {cache_folder()}: {share}.")
 
 
 @app.command()
 def prune(*, json: Json = False) -> None:
     """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
-    from nutmill.model import cache
+    from nutmill.native import cache
 
     n_removed, limit_bytes = cache.prune(), cache.limit_bytes()
     left_bytes = sum(entry.n_bytes for entry in cache.listing())
     if left_bytes > limit_bytes:
-        raise NutmillError(f"The cache holds {size(left_bytes)}, and {cache.folder()} does not let them be removed.")
+        raise NutmillError(f"The cache holds {size(left_bytes)}, and {cache_folder()} does not let them be removed.")
     _print_removed(n_removed, json)
 
 
 @app.command()
 def clear(*, json: Json = False) -> None:
     """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
-    from nutmill.model import cache
+    from nutmill.native import cache
 
     n_removed, left = cache.clear(), cache.listing()
     if left:
-        raise NutmillError(f"{_entries(len(left))} could not be removed from {cache.folder()}.")
+        raise NutmillError(f"{_entries(len(left))} could not be removed from {cache_folder()}.")
     _print_removed(n_removed, json)
 
 
 @app.command()
 def path(*, json: Json = False) -> None:
     """Print the folder; NUTMILL_CACHE_DIR moves it."""
-    from nutmill.model import cache
-
     if json:
-        print_json({"folder": str(cache.folder())})
+        print_json({"folder": str(cache_folder())})
     else:
-        print(cache.folder())
+        print(cache_folder())
 
 
 def _print_removed(n_removed: int, json: bool) -> None:
-    from nutmill.model import cache
-
     if json:
-        print_json({"folder": str(cache.folder()), "n_removed": n_removed})
+        print_json({"folder": str(cache_folder()), "n_removed": n_removed})
     else:
-        print(f"{_entries(n_removed)} removed from {cache.folder()}.")
+        print(f"{_entries(n_removed)} removed from {cache_folder()}.")
 
 
 def _entry(entry) -> dict:

@@ -82,7 +82,8 @@ def compiled_model(place: Place) -> "CompiledModel":
     with stage(f"Loading {place.path}"):
         model = load_model(place)
     with stage(f"Compiling {place}"):
-        from nutmill.compiled import CompiledModel, compile_model
+        from nutmill.compiled import CompiledModel
+        from nutmill.compiling import compile_model
 
         return model if isinstance(model, CompiledModel) else compile_model(model)
 

@@ -96,7 +96,8 @@ def measure(options: Options) -> "Tuned":
         model = model_file.load_model(options.place)
         progress.say(f"Compiling {options.place}")
         from nutmill.cli.tuned import Tuned
-        from nutmill.compiled import CompiledModel, compile_model
+        from nutmill.compiled import CompiledModel
+        from nutmill.compiling import compile_model
         from nutmill.layout.topology import topology
         from nutmill.layout_search import find_layout
 

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.errors import LayoutError
+from nutmill.files import cache_folder, replace_file
 from nutmill.layout.choose import name
 from nutmill.layout.pools import Layout
 from nutmill.layout.record import Sweep
@@ -108,12 +108,8 @@ class Profile:
 
 
 def profile_folder() -> Path:
-    """Return where profiles are kept: in NUTMILL_CACHE_DIR, else XDG_CACHE_HOME/nutmill, else ~/.cache/nutmill."""
-    if folder := os.environ.get("NUTMILL_CACHE_DIR"):
-        return Path(folder) / "profiles"
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder) / "nutmill" / "profiles"
-    return Path("~/.cache/nutmill/profiles").expanduser()
+    """Return where profiles are kept, in the cache's folder."""
+    return cache_folder() / "profiles"
 
 
 def save(profile: Profile) -> Path | None:
@@ -128,7 +124,7 @@ def save(profile: Profile) -> Path | None:
     path = profile_folder() / _file_name(profile)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, json.dumps(profile.as_dict(), indent=1))
+        replace_file(path, json.dumps(profile.as_dict(), indent=1).encode())
     except OSError as error:
         if not _kept_in_memory:
             _log.warning("Layout profiles are kept in memory only: %s cannot be written (%s).", path.parent, error)
@@ -213,17 +209,6 @@ def _read(path: Path) -> Profile:
     if not isinstance(values, dict):
         raise LayoutError("it is not a layout profile")
     return Profile.from_dict(values)
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _file_name(profile: Profile) -> str:

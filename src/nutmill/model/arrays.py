@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from nutmill.model.record import Slot
+from nutmill.native.record import Slot
 
 _WORD = ir.IntType(64)
 
@@ -193,9 +193,3 @@ def pack(typingctx, outputs, out):
         return context.get_dummy_value()
 
     return types.void(outputs, out), codegen
-
-
-def packed_sizes(dtypes: Sequence[np.dtype], shapes: Sequence[tuple[int, ...]]) -> list[int]:
-    """Bytes that each output takes where `expand` and `prepare` pack them."""
-    sizes = [int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in zip(dtypes, shapes, strict=True)]
-    return [(size + 7) & -8 for size in sizes]

@@ -6,6 +6,7 @@ from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.tensor.basic import Join
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 from pytensor.tensor.type import TensorType
+from pytensor.tensor.type_other import NoneTypeT
 
 _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
@@ -29,7 +30,7 @@ except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
 
 __all__ = ["CHANGING", "TAKING", "Cholesky", "CholeskySolve", "Det", "MatrixInverse", "SLogDet", "Solve"]
-__all__ += ["SolveTriangular", "changed_rows", "join_axis", "taken_rows"]
+__all__ += ["SolveTriangular", "changed_rows", "indexed_axes", "join_axis", "taken_rows"]
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)
@@ -74,3 +75,20 @@ def join_axis(node: Apply) -> tuple[int | None, int]:
         return node.op.axis, 0
     axis = node.inputs[0]
     return (int(axis.data) if isinstance(axis, Constant) else None), 1
+
+
+def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
+    """Axes that ``x[...]`` takes by arrays of integers, each with its array; none for other nodes."""
+    if not isinstance(node.op, TAKING):
+        return []
+    indices = node.inputs[1:]
+    # An entry is the number of an operand or a slice in PyTensor 3; in PyTensor 2 each operand is an index itself.
+    entries = list(getattr(node.op, "idx_list", range(len(indices))))
+    found, axis = [], 0
+    for entry in entries:
+        index = indices[entry] if isinstance(entry, int) else None
+        kind = index.type if index is not None else None
+        if isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")):
+            found.append((axis, index))
+        axis += kind.ndim if isinstance(kind, TensorType) and kind.dtype == "bool" else not isinstance(kind, NoneTypeT)
+    return found

@@ -19,14 +19,16 @@ from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
-from nutmill.model.code import Code, cache_key, find, keep
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
-from nutmill.model.kernel import kernel_bitcode, pointer_kernel
-from nutmill.model.native import NativeObject
-from nutmill.model.record import Slot, layout
+from nutmill.model.kernel import kernel_bitcode, pointer_kernel, shared_kernel
 from nutmill.model.rewrite import rewrite, simplify
+from nutmill.model.stored import cache_key, find, keep
+from nutmill.native.code import Code, Pointer
+from nutmill.native.object import NativeObject
+from nutmill.native.processor import Target, target
+from nutmill.native.record import Slot, layout
 
 _log = logging.getLogger("nutmill")
 
@@ -37,8 +39,8 @@ _ADDRESS = b"numba.dynamic.globals"
 _COMPILING = Lock()
 
 
-def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
-    """Compile density, gradient and reported variables of a model, and link them with the kernel.
+def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True, made_for: Target | None = None) -> Code:
+    """Compile density, gradient and reported variables of a model for a processor, and link them with the kernel.
 
     Raises
     ------
@@ -46,20 +48,21 @@ def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True) -> Code:
         If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
     """
     stages: dict[str, float] = {}
+    made_for = made_for or target()
     with _COMPILING:
         # Only fused code stands alone; the pointer form lives in Numba's engine, in this process.
-        key, found = _recall(graph, stages) if fuse_kernel else (None, None)
-        return found or _compile(graph, key, fuse_kernel, stages)
+        key, found = _recall(graph, made_for, stages) if fuse_kernel else (None, None)
+        return found or _compile(graph, key, made_for if fuse_kernel else None, stages)
 
 
-def _recall(graph: ModelGraph, stages: dict[str, float]) -> tuple[str | None, Code | None]:
+def _recall(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[str | None, Code | None]:
     """Look in the cache before anything is rewritten or compiled."""
     with _stage(stages, "fingerprint"):
-        key = cache_key(graph)
+        key = cache_key(graph, made_for)
     if key is None:
         return None, None
     with _stage(stages, "load"):
-        found = find(key, stages)
+        found = find(key, made_for, stages)
     if found is None:
         del stages["load"]
     return key, found
@@ -73,14 +76,14 @@ class _Model(NamedTuple):
     n_prepared: int
 
 
-def _compile(graph: ModelGraph, key: str | None, fuse_kernel: bool, stages: dict[str, float]) -> Code:
+def _compile(graph: ModelGraph, key: str | None, fuse_for: Target | None, stages: dict[str, float]) -> Code:
     declare_slots()
     with _naming_python_ops() as python_ops:
-        model, native = _fused(graph, stages) if fuse_kernel else (None, None)
+        model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
         fused = native is not None
         if not fused:
             model, native = _lower(graph, stages), pointer_kernel()
-    if fuse_kernel and not fused and not python_ops:
+    if fuse_for and not fused and not python_ops:
         warnings.warn(
             "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
             "function pointer; draws are the same in distribution.",
@@ -90,11 +93,13 @@ def _compile(graph: ModelGraph, key: str | None, fuse_kernel: bool, stages: dict
     computed = graph.computed()
     code = Code(
         native=native,
+        shared=shared_kernel(fuse_for or target()),
+        target=fuse_for or target(),
         slots=slots,
-        pointers={} if fused else lowered,
         n_prepared=n_prepared,
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
+        pointers={} if fused else {name: Pointer(entry.address, entry.owner) for name, entry in lowered.items()},
         fused=fused,
         python_ops=tuple(python_ops),
         stages=stages,
@@ -113,13 +118,13 @@ def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:
     return code.fused and not has_addresses
 
 
-def _fused(graph: ModelGraph, stages: dict[str, float]) -> tuple[_Model, NativeObject | None]:
+def _fused(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[_Model, NativeObject | None]:
     """Link the model with the kernel; None in place of the object if its code needs Python."""
     with bitcode_only():
         model = _lower(graph, stages)
     with _stage(stages, "link"):
         try:
-            return model, NativeObject(fuse(kernel_bitcode(), model.lowered))
+            return model, NativeObject(fuse(kernel_bitcode(), model.lowered, made_for))
         except Unlinkable:
             return model, None
 

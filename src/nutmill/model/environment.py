@@ -13,7 +13,8 @@ import llvmlite.binding as llvm
 import numba
 from numba.core import config as numba_options
 
-from nutmill.model import vectormath
+from nutmill.native.processor import Target
+from nutmill.native.vectormath import available
 
 # Their versions are in every key of a model, so their classes and functions may be known by name.
 VERSIONED = ("pytensor", "pymc", "pymc_extras", "nutmill")
@@ -33,24 +34,24 @@ _PYTENSOR_OPTIONS = (
 
 
 @cache
-def machine() -> dict[str, str]:
+def machine(target: Target) -> dict[str, str]:
     """Describe the processor as LLVM compiles for it, and the vector functions of its C library."""
     return {
-        "cpu": llvm.get_host_cpu_name(),
-        "features": _digest(llvm.get_host_cpu_features().flatten()),
-        "triple": llvm.get_process_triple(),
-        "vector functions": _digest(json.dumps(vectormath.available(), sort_keys=True)),
+        "cpu": target.cpu,
+        "features": _digest(",".join(target.features)),
+        "triple": target.triple,
+        "vector functions": _digest(json.dumps(available(target), sort_keys=True)),
     }
 
 
-def toolchain() -> dict[str, str]:
+def toolchain(target: Target) -> dict[str, str]:
     """Describe the machine, and the compilers with their options: what the code of the kernel depends on."""
     versions = {"python": platform.python_version(), "numba": numba.__version__, "llvmlite": llvm_version()}
     options = {name: repr(getattr(numba_options, name, None)) for name in _NUMBA_OPTIONS}
-    return machine() | versions | {"numba options": _digest(json.dumps(options))}
+    return machine(target) | versions | {"numba options": _digest(json.dumps(options))}
 
 
-def for_models() -> dict[str, str]:
+def for_models(target: Target) -> dict[str, str]:
     """Describe all that the code of a model depends on, apart from the model."""
     from pytensor import config
 
@@ -58,7 +59,7 @@ def for_models() -> dict[str, str]:
     versions = {name: _version(name) for name in ("numpy", "scipy", *VERSIONED) if name != "pymc_extras"}
     if "pymc_extras" in sys.modules:  # it adds rewrites when it is imported, and costs seconds
         versions["pymc_extras"] = _version("pymc_extras")
-    return toolchain() | versions | {"pytensor options": _digest(json.dumps(options)), "sources": _SOURCES}
+    return toolchain(target) | versions | {"pytensor options": _digest(json.dumps(options)), "sources": _SOURCES}
 
 
 def llvm_version() -> str:
@@ -119,7 +120,15 @@ def _rewrites(database, seen: set[int]) -> Iterator[tuple[str, Callable]]:
 
 def _own_sources() -> str:
     root = Path(__file__).parents[1]
-    return digest_of_files([root / "_jit.py", root / "errors.py", *root.glob("nuts/*.py"), *root.glob("model/**/*.py")])
+    return digest_of_files(
+        [
+            root / "_jit.py",
+            root / "errors.py",
+            *root.glob("nuts/*.py"),
+            *root.glob("native/*.py"),
+            *root.glob("model/**/*.py"),
+        ]
+    )
 
 
 # Taken early: an editor may change a file after Python has read it.

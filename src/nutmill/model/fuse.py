@@ -13,9 +13,11 @@ import llvmlite.binding as llvm
 from nutmill.errors import Status
 from nutmill.model import vectormath
 from nutmill.model.lower import Lowered
-from nutmill.model.record import POINTER_WORDS
-
-PREFIX = "nutmill_"
+from nutmill.model.runtime import RESHAPE, RUNTIME
+from nutmill.native.object import PREFIX
+from nutmill.native.processor import Target
+from nutmill.native.record import POINTER_WORDS
+from nutmill.native.vectormath import available
 
 # What code that calls back into the interpreter begins with; such code cannot leave Numba's engine.
 _NEEDS_PYTHON = re.compile(r"call [^\n]*@(PyGILState_Ensure|numba_gil_ensure)\(")
@@ -57,7 +59,7 @@ class Bitcode(NamedTuple):
     symbol: str
 
 
-def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
+def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered], target: Target) -> bytes:
     """Link kernel and model and return the native object, whose entries are called `nutmill_<name>`.
 
     Raises
@@ -65,37 +67,20 @@ def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered]) -> bytes:
     Unlinkable
         If code of the model needs Python.
     """
-    modules = [_model_module(entry) for entry in model.values()]
+    modules = [_model_module(entry, target) for entry in model.values()]
     glue = [_call(name, entry.symbol, entry.n_words) for name, entry in model.items()]
-    return _build([*modules, *_kernel_modules(kernel)], glue, exported=[*kernel, *model])
+    return _build([*modules, *_kernel_modules(kernel)], glue, [*kernel, *model], target)
 
 
-def fuse_pointer(kernel: Mapping[str, Bitcode]) -> bytes:
+def fuse_pointer(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
     """Return the native object of the kernel alone, with the model's entries called through the data record."""
     glue = [_call_pointer(name, n_words, word) for name, (n_words, word) in POINTER_WORDS.items()]
-    return _build(_kernel_modules(kernel), glue, exported=[*kernel, *POINTER_WORDS])
+    return _build(_kernel_modules(kernel), glue, [*kernel, *POINTER_WORDS], target)
 
 
-def fuse_shared(kernel: Mapping[str, Bitcode]) -> bytes:
+def fuse_shared(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
     """Return the native object of what never calls a density by its symbol: one serves all models."""
-    return _build(_kernel_modules(kernel), [_REPEAT], exported=[*kernel, "repeat"])
-
-
-def target_machine() -> llvm.TargetMachine:
-    """Describe this CPU to LLVM, with all that it can do."""
-    triple = llvm.get_process_triple()
-    features = llvm.get_host_cpu_features().flatten()
-    # Gathers lose against scalar loads on the CPUs that we know: radon's gradient takes 22 us with, 15 without.
-    if triple.startswith("x86_64"):
-        features += ",+prefer-no-gather,+prefer-no-scatter"
-    return llvm.Target.from_triple(triple).create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=features,
-        opt=3,
-        reloc="pic",
-        codemodel="jitdefault",
-        jit=True,
-    )
+    return _build(_kernel_modules(kernel), [_REPEAT], [*kernel, "repeat"], target)
 
 
 def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
@@ -107,11 +92,11 @@ def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
     return modules
 
 
-def _model_module(entry: Lowered) -> llvm.ModuleRef:
+def _model_module(entry: Lowered, target: Target) -> llvm.ModuleRef:
     text = str(llvm.parse_bitcode(entry.bitcode))
     if _NEEDS_PYTHON.search(text):
         raise Unlinkable
-    module = llvm.parse_assembly(vectormath.annotate(text))
+    module = llvm.parse_assembly(vectormath.annotate(text, available(target)))
     _keep(module, entry.symbol)
     return module
 
@@ -123,8 +108,8 @@ def _keep(module: llvm.ModuleRef, symbol: str) -> llvm.ValueRef:
     return function
 
 
-def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> bytes:
-    machine = target_machine()
+def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str], target: Target) -> bytes:
+    machine = target.machine()
     module = _link(modules, glue, exported)
     _optimise(module, machine)
     return machine.emit_object(_without_idle_counts(module))
@@ -142,7 +127,7 @@ def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequ
     for module in others:
         whole.link_in(module)
     slots = sorted(set(re.findall(rf"@({PREFIX}(?:blas|special)_\w+) = external", str(whole))))
-    text = "\n".join([*glue, *(f"@{slot} = global ptr null" for slot in slots)])
+    text = "\n".join([*glue, RUNTIME, RESHAPE, *(f"@{slot} = global ptr null" for slot in slots)])
     glue_module = llvm.parse_assembly(text)
     glue_module.triple = whole.triple
     glue_module.data_layout = whole.data_layout

@@ -18,6 +18,8 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
+from nutmill.native import description
+
 
 class Parameter(NamedTuple):
     """A free variable on the unconstrained scale: a piece of the flat position."""
@@ -44,6 +46,29 @@ class Node(NamedTuple):
     dims: tuple[str | None, ...] | None
 
 
+class Starting(NamedTuple):
+    """How the variables of a model become parameters, for a file that knows no graph.
+
+    Attributes
+    ----------
+    arrays : sequence of DataArray
+        What the graphs below read.
+    starts, usual : sequences of Variable
+        Initial value of each parameter, and of its variable.
+    given : sequence of Variable
+        An input for the value of each variable.
+    starts_given, usual_given : sequences of Variable
+        The parameters that have these values, and each variable's initial value where the others have these values.
+    """
+
+    arrays: Sequence[DataArray]
+    starts: Sequence[Variable]
+    usual: Sequence[Variable]
+    given: Sequence[Variable]
+    starts_given: Sequence[Variable]
+    usual_given: Sequence[Variable]
+
+
 @dataclass(frozen=True)
 class ModelGraph:
     """Everything that the later steps need to know of a model; no step after this one looks at PyMC."""
@@ -60,6 +85,7 @@ class ModelGraph:
     terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
     start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
+    starting: Callable[[], Starting] | None = None  # None: variables are parameters
     native_density: Callable | None = None  # njit f(q, gradient, data) -> logp
     data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it
@@ -68,6 +94,29 @@ class ModelGraph:
         """Reported variables that are not simply pieces of the position."""
         pieces = [p.variable for p in self.parameters]
         return {name: node.variable for name, node in self.expanded.items() if node.variable not in pieces}
+
+    def describe(self) -> description.Description:
+        """Tell in plain values what is known of the model."""
+        numbers = {parameter.variable: number for number, parameter in enumerate(self.parameters)}
+        return description.Description(
+            parameters=tuple(description.Parameter(p.name, p.rv_name, p.dims) for p in self.parameters),
+            arrays=tuple(
+                description.DataArray(array.name, array.value, array.observed, _broadcast_axes(array.variable))
+                for array in self.arrays
+            ),
+            reported={
+                name: description.Reported(node.dims, numbers.get(node.variable))
+                for name, node in self.expanded.items()
+            },
+            coords=self.coords,
+            array_dims=self.array_dims,
+            observed=tuple(self.observed),
+            constant=tuple(self.constant),
+        )
+
+
+def _broadcast_axes(variable: Variable) -> tuple[int, ...]:
+    return tuple(axis for axis, length in enumerate(variable.type.shape) if length == 1)
 
 
 def lift(

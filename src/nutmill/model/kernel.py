@@ -13,53 +13,56 @@ from numba.extending import intrinsic
 
 from nutmill._jit import kernel
 from nutmill.model.bitcode import bitcode_only
-from nutmill.model.cache import recall
-from nutmill.model.entry import Entry
 from nutmill.model.environment import digest, digest_of_files, is_current, toolchain
-from nutmill.model.fuse import PREFIX, Bitcode, fuse_pointer, fuse_shared
-from nutmill.model.native import NativeObject
+from nutmill.model.fuse import Bitcode, fuse_pointer, fuse_shared
+from nutmill.native.cache import recall
+from nutmill.native.code import SHARED_ENTRIES
+from nutmill.native.entry import Entry
+from nutmill.native.object import PREFIX, NativeObject
+from nutmill.native.processor import Target, target
 
 _DENSITY = PREFIX + "density"
 
 # What the compiled kernel depends on, besides compilers and CPU.
 _ROOT = Path(__file__).parents[1]
-_OWN = ("bitcode.py", "fuse.py", "kernel.py")
+_OWN = ("bitcode.py", "fuse.py", "kernel.py", "runtime.py")
 _SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), *(_ROOT / "model" / name for name in _OWN)])
-
-
-# Entries that never call a density: one object serves all models.
-DENSITY_FREE = ("pool",)
 
 
 @cache
 def kernel_bitcode() -> dict[str, Bitcode]:
     """Bitcode of the entry points that call the density, from disk if this installation compiled it before."""
-    return {name: entry for name, entry in _entries().items() if name not in DENSITY_FREE}
+    return {name: entry for name, entry in _entries().items() if name not in SHARED_ENTRIES}
 
 
 @cache
 def pointer_kernel() -> NativeObject:
     """The same entry points for models called through a pointer, loaded once a process; see `fuse_pointer`."""
-    return NativeObject(_recall("pointer", lambda: _object(fuse_pointer(kernel_bitcode()))).parts["object"])
+    return NativeObject(
+        _recall("pointer", target(), lambda: _object(fuse_pointer(kernel_bitcode(), target()))).parts["object"]
+    )
 
 
 @cache
-def shared_kernel() -> NativeObject:
+def shared_kernel(made_for: Target) -> NativeObject:
     """What never calls a density by its symbol, loaded once a process; see `fuse_shared`."""
-    return NativeObject(_recall("shared", lambda: _object(_fuse_shared())).parts["object"])
+    return NativeObject(_recall("shared", made_for, lambda: _object(_fuse_shared(made_for))).parts["object"])
 
 
-def _fuse_shared() -> bytes:
-    return fuse_shared({name: entry for name, entry in _entries().items() if name in DENSITY_FREE})
+def _fuse_shared(made_for: Target) -> bytes:
+    entries = {name: entry for name, entry in _entries().items() if name in SHARED_ENTRIES}
+    return fuse_shared(entries, made_for)
 
 
+@cache
 def _entries() -> dict[str, Bitcode]:
-    entry = _recall("kernel", _kernel_entry)
+    # Numba's bitcode is made for no processor in particular, but its compiler looks at this one.
+    entry = _recall("kernel", target(), _kernel_entry)
     return {name: Bitcode(bitcode, entry.manifest[name]) for name, bitcode in entry.parts.items()}
 
 
-def _recall(kind: str, make: Callable[[], Entry]) -> Entry:
-    environment = toolchain() | {"sources": _SOURCES}
+def _recall(kind: str, made_for: Target, make: Callable[[], Entry]) -> Entry:
+    environment = toolchain(made_for) | {"sources": _SOURCES}
     return recall(kind, digest(environment), environment, make, may_keep=is_current)
 
 

@@ -18,7 +18,7 @@ from numba import types
 
 from nutmill.errors import Status
 from nutmill.model.arrays import describe, fits, make_arguments, make_n_dim, make_store_gradient, pack
-from nutmill.model.record import Slot
+from nutmill.native.record import Slot
 
 # Only native code calls an entry, so the wrappers that Numba would add for Python are left out.
 _entry = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

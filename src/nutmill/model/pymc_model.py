@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import support_point
 from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
 from pymc.pytensorf import replace_rng_nodes
 from pytensor.compile.sharedvalue import SharedVariable
@@ -16,8 +17,8 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
-from nutmill.model.newdata import check_not_nan
+from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Starting, lift, open_input
+from nutmill.native.newdata import check_not_nan
 
 RESERVED_NAMES = {"chain", "draw"}
 
@@ -64,6 +65,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         terms=lambda: _terms(model),
         point_variables=lambda: model.value_vars,
         start_given=lambda given: _start_given(model, given),
+        starting=lambda: _starting(model),
         source=model,
     )
 
@@ -84,8 +86,8 @@ def _named_data(model: pm.Model) -> dict[str, Variable]:
     return observed | {v.name: v for v in model.data_vars if v not in roots}
 
 
-def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
-    """Graphs of the initial value of each free variable, on the unconstrained scale.
+def start_expressions(model: pm.Model, overrides: Mapping, *, transformed: bool = True) -> list[Variable]:
+    """Graphs of the initial value of each free variable, on the unconstrained scale, or on its own.
 
     `overrides` maps names of variables to values, as PyMC's `initvals`.
     """
@@ -94,7 +96,7 @@ def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
         free_rvs=model.free_RVs,
         rvs_to_transforms=model.rvs_to_transforms,
         initval_strategies={**model.rvs_to_initial_values, **given},
-        return_transformed=True,
+        return_transformed=transformed,
     )
     by_value = dict(zip((model.rvs_to_values[rv] for rv in model.free_RVs), expressions, strict=True))
     return replace_rng_nodes([by_value[value] for value in model.value_vars])
@@ -103,6 +105,25 @@ def start_expressions(model: pm.Model, overrides: Mapping) -> list[Variable]:
 def _start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
     outputs, arrays = lift(start_expressions(model, given), *_data_names(model))
     return arrays, outputs
+
+
+def _starting(model: pm.Model) -> Starting:
+    variables = [model.values_to_rvs[value] for value in model.value_vars]
+    given = {rv: rv.type.clone(shape=(None,) * rv.type.ndim)(name=rv.name) for rv in variables}
+    # As a start is computed from its variable's value and back, with the roundings of both ways.
+    current = dict(zip(variables, start_expressions(model, given, transformed=False), strict=True))
+    strategies = model.rvs_to_initial_values
+    usual = [support_point(rv) if strategies.get(rv) is None else pt.as_tensor(strategies[rv]) for rv in variables]
+    sections = [
+        start_expressions(model, {}),
+        start_expressions(model, {}, transformed=False),
+        start_expressions(model, given),
+        clone_replace(usual, current, rebuild_strict=False),
+    ]
+    outputs, arrays = lift([output for section in sections for output in section], *_data_names(model))
+    n = len(variables)
+    starts, usual, starts_given, usual_given = (outputs[k * n : (k + 1) * n] for k in range(len(sections)))
+    return Starting(arrays, starts, usual, list(given.values()), starts_given, usual_given)
 
 
 def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Variable]:
@@ -181,4 +202,4 @@ def _is_mask(index: Variable) -> bool:
 
 def _check_observed(arrays: Sequence[DataArray]) -> None:
     for array in arrays:
-        check_not_nan(array, array.value)
+        check_not_nan(array.name, array.value, observed=array.observed)

@@ -1,9 +1,6 @@
-"""Values of a model's variables before sampling: support points, given values, and what is not finite.
+"""Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
 
-Small graphs that run once are evaluated by PyTensor's Python linker: they need no compiler.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytensor
@@ -35,9 +32,3 @@ def evaluate(
     if rngs:
         reseed_rngs(rngs, seed)
     return [np.asarray(value) for value in function(*values)]
-
-
-def not_finite(terms: Mapping[str, Variable], point: Mapping[Variable, np.ndarray]) -> dict[str, float]:
-    """Evaluate the log density of each variable at `point`; give those that are not finite."""
-    values = evaluate(list(point), list(point.values()), list(terms.values()))
-    return {name: float(value) for name, value in zip(terms, values, strict=True) if not np.isfinite(value)}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from numba import cfunc, types
 
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
-from nutmill.nuts.state import group_state
+from nutmill.nuts.table import group_state
 from nutmill.nuts.warmup import pool_chains
 
 _TABLE = types.CPointer(types.int64)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts import state as layout
-from nutmill.nuts.rng import seed_stream
 from nutmill.nuts.schedule import warmup_schedule
+from nutmill.nuts.seeds import seed_stream
 
 
 class GroupPlan(NamedTuple):

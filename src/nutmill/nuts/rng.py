@@ -1,4 +1,7 @@
-"""One stream of random numbers per chain: xoshiro256++ on four words of state (Blackman and Vigna, 2021)."""
+"""One stream of random numbers per chain: xoshiro256++ on four words of state (Blackman and Vigna, 2021).
+
+The four words come from `nuts.seeds`.
+"""
 
 import math
 
@@ -7,11 +10,6 @@ import numpy as np
 from nutmill._jit import kernel
 
 _SPACING = 2.0**-53
-
-
-def seed_stream(seed: int, chain_id: int) -> np.ndarray:
-    """Return the start of the stream of one chain, (4,) uint64; those of other chains are independent."""
-    return np.random.SeedSequence(seed, spawn_key=(chain_id,)).generate_state(4, np.uint64)
 
 
 @kernel

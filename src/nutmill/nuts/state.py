@@ -1,13 +1,8 @@
-"""The arrays that a group of chains lives in, and the table through which compiled code finds them."""
+"""The arrays that a group of chains lives in, and the table through which compiled code finds them; NumPy alone."""
 
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
-from numba.np.numpy_support import from_dtype
 
 GROUP_SIZE = 4
 
@@ -157,10 +152,10 @@ class GroupState(NamedTuple):
 
 
 # One entry of the table: the address and four lengths (1 where the array has fewer axes).
-_WORDS = 5
+WORDS = 5
 
 # Data type and number of axes of each field.
-_FIELDS = GroupState(
+FIELDS = GroupState(
     settings=(SETTINGS, 1),
     group=(GROUP, 1),
     schedule=(STAGE, 1),
@@ -201,40 +196,8 @@ def address_table(state: GroupState) -> np.ndarray:
     -------
     (25 * 5,) int64
     """
-    table = np.ones((len(state), _WORDS), dtype=np.int64)
+    table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):
         row[0] = array.ctypes.data
         row[1 : 1 + array.ndim] = array.shape
     return table.ravel()
-
-
-@intrinsic
-def group_state(_typing, table):
-    """Rebuild the named tuple of arrays from a pointer to the table; nothing is copied."""
-    kinds = [types.Array(from_dtype(np.dtype(dtype)), ndim, "C") for dtype, ndim in _FIELDS]
-    result = types.NamedTuple(kinds, GroupState)
-
-    def generate(context, builder, _signature, arguments):
-        arrays = []
-        for field, kind in enumerate(kinds):
-            first = _WORDS * field
-            words = [
-                builder.load(builder.gep(arguments[0], [ir.Constant(ir.IntType(64), first + k)]))
-                for k in range(1 + kind.ndim)
-            ]
-            arrays.append(_array_at(context, builder, kind, words[0], words[1:]))
-        return context.make_tuple(builder, result, arrays)
-
-    return result(table), generate
-
-
-def _array_at(context, builder, kind, address, shape):
-    """Make a contiguous array that owns nothing."""
-    array = context.make_array(kind)(context, builder)
-    itemsize = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-    strides = [itemsize]
-    for length in shape[:0:-1]:
-        strides.insert(0, builder.mul(strides[0], length))
-    data = builder.inttoptr(address, array.data.type)
-    populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
-    return array._getvalue()

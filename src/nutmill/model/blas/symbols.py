@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nutmill.model.blas.routines import (
+from nutmill.native.routines import (
     BLAS,
     LAPACK,
     ROUTINES,

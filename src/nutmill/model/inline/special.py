@@ -6,9 +6,9 @@ from llvmlite import ir
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
-from nutmill.model.blas.routines import SPECIAL, SPECIAL_PREFIX
 from nutmill.model.inline.arrays import Emitter
 from nutmill.model.inline.rules import Rule, cast
+from nutmill.native.routines import SPECIAL, SPECIAL_PREFIX
 
 _HOME = "scipy.special."
 _DOUBLE, _INT32 = ir.DoubleType(), ir.IntType(32)

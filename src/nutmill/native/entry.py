@@ -1,7 +1,7 @@
-"""The form of a cache entry: a magic line, a checksum, a header in JSON, and the raw bytes of its parts.
+"""The form of files with code: a magic line, a checksum, a header in JSON, and the raw bytes of its parts.
 
-The checksum covers everything after it, so that a cut, a flipped bit or another program's file is told from an
-entry before anything in it is believed. It is no signature: whoever may write the folder may write code.
+The checksum covers everything after it, so that a cut, a flipped bit or another program's file is told from one of
+ours before anything in it is believed. It is no signature: whoever may write the file may write code.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MAGIC = b"nutmill cache 1\n"
+MAGIC = b"nutmill cache 1\n"  # of entries of the cache; other files have a line of their own
 _DIGEST = 64  # characters of a SHA-256
 
 
@@ -35,14 +35,14 @@ class Header(NamedTuple):
     sizes: list[list]  # [name, n_bytes] of each part
 
 
-def pack(header: Header, parts: Mapping[str, bytes]) -> bytes:
+def pack(header: Header, parts: Mapping[str, bytes], magic: bytes = MAGIC) -> bytes:
     """Write an entry; `header.sizes` is filled in."""
     header = header._replace(sizes=[[name, len(part)] for name, part in parts.items()])
     rest = b"".join([json.dumps(header._asdict()).encode(), b"\n", *parts.values()])
-    return MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+    return magic + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def unpack(content: bytes) -> tuple[Header, dict[str, bytes]]:
+def unpack(content: bytes, magic: bytes = MAGIC) -> tuple[Header, dict[str, bytes]]:
     """Read an entry.
 
     Raises
@@ -50,11 +50,11 @@ def unpack(content: bytes) -> tuple[Header, dict[str, bytes]]:
     Damaged
         If it is not exactly what `pack` wrote.
     """
-    start = len(MAGIC) + _DIGEST + 1
-    if not content.startswith(MAGIC):
-        raise Damaged("it does not begin as an entry of this version")
+    start = len(magic) + _DIGEST + 1
+    if not content.startswith(magic):
+        raise Damaged("it does not begin as a file of this version")
     rest = content[start:]
-    if hashlib.sha256(rest).hexdigest().encode() + b"\n" != content[len(MAGIC) : start]:
+    if hashlib.sha256(rest).hexdigest().encode() + b"\n" != content[len(magic) : start]:
         raise Damaged("its checksum does not fit")
     line, _, body = rest.partition(b"\n")
     header = _header(line)
@@ -68,7 +68,7 @@ def unpack(content: bytes) -> tuple[Header, dict[str, bytes]]:
 def unpack_header(beginning: bytes) -> Header:
     """Read the header alone, from as many bytes of the file as hold it; the checksum is not looked at."""
     if not beginning.startswith(MAGIC):
-        raise Damaged("it does not begin as an entry of this version")
+        raise Damaged("it does not begin as a file of this version")
     return _header(beginning[len(MAGIC) + _DIGEST + 1 :].partition(b"\n")[0])
 
 

@@ -2,15 +2,15 @@
 
 import ctypes
 from collections.abc import Callable, Iterable
-from functools import cache
 
 import llvmlite.binding as llvm
 import numpy as np
-from numba.core.runtime import _nrt_python
 
-from nutmill.model import vectormath
-from nutmill.model.blas.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
-from nutmill.model.fuse import PREFIX, target_machine
+from nutmill.native import vectormath
+from nutmill.native.processor import target
+from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
+
+PREFIX = "nutmill_"  # of the entries of an object
 
 _ELF_64 = b"\x7fELF\x02"
 _ELF_SYMBOL = np.dtype(
@@ -36,9 +36,8 @@ class NativeObject:
 
     def __init__(self, code: bytes, blas: Callable[[str], int] = address):
         vectormath.load()
-        _declare_runtime()
         self.code = code
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target().machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         for routine in self.blas_routines:
@@ -65,7 +64,6 @@ class NativeObject:
 def unresolved(code: bytes) -> list[str]:
     """Symbols that an object file needs and this process lacks: LLVM would end the process if it were loaded."""
     vectormath.load()
-    _declare_runtime()
     return [name for name in undefined_symbols(code) if llvm.address_of_symbol(name) is None]
 
 
@@ -79,10 +77,3 @@ def undefined_symbols(code: bytes) -> list[str]:
     names = sections[b".strtab"]
     found = [names[start : names.index(b"\0", start)].decode() for start in starts]
     return [name for name in found if name != "_GLOBAL_OFFSET_TABLE_"]  # which the loader makes itself
-
-
-@cache
-def _declare_runtime() -> None:
-    """Make Numba's allocator known to LLVM: Numba does so only when it first compiles, which may never be."""
-    for name, address_ in _nrt_python.c_helpers.items():
-        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address_)

@@ -6,45 +6,48 @@ from dataclasses import replace
 import numpy as np
 
 from nutmill.errors import ModelError, Status, sentence
-from nutmill.model.binding import Binding
-from nutmill.model.graph import DataArray, ModelGraph
-from nutmill.model.start import evaluate
+from nutmill.native.binding import Binding
+from nutmill.native.description import DataArray, Description
+from nutmill.native.origin import Origin
 
 
-def replace_arrays(graph: ModelGraph, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> ModelGraph:
-    """Give a graph other data; lengths of dimensions and their labels follow.
+def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> Description:
+    """Give a model other data; lengths of dimensions and their labels follow.
 
     Raises
     ------
     ModelError
         If a name is unknown, or an array has another rank or a dtype that cannot be converted without loss.
     """
-    named = {array.name: array for array in graph.arrays if array.name is not None}
+    named = {array.name: array for array in model.arrays if array.name is not None}
     unknown = [name for name in arrays if name not in named]
     if unknown:
         raise ModelError(
             f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
         )
-    known = {dim for dims in graph.array_dims.values() for dim in dims} | set(graph.coords)
+    known = {dim for dims in model.array_dims.values() for dim in dims} | set(model.coords)
     strange = [dim for dim in coords if dim not in known]
     if strange:
-        raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(graph.coords)}.")
+        raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(model.coords)}.")
     new = {name: _converted(named[name], value) for name, value in arrays.items()}
-    lengths = _lengths(graph, new, coords)
+    lengths = _lengths(model, new, coords)
     updated = []
-    for array in graph.arrays:
+    for array in model.arrays:
         if array.name in new:
             array = array._replace(value=new[array.name])
         elif array.name in lengths:
             array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
-        _check_lengths(graph, array, lengths)
+        _check_lengths(model, array, lengths)
         updated.append(array)
-    kept = {dim: labels for dim, labels in graph.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
-    return replace(graph, arrays=tuple(updated), coords={**kept, **coords})
+    missing = model.missing - set(new) - set(lengths)
+    if missing:
+        raise ModelError(f"The model was saved without its data: pass {', '.join(sorted(missing))} too.")
+    kept = {dim: labels for dim, labels in model.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
+    return replace(model, arrays=tuple(updated), coords={**kept, **coords}, missing=missing)
 
 
 def _converted(array: DataArray, value: object) -> np.ndarray:
-    dtype, rank = np.dtype(array.variable.type.dtype), array.variable.type.ndim
+    dtype, rank = array.value.dtype, array.value.ndim
     value = np.asarray(value)
     if value.ndim != rank:
         raise ModelError(f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape}).")
@@ -53,38 +56,38 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
             f"{array.name} is {dtype} and the new array is {value.dtype}, which does not convert without "
             f"loss: pass it as {dtype}."
         )
-    fixed = [axis for axis, n in enumerate(array.variable.type.shape) if n == 1 and value.shape[axis] != 1]
+    fixed = [axis for axis in array.broadcast if value.shape[axis] != 1]
     if fixed:
         raise ModelError(
             f"Axis {fixed[0]} of {array.name} has length 1, over which the model broadcasts; it must stay 1."
         )
     converted = value.astype(dtype)
-    check_not_nan(array, converted)
+    check_not_nan(array.name, converted, observed=array.observed)
     return converted
 
 
-def check_not_nan(array: DataArray, value: np.ndarray) -> None:
+def check_not_nan(name: str | None, value: np.ndarray, *, observed: bool) -> None:
     """Refuse observations that are NaN; raises ModelError with the variable's name and the first place."""
-    if array.observed and value.dtype.kind == "f" and np.isnan(value).any():
+    if observed and value.dtype.kind == "f" and np.isnan(value).any():
         place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
         raise ModelError(
-            f"Observed data of {array.name} are NaN, first at {place}. Drop these observations, or pass a "
+            f"Observed data of {name} are NaN, first at {place}. Drop these observations, or pass a "
             "masked array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
         )
 
 
-def _lengths(graph: ModelGraph, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
+def _lengths(model: Description, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
     """New length of each dimension that the new arrays or labels change."""
     lengths: dict[str, int] = {dim: len(labels) for dim, labels in coords.items()}
     for name, value in new.items():
-        for dim, length in zip(graph.array_dims.get(name, ()), value.shape, strict=False):
+        for dim, length in zip(model.array_dims.get(name, ()), value.shape, strict=False):
             if dim is not None and lengths.setdefault(dim, length) != length:
                 raise ModelError(f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}.")
     return lengths
 
 
-def _check_lengths(graph: ModelGraph, array: DataArray, lengths: Mapping[str, int]) -> None:
-    dims = graph.array_dims.get(array.name, ())
+def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, int]) -> None:
+    dims = model.array_dims.get(array.name, ())
     for dim, length in zip(dims, array.value.shape, strict=False):
         if lengths.get(dim, length) != length:
             raise ModelError(
@@ -93,37 +96,28 @@ def _check_lengths(graph: ModelGraph, array: DataArray, lengths: Mapping[str, in
             )
 
 
-def check_density(binding: Binding, start: Sequence[np.ndarray], graph: ModelGraph) -> None:
-    """Evaluate the density once: arrays that do not fit each other show here.
+def check_density(binding: Binding, start: Sequence[np.ndarray], model: Description, origin: Origin) -> None:
+    """Look whether arrays fit each other, and evaluate the density once.
 
     Raises
     ------
     ModelError
         With the shape of every array that has a name.
     """
-    _check_indices(start, graph)
+    shapes = ", ".join(f"{a.name} {a.value.shape}" for a in model.arrays if a.name)
+    try:
+        wrong = origin.misfits(start, model.values)
+    except (IndexError, ValueError) as error:
+        wrong = [str(error).splitlines()[0]]
+    if wrong:
+        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {'; '.join(wrong)}.")
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     status, _, _ = binding.density(position)
     if status == Status.OP_RAISED or status < 0:
-        shapes = ", ".join(f"{a.name} {a.value.shape}" for a in graph.arrays if a.name)
         raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {sentence(status)}.")
 
 
-def _check_indices(start: Sequence[np.ndarray], graph: ModelGraph) -> None:
-    """Look whether all indices lie within what they index: native code would read past the end."""
-    indices = [a for a in graph.arrays if a.value.dtype.kind in "iu" and a.value.ndim > 0 and not a.observed]
-    if graph.logp is None or not indices:
-        return
-    inputs = [p.variable for p in graph.parameters] + [a.variable for a in graph.arrays]
-    try:
-        evaluate(inputs, [*start, *(a.value for a in graph.arrays)], [graph.logp])
-    except IndexError as error:
-        shapes = ", ".join(f"{a.name} {a.value.shape}" for a in graph.arrays if a.name)
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {reason}.") from error
-
-
-def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping[str, object]]:
+def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mapping[str, object]]:
     """One mapping from names to values for each chain, the same object where chains share it.
 
     Raises
@@ -141,16 +135,18 @@ def initvals_per_chain(graph: ModelGraph, initvals, chains: int) -> list[Mapping
         )
     if len(per_chain) != chains:
         raise ModelError(f"initvals has {len(per_chain)} entries for {chains} chains: pass one for each, or one dict.")
-    known = {name for p in graph.parameters for name in (p.name, p.rv_name)}
+    known = {name for p in model.parameters for name in (p.name, p.rv_name)}
     for given in per_chain:
         unknown = [str(name) for name in given if str(name) not in known]
         if unknown:
-            free = ", ".join(p.rv_name for p in graph.parameters)
+            free = ", ".join(p.rv_name for p in model.parameters)
             raise ModelError(f"initvals has no such variable: {', '.join(unknown)}. Free variables: {free}.")
     return per_chain
 
 
-def start_with(graph: ModelGraph, given: Mapping[str, object], seed: int) -> tuple[list[np.ndarray], dict[str, str]]:
+def start_with(
+    model: Description, origin: Origin, given: Mapping[str, object], seed: int
+) -> tuple[list[np.ndarray], dict[str, str]]:
     """Initial values where the user gave some.
 
     Returns
@@ -166,17 +162,14 @@ def start_with(graph: ModelGraph, given: Mapping[str, object], seed: int) -> tup
         If a value has another shape than its variable.
     """
     by_name = {str(name): value for name, value in given.items()}
-    names = {p.name: p.rv_name for p in graph.parameters if {p.name, p.rv_name} & set(by_name)}
-    current = {array.name: array.value for array in graph.arrays if array.name is not None}
+    names = {p.name: p.rv_name for p in model.parameters if {p.name, p.rv_name} & set(by_name)}
     try:
-        arrays, outputs = graph.start_given(by_name)
-        now = [current.get(a.name, a.value) for a in arrays]
-        values = evaluate([a.variable for a in arrays], now, outputs, seed)
+        values = origin.start_given(by_name, model.values, seed)
     except (TypeError, ValueError) as error:
         shapes = ", ".join(f"{name} has shape {np.shape(value)}" for name, value in by_name.items())
         raise ModelError(f"The initvals do not fit their variables ({shapes}): {error}") from error
-    default = evaluate([a.variable for a in graph.arrays], [a.value for a in graph.arrays], graph.start, seed)
-    for parameter, value, usual in zip(graph.parameters, values, default, strict=True):
+    default = origin.start(model.values, seed)
+    for parameter, value, usual in zip(model.parameters, values, default, strict=True):
         if np.shape(value) != np.shape(usual):
             raise ModelError(
                 f"The initval of {parameter.rv_name} has shape {np.shape(value)} on the unconstrained scale, "

@@ -9,8 +9,8 @@ import time
 import pytest
 from processes import output_of, start
 
-from nutmill.model import cache
-from nutmill.model.entry import Damaged, Entry, Header, pack, unpack
+from nutmill.native import cache
+from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 
 HERE = {"cpu": "this one", "numba": "1.2"}
 ENTRY = Entry({"n": 3, "names": ["a", "ü"]}, {"first": bytes(range(256)), "second": b"", "third": b"\n\0\n"})
@@ -140,7 +140,7 @@ def test_a_header_that_is_no_header_is_damaged():
     for line in (b"", b"[]", b"{}", json.dumps({"kind": 1}).encode()):
         good = pack(Header("", "", {}, "", {}, []), {})
         with pytest.raises(Damaged):
-            from nutmill.model.entry import unpack_header
+            from nutmill.native.entry import unpack_header
 
             unpack_header(good[: good.index(b"\n", 20) + 1] + line)
 
@@ -196,8 +196,8 @@ def test_a_folder_that_is_full(folder):
     """A process that may not write more than 512 bytes to a file, as on a full disk."""
     code = f"""
 import resource
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 print(cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5000)}})))
 print(cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5)}})))
@@ -222,8 +222,8 @@ def test_a_folder_deleted_before_and_while_an_entry_is_written(folder, monkeypat
 def test_a_writer_killed_half_way(folder):
     code = f"""
 import os, signal
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5000)}}))
 """
@@ -244,8 +244,8 @@ def test_many_processes_at_once(folder):
     """Each writes, reads and prunes the same few entries; whatever is read is whole."""
     code = """
 import random, sys
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 n_found = 0
 for turn in range(150):
     key = str(random.randrange(8))

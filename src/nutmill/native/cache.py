@@ -11,7 +11,6 @@ was left behind may be broken.
 import logging
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,11 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from nutmill.model.entry import Damaged, Entry, Header, pack, unpack, unpack_header
+from nutmill.files import TEMPORARY, cache_folder, replace_file
+from nutmill.native.entry import Damaged, Entry, Header, pack, unpack, unpack_header
 
 _log = logging.getLogger("nutmill")
 
-_SUFFIX, _TEMPORARY, _LOCK = ".entry", ".tmp", ".lock"
+_SUFFIX, _LOCK = ".entry", ".lock"
 _DEFAULT_LIMIT = "1G"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _HEADER_BYTES = 1 << 20  # more than any header has
@@ -38,13 +38,6 @@ class Stored(NamedTuple):
     n_bytes: int
     used: float  # seconds since the epoch
     header: Header | None  # None: damaged, or of another version of nutmill
-
-
-def folder() -> Path:
-    """Where compiled code is kept: `NUTMILL_CACHE_DIR`, else the user's cache folder."""
-    given = os.environ.get("NUTMILL_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "nutmill"
 
 
 def limit_bytes() -> int:
@@ -95,7 +88,7 @@ def store(kind: str, key: str, environment: Mapping[str, str], entry: Entry, abo
         with _locked(path.parent) as alone:
             # The first of several processes that built the same wins: what others have loaded stays what it is.
             if not path.exists() or load(kind, key, environment) is None:
-                _replace(path, content)
+                replace_file(path, content)
             if alone:
                 _prune(limit)
     except OSError as error:
@@ -130,7 +123,7 @@ def listing() -> list[Stored]:
 def prune(limit: int | None = None) -> int:
     """Remove what was used longest ago until the rest fits in `limit` bytes; returns how many entries went."""
     try:
-        with _locked(folder()):
+        with _locked(cache_folder()):
             return _prune(limit_bytes() if limit is None else limit)
     except OSError:
         return 0
@@ -142,7 +135,7 @@ def clear() -> int:
 
 
 def _path(kind: str, key: str) -> Path:
-    return folder() / f"{kind}-{key}{_SUFFIX}"
+    return cache_folder() / f"{kind}-{key}{_SUFFIX}"
 
 
 def _check(header: Header, kind: str, key: str, environment: Mapping[str, str]) -> None:
@@ -162,23 +155,6 @@ def _read(path: Path) -> bytes:
         if status.st_uid not in owners or status.st_mode & stat.S_IWOTH:
             raise Damaged("others may have written it")
         return file.read()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that readers see all of it or none of it."""
-    temporary = path.with_name(f"{path.name}-{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        # Modes as for any file of the user, but never writable by all; other users may share a cache to read.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o664)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)  # a full disk, or a server's, shows here and not after the rename
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 @contextmanager
@@ -210,7 +186,7 @@ def _take(path: Path) -> bool:
 def _files(suffix: str) -> list[tuple[Path, os.stat_result]]:
     found = []
     with suppress(OSError):
-        for path in sorted(folder().glob(f"*{suffix}")):
+        for path in sorted(cache_folder().glob(f"*{suffix}")):
             with suppress(FileNotFoundError):  # another process prunes
                 found.append((path, path.stat()))
     return found
@@ -226,7 +202,7 @@ def _peek(path: Path) -> Header | None:
 
 def _prune(limit: int) -> int:
     now = time.time()
-    for path, status in _files(_TEMPORARY):
+    for path, status in _files(TEMPORARY):
         if now - status.st_mtime > _LEFT_BEHIND_S:
             _remove(path)
     entries = sorted(_files(_SUFFIX), key=lambda pair: pair[1].st_mtime_ns)

@@ -11,11 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from nutmill.errors import ModelError, sentence
-from nutmill.model.arrays import packed_sizes
-from nutmill.model.compile import Code
-from nutmill.model.kernel import shared_kernel
-from nutmill.model.native import NativeObject
-from nutmill.model.record import POINTER_WORDS, Record, fill
+from nutmill.native.code import Code
+from nutmill.native.object import NativeObject
+from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
+from nutmill.native.record import POINTER_WORDS, Record, fill
 
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
 
@@ -74,7 +73,7 @@ class Binding:
         It takes how many times, runs without the GIL, in buffers of its own, and returns how many of them failed.
         """
         q, lp, gradient = np.array(position, dtype=np.float64), np.zeros(1), np.zeros(self.n_dim)
-        loop = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(shared_kernel().address("repeat"))
+        loop = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(self.code.address("repeat"))
         density = self.code.address("density")
 
         def repeat(count: int) -> int:
@@ -120,7 +119,7 @@ class Binding:
                 _check(status)
         return {
             name: column.reshape(*leading, *column.shape[1:])
-            for name, column in zip(self.code.expanded, _unpack(packed, dtypes, shapes, sizes), strict=True)
+            for name, column in zip(self.code.expanded, unpack(packed, dtypes, shapes), strict=True)
         }
 
     @property
@@ -131,18 +130,18 @@ class Binding:
     @cached_property
     def _expanded_shapes(self) -> list[tuple[int, ...]]:
         ranks = self.code.expanded_ranks
-        words = np.zeros(max(1, sum(ranks)), dtype=np.int64)
+        words = room_for_lengths(ranks)
         origin = np.zeros(self.n_dim)
         _check(self._expand(origin.ctypes.data, 1, 0, 0, words.ctypes.data, self.data))
-        return _shapes(words, ranks)
+        return shapes_of(words, ranks)
 
     @cached_property
     def _density(self):
-        return _function(self.code, "density")
+        return _at(self.code.address("density"), "density")
 
     @cached_property
     def _expand(self):
-        return _function(self.code, "expand")
+        return _at(self.code.address("expand"), "expand")
 
 
 def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndarray]) -> Binding:
@@ -163,23 +162,42 @@ def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndar
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:
-    """Run `prepare` twice: for the shapes of what depends on data alone, then for the values."""
     slots = code.slots[-code.n_prepared :]
-    ranks = [slot.ndim for slot in slots]
-    dtypes = [slot.dtype for slot in slots]
-    function = _function(code, "prepare")
-    words = np.zeros(max(1, sum(ranks)), dtype=np.int64)
+    kinds = [(slot.dtype, slot.ndim) for slot in slots]
+    return computed(code.address("prepare"), kinds, record)
+
+
+def computed(address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record) -> list[np.ndarray]:
+    """Run a function in the form of `prepare` twice: for the shapes of what depends on data alone, then for the values.
+
+    Parameters
+    ----------
+    address : int
+        Of the function.
+    kinds : sequence of (dtype, rank)
+        Of its outputs.
+    record : Record
+        Of the data that it reads.
+
+    Raises
+    ------
+    ModelError
+        If the arrays do not fit each other.
+    """
+    dtypes, ranks = [dtype for dtype, _ in kinds], [rank for _, rank in kinds]
+    function = _at(address, "prepare")
+    words = room_for_lengths(ranks)
     _check(function(0, words.ctypes.data, record.address))
-    shapes = _shapes(words, ranks)
-    sizes = packed_sizes(dtypes, shapes)
-    packed = np.empty((1, sum(sizes)), dtype=np.uint8)
+    shapes = shapes_of(words, ranks)
+    packed = np.empty((1, sum(packed_sizes(dtypes, shapes))), dtype=np.uint8)
     _check(function(packed.ctypes.data, words.ctypes.data, record.address))
-    return [column[0] for column in _unpack(packed, dtypes, shapes, sizes)]
+    return [column[0] for column in unpack(packed, dtypes, shapes)]
 
 
-def _function(code: Code, name: str):
-    n_words, _ = POINTER_WORDS[name]
-    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(code.address(name))
+def _at(address: int, form: str):
+    """Make what lies at an address callable: a function in the form of entry `form`."""
+    n_words, _ = POINTER_WORDS[form]
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(address)
 
 
 def _check(status: int) -> None:
@@ -190,18 +208,3 @@ def _check(status: int) -> None:
 def _words(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
     lengths = [length for shape in shapes for length in shape]
     return np.array(lengths or [0], dtype=np.int64)
-
-
-def _shapes(words: np.ndarray, ranks: Sequence[int]) -> list[tuple[int, ...]]:
-    ends = np.cumsum(ranks)
-    return [tuple(int(n) for n in words[end - rank : end]) for rank, end in zip(ranks, ends, strict=True)]
-
-
-def _unpack(packed: np.ndarray, dtypes, shapes, sizes):
-    """Views of the packed rows: one array (n_rows, *shape) for each output."""
-    first = 0
-    for dtype, shape, size in zip(dtypes, shapes, sizes, strict=True):
-        n_bytes = int(np.prod(shape)) * dtype.itemsize
-        column = np.ascontiguousarray(packed[:, first : first + n_bytes]).view(dtype)
-        yield column.reshape(len(packed), *shape)
-        first += size

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import ModelError, sentence
-from nutmill.model.binding import Binding
+from nutmill.native.binding import Binding
 
 MAX_TRIES = 500
 

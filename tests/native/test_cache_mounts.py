@@ -7,13 +7,13 @@ import sys
 import pytest
 from processes import environment
 
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 
 CODE = """
 import sys
-from nutmill.model import cache
-from nutmill.model.entry import Entry
+from nutmill.native import cache
+from nutmill.native.entry import Entry
 big, small = (Entry({}, {"object": bytes(n)}) for n in (200_000, 5))
 print(cache.load("thing", "old", {}) == small)
 print(cache.store("thing", "a", {}, big), cache.store("thing", "b", {}, small))

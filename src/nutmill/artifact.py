@@ -1,0 +1,140 @@
+"""Compiled models as files: `save` writes one, `load` gives it back without PyMC, PyTensor and Numba.
+
+A file holds machine code, which runs with the rights of whoever loads it. Its checksum tells damage, not forgery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from nutmill.compiled import CompiledModel
+from nutmill.errors import ModelError
+from nutmill.files import replace_file
+from nutmill.labels import label_array
+from nutmill.native.code import code_of, entry_of, object_in
+from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
+from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
+from nutmill.native.object import NativeObject, unresolved
+from nutmill.native.processor import Target, obstacle
+from nutmill.nuts.state import FIELDS
+
+MAGIC = b"nutmill model 1\n"
+
+_SHARED, _FUNCTIONS = "shared", "functions"
+_NAMES_TOLD = 5
+
+# The arrays of chains, which the code in a file and this nutmill must see alike.
+_CHAINS = hashlib.sha256(repr(FIELDS).encode()).hexdigest()[:16]
+
+
+def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True) -> None:
+    """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
+    path = Path(path)
+    try:
+        replace_file(path, to_bytes(compiled, data=data))
+    except OSError as error:
+        raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
+
+
+def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
+    """Load a compiled model from a file that `CompiledModel.save` wrote.
+
+    Neither PyMC nor PyTensor nor Numba is needed for it, nor for sampling what it gives. The file holds machine code,
+    which runs with your rights: load files of those whom you would let run programs here.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    strict
+        Refuse a file that others than its owner may write, or replace in its folder.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is damaged or no model, was made for another processor or another version of
+        nutmill, or, with `strict`, others may write it.
+    """
+    path = Path(path)
+    try:
+        if strict:
+            _check_private(path)
+        return from_bytes(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    except Damaged as error:
+        raise ModelError(f"The model {path} cannot be used: {error}.") from error
+
+
+def to_bytes(compiled: CompiledModel, *, data: bool = True) -> bytes:
+    """Give the content of a file; raises ModelError if the model's code needs Python."""
+    code = compiled.code
+    if not code.fused:
+        raise ModelError(
+            "This model runs through a pointer into Numba's engine, so it cannot be saved: compile it with fuse=True, "
+            f"without operations in Python{' (' + ', '.join(code.python_ops) + ')' if code.python_ops else ''}."
+        )
+    description = compiled.description
+    labels = {dim: label_array(values) for dim, values in description.coords.items()}
+    arrays, entry = Arrays(), entry_of(code)
+    origin = compiled.origin.stored(description.values, code.target)
+    manifest = {
+        "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
+        "code": entry.manifest,
+        "description": told(replace(description, coords=labels), arrays, data=data),
+        "origin": told_origin(origin, arrays, data=data),
+    }
+    objects = {_SHARED: code.shared.code, _FUNCTIONS: origin.functions.code}
+    names = [parameter.rv_name for parameter in description.parameters]
+    about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
+    header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
+    return pack(header, entry.parts | objects | arrays.parts, MAGIC)
+
+
+def from_bytes(content: bytes) -> CompiledModel:
+    """Make a compiled model of a file's content.
+
+    Raises
+    ------
+    Damaged
+        If it is none, or cannot run here; the message says why.
+    """
+    header, parts = unpack(content, MAGIC)
+    manifest = header.manifest
+    _check_versions(manifest["versions"])
+    entry = Entry(manifest["code"], parts)
+    if reason := obstacle(Target.from_list(manifest["code"]["target"])):
+        raise Damaged(reason)
+    objects = [object_in(entry), parts[_SHARED], *filter(None, [parts[_FUNCTIONS]])]
+    if missing := sorted({name for code in objects for name in unresolved(code)}):
+        raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
+    arrays = Arrays(parts)
+    description = described(manifest["description"], arrays)
+    code = replace(code_of(entry, NativeObject(parts[_SHARED]), {}), from_cache=False)
+    origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
+    return CompiledModel(description, code, origin)
+
+
+def _check_versions(versions: Mapping[str, str]) -> None:
+    if versions["chains"] != _CHAINS:
+        here = version("nutmill")
+        raise Damaged(
+            f"nutmill {versions['nutmill']} wrote it, whose chains nutmill {here} does not know: save the model anew"
+        )
+
+
+def _check_private(path: Path) -> None:
+    """Refuse what others may write: the file, or its folder, in which they could put another file."""
+    for place in (path, path.resolve().parent):
+        status = place.stat()
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if others and not (place != path and status.st_mode & stat.S_ISVTX):
+            raise Damaged(f"others may write {place}; `chmod go-w {place}`, or load it without strict=True")
+        if status.st_uid not in (os.getuid(), 0):
+            raise Damaged(f"{place} belongs to another user; copy it, or load it without strict=True")

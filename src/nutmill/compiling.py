@@ -1,0 +1,83 @@
+"""`compile_model`: from what the user has, a PyMC model, a PyTensor graph or an njit density, to a `CompiledModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from pytensor.graph.basic import Variable
+
+from nutmill.compiled import CompiledModel
+from nutmill.errors import ModelError
+from nutmill.model.compile import compile_graph
+from nutmill.model.densities import from_njit, from_pytensor
+from nutmill.model.graph import ModelGraph
+from nutmill.model.origin import GraphOrigin
+from nutmill.native.processor import NATIVE
+from nutmill.native.processor import target as find_target
+
+
+def compile_model(
+    model=None,
+    *,
+    var_names: Sequence[str] | None = None,
+    start: Mapping | None = None,
+    n_dim: int | None = None,
+    data: np.ndarray | tuple[np.ndarray, ...] = (),
+    fuse: bool = True,
+    target: str = NATIVE,
+) -> CompiledModel:
+    """Compile a model to one native object.
+
+    Parameters
+    ----------
+    model
+        A `pm.Model` (None takes the one of the surrounding ``with``); or a scalar PyTensor graph, whose named
+        inputs are the parameters; or an njit density ``f(q, gradient, data) -> logp``, which writes the
+        gradient.
+    var_names
+        Variables of a `pm.Model` to report of each draw; None reports free variables and Deterministics.
+    start
+        For a PyTensor graph: initial values by input; zeros for inputs of known shape.
+    n_dim
+        For an njit density: the length of ``q``.
+    data
+        For an njit density: what it gets as ``data``, an array or a tuple of arrays.
+    fuse
+        Link kernel and model into one object; False calls the model through a pointer.
+    target
+        The processors that the code is for: "native", this one; or a level such as "x86-64-v3", for clusters of mixed
+        nodes, which all processors of that level run (v3: AVX2, since about 2015; v4: AVX-512).
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be sampled by NUTS; the message says which variable, and what to do.
+    """
+    made_for = find_target(target)
+    if target != NATIVE and not fuse:
+        raise ModelError(f"Code for {target} must be fused: leave out fuse=False, or target=.")
+    graph = _graph(model, var_names, start or {}, n_dim, data)
+    code = compile_graph(graph, fuse_kernel=fuse, made_for=made_for)
+    return CompiledModel(graph.describe(), code, GraphOrigin(graph))
+
+
+def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGraph:
+    if isinstance(model, Dispatcher):
+        if n_dim is None:
+            raise ModelError("An njit density needs n_dim=, the length of its first argument.")
+        return from_njit(model, n_dim, data)
+    if isinstance(model, Variable):
+        return from_pytensor(model, start)
+    import pymc  # takes seconds, which the other forms need not pay
+
+    from nutmill.model.pymc_model import from_pymc
+
+    try:
+        found = pymc.modelcontext(model)
+    except TypeError as error:
+        raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
+    if not isinstance(found, pymc.Model):
+        raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
+    return from_pymc(found, var_names)

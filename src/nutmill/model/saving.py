@@ -1,0 +1,122 @@
+"""Compiles what a saved model computes outside of sampling: starts, data of the result, checks of indices."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pytensor import config
+from pytensor.graph.basic import Variable
+from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RNGConsumerOp
+
+from nutmill.errors import ModelError
+from nutmill.model.bitcode import bitcode_only
+from nutmill.model.checks import reaches
+from nutmill.model.fuse import Unlinkable, fuse
+from nutmill.model.graph import ModelGraph, Starting
+from nutmill.model.inline import graph_function
+from nutmill.model.lower import Lowered, prepare_entry
+from nutmill.model.rewrite import rewrite
+from nutmill.model.start import evaluate
+from nutmill.native.functions import Functions, Signature
+from nutmill.native.processor import Target
+from nutmill.native.record import layout
+from nutmill.native.stored import REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
+
+
+class _Function(NamedTuple):
+    inputs: Sequence[Variable]
+    outputs: Sequence[Variable]
+
+
+def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> StoredOrigin:
+    """Make the origin of a file from a graph, with machine code for a processor.
+
+    Raises
+    ------
+    ModelError
+        If one of the functions needs Python.
+    """
+    inputs = [array.variable for array in graph.arrays]
+    numbers = {variable: number for number, variable in enumerate(inputs)}
+    shown = {**graph.observed, **graph.constant}
+    reached = reaches(graph)
+    starting = graph.starting() if graph.starting else None
+    functions = {
+        SHOWN: _Function(inputs, [variable for variable in shown.values() if variable not in numbers]),
+        REACHES: _Function([*(p.variable for p in graph.parameters), *inputs], [reach.bounds for reach in reached]),
+        **_starts(starting),
+    }
+    arguments = [] if starting is None else _arguments(graph, starting)
+    return StoredOrigin(
+        functions=_compiled({name: f for name, f in functions.items() if f.outputs}, target),
+        parameters=tuple(parameter.name for parameter in graph.parameters),
+        variables=tuple(parameter.rv_name for parameter in graph.parameters),
+        start_as_saved=tuple(_start_values(graph, starting, arrays, arguments)),
+        arrays_as_saved=tuple(arrays),
+        shown_as={name: numbers.get(variable) for name, variable in shown.items()},
+        index_names=tuple(reach.name for reach in reached),
+        arguments=tuple(arguments),
+        is_real=starting is None,
+    )
+
+
+def _starts(starting: Starting | None) -> dict[str, _Function]:
+    if starting is None:
+        return {}
+    inputs = [array.variable for array in starting.arrays]
+    return {
+        START: _Function(inputs, [*starting.starts, *starting.usual]),
+        UNCONSTRAIN: _Function([*starting.given, *inputs], [*starting.starts_given, *starting.usual_given]),
+    }
+
+
+def _arguments(graph: ModelGraph, starting: Starting) -> list[tuple[int | None, np.ndarray | None]]:
+    """Where the arrays of `starting` are: in the record, if they have a name and so may be replaced."""
+    numbers = {array.name: number for number, array in enumerate(graph.arrays) if array.name is not None}
+    found = [(numbers.get(array.name), array.value) for array in starting.arrays]
+    return [(number, None if number is not None else value) for number, value in found]
+
+
+def _start_values(graph: ModelGraph, starting: Starting | None, arrays, arguments) -> list[np.ndarray]:
+    if starting is None:
+        starts = evaluate([array.variable for array in graph.arrays], arrays, graph.start)
+        return [*starts, *starts]
+    values = [constant if number is None else arrays[number] for number, constant in arguments]
+    return evaluate([a.variable for a in starting.arrays], values, [*starting.starts, *starting.usual])
+
+
+def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
+    lowered, signatures = {}, {}
+    with bitcode_only(), config.change_flags(numba__cache=False):
+        for name, function in functions.items():
+            outputs = _without_idle_draws(function.outputs)
+            # Random starts stay what they were: native code has no generator for them.
+            if not _is_random(outputs):
+                lowered[name], signatures[name] = _lowered(_Function(function.inputs, outputs))
+    if not lowered:
+        return Functions(b"", {})
+    try:
+        return Functions(fuse({}, lowered, target), signatures)
+    except Unlinkable as error:
+        raise ModelError("The start or the data of the model are computed in Python: it cannot be saved.") from error
+
+
+def _is_random(outputs: Sequence[Variable]) -> bool:
+    return any(v.owner is not None and isinstance(v.owner.op, RNGConsumerOp) for v in ancestors(outputs))
+
+
+def _without_idle_draws(outputs: Sequence[Variable]) -> Sequence[Variable]:
+    """Drop random variables of which only the shape is asked."""
+    if not _is_random(outputs):
+        return outputs
+    return rewrite_graph(list(outputs), include=("ShapeOpt", "canonicalize", "specialize"))
+
+
+def _lowered(function: _Function) -> tuple[Lowered, Signature]:
+    slots = layout([], [(variable.type.dtype, variable.type.ndim) for variable in function.inputs])
+    rewritten = rewrite([], function.inputs, function.outputs, hoist=False)
+    entry = prepare_entry(graph_function(rewritten.fgraph), slots)
+    outputs = tuple((np.dtype(variable.type.dtype), variable.type.ndim) for variable in function.outputs)
+    return entry, Signature(tuple(slots), outputs)

@@ -1,0 +1,78 @@
+"""What is known of a compiled model besides its code: parameters, data, reported variables, labels; all plain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+Dims = tuple[str | None, ...]
+
+
+class Parameter(NamedTuple):
+    """A free variable on the unconstrained scale: a piece of the flat position."""
+
+    name: str
+    rv_name: str  # of the constrained variable
+    dims: Dims | None = None
+
+
+class DataArray(NamedTuple):
+    """An array that the model reads: a constant, observed data, `pm.Data`, or the length of a dimension."""
+
+    name: str | None  # None: a constant without a name, which `with_data` cannot replace
+    value: np.ndarray
+    observed: bool
+    broadcast: tuple[int, ...] = ()  # axes of length one, over which the model broadcasts
+
+
+class Reported(NamedTuple):
+    """A variable that is reported of each draw."""
+
+    dims: Dims | None
+    parameter: int | None  # number of the parameter that it is; None: `expand` computes it
+
+
+@dataclass(frozen=True)
+class Description:
+    """A compiled model, told in plain values, with its data.
+
+    Attributes
+    ----------
+    parameters
+        In the order of the flat position.
+    arrays
+        In the order of the data record.
+    reported
+        By name, in the model's order.
+    coords
+        Labels of dimensions.
+    array_dims
+        Dimensions of arrays and variables, by name.
+    observed, constant
+        Names of what goes into the groups ``observed_data`` and ``constant_data``; see `native.origin`.
+    """
+
+    parameters: tuple[Parameter, ...]
+    arrays: tuple[DataArray, ...]
+    reported: Mapping[str, Reported]
+    coords: Mapping[str, Sequence] = field(default_factory=dict)
+    array_dims: Mapping[str, Dims] = field(default_factory=dict)
+    observed: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
+    missing: frozenset[str] = frozenset()  # arrays that a file was written without
+
+    @property
+    def values(self) -> list[np.ndarray]:
+        """The data, in the order of the record."""
+        return [array.value for array in self.arrays]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parameters."""
+        return [parameter.name for parameter in self.parameters]
+
+    def with_values(self, values: Sequence[np.ndarray]) -> "Description":
+        """The same model with other data."""
+        arrays = zip(self.arrays, values, strict=True)
+        return replace(self, arrays=tuple(array._replace(value=value) for array, value in arrays))

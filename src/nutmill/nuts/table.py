@@ -1,0 +1,42 @@
+"""The table of a group's arrays as compiled code takes it: a pointer becomes a named tuple of arrays."""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+
+from nutmill.nuts.state import FIELDS, WORDS, GroupState
+
+
+@intrinsic
+def group_state(_typing, table):
+    """Rebuild the named tuple of arrays from a pointer to the table; nothing is copied."""
+    kinds = [types.Array(from_dtype(np.dtype(dtype)), ndim, "C") for dtype, ndim in FIELDS]
+    result = types.NamedTuple(kinds, GroupState)
+
+    def generate(context, builder, _signature, arguments):
+        arrays = []
+        for field, kind in enumerate(kinds):
+            first = WORDS * field
+            words = [
+                builder.load(builder.gep(arguments[0], [ir.Constant(ir.IntType(64), first + k)]))
+                for k in range(1 + kind.ndim)
+            ]
+            arrays.append(_array_at(context, builder, kind, words[0], words[1:]))
+        return context.make_tuple(builder, result, arrays)
+
+    return result(table), generate
+
+
+def _array_at(context, builder, kind, address, shape):
+    """Make a contiguous array that owns nothing."""
+    array = context.make_array(kind)(context, builder)
+    itemsize = ir.Constant(ir.IntType(64), context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    strides = [itemsize]
+    for length in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], length))
+    data = builder.inttoptr(address, array.data.type)
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+    return array._getvalue()
