@@ -156,7 +156,10 @@ def test_initial_values(initvals, pattern):
         ({"x": np.zeros((7, 2))}, "dimension row now has length 7, but group_of_row still has 10"),
         ({"x": np.zeros((7, 2)), "group_of_row": np.zeros(8, int)}, "dimension row would have length 7 and"),
         ({"y_data": np.full(10, np.nan)}, r"Observed data of y_data are NaN, first at \(0,\)"),
-        ({"group_of_row": np.full(10, 3)}, "cannot be evaluated with these data.*group_of_row has the index 3, and what it indexes has length"),
+        (
+            {"group_of_row": np.full(10, 3)},
+            "cannot be evaluated with these data.*group_of_row has the index 3, and what it indexes has length",
+        ),
         ({"coords": {"row": list("abc")}}, "dimension row now has length 3, but group_of_row still has 10"),
         ({"coords": {"city": ["a"]}}, "no dimension called city"),
     ],
