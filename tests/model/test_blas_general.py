@@ -1,11 +1,9 @@
-"""Lean solves, inverses and determinants of general matrices, and diagonal matrices."""
+"""Lean solves, inverses and determinants of general matrices, and of stacks."""
 
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from linear_algebra import lean_function, positive_definite
-
-from nutmill.model.blas import diagonals, lu
+from linear_algebra import LAYOUTS, lean_function, open_tensor, positive_definite
 
 
 @pytest.mark.parametrize("b_ndim", [1, 2])
@@ -35,15 +33,49 @@ def test_inverse_and_determinants():
             np.testing.assert_allclose(found, value, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_singular_system_has_no_solution(symmetric):
+    a, b, c = pt.matrix(), pt.vector(), pt.matrix()
+    for right, ones in [(b, np.ones(3)), (c, np.ones((3, 2)))]:
+        solution = pt.linalg.solve(a, right, assume_a="sym" if symmetric else "gen", b_ndim=right.ndim)
+        found = lean_function([a, right], solution)(np.ones((3, 3)), ones)
+        assert found.shape == ones.shape and np.isnan(found).all()
+
+
 def test_singular_matrix_has_no_inverse_and_determinant_zero():
-    singular = np.ones((3, 3))
-    assert np.isnan(lu.inverse(singular)).all()
-    assert np.isnan(lu.solve(singular, np.ones(3), False, False)).all()
-    sign, logarithm = lu.log_determinant(singular)
-    assert (sign, logarithm) == (0.0, -np.inf)
+    a = pt.matrix()
+    inverse, determinant, sign, logarithm = (
+        lean_function([a], output)(np.ones((3, 3)))
+        for output in (pt.linalg.inv(a), pt.linalg.det(a), *pt.linalg.slogdet(a))
+    )
+    assert np.isnan(inverse).all()
+    assert (sign, logarithm) == (0.0, -np.inf) and determinant == 0.0
 
 
-def test_diagonal_matrix():
-    for n in (0, 1, 4):
-        values = np.arange(1.0, n + 1)
-        np.testing.assert_array_equal(diagonals.diagonal_matrix(values), np.diag(values))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_general_solves_read_any_layout(layout):
+    rng = np.random.default_rng(13)
+    a, b = pt.matrix(), pt.matrix()
+    function = lean_function([a, b], [pt.linalg.solve(a, b), pt.linalg.inv(a), pt.linalg.det(a), pt.linalg.cholesky(a)])
+    matrix, right = positive_definite(rng, 6), rng.normal(size=(6, 4))
+    expected = np.linalg.solve(matrix, right), np.linalg.inv(matrix), np.linalg.det(matrix), np.linalg.cholesky(matrix)
+    for found, value in zip(function(LAYOUTS[layout](matrix), LAYOUTS[layout](right)), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function", [pt.linalg.cholesky, pt.linalg.inv, pt.linalg.det, lambda a: pt.linalg.solve(a, a)]
+)
+def test_a_matrix_that_is_not_square_says_so(function):
+    a = pt.matrix()
+    with pytest.raises(ValueError, match="not square"):
+        lean_function([a], function(a))(np.ones((2, 3)))
+
+
+def test_stacks_with_two_batch_axes_of_which_some_broadcast():
+    rng = np.random.default_rng(14)
+    matrices, right = positive_definite(rng, 2, 1, 4), rng.normal(size=(1, 3, 4, 2))
+    a, b = open_tensor(matrices), open_tensor(right)
+    solution = pt.linalg.solve_triangular(pt.linalg.cholesky(a), b, lower=True)
+    expected = np.linalg.solve(np.linalg.cholesky(matrices), right)
+    np.testing.assert_allclose(lean_function([a, b], solution)(matrices, right), expected, rtol=1e-9, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Where the two lines of PyTensor differ: homes of linear algebra, indices of vectors, the axis of a `Join`."""
+"""Where the two lines of PyTensor differ: homes of linear algebra, advanced indices, axes of `Join` and `Split`."""
 
 from inspect import signature
 
@@ -30,7 +30,7 @@ except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
 
 __all__ = ["CHANGING", "TAKING", "Cholesky", "CholeskySolve", "Det", "MatrixInverse", "SLogDet", "Solve"]
-__all__ += ["SolveTriangular", "changed_rows", "indexed_axes", "join_axis", "taken_rows"]
+__all__ += ["SolveTriangular", "advanced_indices", "indexed_axes", "join_axis", "split_axis", "taken_rows"]
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)
@@ -40,33 +40,55 @@ def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
     """The array and the vectors of integers of ``x[i]`` or ``x[i, j]``, if that is what the node computes."""
     if node is None or type(node.op) not in TAKING or not _is_by_rows(node, n_before=1):
         return None
-    return node.inputs[0], node.inputs[1:]
+    return node.inputs[0], [index for index in advanced_indices(node, 1) or () if index is not None]
 
 
-def changed_rows(node: Apply) -> tuple[Variable, Variable, list[Variable]] | None:
-    """The array, the values and the vectors of integers of ``x[i] += values`` or ``x[i, j] = values``."""
-    if type(node.op) not in CHANGING or not _is_by_rows(node, n_before=2):
-        return None
-    return node.inputs[0], node.inputs[1], node.inputs[2:]
+def advanced_indices(node: Apply, n_before: int) -> list[Variable | None] | None:
+    """For each indexed axis the operand that indexes it, or None where all of it is taken; None if there is more to it.
+
+    Parameters
+    ----------
+    node : Apply
+        Of one of `TAKING` or `CHANGING`.
+    n_before : int
+        Number of operands before the indices.
+    """
+    operands = node.inputs[n_before:]
+    # `idx_list` is PyTensor 3's: which axes are indexed, and by which operand.
+    entries = getattr(node.op, "idx_list", operands)
+    found: list[Variable | None] = []
+    for entry in entries:
+        index = operands[entry] if isinstance(entry, int) else entry
+        is_whole = index == slice(None) or (isinstance(index, Constant) and _is_open(index.data))
+        if not is_whole and not (isinstance(index, Variable) and _is_of_integers(index)):
+            return None
+        found.append(None if is_whole else index)
+    return found
+
+
+def _is_open(value: object) -> bool:
+    return isinstance(value, slice) and value == slice(None)
 
 
 def _is_by_rows(node: Apply, n_before: int) -> bool:
-    indices = node.inputs[n_before:]
-    # `idx_list` is PyTensor 3's: which axes are indexed, and by which operand.
-    entries = list(getattr(node.op, "idx_list", range(len(indices))))
-    leading, others = entries[: len(indices)], entries[len(indices) :]
-    is_leading = leading == list(range(len(indices))) and all(entry == slice(None) for entry in others)
-    return bool(indices) and is_leading and all(_is_vector_of_integers(index) for index in indices)
+    indices = advanced_indices(node, n_before)
+    if not indices or indices[0] is None:
+        return False
+    vectors = [index for index in indices if index is not None]
+    return indices[: len(vectors)] == vectors and all(vector.type.ndim == 1 for vector in vectors)
 
 
-def _is_vector_of_integers(index: Variable) -> bool:
+def _is_of_integers(index: Variable) -> bool:
     kind = index.type
-    return (
-        isinstance(kind, TensorType)
-        and kind.ndim == 1
-        and kind.dtype.startswith(("int", "uint"))
-        and kind.dtype != "uint64"
-    )
+    return isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")) and kind.dtype != "uint64"
+
+
+def split_axis(node: Apply) -> int | None:
+    """The axis of a `Split`, None if it is not known."""
+    if _AXIS_IN_OP:
+        return node.op.axis
+    axis = node.inputs[1]
+    return int(axis.data) % node.inputs[0].type.ndim if isinstance(axis, Constant) else None
 
 
 def join_axis(node: Apply) -> tuple[int | None, int]:

@@ -21,6 +21,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.blas import lean_rewriter
 from nutmill.model.fusion import fuse_loops
 from nutmill.model.scalars import branch_free_rewriter
+from nutmill.model.softmax import softmax_rewriter
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
 _CHEAP = (
@@ -36,7 +37,7 @@ _CHEAP = (
 )
 
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _EXPAND, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.1, 47.2
+_HOIST, _EXPAND, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
 
@@ -61,6 +62,7 @@ def rewrite(
     ours = (
         (hoister, _HOIST),
         (_expand_graphs, _EXPAND),
+        (softmax_rewriter(), _SOFTMAX),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),

@@ -1,30 +1,21 @@
 """PyTensor ops whose Numba form calls BLAS and LAPACK through slots; made by the rewriter, never by users."""
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Sequence
 
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 from pytensor.tensor.type import tensor
-
-from nutmill.model.blas import diagonals, factors, lu, products
-
-# PyTensor keeps compiled ops on disk under this number, so it follows every change of the kernels' source.
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
-_VERSION = int.from_bytes(hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).digest()[:6])
 
 
 class LeanOp(Op):
-    """Linear algebra on float64, of which no gradient is taken any more.
+    """Linear algebra on float64, of which no gradient is taken any more; `inline/linear_algebra.py` writes it.
 
-    The first operand is a matrix, or a stack of them along one batch axis; then the others are stacks, too.
+    The first operand is a matrix, or a stack of them along batch axes; then the others are stacks, too, and axes of
+    length 1 broadcast.
     """
 
     __props__: tuple[str, ...] = ()
-    kernels: ClassVar[tuple[Callable, Callable]]  # for single operands, for stacks of them
 
     def __init__(self, *props: bool):
         for name, value in zip(self.__props__, props, strict=True):
@@ -32,36 +23,41 @@ class LeanOp(Op):
 
     @property
     def props(self) -> tuple[bool, ...]:
-        """The flags that the kernels take after the operands."""
+        """The flags by which the operation is written."""
         return tuple(getattr(self, name) for name in self.__props__)
 
-    def kernel(self, node) -> Callable:
-        """The compiled function for the ranks of this node's operands."""
-        return self.kernels[node.inputs[0].type.ndim - 2]
+    def batch_axes(self, operands: Sequence[Variable]) -> int:
+        """Number of batch axes of all operands."""
+        return operands[0].type.ndim - 2
 
     def core_shapes(self, *shapes):
-        """Static shapes of the results without batch; unless overridden, one, that of the last operand."""
+        """Shapes of the results without batch; unless overridden, one, that of the last operand."""
         return shapes[-1:]
 
     def make_node(self, *operands):
-        """Apply the op to float64 operands, all of them with or all without a batch axis."""
-        batch_axes = operands[0].type.ndim - 2
+        """Apply the op to float64 operands, all of them with the same number of batch axes."""
+        n_batch = self.batch_axes(operands)
         shapes = [operand.type.shape for operand in operands]
-        batch = max((shape[:batch_axes] for shape in shapes), key=lambda lengths: lengths != (1,))
-        cores = self.core_shapes(*(shape[batch_axes:] for shape in shapes))
+        batch = [_common(lengths) for lengths in zip(*(shape[:n_batch] for shape in shapes), strict=True)]
+        cores = self.core_shapes(*(shape[n_batch:] for shape in shapes))
         return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core)) for core in cores])
 
     def perform(self, node, inputs, output_storage):
-        """Run the compiled kernel, for callers outside Numba."""
-        results = self.kernel(node)(*inputs, *self.props)
+        """Compile and run the operation, for callers outside Numba."""
+        function = numba_funcify(self, node=node)
+        results = numba_njit(lambda *operands: function(*operands))(*inputs)
         for storage, result in zip(output_storage, results if len(node.outputs) > 1 else [results], strict=True):
             storage[0] = result
 
 
+def _common(lengths: Sequence[int | None]) -> int | None:
+    """Static length of an axis along which lengths of 1 broadcast."""
+    longest = [length for length in lengths if length != 1]
+    return next((length for length in longest if length is not None), None) if longest else 1
+
+
 class LeanDot(LeanOp):
     """Product of two matrices."""
-
-    kernels = (products.matrix_product, products.batched_matrix_product)
 
     def core_shapes(self, left, right):
         """(n, k) and (k, m) give (n, m)."""
@@ -70,8 +66,6 @@ class LeanDot(LeanOp):
 
 class LeanMatrixVector(LeanOp):
     """Product of a matrix and a vector."""
-
-    kernels = (products.matrix_vector_product, products.batched_matrix_vector_product)
 
     def core_shapes(self, matrix, vector):
         """(n, k) and (k,) give (n,)."""
@@ -82,66 +76,33 @@ class LeanCholesky(LeanOp):
     """Cholesky factor, NaN where there is none."""
 
     __props__ = ("lower",)
-    kernels = (factors.cholesky, factors.batched_cholesky)
 
 
 class LeanSolveTriangular(LeanOp):
     """Solution of a triangular system, NaN where it is singular."""
 
     __props__ = ("lower", "unit_diagonal")
-    kernels = (factors.solve_triangular, factors.batched_solve_triangular)
 
 
 class LeanCholeskySolve(LeanOp):
     """Solution of a system whose Cholesky factor is known."""
 
     __props__ = ("lower",)
-    kernels = (factors.cholesky_solve, factors.batched_cholesky_solve)
 
 
 class LeanSolve(LeanOp):
     """Solution of a system, NaN where it is singular."""
 
     __props__ = ("symmetric", "lower")
-    kernels = (lu.solve, lu.batched_solve)
 
 
 class LeanInverse(LeanOp):
     """Inverse of a matrix, NaN where there is none."""
 
-    kernels = (lu.inverse, lu.batched_inverse)
-
 
 class LeanLogDeterminant(LeanOp):
     """Sign and logarithm of a determinant."""
 
-    kernels = (lu.log_determinant, lu.batched_log_determinant)
-
     def core_shapes(self, matrix):
         """Two scalars."""
         return [(), ()]
-
-
-class LeanDiagonal(LeanOp):
-    """Diagonal matrix of a vector, without batches."""
-
-    def kernel(self, node):
-        """The one compiled function."""
-        return diagonals.diagonal_matrix
-
-    def make_node(self, values):
-        """(n,) gives (n, n)."""
-        return Apply(self, [values], [tensor(dtype="float64", shape=values.type.shape * 2)])
-
-
-@register_funcify_default_op_cache_key(LeanOp)
-def _funcify(op, node, **_):
-    kernel, props = op.kernel(node), op.props
-    if not props:
-        return kernel, _VERSION
-
-    @numba_njit(error_model="numpy")
-    def lean_op(*operands):
-        return kernel(*(operands + props))
-
-    return lean_op, _VERSION

@@ -1,5 +1,6 @@
 """Replaces PyTensor's BLAS- and LAPACK-bound ops by lean ones, in one graph and for no one else."""
 
+from pytensor.graph.basic import Variable
 from pytensor.graph.rewriting.basic import (
     GraphRewriter,
     SequentialGraphRewriter,
@@ -7,23 +8,20 @@ from pytensor.graph.rewriting.basic import (
     dfs_rewriter,
     node_rewriter,
 )
-from pytensor.tensor.basic import AllocDiag, alloc, cast, expand_dims
+from pytensor.tensor.basic import cast, expand_dims
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.math import Dot, exp
 from pytensor.tensor.rewriting.basic import constant_folding
 from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
-from pytensor.tensor.shape import shape_i
 
 from nutmill.model.blas.ops import (
     LeanCholesky,
     LeanCholeskySolve,
-    LeanDiagonal,
     LeanDot,
     LeanInverse,
     LeanLogDeterminant,
     LeanMatrixVector,
-    LeanOp,
     LeanSolve,
     LeanSolveTriangular,
 )
@@ -59,44 +57,37 @@ def lean_rewriter() -> GraphRewriter:
 def _product(op, x, y):
     """Multiply by a vector where one operand is known to be a single column or row."""
     if y.type.broadcastable[-1]:
-        return [expand_dims(_over_batch(LeanMatrixVector(), x, y.squeeze(-1))[0], -1)]
+        return expand_dims(LeanMatrixVector()(x, y.squeeze(-1)), -1)
     if x.type.broadcastable[-2]:
-        return [expand_dims(_over_batch(LeanMatrixVector(), y.mT, x.squeeze(-2))[0], -2)]
-    return _over_batch(LeanDot(), x, y)
+        return expand_dims(LeanMatrixVector()(y.mT, x.squeeze(-2)), -2)
+    return LeanDot()(x, y)
 
 
 def _solve(op: Solve, a, b):
     """Solve by the assumption on the matrix; bands stay with PyTensor, whose routines cost less there."""
     if op.assume_a == "pos":
-        (factor,) = _over_batch(LeanCholesky(op.lower), a)
-        return _over_batch(LeanCholeskySolve(op.lower), factor, b)
+        return LeanCholeskySolve(op.lower)(LeanCholesky(op.lower)(a), b)
     if op.assume_a in ("gen", "sym", "her"):
-        return _over_batch(LeanSolve(op.assume_a != "gen", op.lower), a, b)
+        return LeanSolve(op.assume_a != "gen", op.lower)(a, b)
     return None
 
 
 def _determinant(op, x):
-    sign, logarithm = _over_batch(LeanLogDeterminant(), x)
-    return [sign * exp(logarithm)]
-
-
-def _diagonal(op: AllocDiag, values):
-    is_plain = values.type.ndim == 1 and op.offset == 0 and (op.axis1, op.axis2) == (0, 1)
-    return [LeanDiagonal()(values)] if is_plain else None
+    sign, logarithm = LeanLogDeterminant()(x)
+    return sign * exp(logarithm)
 
 
 # What takes the place of an op of PyTensor, given the op and its operands; None leaves it where it is.
 _LEAN = {
     Dot: _product,
     BatchedDot: _product,
-    Cholesky: lambda op, a: _over_batch(LeanCholesky(op.lower), a),
-    SolveTriangular: lambda op, a, b: _over_batch(LeanSolveTriangular(op.lower, op.unit_diagonal), a, b),
-    CholeskySolve: lambda op, factor, b: _over_batch(LeanCholeskySolve(op.lower), factor, b),
+    Cholesky: lambda op, a: LeanCholesky(op.lower)(a),
+    SolveTriangular: lambda op, a, b: LeanSolveTriangular(op.lower, op.unit_diagonal)(a, b),
+    CholeskySolve: lambda op, factor, b: LeanCholeskySolve(op.lower)(factor, b),
     Solve: _solve,
-    MatrixInverse: lambda op, a: _over_batch(LeanInverse(), a),
-    SLogDet: lambda op, a: _over_batch(LeanLogDeterminant(), a),
+    MatrixInverse: lambda op, a: LeanInverse()(a),
+    SLogDet: lambda op, a: LeanLogDeterminant()(a),
     Det: _determinant,
-    AllocDiag: _diagonal,
 }
 
 
@@ -107,38 +98,8 @@ def _to_lean(fgraph, node):
         return None
     operands = [x if x.type.dtype == "float64" else cast(x, "float64") for x in node.inputs]
     results = _LEAN[type(core_op)](core_op, *operands)
-    if results is not None:
-        copy_stack_trace(node.outputs, results)
+    if results is None:
+        return None
+    results = [results] if isinstance(results, Variable) else results
+    copy_stack_trace(node.outputs, results)
     return results
-
-
-def _over_batch(lean: LeanOp, *operands):
-    """Results of an op that knows one batch axis, on operands that may have several."""
-    batch_axes = operands[0].type.ndim - 2
-    if batch_axes <= 1:
-        return lean(*operands, return_list=True)
-    batch = [_broadcast_length(operands, axis) for axis in range(batch_axes)]
-    results = lean(*(_flat_batch(operand, batch) for operand in operands), return_list=True)
-    return [
-        result.reshape((*batch, *(_length(result, axis) for axis in range(1, result.type.ndim)))) for result in results
-    ]
-
-
-def _flat_batch(operand, batch):
-    """Merge the batch axes of an operand into one, of length 1 where all items share the operand."""
-    single = operand.type.broadcastable[: len(batch)]
-    core = [_length(operand, axis) for axis in range(len(batch), operand.type.ndim)]
-    if any(single) and not all(single):
-        operand = alloc(operand, *batch, *core)
-    return operand.reshape((1 if all(single) else -1, *core))
-
-
-def _broadcast_length(operands, axis: int):
-    """Length of a batch axis: that of the first operand which is not known to have length 1 there."""
-    longest = next((x for x in operands if not x.type.broadcastable[axis]), operands[0])
-    return _length(longest, axis)
-
-
-def _length(x, axis: int):
-    known = x.type.shape[axis]
-    return shape_i(x, axis) if known is None else known

@@ -8,14 +8,18 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
-from pytensor.tensor.basic import Alloc, AllocEmpty, Join, MakeVector, ScalarFromTensor, TensorFromScalar
+from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor import basic
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.shape import Shape_i, SpecifyShape
+from pytensor.tensor.extra_ops import CumOp
+from pytensor.tensor.math import Argmax
+from pytensor.tensor.shape import Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
+from nutmill.model.blas.ops import LeanOp
 from nutmill.model.compat import CHANGING, TAKING
 from nutmill.model.fusion import FusedLoop
-from nutmill.model.inline import filling, fused, indexing, reductions, rows, views
+from nutmill.model.inline import diagonals, filling, fused, indexing, linear_algebra, reductions, rows, sequences, views
 from nutmill.model.inline.operation import Operation, call_of
 from nutmill.model.inline.steps import Program, Step, program_function
 
@@ -26,14 +30,24 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     CAReduce: reductions.reduction,
     Subtensor: indexing.subtensor,
     IncSubtensor: indexing.inc_subtensor,
-    Alloc: filling.alloc,
-    AllocEmpty: filling.uninitialised,
-    MakeVector: filling.make_vector,
-    Join: filling.join,
+    basic.Alloc: filling.alloc,
+    basic.AllocEmpty: filling.uninitialised,
+    basic.MakeVector: filling.make_vector,
+    basic.Join: filling.join,
+    basic.Split: sequences.split,
+    basic.ARange: sequences.numbers_in_order,
+    CumOp: sequences.running_total,
+    Argmax: sequences.place_of_largest,
+    basic.ExtractDiag: diagonals.extract_diagonal,
+    basic.AllocDiag: diagonals.lay_diagonal,
+    basic.Eye: diagonals.unit_matrix,
+    LeanOp: linear_algebra.lean,
     SpecifyShape: views.specify_shape,
+    CheckAndRaise: views.checked,
+    Shape: views.whole_shape,
     Shape_i: views.length_of_axis,
-    ScalarFromTensor: views.scalar_from_array,
-    TensorFromScalar: views.array_from_scalar,
+    basic.ScalarFromTensor: views.scalar_from_array,
+    basic.TensorFromScalar: views.array_from_scalar,
 }
 _WRITERS |= dict.fromkeys(TAKING, rows.take) | dict.fromkeys(CHANGING, rows.change)
 

@@ -29,8 +29,10 @@ class Axes(NamedTuple):
         return self.view.kind.layout == "C" and not any(self.broadcasts)
 
 
-def common_shape(emitter: Emitter, operands: Sequence[Axes], message: str) -> list[ir.Value]:
-    """Lengths of the nest; leaves with ValueError where the operands' lengths differ."""
+def common_shape(
+    emitter: Emitter, operands: Sequence[Axes], message: str, exception: type = ValueError
+) -> list[ir.Value]:
+    """Lengths of the nest; leaves with an exception where the operands' lengths differ."""
     shape: list[ir.Value] = []
     for axis in range(len(operands[0].broadcasts)):
         length = None
@@ -41,7 +43,7 @@ def common_shape(emitter: Emitter, operands: Sequence[Axes], message: str) -> li
             if length is None:
                 length = own
             else:
-                emitter.fail_if(emitter.builder.icmp_unsigned("!=", own, length), ValueError, message)
+                emitter.fail_if(emitter.builder.icmp_unsigned("!=", own, length), exception, message)
         shape.append(ONE if length is None else length)
     return shape
 

@@ -1,4 +1,4 @@
-"""Elements or rows of an array at vectors of integers: taken, set, or added to."""
+"""Elements or rows of an array at arrays of integers: taken, set, or added to."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,10 +8,22 @@ from numba import types
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
-from nutmill.model.compat import changed_rows, taken_rows
-from nutmill.model.inline.arrays import WORD, ZERO, Emitter, View, array_kind, load, new_array, shared, store, view_of
+from nutmill.model.compat import advanced_indices
+from nutmill.model.inline.arrays import (
+    ONE,
+    WORD,
+    ZERO,
+    Emitter,
+    View,
+    array_kind,
+    load,
+    new_array,
+    shared,
+    store,
+    view_of,
+)
 from nutmill.model.inline.filling import copy
-from nutmill.model.inline.loops import Axes, Memory, at, nest
+from nutmill.model.inline.loops import Axes, Memory, at, common_shape, nest
 from nutmill.model.inline.operation import Operation
 
 # With more than so many values for each place, sums take turns: a power of two of them.
@@ -22,25 +34,28 @@ _MISFIT = "an array of the model does not fit the rows of another one that it sh
 
 
 class Index:
-    """A vector of integers into the rows of an array; negative ones count from the end.
+    """An array of integers into one axis of another; negative ones count from the end.
 
     An index out of range reads the first row instead, which does not stop a loop from being vectorised; `check` tells
     after the loop.
     """
 
-    def __init__(self, emitter: Emitter, vector: View, n_rows: ir.Value):
-        self._emitter, self._vector, self._n_rows = emitter, vector, n_rows
-        self._is_bad = cgutils.alloca_once_value(emitter.builder, ir.IntType(1)(0))
-        # With no row at all there is no first one to read instead.
+    def __init__(self, emitter: Emitter, given: View, n_rows: ir.Value):
+        self._emitter, self._given, self._n_rows = emitter, given, n_rows
+        self._is_bad = cgutils.alloca_once(emitter.builder, ir.IntType(1))
         builder = emitter.builder
-        nothing = builder.and_(builder.icmp_signed("==", n_rows, ZERO), builder.icmp_signed(">", vector.shape[0], ZERO))
+        builder.store(ir.IntType(1)(0), self._is_bad)
+        # With no row at all there is no first one to read instead.
+        nothing = builder.icmp_signed("==", n_rows, ZERO)
+        for length in given.shape:
+            nothing = builder.and_(nothing, builder.icmp_signed(">", length, ZERO))
         emitter.fail_if(nothing, IndexError, _OUT_OF_RANGE)
 
-    def row(self, memory: Memory, position: ir.Value) -> ir.Value:
-        """The row that element `position` of the vector names."""
+    def row(self, memory: Memory, *position: ir.Value) -> ir.Value:
+        """The row that the element at `position` names."""
         builder = self._emitter.builder
-        kind = self._vector.kind.dtype
-        given = memory.load_given(self._vector, [position])
+        kind = self._given.kind.dtype
+        given = memory.load_given(self._given, position)
         index = self._emitter.context.cast(builder, given, kind, types.int64)
         index = builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, self._n_rows), index)
         is_bad = builder.icmp_unsigned(">=", index, self._n_rows)
@@ -52,20 +67,49 @@ class Index:
         self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
 
 
-class Place:
-    """Vectors of integers into the first axes of an array, side by side."""
+class _Plan:
+    """Which axes of an array are indexed by which operands, which broadcast, and where the axes of these go."""
 
-    def __init__(self, emitter: Emitter, vectors: Sequence[View], whole: View):
-        self.length = vectors[0].shape[0]
-        for vector in vectors[1:]:
-            differs = emitter.builder.icmp_unsigned("!=", vector.shape[0], self.length)
-            emitter.fail_if(differs, IndexError, "vectors of indices in the model have different lengths")
-        self._indices = [Index(emitter, vector, n) for vector, n in zip(vectors, whole.shape, strict=False)]
-        self.shape = [self.length, *whole.shape[len(vectors) :]]
+    def __init__(self, node: Apply, n_before: int, ndim: int):
+        entries = advanced_indices(node, n_before)
+        self.is_known = entries is not None and all(v is not None for v in entries[-1:])
+        entries = [*(entries or ()), *[None] * (ndim - len(entries or ()))]
+        self.axes = [axis for axis, entry in enumerate(entries) if entry is not None]
+        self.whole = [axis for axis in range(ndim) if axis not in self.axes]
+        indices = [entries[axis] for axis in self.axes]
+        self.operands = [node.inputs.index(index, n_before) for index in indices]
+        self.ndim = max((index.type.ndim for index in indices), default=0)
+        self.broadcasts = [(*[True] * (self.ndim - v.type.ndim), *v.type.broadcastable) for v in indices]
+        side_by_side = self.axes == list(range(self.axes[0], self.axes[0] + len(self.axes))) if self.axes else True
+        self.first = self.axes[0] if self.axes and side_by_side else 0
+
+
+class Place:
+    """Arrays of integers into some axes of an array, of which the other axes are taken whole."""
+
+    def __init__(self, emitter: Emitter, plan: _Plan, views: Sequence[View], whole: View):
+        self._plan = plan
+        given = [_with_leading(views[operand], plan.ndim) for operand in plan.operands]
+        self._given = [Axes(view, own) for view, own in zip(given, plan.broadcasts, strict=True)]
+        self._indices = [Index(emitter, view, whole.shape[axis]) for view, axis in zip(given, plan.axes, strict=True)]
+        message = "arrays of indices in the model have different lengths"
+        lengths = common_shape(emitter, self._given, message, IndexError)
+        kept = [whole.shape[axis] for axis in plan.whole]
+        self.shape = [*kept[: plan.first], *lengths, *kept[plan.first :]]
+
+    @property
+    def length(self) -> ir.Value:
+        """Number of rows that one vector of indices names."""
+        return self.shape[self._plan.first]
 
     def of(self, memory: Memory, indices: Sequence[ir.Value]) -> list[ir.Value]:
         """Where in the array the element at `indices` of what is selected lies."""
-        return [*(index.row(memory, indices[0]) for index in self._indices), *indices[1:]]
+        first, ndim = self._plan.first, self._plan.ndim
+        position = indices[first : first + ndim]
+        where = dict(zip(self._plan.whole, [*indices[:first], *indices[first + ndim :]], strict=True))
+        for axis, index, given in zip(self._plan.axes, self._indices, self._given, strict=True):
+            where[axis] = index.row(memory, *at(given, position))
+        return [where[axis] for axis in sorted(where)]
 
     def check(self) -> None:
         """Leave with IndexError if one of the indices was out of range."""
@@ -73,18 +117,27 @@ class Place:
             index.check()
 
 
+def _with_leading(view: View, ndim: int) -> View:
+    """The same array with axes of length 1 in front."""
+    n_new = ndim - len(view.shape)
+    layout = view.kind.layout if ndim == len(view.shape) else "A"
+    kind = view.kind.copy(ndim=ndim, layout=layout)
+    return View(kind, view.data, [ONE] * n_new + list(view.shape), [ZERO] * n_new + list(view.strides))
+
+
 def take(node: Apply) -> Operation | None:
-    """Write ``x[i]`` or ``x[i, j]``: a new array; None if the node is another kind of indexing."""
-    if taken_rows(node) is None:
+    """Write ``x[i]``, ``x[i, j]`` or ``x[:, i]``: a new array; None if there is more to the indices."""
+    plan = _Plan(node, 1, node.inputs[0].type.ndim)
+    if not plan.is_known:
         return None
     kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
 
-    def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
-        source, *vectors = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
-        place, memory = Place(emitter, vectors, source), Memory(emitter)
+    def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
+        views = _views(emitter, kinds, values)
+        place, memory = Place(emitter, plan, views, views[0]), Memory(emitter)
         value, result = new_array(emitter, kind, place.shape)
         with nest(emitter, result.shape) as indices:
-            memory.store_new(result, indices, memory.load_given(source, place.of(memory, indices)))
+            memory.store_new(result, indices, memory.load_given(views[0], place.of(memory, indices)))
         place.check()
         return value
 
@@ -92,24 +145,25 @@ def take(node: Apply) -> Operation | None:
 
 
 def change(node: Apply) -> Operation | None:
-    """Write ``x[i] = values`` or ``x[i, j] += values``; None if the node is another kind of indexing."""
-    parts = changed_rows(node)
-    if parts is None or parts[0].type.dtype == "bool" or getattr(node.op, "ignore_duplicates", False):
+    """Write ``x[i] = values`` or ``x[i, :, j] += values``; None if there is more to the indices."""
+    target, source = node.inputs[0].type, node.inputs[1].type
+    plan = _Plan(node, 2, target.ndim)
+    if not plan.is_known or target.dtype == "bool" or getattr(node.op, "ignore_duplicates", False):
         return None
-    target, source = parts[0].type, parts[1].type
     copied_kind = array_kind(target.dtype, target.ndim)
 
-    def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
-        whole, given, *vectors = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
+    def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
+        views = _views(emitter, kinds, values)
+        whole, given = views[:2]
         if node.op.inplace:
             value = shared(emitter, kinds[0], values[0])
         else:
             value, whole = copy(emitter, whole, copied_kind)
-        change = _Change(whole, Axes(given, source.broadcastable), Place(emitter, vectors, whole))
+        change = _Change(whole, Axes(given, source.broadcastable), Place(emitter, plan, views, whole))
         _check_lengths(emitter, change)
         if node.op.set_instead_of_inc:
             _write_each(emitter, change, add=False)
-        elif isinstance(whole.kind.dtype, types.Float) and whole.kind.ndim == 1:
+        elif isinstance(whole.kind.dtype, types.Float) and whole.kind.ndim == len(change.place.shape) == 1:
             _add(emitter, change)
         else:
             _write_each(emitter, change, add=True)
@@ -117,6 +171,12 @@ def change(node: Apply) -> Operation | None:
         return value
 
     return Operation(lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
+
+
+def _views(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> list[View | None]:
+    """Operands that are arrays, taken apart; slices are not."""
+    given = zip(kinds, values, strict=True)
+    return [view_of(emitter, k, v) if isinstance(k, types.Array) else None for k, v in given]
 
 
 class _Change(NamedTuple):

@@ -49,6 +49,8 @@ _ARITHMETIC = {
     scalar_ops.Mul: ("fmul", "mul"),
 }
 _LOGICAL = {scalar_ops.AND: "and_", scalar_ops.OR: "or_", scalar_ops.XOR: "xor"}
+# Of booleans.
+_LOGICAL |= {scalar_ops.Mul: "and_", scalar_ops.Add: "or_"}
 
 
 def _arithmetic(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
@@ -129,7 +131,29 @@ def _clip(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.
     return [builder.select(compare(emitter, "<", dtype, x, low), low, above)]
 
 
+def _negated(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
+    (value,) = _as_outputs(emitter, node, values)
+    return [emitter.builder.neg(value)]
+
+
+def _is_what(sign: str) -> Rule:
+    """Whether a number is NaN, or infinite; no integer is."""
+
+    def rule(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
+        dtype = node.inputs[0].type.dtype
+        if np.dtype(dtype).kind != "f":
+            return [ir.IntType(1)(0)]
+        if sign == "!=":
+            return [emitter.builder.fcmp_unordered("uno", values[0], values[0])]
+        size = cast(emitter, values[0], dtype, "float64")
+        return [emitter.builder.fcmp_ordered("==", call_intrinsic(emitter, "fabs", size), number(np.inf))]
+
+    return rule
+
+
 _GENERAL = {
+    scalar_ops.IsNan: _is_what("!="),
+    scalar_ops.IsInf: _is_what("=="),
     scalar_ops.Switch: _switch,
     scalar_ops.Cast: _cast,
     scalar_ops.Identity: _cast,
@@ -174,6 +198,7 @@ _FLOAT_RULES |= {
     scalar_ops.Sqr: _float_rule(lambda emitter, a: emitter.builder.fmul(a, a)),
     scalar_ops.Reciprocal: _float_rule(lambda emitter, a: emitter.builder.fdiv(number(1.0), a)),
     scalar_ops.Pow: _float_rule(lambda emitter, a, b: call_intrinsic(emitter, "pow", a, b)),
+    scalar_ops.ArcTan2: _float_rule(lambda emitter, a, b: call_library(emitter, "atan2", a, b)),
 }
 
 
@@ -190,6 +215,8 @@ def rule_of(node: Apply) -> Rule | None:
         return _GENERAL[kind]
     if kind in _ARITHMETIC and out.kind in "if":
         return _arithmetic
-    if kind in _LOGICAL:
+    if kind in _LOGICAL and out.kind in "bi":
         return _logical
+    if kind is scalar_ops.Neg and out.kind == "i":
+        return _negated
     return _FLOAT_RULES.get(kind) if out == np.float64 else None

@@ -17,6 +17,7 @@ from nutmill.model.inline.arrays import (
     itemsize,
     load,
     new_array,
+    scalar,
     shared,
     store,
     view_of,
@@ -84,6 +85,33 @@ def specify_shape(node: Apply) -> Operation:
         return shared(emitter, kinds[0], values[0])
 
     return Operation(lambda operands: operands[0], emit)
+
+
+def checked(node: Apply) -> Operation:
+    """Write a `CheckAndRaise` node: the same value, once its conditions are true."""
+
+    def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
+        for kind, value in zip(kinds[1:], values[1:], strict=True):
+            number_kind, number = scalar(emitter, kind, value)
+            is_true = emitter.context.cast(emitter.builder, number, number_kind, types.boolean)
+            emitter.fail_if(emitter.builder.not_(is_true), node.op.exc_type, node.op.msg)
+        return shared(emitter, kinds[0], values[0])
+
+    return Operation(lambda operands: operands[0], emit)
+
+
+def whole_shape(node: Apply) -> Operation:
+    """Write a `Shape` node: the lengths of all axes."""
+    kind = array_kind("int64", 1)
+
+    def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
+        shape = view_of(emitter, kinds[0], values[0]).shape
+        value, view = new_array(emitter, kind, [WORD(len(shape))])
+        for axis, length in enumerate(shape):
+            store(emitter, view, [WORD(axis)], length)
+        return value
+
+    return Operation(lambda operands: kind, emit)
 
 
 def length_of_axis(node: Apply) -> Operation:
