@@ -4,6 +4,7 @@ from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.tensor.basic import Join
+from pytensor.tensor.special import Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.type_other import NoneTypeT
@@ -29,8 +30,21 @@ try:
 except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
 
+try:
+    from pytensor.tensor.special import SoftmaxGrad
+except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax is
+    SoftmaxGrad = Softmax
+
 __all__ = ["CHANGING", "TAKING", "Cholesky", "CholeskySolve", "Det", "MatrixInverse", "SLogDet", "Solve"]
-__all__ += ["SolveTriangular", "advanced_indices", "indexed_axes", "join_axis", "split_axis", "taken_rows"]
+__all__ += [
+    "SoftmaxGrad",
+    "SolveTriangular",
+    "advanced_indices",
+    "indexed_axes",
+    "join_axis",
+    "split_axis",
+    "taken_rows",
+]
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)

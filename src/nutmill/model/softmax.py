@@ -7,7 +7,9 @@ from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_
 from pytensor.tensor.math import exp, log
 from pytensor.tensor.math import max as largest
 from pytensor.tensor.math import sum as total
-from pytensor.tensor.special import LogSoftmax, Softmax, SoftmaxGrad
+from pytensor.tensor.special import LogSoftmax, Softmax
+
+from nutmill.model.compat import SoftmaxGrad
 
 
 def _softmax(axis: int | None, x: Variable) -> Variable:
@@ -25,11 +27,9 @@ def _softmax_gradient(axis: int | None, gradient: Variable, softmax: Variable) -
     return weighted - softmax * total(weighted, axis=axis, keepdims=True)
 
 
-_EXPANSIONS: dict[type, Callable[..., Variable]] = {
-    Softmax: _softmax,
-    LogSoftmax: _log_softmax,
-    SoftmaxGrad: _softmax_gradient,
-}
+# The gradient first: where it is no op of its own, it is another name of the softmax.
+_EXPANSIONS: dict[type, Callable[..., Variable]] = {SoftmaxGrad: _softmax_gradient}
+_EXPANSIONS |= {Softmax: _softmax, LogSoftmax: _log_softmax}
 
 
 def softmax_rewriter() -> GraphRewriter:
