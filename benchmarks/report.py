@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from benchmarks import efficiency
+from benchmarks.batch import tables as batch_tables
 from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
@@ -63,6 +64,7 @@ _SECTIONS = {
     "gradient": gradient_sections,
     "layout": layout_sections,
     "compiling": compiling_tables.sections,
+    "batch": batch_tables.sections,
 }
 
 # What the README shows.

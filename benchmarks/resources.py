@@ -61,6 +61,11 @@ def rss_mb() -> float:
     return _status_mb("VmRSS")
 
 
+def anonymous_mb() -> float:
+    """Return the resident size of this process without the pages of files that it has mapped, in MB."""
+    return _status_mb("RssAnon")
+
+
 def _status_mb(field: str) -> float:
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
