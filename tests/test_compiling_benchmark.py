@@ -41,7 +41,7 @@ BUSY = "import time\nend = time.process_time() + 0.05\nwhile time.process_time()
 def row(sampler, cell, cpu, *, model="radon", peak=100.0, **more):
     """Return a row whose CPU seconds are `cpu` and whose wall seconds are twice that."""
     spent = {"wall": 2.0 * cpu, "cpu": cpu}
-    measured = {"first_draw": spent, "imported": spent, "since_start": spent, "from_cache": None}
+    measured = {"first_draw": spent, "imported": spent, "since_start": spent, "drawn": spent, "from_cache": None}
     measured |= {"peak_rss_mb": peak, "added_mb": peak - 60.0, "imported_compilers": []}
     return {"model": model, "sampler": sampler, "cell": cell, "round": 1, "measurement": measured | more}
 

@@ -43,7 +43,7 @@ class Rows:
 
 def goals(rows: Rows, models: Sequence[str]) -> list[Goal]:
     """Judge everything that can be judged with one number."""
-    cpu, wall = "first_draw.cpu", "since_start.wall"
+    cpu, wall = "first_draw.cpu", "drawn.wall"
     cold = [rows.times(cpu, model, BASELINE, COLD) for model in models]
     compiled = _compiled_again(rows, models)
     peak = f"peak memory, nutpie's times ours, {LARGE}"
