@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, diagnose, exits, topology, tune
+from nutmill.cli import cache, diagnose, exits, sbatch, topology, tune
 from nutmill.errors import NutmillError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("topology")(topology.topology)
 app.command("tune")(tune.tune)
 app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
+app.command("sbatch", epilog=exits.epilog(exits.ALWAYS))(sbatch.sbatch)
 app.add_typer(cache.app, name="cache")
 
 

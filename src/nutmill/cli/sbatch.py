@@ -1,0 +1,162 @@
+"""`nutmill sbatch`: writes the scripts that sample many chains in an array of Slurm jobs and join them."""
+
+import contextlib
+import json as json_text
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nutmill.cli import options, sbatch_values, stored_layout
+from nutmill.cli.batch_job import LAYOUT, SUBMIT, BatchJob, scripts
+from nutmill.cli.console import print_json
+from nutmill.errors import NutmillError
+
+_Nodes = Annotated[int | None, typer.Option(min=1, help="Use at most as many cores at once as this many nodes have.")]
+_CpusPerNode = Annotated[int | None, typer.Option(min=1, help="Cores of a node. Default: what sinfo says.")]
+_CpusPerTask = Annotated[int | None, typer.Option(min=1, help="Cores of a task. Default: what its layout can use.")]
+_Partition = Annotated[
+    str | None, typer.Option(parser=options.typed(sbatch_values.partition), metavar="NAME", help="Of the cluster.")
+]
+_Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        parser=options.typed(sbatch_values.sbatch_option),
+        metavar="NAME=VALUE",
+        help="Another option of sbatch, such as account=me. May be repeated.",
+    ),
+]
+_Setup = Annotated[
+    list[str] | None,
+    typer.Option(
+        parser=options.typed(sbatch_values.shell_line),
+        metavar="LINE",
+        help="A line of shell that each job begins with. May be repeated.",
+    ),
+]
+_Folder = Annotated[
+    Path,
+    typer.Option(
+        parser=options.typed(sbatch_values.folder),
+        metavar="FOLDER",
+        help="Where scripts, logs, checkpoints and the result go.",
+    ),
+]
+_Result = Annotated[
+    str,
+    typer.Option(
+        parser=options.typed(sbatch_values.result), metavar="NAME", help="Of the result in it: NAME.nc or NAME.zarr."
+    ),
+]
+
+
+def sbatch(
+    model: options.Model,
+    *,
+    chains: Annotated[int, typer.Option(min=1, help="Chains of the whole job.")],
+    nodes: _Nodes = None,
+    cpus_per_node: _CpusPerNode = None,
+    cpus_per_task: _CpusPerTask = None,
+    time: options.TimeLimit = None,
+    partition: _Partition = None,
+    option: _Option = None,
+    setup: _Setup = None,
+    layout: options.LayoutSource = "auto",
+    draws: options.Draws = 1000,
+    tune: options.Tune = None,
+    seed: options.Seed = None,
+    target_accept: options.TargetAccept = 0.8,
+    max_treedepth: options.MaxTreedepth = 10,
+    every: options.Every = None,
+    to: _Folder = "run",
+    result: _Result = "result.nc",
+    json: options.Json = False,
+) -> None:
+    """Write an array of Slurm jobs, each a group of four chains, and a job that joins them into one result."""
+    with contextlib.redirect_stdout(sys.stderr):
+        chosen = stored_layout.choose(layout, model, chains)
+    cpus = cpus_per_task or chosen.cpus
+    sampling = {
+        "--draws": draws,
+        "--tune": tune,
+        # The tasks share one, whether the user cares which or not.
+        "--seed": secrets.randbits(31) if seed is None else seed,
+        "--target-accept": target_accept,
+        "--max-treedepth": max_treedepth,
+        "--every": None if every is None else f"{every:g}s",
+        **({"--cores": cpus} if chosen.profile is None else {"--layout": to / LAYOUT}),
+    }
+    job = BatchJob(
+        model=str(model),
+        chains=chains,
+        folder=to,
+        cpus=cpus,
+        at_once=None if nodes is None else nodes * max(1, (cpus_per_node or _node_cpus(partition)) // cpus),
+        sampling=tuple(str(part) for pair in sampling.items() if pair[1] is not None for part in pair),
+        result=result,
+        limit_s=time,
+        directives=((f"--partition={partition}",) if partition else ()) + tuple(option or ()),
+        setup=tuple(setup or ()),
+    )
+    profile = {} if chosen.profile is None else {LAYOUT: json_text.dumps(chosen.profile.as_dict(), indent=1)}
+    write(to, scripts(job) | profile)
+    _tell(job, chosen, as_json=json)
+
+
+def write(folder: Path, texts: dict[str, str]) -> None:
+    """Write files into a folder that holds no other job.
+
+    Raises
+    ------
+    NutmillError
+        If it does, or cannot be written; then nothing has changed.
+    """
+    try:
+        for name, text in texts.items():
+            if (folder / name).exists() and (folder / name).read_text() != text:
+                raise NutmillError(f"{folder} holds another job ({name} differs): choose another folder with --to.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise NutmillError(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _node_cpus(partition: str | None) -> int:
+    """Ask Slurm for the cores of its smallest node."""
+    advice = "say it with --cpus-per-node, or leave out --nodes"
+    if shutil.which("sinfo") is None:
+        raise NutmillError(f"There is no sinfo here to tell how many cores a node has: {advice}.")
+    command = ["sinfo", "--noheader", "--format=%c", *([f"--partition={partition}"] if partition else [])]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return min(int(line.rstrip("+")) for line in asked.stdout.split())
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise NutmillError(f"sinfo does not tell how many cores a node has: {advice}.") from error
+
+
+def _tell(job: BatchJob, chosen: stored_layout.Chosen, *, as_json: bool) -> None:
+    at_once = job.n_tasks if job.at_once is None else min(job.at_once, job.n_tasks)
+    if as_json:
+        print_json(
+            {
+                "folder": str(job.folder),
+                "tasks": job.n_tasks,
+                "tasks_at_once": at_once,
+                "cpus_per_task": job.cpus,
+                "layout": None if chosen.profile is None else chosen.profile.layout.as_dict(),
+                "sampling": list(job.sampling),
+                "submit": ["bash", str(job.folder / SUBMIT)],
+                "result": str(job.folder / job.result),
+                "note": chosen.note,
+            }
+        )
+        return
+    tasks = f"{job.n_tasks} task{'s' * (job.n_tasks > 1)} of {job.cpus} core{'s' * (job.cpus > 1)}"
+    print(f"{job.chains} chains in {tasks}, {at_once} at once. To submit them:\n\n    bash {job.folder / SUBMIT}")
+    if chosen.note is not None:
+        print(f"\n{chosen.note}")
