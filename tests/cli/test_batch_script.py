@@ -15,6 +15,7 @@ STAND_INS = {
     "srun": '#!/bin/bash\n[[ $1 == --cpus-per-task=4 ]] || exit 64\nshift\nexec "$@"\n',
     "nutmill": """#!/bin/bash
 echo "nutmill $*" >>"$LOG"
+(IFS='|'; echo "$*" >>arguments)
 trap 'exit $CODE' USR1
 [[ $UNTIL_USR1 ]] || exit $CODE
 touch ready
@@ -82,4 +83,13 @@ def test_parts_are_folders_and_logs_are_not(start, tmp_path):
         (tmp_path / "run" / name).mkdir(parents=True)
     (tmp_path / "run" / "chains-0.log").touch()
     assert start(new_job(), "merge.sbatch").wait() == 0
-    assert (tmp_path / "log").read_text() == "nutmill merge run/chains-0-3/ run/chains-4-7/ --out run/result.nc\n"
+    expected = "nutmill merge run/chains-0-3/ run/chains-4-7/ --model model.py:model --out run/result.nc\n"
+    assert (tmp_path / "log").read_text() == expected
+
+
+def test_names_with_blanks_reach_nutmill_whole(start, tmp_path):
+    job = new_job()._replace(model="my model.py:model", data=Path("my data.npz"))
+    for name in ("chains.sbatch", "merge.sbatch"):
+        assert start(job, name).wait() == 0
+    for line in (tmp_path / "arguments").read_text().splitlines():
+        assert {"my model.py:model", "my data.npz"} <= set(line.split("|"))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, diagnose, exits, sbatch, topology, tune
+from nutmill.cli import cache, diagnose, exits, merge, resume, sample, sbatch, status, topology, tune
 from nutmill.errors import NutmillError
 
 app = typer.Typer(
@@ -16,9 +16,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("topology")(topology.topology)
-app.command("tune")(tune.tune)
+app.command("sample", epilog=exits.epilog(exits.SAMPLES))(sample.sample)
+app.command("resume", epilog=exits.epilog(exits.SAMPLES))(resume.resume)
+app.command("status", epilog=exits.epilog(exits.ALWAYS))(status.status)
+app.command("merge", epilog=exits.epilog(exits.JUDGES))(merge.merge)
 app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
+app.command("tune", epilog=exits.epilog(exits.ALWAYS))(tune.tune)
+app.command("topology", epilog=exits.epilog(exits.ALWAYS))(topology.topology)
 app.command("sbatch", epilog=exits.epilog(exits.ALWAYS))(sbatch.sbatch)
 app.add_typer(cache.app, name="cache")
 
@@ -41,9 +45,9 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; exits with 0, with 1 after an error of one sentence, with 2 after a wrong command line."""
+    """Run the command; it exits with a code of `exits.Exit`, with 1 after an error of one sentence."""
     try:
         app(args=arguments if arguments is None else list(arguments), prog_name="nutmill")
     except NutmillError as error:
         print(f"nutmill: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(exits.Exit.ERROR)

@@ -28,6 +28,8 @@ class BatchJob(NamedTuple):
         Tasks that run at the same time; None leaves it to Slurm.
     sampling : tuple of str
         Options of `nutmill sample`, those of the single task left out.
+    data : Path or None
+        Arrays for the model, as `nutmill sample` takes them.
     result : str
         Name of the result in the folder.
     limit_s : float or None
@@ -44,6 +46,7 @@ class BatchJob(NamedTuple):
     cpus: int
     at_once: int | None = None
     sampling: tuple[str, ...] = ()
+    data: Path | None = None
     result: str = "result.nc"
     limit_s: float | None = None
     directives: tuple[str, ...] = ()
@@ -53,6 +56,11 @@ class BatchJob(NamedTuple):
     def n_tasks(self) -> int:
         """Tasks of the array: one a group of chains."""
         return math.ceil(self.chains / GROUP_SIZE)
+
+    @property
+    def data_options(self) -> tuple[str, ...]:
+        """Options that name the data."""
+        return () if self.data is None else ("--data", str(self.data))
 
     @property
     def name(self) -> str:
@@ -88,8 +96,8 @@ def chains_script(job: BatchJob) -> str:
     return head + _CHAINS.format(
         group=GROUP_SIZE,
         beyond=_beyond(job),
-        model=shlex.quote(job.model),
-        options=" ".join(map(shlex.quote, ("--chains", str(job.chains), *job.sampling))),
+        model=_words(job.model),
+        options=_words("--chains", str(job.chains), *job.data_options, *job.sampling),
         folder=job.folder,
     )
 
@@ -107,7 +115,9 @@ def merge_script(job: BatchJob) -> str:
         "--cpus-per-task=1",
         *job.directives,
     )
-    return head + _MERGE.format(folder=job.folder, result=shlex.quote(job.result))
+    return head + _MERGE.format(
+        folder=job.folder, result=job.result, model=_words("--model", job.model, *job.data_options)
+    )
 
 
 def submit_script(job: BatchJob) -> str:
@@ -128,6 +138,11 @@ def _head(job: BatchJob, about: str, *directives: str) -> str:
     """Write the beginning of a job script; what sets the environment up often cannot live with ``set -u``."""
     lines = ["#!/bin/bash", f"# {about}", "# Written by `nutmill sbatch`.", *(f"#SBATCH {one}" for one in directives)]
     return "\n".join([*lines, *job.setup, "set -euo pipefail", "", ""])
+
+
+def _words(*words: str) -> str:
+    """Write words as a shell reads them."""
+    return " ".join(map(shlex.quote, words))
 
 
 def _beyond(job: BatchJob) -> str:
@@ -166,7 +181,7 @@ exit "$code"
 """
 
 _MERGE = """srun --cpus-per-task="$SLURM_CPUS_PER_TASK" \\
-    nutmill merge "{folder}"/chains-*/ --out "{folder}"/{result}
+    nutmill merge {folder}/chains-*/ {model} --out {folder}/{result}
 """
 
 _SUBMIT = """#!/bin/bash

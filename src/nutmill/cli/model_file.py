@@ -77,15 +77,32 @@ def load_model(place: Place) -> object:
         return returned
 
 
-def compiled_model(place: Place) -> "CompiledModel":
-    """Load a model and compile it; says on stderr what takes long."""
+def compiled_model(place: Place, data: Path | None = None) -> "CompiledModel":
+    """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
+
+    Raises
+    ------
+    ModelError
+        As `load_model`; if the model cannot be compiled, or the arrays are not of its data.
+    """
     with stage(f"Loading {place.path}"):
         model = load_model(place)
     with stage(f"Compiling {place}"):
         from nutmill.compiled import CompiledModel
         from nutmill.compiling import compile_model
 
-        return model if isinstance(model, CompiledModel) else compile_model(model)
+        compiled = model if isinstance(model, CompiledModel) else compile_model(model)
+    return compiled if data is None else compiled.with_data(**_arrays(data))
+
+
+def _arrays(path: Path) -> dict:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"The data {path} cannot be read: it is no .npz file of numbers.") from error
 
 
 def is_model(value: object) -> bool:

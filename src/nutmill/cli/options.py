@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 
@@ -30,6 +30,25 @@ def in_a_folder(path: Path | None) -> Path | None:
     return path
 
 
+def checked_out(path: Path | None) -> Path | None:
+    """Refuse a result that is neither netCDF nor Zarr."""
+    if path is not None and path.suffix not in (".nc", ".zarr"):
+        raise typer.BadParameter(f"a result is a file .nc or a folder .zarr, not {path.name!r}.")
+    return path
+
+
+class Named(NamedTuple):
+    """Chains that the user names; Typer takes a bare list for an option that may be repeated."""
+
+    ids: list[int]
+
+
+def _acceptance(rate: float) -> float:
+    if not 0.0 < rate < 1.0:
+        raise typer.BadParameter(f"it lies between 0 and 1, and {rate:g} does not.")
+    return rate
+
+
 def layout_source(text: str) -> str:
     """Read where a layout comes from: "auto", "none", or the path of a profile."""
     if text not in ("auto", "none") and not Path(text).is_file():
@@ -49,13 +68,24 @@ Model = Annotated[
         help="A pm.Model, a function without arguments that returns one, or a CompiledModel.",
     ),
 ]
+SameModel = Annotated[
+    model_file.Place | None,
+    typer.Option(
+        "--model",
+        parser=typed(model_file.parse),
+        metavar="FILE.PY:NAME",
+        help="The model, which must be the same as before. Default: what lies in the folder.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 4 if something says not to trust the draws yet.")]
 
 Draws = Annotated[int, typer.Option(min=1, help="Draws to keep of each chain.")]
 Tune = Annotated[int | None, typer.Option(min=0, help="Draws of warmup. Default: until the chains agree.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="The same seed gives the same draws.")]
-TargetAccept = Annotated[float, typer.Option(help="Acceptance rate that the step size aims for.")]
+TargetAccept = Annotated[
+    float, typer.Option(callback=_acceptance, help="Acceptance rate that the step size aims for, between 0 and 1.")
+]
 MaxTreedepth = Annotated[int, typer.Option(min=1, max=20, help="A trajectory has at most 2 to this power steps.")]
 Every = Annotated[
     float | None, typer.Option(help="Time between two checkpoints, such as 5m. Default: 60s.", **_DURATION)
@@ -70,3 +100,30 @@ LayoutSource = Annotated[
     ),
 ]
 TimeLimit = Annotated[float | None, typer.Option("--time", help="Of each task: 4h, 2d12h.", **_DURATION)]
+ChainIds = Annotated[
+    Named | None,
+    typer.Option(
+        parser=typed(lambda text: Named(values.chain_ids(text))),
+        metavar="IDS",
+        help="Sample only these chains of the run, such as 4-7: whole groups of four. `nutmill merge` joins parts.",
+    ),
+]
+MaxTime = Annotated[float | None, typer.Option(help="Stop after this time, such as 1h30m.", **_DURATION)]
+Until = Annotated[
+    dict[str, float] | None,
+    typer.Option(
+        parser=typed(values.targets),
+        metavar="TARGETS",
+        help="Stop when draws are good enough, such as ess=400,rhat=1.01; judged at fixed numbers of draws.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, metavar="FILE.NPZ", help="Arrays that replace data of the model, by name."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(callback=checked_out, metavar="FILE", help="The result: draws.nc or draws.zarr.")
+]
+Cores = Annotated[int | None, typer.Option(min=1, help="Chains at once, with one BLAS thread each.")]

@@ -66,6 +66,7 @@ def sbatch(
     option: _Option = None,
     setup: _Setup = None,
     layout: options.LayoutSource = "auto",
+    data: options.Data = None,
     draws: options.Draws = 1000,
     tune: options.Tune = None,
     seed: options.Seed = None,
@@ -78,7 +79,7 @@ def sbatch(
 ) -> None:
     """Write an array of Slurm jobs, each a group of four chains, and a job that joins them into one result."""
     with contextlib.redirect_stdout(sys.stderr):
-        chosen = stored_layout.choose(layout, model, chains)
+        chosen = stored_layout.choose(layout, model, chains, data)
     cpus = cpus_per_task or chosen.cpus
     sampling = {
         "--draws": draws,
@@ -92,6 +93,7 @@ def sbatch(
     }
     job = BatchJob(
         model=str(model),
+        data=data,
         chains=chains,
         folder=to,
         cpus=cpus,

@@ -1,5 +1,6 @@
 """The layout that a batch job takes: of a file, or the profile that is stored for its model on this machine."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nutmill.cli.batch_job import GROUP_SIZE
@@ -33,7 +34,7 @@ class Chosen(NamedTuple):
         return min(GROUP_SIZE, layout.chains_at_once) * layout.blas_threads
 
 
-def choose(source: str, place: Place, chains: int) -> Chosen:
+def choose(source: str, place: Place, chains: int, data: Path | None = None) -> Chosen:
     """Find a layout.
 
     Parameters
@@ -44,6 +45,8 @@ def choose(source: str, place: Place, chains: int) -> Chosen:
         Of the model; it is loaded and compiled for "auto".
     chains : int
         Of the whole job.
+    data : Path or None
+        Arrays for the model.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def choose(source: str, place: Place, chains: int) -> Chosen:
         return Chosen(profiles.load(source))
     if not any(profiles.profile_folder().glob("*.json")):
         return Chosen(None, _note(place))
-    compiled = compiled_model(place)
+    compiled = compiled_model(place, data)
     with stage("Looking for a stored layout"):
         from nutmill.layout_search import stored_profile
 

@@ -1,0 +1,92 @@
+"""The end of a command that has draws: the result goes into its file, what is known of it to the user."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from nutmill.cli.console import print_json
+from nutmill.cli.exits import Exit
+from nutmill.errors import SamplingError
+
+if TYPE_CHECKING:
+    import arviz
+    import xarray as xr
+
+    from nutmill.cli.verdict import Verdict
+
+
+class Wanted(NamedTuple):
+    """What is to become of a result.
+
+    Attributes
+    ----------
+    out : Path or None
+        Where it goes.
+    checkpoint : Path or None
+        Folder of the run, which can go on there if it was stopped.
+    strict, json : bool
+        As the options are called.
+    """
+
+    out: Path | None
+    checkpoint: Path | None
+    strict: bool
+    json: bool
+
+    def check(self) -> None:
+        """Refuse, before anything is computed, a result that could not be written; raises ModelError."""
+        if self.out is not None:
+            from nutmill.result_file import check_target
+
+            check_target(self.out)
+
+
+def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
+    """Store a result, tell of it, and end the command.
+
+    Raises
+    ------
+    typer.Exit
+        With the code that says how it went.
+    ModelError
+        If the result cannot be written.
+    SamplingError
+        If a signal has stopped a run that cannot go on; its draws are in the file.
+    """
+    from nutmill.cli.verdict import judge
+
+    verdict, stopped_by = judge(result), result.attrs.get("stopped_by")
+    is_stopped = bool(result.attrs.get("interrupted"))
+    can_go_on = is_stopped and wanted.checkpoint is not None
+    # A file that is there is a run that has ended: the draws of one that can go on stay in its folder.
+    out = None if can_go_on else wanted.out
+    if out is not None:
+        from nutmill.result_file import save
+
+        save(result, out)
+    code = Exit.STOPPED if can_go_on else verdict.exit_code(strict=wanted.strict)
+    if wanted.json:
+        print_json(_document(verdict, wanted, out, stopped_by, code))
+    else:
+        print("\n".join(_lines(verdict, wanted, out, stopped_by if is_stopped else None)))
+    if is_stopped and not can_go_on and stopped_by != "max_time":
+        raise SamplingError(f"{stopped_by} has stopped the run, and without --checkpoint it cannot go on.")
+    raise typer.Exit(code)
+
+
+def _document(verdict: "Verdict", wanted: Wanted, out: Path | None, stopped_by: str | None, code: Exit) -> dict:
+    return {
+        "result": None if out is None else str(out),
+        "checkpoint": None if wanted.checkpoint is None else str(wanted.checkpoint),
+        "stopped_by": stopped_by,
+        "is_resumable": code == Exit.STOPPED,
+        **verdict.as_dict(),
+    }
+
+
+def _lines(verdict: "Verdict", wanted: Wanted, out: Path | None, stopped_by: str | None) -> list[str]:
+    lines = verdict.lines()
+    if stopped_by is not None and wanted.checkpoint is not None:
+        return [f"Stopped by {stopped_by}; to go on: nutmill resume {wanted.checkpoint}", lines[0]]
+    return lines + ([] if out is None else [f"Result: {out}"])

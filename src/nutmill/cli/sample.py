@@ -1,0 +1,92 @@
+"""`nutmill sample`: a run that a job script can start, stop and go on with."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nutmill.cli import model_file, options
+from nutmill.cli.begun import begun_run
+from nutmill.cli.outcome import Wanted, finish
+
+_Chains = Annotated[int, typer.Option(min=1, help="Chains of the whole run.")]
+_Checkpoint = Annotated[
+    Path | None, typer.Option(file_okay=False, metavar="FOLDER", help="Keep draws and checkpoints in this folder.")
+]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in the folder of --checkpoint, if one has begun there.")
+]
+_KeepWarmup = Annotated[bool, typer.Option("--keep-warmup", help="Put the draws of warmup into the result as well.")]
+
+
+def sample(
+    model: options.Model,
+    *,
+    draws: options.Draws = 1000,
+    tune: options.Tune = None,
+    chains: _Chains = 4,
+    chain_ids: options.ChainIds = None,
+    seed: options.Seed = None,
+    target_accept: options.TargetAccept = 0.8,
+    max_treedepth: options.MaxTreedepth = 10,
+    checkpoint: _Checkpoint = None,
+    every: options.Every = None,
+    resume: _Resume = False,
+    max_time: options.MaxTime = None,
+    until: options.Until = None,
+    layout: options.LayoutSource = "auto",
+    cores: options.Cores = None,
+    data: options.Data = None,
+    out: options.Out = None,
+    keep_warmup: _KeepWarmup = False,
+    json: options.Json = False,
+    strict: options.Strict = False,
+) -> None:
+    """Sample a model. With a checkpoint, a run that is stopped or killed goes on where it was, to the same draws."""
+    _check(out, checkpoint, resume, chain_ids, chains)
+    asked = {
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "chain_ids": None if chain_ids is None else chain_ids.ids,
+        "random_seed": seed,
+        "target_accept": target_accept,
+        "max_treedepth": max_treedepth,
+        "discard_tuned_samples": not keep_warmup,
+        "until": until,
+    }
+    how = {
+        "max_time": max_time,
+        "cores": cores,
+        "layout": None if layout == "none" else layout,
+        "compute_convergence_checks": False,  # `finish` does
+        **({} if every is None else {"every": every}),
+    }
+    wanted = Wanted(out, checkpoint, strict, json)
+    with contextlib.redirect_stdout(sys.stderr):
+        wanted.check()
+        begun = None if checkpoint is None else begun_run(checkpoint)
+        if begun is not None:
+            begun.check(asked, resume=resume)
+        compiled = model_file.compiled_model(model, data)
+        if begun is None:
+            result = compiled.sample(**asked, **how, checkpoint=checkpoint)
+        else:
+            result = begun.go_on(compiled, asked, how)
+    finish(result, wanted)
+
+
+def _check(
+    out: Path | None, checkpoint: Path | None, resume: bool, chain_ids: options.Named | None, chains: int
+) -> None:
+    """Refuse options that have no meaning together."""
+    if out is None and checkpoint is None:
+        raise typer.BadParameter("draws that go nowhere are lost: name --out, --checkpoint, or both.")
+    if resume and checkpoint is None:
+        raise typer.BadParameter("--resume goes on with the run of --checkpoint: name its folder.")
+    if chain_ids is not None and chain_ids.ids[-1] >= chains:
+        raise typer.BadParameter(
+            f"--chain-ids names chain {chain_ids.ids[-1]}; the last of --chains {chains} is {chains - 1}."
+        )

@@ -1,0 +1,201 @@
+"""`nutmill sample`, `resume`, `merge`: real runs in this process, the same draws whatever happened on the way."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zoo
+from typer.testing import CliRunner
+
+from nutmill.cli.app import app
+from nutmill.result_file import load
+from nutmill.trace import group
+
+# Compiled once for all tests; the file is loaded anew by each command.
+MODEL = "import zoo\nprint('this is not JSON')\nmodel = zoo.compiled('regression')\n"
+SETTINGS = ("--seed", 7, "--tune", 100)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Work in a folder with the model."""
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(MODEL)
+
+
+def run(command, *arguments, code=0):
+    result = CliRunner().invoke(app, [command, *map(str, arguments)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def sample(*arguments, code=0):
+    return run("sample", "model.py:model", *SETTINGS, *arguments, code=code)
+
+
+def fault(command, *arguments):
+    """The sentence of a command that fails."""
+    return str(run(command, *arguments, code=1).exception)
+
+
+def draws_of(path):
+    return {name: values.values for name, values in load(Path(path))["posterior"].data_vars.items()}
+
+
+def assert_same(path, other):
+    first, second = draws_of(path), draws_of(other)
+    assert set(first) == set(second) != set()
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name])
+
+
+def test_the_result_is_that_of_python(tmp_path):
+    document = json.loads(sample("--draws", 60, "--chains", 2, "--out", "draws.nc", "--json").stdout)
+    expected = zoo.compiled("regression").sample(
+        draws=60, chains=2, tune=100, random_seed=7, progressbar=False, compute_convergence_checks=False
+    )
+    for name, values in group(expected, "posterior").data_vars.items():
+        np.testing.assert_array_equal(draws_of("draws.nc")[name], values.values)
+    assert (document["result"], document["checkpoint"], document["stopped_by"]) == ("draws.nc", None, None)
+    assert (document["chain_ids"], document["draws"], document["is_resumable"]) == ([0, 1], 60, False)
+
+
+def test_text_says_what_is_to_be_known():
+    said = sample("--draws", 60, "--chains", 2, "--out", "draws.zarr")
+    lines = said.stdout.splitlines()
+    assert lines[0].startswith("2 chains (0-1) of 60 draws") and lines[-1] == "Result: draws.zarr"
+    assert "this is not JSON" in said.stderr and "this is not JSON" not in said.stdout
+    assert load(Path("draws.zarr"))["posterior"].sizes["draw"] == 60
+
+
+def test_strict_judges_the_draws():
+    document = json.loads(sample("--draws", 20, "--out", "draws.nc", "--strict", "--json", code=4).stdout)
+    assert {finding["kind"] for finding in document["findings"]} >= {"ess"}
+    assert Path("draws.nc").exists()
+
+
+def test_stopped_and_resumed():
+    """Twice by its time, and then to the end: as if nothing had been."""
+    sample("--draws", 400, "--out", "whole.nc")
+    arguments = ("--draws", 400, "--checkpoint", "run", "--out", "draws.nc")
+    document = json.loads(sample(*arguments, "--max-time", "0.001", "--json", code=3).stdout)
+    assert (document["stopped_by"], document["is_resumable"], document["result"]) == ("max_time", True, None)
+    assert document["draws"] < 400 and not Path("draws.nc").exists()
+    stopped = run("resume", "run", "--model", "model.py:model", "--max-time", "0.001", code=3)
+    assert "to go on: nutmill resume run" in stopped.stdout
+    sample(*arguments, "--resume")
+    assert_same("draws.nc", "whole.nc")
+    run("resume", "run", "--model", "model.py:model", "--out", "again.zarr")
+    assert_same("again.zarr", "whole.nc")
+
+
+def test_more_draws_of_a_run():
+    sample("--draws", 90, "--out", "whole.nc")
+    sample("--draws", 30, "--checkpoint", "run")
+    run("resume", "run", "--model", "model.py:model", "--draws", 60, "--out", "draws.nc")
+    assert draws_of("draws.nc")["mu"].shape[1] == 60
+    sample("--draws", 90, "--checkpoint", "run", "--resume", "--out", "draws.nc")
+    assert_same("draws.nc", "whole.nc")
+
+
+def test_resume_asks_for_the_same_run():
+    sample("--draws", 30, "--checkpoint", "run")
+    assert "holds a run already: go on with it by --resume" in fault("sample", "model.py:model", "--checkpoint", "run")
+    others = ("--resume", "--seed", 8, "--tune", 101, "--keep-warmup", "--target-accept", 0.9, "--chains", 8)
+    said = fault("sample", "model.py:model", "--checkpoint", "run", *others)
+    assert "--tune, --chains, --chain-ids, --seed, --target-accept, --keep-warmup" in said
+    Path("model.py").write_text("import zoo\nmodel = zoo.compiled('counts')\n")
+    said = fault("sample", "model.py:model", "--checkpoint", "run", "--resume", *SETTINGS, "--draws", 30)
+    assert "another model" in said
+
+
+def test_resume_begins_where_nothing_has_begun():
+    sample("--draws", 30, "--out", "whole.nc")
+    Path("run").mkdir()
+    sample("--draws", 30, "--checkpoint", "run", "--resume", "--out", "draws.nc")
+    assert_same("draws.nc", "whole.nc")
+
+
+def test_parts_and_their_merge():
+    sample("--draws", 50, "--chains", 10, "--out", "whole.nc")
+    for ids in ("0-3", "4-7"):
+        sample("--draws", 50, "--chains", 10, "--chain-ids", ids, "--checkpoint", f"part-{ids}")
+    merge = ("part-0-3", "part-4-7", "--model", "model.py:model", "--out", "draws.nc")
+    assert "Of 10 chains these are missing: 8, 9." in fault("merge", *merge)
+    assert not Path("draws.nc").exists()
+    sample("--draws", 50, "--chains", 10, "--chain-ids", "8-9", "--checkpoint", "part-8-9")
+    document = json.loads(run("merge", "part-8-9", *merge, "--json").stdout)
+    assert document["chain_ids"] == list(range(10)) and document["result"] == "draws.nc"
+    assert_same("draws.nc", "whole.nc")
+    run("merge", "part-8-9", *merge, "--strict", code=4)
+
+
+def test_until_ends_a_run_early():
+    arguments = ("--draws", 2000, "--until", "ess=50", "--out", "draws.nc", "--json")
+    document = json.loads(sample(*arguments).stdout)
+    assert (document["stopped_by"], document["draws"]) == ("until", 100)
+    assert not document["is_resumable"]
+
+
+def test_a_time_limit_without_a_folder_gives_what_there_is():
+    document = json.loads(sample("--draws", 100_000, "--max-time", "0.5s", "--out", "draws.nc", "--json").stdout)
+    assert document["stopped_by"] == "max_time" and document["draws"] < 100_000
+    assert draws_of("draws.nc")["mu"].shape[1] == document["draws"]
+
+
+def test_other_data():
+    y = np.linspace(-3.0, 3.0, 10)
+    np.savez("data.npz", y_data=y)
+    sample("--draws", 20, "--chains", 1, "--data", "data.npz", "--out", "draws.nc")
+    np.testing.assert_array_equal(load(Path("draws.nc"))["observed_data"]["y"].values, y)
+    Path("data.npz").write_text("these are no arrays")
+    said = fault("sample", "model.py:model", "--data", "data.npz", "--out", "draws.nc")
+    assert "data.npz cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sample", "model.py:model"], "name --out, --checkpoint, or both"),
+        (["sample", "model.py:model", "--out", "a.nc", "--resume"], "name its folder"),
+        (["sample", "model.py:model", "--out", "a.nc", "--chains", "4", "--chain-ids", "4-7"], "the last of"),
+        (["sample", "model.py:model", "--out", "a.nc", "--chain-ids", "7-4"], "ends before it begins"),
+        (["sample", "model.py:model", "--out", "a.nc", "--until", "ess=lots"], "ess is a number"),
+        (["sample", "model.py:model", "--out", "a.nc", "--max-time", "soon"], "1h30m"),
+        (["sample", "model.py:model", "--out", "a.nc", "--every", "0s"], "1h30m"),
+        (["sample", "model.py:model", "--out", "a.nc", "--target-accept", "1.5"], "between 0 and 1"),
+        (["sample", "model.py:model", "--out", "a.csv"], "file .nc or a folder .zarr"),
+        (["sample", "model.py:model", "--out", "a.nc", "--draws", "0"], "--draws"),
+        (["sample", "model.py:model", "--out", "a.nc", "--layout", "best"], "nutmill tune"),
+        (["sample", "model.py:model", "--out", "a.nc", "--data", "none.npz"], "does not exist"),
+        (["sample", "model.py", "--out", "a.nc"], "file.py:name"),
+        (["resume"], "FOLDER"),
+        (["resume", "run", "--data", "data.npz"], "data.npz"),
+        (["merge", "run"], "--out"),
+        (["merge", "--out", "a.nc"], "FOLDER"),
+        (["status"], "FOLDER"),
+        (["status", "run", "--watch", "--json"], "leave out one"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_anything_is_loaded(arguments, said):
+    result = run(*arguments, code=2)
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert result.stdout == "" and "this is not JSON" not in result.stderr
+    assert {path.name for path in Path().iterdir()} == {"model.py"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sample", "no.py:model", "--out", "a.nc"], "there is no such file"),
+        (["sample", "model.py:modle", "--out", "a.nc"], "has no 'modle'"),
+        (["sample", "model.py:model", "--out", "none/a.nc"], "there is no folder none"),
+        (["resume", "none"], "holds no run"),
+        (["merge", "none", "--out", "a.nc"], "holds no run"),
+        (["status", "none"], "holds no run"),
+    ],
+)
+def test_faults_are_one_sentence_and_leave_nothing(arguments, said):
+    assert said in fault(*arguments)
+    assert {path.name for path in Path().iterdir()} == {"model.py"}
