@@ -8,7 +8,7 @@ EXTRAS_demo := demo,storage
 EXTRAS_test := test
 EXTRAS_bench := bench
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow test-slurm lint bench clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python docs/demo.py
@@ -18,6 +18,11 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -m slow
+
+# As root; installs Slurm by apt where it is missing.
+test-slurm: $(VENV)/.installed-test
+	.ci/slurm.sh install
+	$(VENV)/bin/python -m pytest -m slurm
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check

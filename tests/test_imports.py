@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("convergence", "result_file"),
+        *("convergence", "result_file", "run"),
     },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

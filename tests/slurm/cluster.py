@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from processes import environment
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "slurm.sh"
@@ -62,12 +60,7 @@ def wait_until(is_so: Callable[[], bool], describe: Callable[[], str], timeout_s
 
 @contextmanager
 def running(*nodes_and_cpus: int) -> Iterator[Cluster]:
-    """Run a Slurm on one node with the CPUs of this machine, or on nodes that it makes up.
-
-    Skips the test where Slurm cannot be had. In `.ci/run` it can: that installs it first, and fails if it cannot.
-    """
-    if os.geteuid() != 0 or not (is_installed("slurmctld") or is_installed("apt-get")):
-        pytest.skip("Slurm is started by root, and installed by apt where it is missing")
+    """Run a Slurm on one node with the CPUs of this machine, or on nodes that it makes up."""
     # Not a folder of pytest: munge's own user has to reach its socket.
     with tempfile.TemporaryDirectory(prefix="nutmill-slurm-") as folder:
         started = subprocess.run([SCRIPT, "start", folder, *map(str, nodes_and_cpus)], capture_output=True, text=True)
@@ -76,8 +69,3 @@ def running(*nodes_and_cpus: int) -> Iterator[Cluster]:
             yield Cluster(Path(started.stdout.strip()))
         finally:
             subprocess.run([SCRIPT, "stop", folder], check=True)
-
-
-def is_installed(program: str) -> bool:
-    """Whether there is a program, also where only root looks for it."""
-    return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])) is not None

@@ -1,7 +1,18 @@
 """A Slurm for the tests of a session: one node, or four that are made up."""
 
+from pathlib import Path
+
 import pytest
 from slurm.cluster import running
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is in this folder: `make test` leaves it out, `make test-slurm` runs it."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("slurm")
 
 
 @pytest.fixture(scope="session")
