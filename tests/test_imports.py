@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "identity": {"errors", "compiled"},
     "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result"},
     "resuming": {"errors", "run", "layout", "compiled", "identity", "request", "session"},
-    "merging": {"errors", "run", "layout", "compiled", "identity", "resuming", "session"},
+    "merging": {"errors", "run", "layout", "compiled", "identity", "request", "resuming", "session"},
     "warm": {"errors", "nuts", "run", "trace"},
     "sample": {
         *("errors", "run", "layout", "compiled", "compiling", "identity", "memory", "request", "resuming"),
@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("convergence", "result_file", "run"),
+        *("artifact", "convergence", "result_file", "run"),
     },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

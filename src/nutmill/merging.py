@@ -11,6 +11,7 @@ from nutmill.compiled import CompiledModel
 from nutmill.errors import CheckpointError
 from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
+from nutmill.request import Request
 from nutmill.resuming import model_of, request_of
 from nutmill.run.clock import Clock
 from nutmill.run.folder import read_groups, read_manifest
@@ -24,6 +25,7 @@ def merge(
     folders: Sequence[str | os.PathLike],
     model: CompiledModel | None = None,
     *,
+    partial: bool = False,
     compute_convergence_checks: bool = True,
 ):
     """Join run folders with different `chain_ids` of one run into one result.
@@ -36,6 +38,9 @@ def merge(
         In any order; together they must hold every chain of the run once, with all its draws.
     model
         The same model with the same data, compiled; None takes what lies in the first folder.
+    partial
+        Take what there is: the chains of these folders, with the draws that all of them have, also of runs that go on.
+        Where something is missing, the attribute ``interrupted`` is 1 and ``stopped_by`` is "partial".
     compute_convergence_checks
         Say what looks wrong in the draws.
 
@@ -46,8 +51,8 @@ def merge(
     Raises
     ------
     CheckpointError
-        If parts belong to different models, data, seeds or settings, if chains overlap, are missing (they are
-        listed) or have not all their draws yet, or if a folder is damaged.
+        If parts belong to different models, data, seeds or settings, if chains overlap, or if a folder is damaged;
+        unless `partial`, if chains are missing (they are listed) or have not all their draws yet.
     """
     if isinstance(folders, str | os.PathLike) or not folders:
         raise CheckpointError("merge takes a list of run folders, one for each part.")
@@ -56,20 +61,22 @@ def merge(
     for folder, manifest in others:
         _check_settings(reference, manifest, first, folder)
         check_same(manifest, reference, first)
-    _check_chains(manifests)
+    owners = _owners(manifests)
     groups = [group for folder in manifests for group in read_groups(folder)]
     groups.sort(key=lambda group: group.chain_ids[0])
     request = request_of(
         reference, chain_ids=None, until=None, compute_convergence_checks=compute_convergence_checks, progressbar=False
     )
-    _check_complete(groups, request.draws)
+    missing = _what_is_missing(owners, groups, request)
+    if missing is not None and not partial:
+        raise CheckpointError(missing)
     compiled = model_of(first) if model is None else model
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), reference, first)
     clock = Clock()
-    clock.resume(max((group.keeper.facts["walls_s"] for group in groups), key=sum))
+    clock.resume(max((group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
-    run = collect(groups, None, settings_of(request), Ending(), clock)
+    run = collect(groups, None, settings_of(request), Ending(None if missing is None else "partial"), clock)
     layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}}
     return finish(compiled, run, request, layout)
 
@@ -87,25 +94,25 @@ def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], f
         )
 
 
-def _check_chains(manifests: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Refuse chains that are there twice or not at all."""
+def _owners(manifests: Mapping[Path, Mapping[str, Any]]) -> dict[int, Path]:
+    """Say which folder has which chain; refuse chains that are there twice."""
     owners: dict[int, Path] = {}
     for folder, manifest in manifests.items():
         for chain_id in manifest["chain_ids"]:
             if chain_id in owners:
                 raise CheckpointError(f"Chain {chain_id} is in {owners[chain_id]} and in {folder}: leave one out.")
             owners[chain_id] = folder
-    chains = next(iter(manifests.values()))["asked"]["chains"]
-    missing = [chain_id for chain_id in range(chains) if chain_id not in owners]
+    return owners
+
+
+def _what_is_missing(owners: Mapping[int, Path], groups: Sequence[Group], request: Request) -> str | None:
+    """Say which chains are not there at all, or have not all their draws; None if all is there."""
+    missing = [chain_id for chain_id in range(request.chains) if chain_id not in owners]
     if missing:
-        raise CheckpointError(f"Of {chains} chains these are missing: {', '.join(map(str, missing))}.")
-
-
-def _check_complete(groups: Sequence[Group], draws: int) -> None:
+        return f"Of {request.chains} chains these are missing: {', '.join(map(str, missing))}."
     for group in groups:
         for chain, chain_id in enumerate(group.chain_ids):
-            n_drawn = group.n_drawn(chain)
-            if n_drawn < draws:
-                raise CheckpointError(
-                    f"Chain {chain_id} has {n_drawn} of {draws} draws: resume {group.keeper.folder}, and merge then."
-                )
+            if (n_drawn := group.n_drawn(chain)) < request.draws:
+                drawn = f"Chain {chain_id} has {n_drawn} of {request.draws} draws"
+                return f"{drawn}: resume {group.keeper.folder}, and merge then."
+    return None

@@ -15,7 +15,7 @@ from nutmill.errors import ModelError
 if TYPE_CHECKING:
     import arviz
 
-NETCDF, ZARR = ".nc", ".zarr"
+NETCDF, ZARR = SUFFIXES = (".nc", ".zarr")
 # By preference.
 _ENGINES = {NETCDF: ("h5netcdf", "netCDF4"), ZARR: ("zarr",)}
 # xarray's own names of them.

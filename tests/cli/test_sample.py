@@ -124,11 +124,22 @@ def test_parts_and_their_merge():
     merge = ("part-0-3", "part-4-7", "--model", "model.py:model", "--out", "draws.nc")
     assert "Of 10 chains these are missing: 8, 9." in fault("merge", *merge)
     assert not Path("draws.nc").exists()
+    assert json.loads(run("merge", *merge, "--partial", "--json").stdout)["chain_ids"] == list(range(8))
     sample("--draws", 50, "--chains", 10, "--chain-ids", "8-9", "--checkpoint", "part-8-9")
     document = json.loads(run("merge", "part-8-9", *merge, "--json").stdout)
     assert document["chain_ids"] == list(range(10)) and document["result"] == "draws.nc"
     assert_same("draws.nc", "whole.nc")
     run("merge", "part-8-9", *merge, "--strict", code=4)
+
+
+def test_diagnostics_of_runs_that_are_not_over():
+    arguments = ("--draws", 100_000, "--chains", 8, "--max-time", "1s", "--cores", 4)
+    for ids in ("0-3", "4-7"):
+        sample(*arguments, "--chain-ids", ids, "--checkpoint", f"run/chains-{ids}", code=3)
+    whole = json.loads(run("diagnose", "run", "--model", "model.py:model", "--json").stdout)
+    part = json.loads(run("diagnose", "run/chains-4-7", "--model", "model.py:model", "--json").stdout)
+    assert whole["chain_ids"] == list(range(8)) and part["chain_ids"] == [4, 5, 6, 7]
+    assert 0 <= whole["draws"] <= part["draws"] < 100_000
 
 
 def test_until_ends_a_run_early():
@@ -194,6 +205,7 @@ def test_a_wrong_command_line_is_refused_before_anything_is_loaded(arguments, sa
         (["resume", "none"], "holds no run"),
         (["merge", "none", "--out", "a.nc"], "holds no run"),
         (["status", "none"], "holds no run"),
+        (["diagnose", "none"], "holds no run"),
     ],
 )
 def test_faults_are_one_sentence_and_leave_nothing(arguments, said):

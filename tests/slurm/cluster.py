@@ -50,7 +50,7 @@ class Cluster:
         )
 
 
-def wait_until(is_so: Callable[[], bool], describe: Callable[[], str], timeout_s: float = 120.0) -> None:
+def wait_until(is_so: Callable[[], bool], describe: Callable[[], str], timeout_s: float = 300.0) -> None:
     """Wait until something is so; else fail with a description of what is."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

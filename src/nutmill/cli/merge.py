@@ -21,6 +21,7 @@ def merge(
     *,
     model: options.SameModel = None,
     data: options.Data = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Join what there is, also of runs that go on.")] = False,
     out: options.Out = None,
     json: options.Json = False,
     strict: options.Strict = False,
@@ -37,5 +38,5 @@ def merge(
         with stage(f"Joining {len(parts)} runs"):
             import nutmill
 
-            result = nutmill.merge(parts, compiled, compute_convergence_checks=False)  # `finish` does
+            result = nutmill.merge(parts, compiled, partial=partial, compute_convergence_checks=False)  # `finish` does
     finish(result, wanted)

@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SAVED = ".nut"
 _KINDS = "a pm.Model, a function without arguments that returns one, or a CompiledModel"
 
 
 class Place(NamedTuple):
-    """A name in a file."""
+    """A name in a file of Python; without a name, a file that `CompiledModel.save` wrote."""
 
     path: Path
-    name: str
+    name: str | None
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.name}"
+        return str(self.path) if self.name is None else f"{self.path}:{self.name}"
 
 
 def parse(text: str) -> Place:
-    """Split ``file.py:name``; raises ValueError with what is wrong with it."""
+    """Read ``file.py:name`` or ``model.nut``; raises ValueError with what is wrong with it."""
+    if text.endswith(_SAVED):
+        return Place(Path(text), None)
     path, colon, name = text.rpartition(":")
     if not colon or not path or not name.isidentifier():
-        raise ValueError(f"a model is given as file.py:name, such as model.py:model, not {text!r}.")
+        raise ValueError(f"a model is given as file.py:name, such as model.py:model, or as model.nut, not {text!r}.")
     return Place(Path(path), name)
 
 
@@ -55,10 +58,15 @@ def load_model(place: Place) -> object:
     Raises
     ------
     ModelError
-        The file is not there or raises, has no such name, or the name is not a model.
+        The file is not there or raises, has no such name, or the name is not a model; it is damaged, or made for other
+        processors.
     """
     path = place.path
     check_file(path)
+    if place.name is None:
+        from nutmill.artifact import load
+
+        return load(path)
     with _on_path(path.resolve().parent):
         module = _call(lambda: _imported(path), path, f"The model file {path}")
         if not hasattr(module, place.name):
@@ -88,11 +96,19 @@ def compiled_model(place: Place, data: Path | None = None) -> "CompiledModel":
     with stage(f"Loading {place.path}"):
         model = load_model(place)
     with stage(f"Compiling {place}"):
-        from nutmill.compiled import CompiledModel
-        from nutmill.compiling import compile_model
-
-        compiled = model if isinstance(model, CompiledModel) else compile_model(model)
+        compiled = as_compiled(model)
     return compiled if data is None else compiled.with_data(**_arrays(data))
+
+
+def as_compiled(model: object) -> "CompiledModel":
+    """Compile a model that `load_model` gave, unless it is compiled already."""
+    from nutmill.compiled import CompiledModel
+
+    if isinstance(model, CompiledModel):
+        return model
+    from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
+
+    return compile_model(model)
 
 
 def _arrays(path: Path) -> dict:

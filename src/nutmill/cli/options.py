@@ -65,7 +65,8 @@ Model = Annotated[
     typer.Argument(
         parser=typed(model_file.parse),
         metavar="FILE.PY:NAME",
-        help="A pm.Model, a function without arguments that returns one, or a CompiledModel.",
+        help="A pm.Model, a function without arguments that returns one, or a CompiledModel; or model.nut, a file that "
+        "CompiledModel.save wrote.",
     ),
 ]
 SameModel = Annotated[

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from nutmill.cli.verdict import Verdict
 
 
+# What may be missing of a result because the user wants it so.
+_ASKED_FOR = ("max_time", "partial")
+
+
 class Wanted(NamedTuple):
     """What is to become of a result.
 
@@ -70,7 +74,7 @@ def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
         print_json(_document(verdict, wanted, out, stopped_by, code))
     else:
         print("\n".join(_lines(verdict, wanted, out, stopped_by if is_stopped else None)))
-    if is_stopped and not can_go_on and stopped_by != "max_time":
+    if is_stopped and not can_go_on and stopped_by not in _ASKED_FOR:
         raise SamplingError(f"{stopped_by} has stopped the run, and without --checkpoint it cannot go on.")
     raise typer.Exit(code)
 

@@ -10,8 +10,8 @@ import typer
 
 from nutmill.cli.console import print_json
 from nutmill.cli.options import Json
+from nutmill.cli.runs import runs_in
 from nutmill.cli.units import rate
-from nutmill.errors import NutmillError
 
 _WATCH_S = 2.0
 _LIVE = ("waiting", "warmup", "sampling")
@@ -44,18 +44,6 @@ def status(
         if not watch or not any(one["is_running"] for one in states.values()):
             return
         time.sleep(_WATCH_S)
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """Find the runs of a folder: itself, or those in it."""
-    from nutmill.run.folder import MANIFEST
-
-    if (folder / MANIFEST).exists():
-        return [folder]
-    runs = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
-    if not runs:
-        raise NutmillError(f"{folder} holds no run that has begun.")
-    return runs
 
 
 def read(runs: list[Path]) -> dict[Path, dict[str, Any]]:

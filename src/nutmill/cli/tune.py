@@ -96,12 +96,10 @@ def measure(options: Options) -> "Tuned":
         model = model_file.load_model(options.place)
         progress.say(f"Compiling {options.place}")
         from nutmill.cli.tuned import Tuned
-        from nutmill.compiled import CompiledModel
-        from nutmill.compiling import compile_model
         from nutmill.layout.topology import topology
         from nutmill.layout_search import find_layout
 
-        compiled = model if isinstance(model, CompiledModel) else compile_model(model)
+        compiled = model_file.as_compiled(model)
         machine = topology()
         progress.say("Measuring")
         found = find_layout(
