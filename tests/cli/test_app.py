@@ -14,6 +14,7 @@ from nutmill.cli.app import app, main
 from nutmill.errors import LayoutError
 
 HEAVY = {"pymc", "pytensor", "numba", "llvmlite", "arviz", "xarray", "scipy", "matplotlib", "IPython"}
+COMMANDS = ("sample", "resume", "status", "merge", "diagnose", "tune", "topology", "sbatch", "cache")
 
 
 def modules_after(*arguments):
@@ -35,7 +36,10 @@ print(*sys.modules, file=sys.stderr)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["topology"], ["topology", "--json"], ["tune", "--help"], ["cache", "list"]],
+    [
+        *(["--help"], ["--version"], ["topology"], ["topology", "--json"], ["cache", "list"]),
+        *([command, "--help"] for command in COMMANDS),
+    ],
     ids=" ".join,
 )
 def test_quick_commands_import_little(arguments):
@@ -49,14 +53,15 @@ def test_quick_commands_import_little(arguments):
 def test_help_names_the_commands(nutmill):
     done = nutmill("--help")
     assert done.returncode == 0
-    for name in ("topology", "tune", "cache"):
+    for name in COMMANDS:
         assert name in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["topology", "--help"], ["tune", "--help"], ["cache", "--help"]])
-def test_each_command_has_help(arguments):
-    result = CliRunner().invoke(app, arguments)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command):
+    result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0 and "Usage" in result.stdout
+    assert command == "cache" or "Exit codes: 0 - it has finished; 1 - an error" in " ".join(result.stdout.split())
 
 
 def test_version():

@@ -1,11 +1,14 @@
 """`nutmill sample`, `resume`, `merge`: real runs in this process, the same draws whatever happened on the way."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zoo
+from processes import environment
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
@@ -211,3 +214,28 @@ def test_a_wrong_command_line_is_refused_before_anything_is_loaded(arguments, sa
 def test_faults_are_one_sentence_and_leave_nothing(arguments, said):
     assert said in fault(*arguments)
     assert {path.name for path in Path().iterdir()} == {"model.py"}
+
+
+def test_a_process_without_pymc_samples_a_saved_model(nutmill):
+    """The file is all that it needs; and what is wrong with a file is one sentence."""
+    zoo.compiled("regression").save("model.nut")
+    arguments = ("--seed", 7, "--tune", 100, "--draws", 60, "--chains", 2)
+    code = "import sys; sys.modules['pymc'] = sys.modules['pytensor'] = None; from nutmill.cli.app import main; main()"
+    command = [sys.executable, "-c", code, "sample", "model.nut", *map(str, arguments), "--out", "draws.nc"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Result: draws.nc"), done.stderr
+    sample("--draws", 60, "--chains", 2, "--out", "whole.nc")
+    assert_same("draws.nc", "whole.nc")
+    Path("model.nut").write_bytes(Path("model.nut").read_bytes()[:-100])
+    done = nutmill("sample", "model.nut", "--out", "draws.nc")
+    assert done.returncode == 1 and done.stderr.startswith("nutmill: The model model.nut cannot be used: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_model_that_takes_long_to_load_says_so(nutmill):
+    Path("slow.py").write_text("import time\ntime.sleep(3)\nraise RuntimeError('no data')\n")
+    done = nutmill("sample", "slow.py:model", "--out", "draws.nc", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    loading, error = done.stderr.splitlines()
+    assert loading == "Loading slow.py (2 s)"
+    assert error.startswith("nutmill: The model file slow.py raised RuntimeError: no data (line 3 of slow.py: ")
