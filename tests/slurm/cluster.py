@@ -15,6 +15,8 @@ from processes import environment
 SCRIPT = Path(__file__).parents[2] / ".ci" / "slurm.sh"
 # What a job of another Slurm, in which the tests may run, would tell this one.
 FOREIGN = re.compile("SLURM|SBATCH|SRUN|SCANCEL|SQUEUE")
+# States that a task does not leave by itself.
+ENDS = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
 
 class Cluster:
@@ -43,11 +45,10 @@ class Cluster:
         rows = self.run("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%i %T")
         return dict(row.split() for row in rows.splitlines())
 
-    def wait(self, job: str, state: str = "COMPLETED") -> None:
-        """Wait until all tasks of a job are in a state."""
-        wait_until(
-            lambda: set(self.states(job).values()) == {state}, lambda: f"{job} is not {state}: {self.states(job)}"
-        )
+    def ended(self, job: str) -> set[str]:
+        """Wait until all tasks of a job have ended; give the states in which they have."""
+        wait_until(lambda: set(self.states(job).values()) <= ENDS, lambda: str(self.states(job)))
+        return set(self.states(job).values())
 
 
 def wait_until(is_so: Callable[[], bool], describe: Callable[[], str], timeout_s: float = 300.0) -> None:

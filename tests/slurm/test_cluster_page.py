@@ -30,8 +30,7 @@ def test_from_the_model_to_the_result(typed, four_nodes, tmp_path, monkeypatch, 
     assert "Chosen: " in typed(tune) and (tmp_path / "layout.json").exists()
     assert "64 chains in 16 tasks of" in typed(write)
     array, merge = re.findall(r"[Jj]ob (\d+)", typed(submit))
-    four_nodes.wait(array)
-    four_nodes.wait(merge)
+    assert four_nodes.ended(array) == four_nodes.ended(merge) == {"COMPLETED"}
     assert len(re.findall(r"chain \d+: done 1000/1000", typed(watch))) == 64
     assert "64 chains (0-63) of 1000 draws" in typed(look)
     assert load(tmp_path / "run" / "result.nc")["posterior"]["chain"].values.tolist() == list(range(64))

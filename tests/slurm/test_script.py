@@ -36,7 +36,8 @@ def test_four_nodes_run_side_by_side(four_nodes, tmp_path):
         "touch here-$SLURM_ARRAY_TASK_ID\nuntil (($(ls here-* | wc -l) == 4)); do sleep 0.1; done\n"
         "echo $SLURMD_NODENAME\n"
     )
-    four_nodes.wait(four_nodes.run("sbatch", "--parsable", script, folder=tmp_path).strip())
+    job = four_nodes.run("sbatch", "--parsable", script, folder=tmp_path).strip()
+    assert four_nodes.ended(job) == {"COMPLETED"}
     assert {path.read_text() for path in tmp_path.glob("*.out")} == {"n1\n", "n2\n", "n3\n", "n4\n"}
 
 
@@ -44,7 +45,7 @@ def test_stop_ends_all_that_was_started_with_a_job_under_way():
     with running() as cluster:
         folder = Path(cluster.environment["SLURM_CONF"]).parent
         job = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600").strip()
-        cluster.wait(job, "RUNNING")
+        wait_until(lambda: cluster.states(job) == {job: "RUNNING"}, lambda: str(cluster.states(job)))
         wait_until(lambda: len(processes_of(folder)) >= 4, lambda: str(processes_of(folder)))
     assert processes_of(folder) == []
 

@@ -42,8 +42,7 @@ def test_time_over(one_node, submitted, tmp_path):
     """USR1 comes to the script, as Slurm sends it a minute before the end."""
     array, merge = submitted
     one_node.run("scancel", "--signal=USR1", "--batch", array)
-    one_node.wait(array)
-    one_node.wait(merge)
+    assert one_node.ended(array) == one_node.ended(merge) == {"COMPLETED"}
     first, second = calls(tmp_path, 0)
     assert first == second and first.startswith("sample model.py:model") and first.endswith("--resume")
     assert len(calls(tmp_path)) == 1 and calls(tmp_path)[0].startswith("merge ")
@@ -53,6 +52,5 @@ def test_cancelled(one_node, submitted, tmp_path):
     """The chains end with 3 as well, but nobody wants them back; the job that joins them goes too."""
     array, merge = submitted
     one_node.run("scancel", array)
-    one_node.wait(array, "CANCELLED")
-    one_node.wait(merge, "CANCELLED")
+    assert one_node.ended(array) == one_node.ended(merge) == {"CANCELLED"}
     assert len(calls(tmp_path, 0)) == 1 and not (tmp_path / "calls-").exists()
