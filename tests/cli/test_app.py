@@ -14,7 +14,7 @@ from nutmill.cli.app import app, main
 from nutmill.errors import LayoutError
 
 HEAVY = {"pymc", "pytensor", "numba", "llvmlite", "arviz", "xarray", "scipy", "matplotlib", "IPython"}
-COMMANDS = ("sample", "resume", "status", "merge", "diagnose", "tune", "topology", "sbatch", "cache")
+COMMANDS = ("sample", "resume", "status", "merge", "diagnose", "compile", "tune", "topology", "sbatch", "cache")
 
 
 def modules_after(*arguments):

@@ -15,7 +15,15 @@ MODEL, READING = (block for language, block in BLOCKS if language == "python")
 
 def test_the_page_is_read_whole():
     assert PAGE.count("```") == 2 * len(BLOCKS)
-    assert [block.split()[0] for block in SHELL] == ["srun", "nutmill", "bash", "nutmill", "nutmill", "nutmill"]
+    assert [block.split()[0] for block in SHELL] == [
+        "nutmill",
+        "srun",
+        "nutmill",
+        "bash",
+        "nutmill",
+        "nutmill",
+        "nutmill",
+    ]
 
 
 @pytest.fixture
@@ -26,7 +34,8 @@ def typed(four_nodes, tmp_path):
 
 
 def test_from_the_model_to_the_result(typed, four_nodes, tmp_path, monkeypatch, capsys):
-    tune, write, submit, watch, look, _ = SHELL
+    compile_once, tune, write, submit, watch, look, _ = SHELL
+    typed(compile_once)
     assert "Chosen: " in typed(tune) and (tmp_path / "layout.json").exists()
     assert "64 chains in 16 tasks of" in typed(write)
     array, merge = re.findall(r"[Jj]ob (\d+)", typed(submit))
@@ -40,5 +49,6 @@ def test_from_the_model_to_the_result(typed, four_nodes, tmp_path, monkeypatch, 
 
 
 def test_without_slurm(typed, tmp_path):
+    typed(SHELL[0])
     assert "8 chains (0-7) of 1000 draws" in typed(SHELL[-1])
     assert load(tmp_path / "eight.nc")["posterior"].sizes["chain"] == 8

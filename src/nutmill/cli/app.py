@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, diagnose, exits, merge, resume, sample, sbatch, status, topology, tune
+from nutmill.cli import cache, compile, diagnose, exits, merge, resume, sample, sbatch, status, topology, tune
 from nutmill.errors import NutmillError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("sample", epilog=exits.epilog(exits.SAMPLES))(sample.sample)
 app.command("resume", epilog=exits.epilog(exits.SAMPLES))(resume.resume)
 app.command("status", epilog=exits.epilog(exits.ALWAYS))(status.status)
 app.command("merge", epilog=exits.epilog(exits.JUDGES))(merge.merge)
+app.command("compile", epilog=exits.epilog(exits.ALWAYS))(compile.compile_)
 app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
 app.command("tune", epilog=exits.epilog(exits.ALWAYS))(tune.tune)
 app.command("topology", epilog=exits.epilog(exits.ALWAYS))(topology.topology)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SAVED = ".nut"
+SAVED = ".nut"
 _KINDS = "a pm.Model, a function without arguments that returns one, or a CompiledModel"
 
 
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 def parse(text: str) -> Place:
     """Read ``file.py:name`` or ``model.nut``; raises ValueError with what is wrong with it."""
-    if text.endswith(_SAVED):
+    if text.endswith(SAVED):
         return Place(Path(text), None)
     path, colon, name = text.rpartition(":")
     if not colon or not path or not name.isidentifier():
@@ -85,7 +85,7 @@ def load_model(place: Place) -> object:
         return returned
 
 
-def compiled_model(place: Place, data: Path | None = None) -> "CompiledModel":
+def compiled_model(place: Place, data: Path | None = None, target: str | None = None) -> "CompiledModel":
     """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
 
     Raises
@@ -96,19 +96,19 @@ def compiled_model(place: Place, data: Path | None = None) -> "CompiledModel":
     with stage(f"Loading {place.path}"):
         model = load_model(place)
     with stage(f"Compiling {place}"):
-        compiled = as_compiled(model)
+        compiled = as_compiled(model, target)
     return compiled if data is None else compiled.with_data(**_arrays(data))
 
 
-def as_compiled(model: object) -> "CompiledModel":
-    """Compile a model that `load_model` gave, unless it is compiled already."""
+def as_compiled(model: object, target: str | None = None) -> "CompiledModel":
+    """Compile a model that `load_model` gave, unless it is compiled already; for this machine if no target is named."""
     from nutmill.compiled import CompiledModel
 
     if isinstance(model, CompiledModel):
         return model
     from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
 
-    return compile_model(model)
+    return compile_model(model) if target is None else compile_model(model, target=target)
 
 
 def _arrays(path: Path) -> dict:

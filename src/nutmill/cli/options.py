@@ -66,7 +66,7 @@ Model = Annotated[
         parser=typed(model_file.parse),
         metavar="FILE.PY:NAME",
         help="A pm.Model, a function without arguments that returns one, or a CompiledModel; or model.nut, a file that "
-        "CompiledModel.save wrote.",
+        "`nutmill compile` wrote.",
     ),
 ]
 SameModel = Annotated[

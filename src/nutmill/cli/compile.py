@@ -1,0 +1,54 @@
+"""`nutmill compile`: a model as one file, which runs without PyMC and is not compiled again."""
+
+import contextlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nutmill.cli import model_file, options
+from nutmill.cli.console import print_json
+from nutmill.cli.units import size
+
+
+class Processors(StrEnum):
+    """Those that the code is for: this machine's, or all of a level of x86-64."""
+
+    native = "native"
+    v1 = "x86-64"
+    v2 = "x86-64-v2"
+    v3 = "x86-64-v3"
+    v4 = "x86-64-v4"
+
+
+def _saved(path: Path) -> Path:
+    if path.suffix != model_file.SAVED:
+        raise typer.BadParameter(f"a compiled model is a file {model_file.SAVED}, not {path.name!r}.")
+    return options.in_a_folder(path)
+
+
+_Out = Annotated[Path, typer.Option(callback=_saved, metavar="MODEL.NUT", help="The file.")]
+_Target = Annotated[
+    Processors, typer.Option(help="Processors that the code is for; a level, such as v3 (AVX2), for mixed nodes.")
+]
+_NoData = Annotated[bool, typer.Option("--no-data", help="Leave the data out; --data gives them when it is sampled.")]
+
+
+def compile_(
+    model: options.Model,
+    *,
+    out: _Out,
+    target: _Target = Processors.native,
+    no_data: _NoData = False,
+    json: options.Json = False,
+) -> None:
+    """Compile a model into a file that every other command takes in its place."""
+    with contextlib.redirect_stdout(sys.stderr):
+        compiled = model_file.compiled_model(model, target=target.value)
+        compiled.save(out, data=not no_data)
+    if json:
+        print_json({"model": str(out), "n_dim": compiled.n_dim, "n_bytes": out.stat().st_size})
+    else:
+        print(f"{out}: {compiled.n_dim} unconstrained values, {size(out.stat().st_size)}.")
