@@ -14,7 +14,7 @@ from nutmill.model.compile import compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.origin import GraphOrigin
-from nutmill.native.processor import NATIVE
+from nutmill.native.processor import NATIVE, Target
 from nutmill.native.processor import target as find_target
 
 
@@ -58,21 +58,27 @@ def compile_model(
     made_for = find_target(target)
     if target != NATIVE and not fuse:
         raise ModelError(f"Code for {target} must be fused: leave out fuse=False, or target=.")
-    graph = _graph(model, var_names, start or {}, n_dim, data)
+    if isinstance(model, Dispatcher | Variable):
+        graph = _graph(model, start or {}, n_dim, data)
+        return _compiled(graph, fuse, made_for)
+    return _from_pymc(_pymc_model(model), var_names, fuse, made_for)
+
+
+def _compiled(graph: ModelGraph, fuse: bool, made_for: Target) -> CompiledModel:
     code = compile_graph(graph, fuse_kernel=fuse, made_for=made_for)
     return CompiledModel(graph.describe(), code, GraphOrigin(graph))
 
 
-def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGraph:
-    if isinstance(model, Dispatcher):
-        if n_dim is None:
-            raise ModelError("An njit density needs n_dim=, the length of its first argument.")
-        return from_njit(model, n_dim, data)
+def _graph(model: Dispatcher | Variable, start: Mapping, n_dim: int | None, data) -> ModelGraph:
     if isinstance(model, Variable):
         return from_pytensor(model, start)
-    import pymc  # takes seconds, which the other forms need not pay
+    if n_dim is None:
+        raise ModelError("An njit density needs n_dim=, the length of its first argument.")
+    return from_njit(model, n_dim, data)
 
-    from nutmill.model.pymc_model import from_pymc
+
+def _pymc_model(model):
+    import pymc  # takes seconds, which the other forms need not pay
 
     try:
         found = pymc.modelcontext(model)
@@ -80,4 +86,21 @@ def _graph(model, var_names, start: Mapping, n_dim: int | None, data) -> ModelGr
         raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
     if not isinstance(found, pymc.Model):
         raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
-    return from_pymc(found, var_names)
+    return found
+
+
+def _from_pymc(model, var_names: Sequence[str] | None, fuse: bool, made_for: Target) -> CompiledModel:
+    from nutmill.model import recognition
+    from nutmill.model.pymc_model import from_pymc
+
+    # Code that is not fused is not kept either.
+    stages: dict[str, float] = {}
+    key = recognition.key_of(model, var_names, made_for, stages) if fuse else None
+    found = recognition.recognise(key, model, var_names, made_for, stages) if key else None
+    if found is not None:
+        return CompiledModel(*found)
+    graph = from_pymc(model, var_names)
+    compiled = _compiled(graph, fuse, made_for)
+    if key is not None:
+        recognition.remember(key, model, graph, compiled.code)
+    return compiled

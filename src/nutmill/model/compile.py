@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
@@ -57,11 +58,11 @@ def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True, made_for: Targ
 
 def _recall(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[str | None, Code | None]:
     """Look in the cache before anything is rewritten or compiled."""
-    with _stage(stages, "fingerprint"):
+    with stage(stages, "fingerprint"):
         key = cache_key(graph, made_for)
     if key is None:
         return None, None
-    with _stage(stages, "load"):
+    with stage(stages, "load"):
         found = find(key, made_for, stages)
     if found is None:
         del stages["load"]
@@ -104,9 +105,10 @@ def _compile(graph: ModelGraph, key: str | None, fuse_for: Target | None, stages
         python_ops=tuple(python_ops),
         stages=stages,
     )
-    if key is not None and _stands_alone(code, lowered):
-        keep(key, code, graph)
-    return code
+    if key is None or not _stands_alone(code, lowered):
+        return code
+    keep(key, code, graph)
+    return replace(code, key=key)
 
 
 def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:
@@ -122,7 +124,7 @@ def _fused(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tup
     """Link the model with the kernel; None in place of the object if its code needs Python."""
     with bitcode_only():
         model = _lower(graph, stages)
-    with _stage(stages, "link"):
+    with stage(stages, "link"):
         try:
             return model, NativeObject(fuse(kernel_bitcode(), model.lowered, made_for))
         except Unlinkable:
@@ -140,13 +142,13 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
     computed = list(graph.computed().values())
-    with _stage(stages, "rewrite"):
+    with stage(stages, "rewrite"):
         density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
         expand = rewrite(parameters, arrays, computed, hoist=False)
         prepare = rewrite([], arrays, density.hoisted, hoist=False)
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
     n_given = len(parameters) + len(arrays)
-    with _stage(stages, "lower"):
+    with stage(stages, "lower"):
         lowered = {"density": lower.density_entry(graph_function(density.fgraph, numbers=True), slots)}
         if computed:
             lowered["expand"] = lower.expand_entry(graph_function(expand.fgraph), slots[:n_given])
@@ -157,7 +159,7 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
 
 def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
-    with _stage(stages, "lower"):
+    with stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
     return _Model({"density": entry}, slots, 0)
 
@@ -178,7 +180,8 @@ def _kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:
 
 
 @contextmanager
-def _stage(stages: dict[str, float], name: str):
+def stage(stages: dict[str, float], name: str):
+    """Note how many seconds of CPU a block takes."""
     start = time.process_time()
     yield
     stages[name] = time.process_time() - start

@@ -81,15 +81,18 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     return hasher.hexdigest()[:32]
 
 
-def customised() -> str | None:
-    """Say what the user has put in the place of PyTensor's own code, if anything: no version tells it apart."""
-    for name, made_of in _replaceable():
+def customised(*databases) -> str | None:
+    """Say what the user has put in the place of PyTensor's own code, if anything: no version tells it apart.
+
+    `databases` are of rewrites, besides PyTensor's own.
+    """
+    for name, made_of in _replaceable(databases):
         if made_of.__module__.split(".")[0] not in VERSIONED:
             return f"{name} was registered by {made_of.__module__}"
     return None
 
 
-def _replaceable() -> Iterator[tuple[str, Callable]]:
+def _replaceable(databases: Iterable) -> Iterator[tuple[str, Callable]]:
     """Numba forms of the ops that a key may contain, and all rewrites: a name for each, its function or class."""
     from pytensor.compile.mode import optdb
     from pytensor.link.numba.dispatch import basic
@@ -99,7 +102,8 @@ def _replaceable() -> Iterator[tuple[str, Callable]]:
         for op, function in registry.registry.items():
             if op.__module__.split(".")[0] in VERSIONED:
                 yield f"the Numba form of {op.__name__}", function
-    yield from _rewrites(optdb, set())
+    for database in (optdb, *databases):
+        yield from _rewrites(database, set())
 
 
 def _rewrites(database, seen: set[int]) -> Iterator[tuple[str, Callable]]:

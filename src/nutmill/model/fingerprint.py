@@ -12,6 +12,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -60,14 +61,14 @@ def fingerprint(graph: ModelGraph) -> Fingerprint:
     inputs = [*(p.variable for p in graph.parameters), *(a.variable for a in graph.arrays)]
     computed = graph.computed()
     try:
-        structure = _Reader().graph(inputs, [graph.logp, *computed.values()])
+        structure = Reader().graph(inputs, [graph.logp, *computed.values()])
     except Nameless as error:
         return Fingerprint(None, str(error))
     text = repr((len(graph.parameters), list(computed), structure))
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest())
 
 
-class _Reader:
+class Reader:
     """Turns what graphs consist of into nested tuples of plain values, whose `repr` tells all that differs apart."""
 
     def __init__(self):
@@ -119,7 +120,7 @@ class _Reader:
         if _is_a(x, Op):
             return "op", self._op_digest(x)
         if _is_a(x, Constant):
-            return self._constant(x)
+            return self.constant(x)
         if dataclasses.is_dataclass(x):
             fields = [(field.name, self.value(getattr(x, field.name))) for field in dataclasses.fields(x)]
             return "record", _name(type(x)), fields
@@ -163,10 +164,10 @@ class _Reader:
         if variable in numbers:
             return numbers[variable]
         if isinstance(variable, Constant):
-            return self._constant(variable)
+            return self.constant(variable)
         raise Nameless(f"{variable} is neither a parameter nor data")
 
-    def _constant(self, constant: Constant) -> tuple:
+    def constant(self, constant: Constant) -> tuple:
         return "constant", self.value(constant.type), self.value(constant.data), self._tags(constant)
 
     def _tags(self, thing: Variable | Apply) -> list:
@@ -193,7 +194,12 @@ def _in_order(outputs: Sequence[Variable], inputs: set[Variable]) -> list[Apply]
 
 def _is_a(x: object, *classes: type) -> bool:
     """As `isinstance`, which takes PyTensor's abstract classes a tenth of a second when they first see a type."""
-    return any(kind in type(x).__mro__ for kind in classes)
+    return _derives(type(x), classes)
+
+
+@cache
+def _derives(kind: type, classes: tuple[type, ...]) -> bool:
+    return any(one is other for one in kind.__mro__ for other in classes)
 
 
 def _array(x: np.ndarray | np.generic) -> tuple:
@@ -203,10 +209,15 @@ def _array(x: np.ndarray | np.generic) -> tuple:
     return "array", x.dtype.str, x.shape, hashlib.sha256(x.tobytes()).hexdigest()
 
 
+def has_version(x: type | types.FunctionType) -> bool:
+    """Whether a class or function belongs to a package whose version is in every key."""
+    return (getattr(x, "__module__", None) or "builtins").split(".")[0] in (*VERSIONED, "builtins", "numpy")
+
+
 def _name(x) -> str:
     """Where a class or function is found, if it is found there, in a package whose version is in the key."""
     home, path = getattr(x, "__module__", None) or "builtins", getattr(x, "__qualname__", x.__name__)
-    if home.split(".")[0] not in (*VERSIONED, "builtins", "numpy"):
+    if not has_version(x):
         raise Nameless(f"{path} belongs to {home}, of which no version is known")
     found = sys.modules.get(home)
     for part in path.split("."):

@@ -64,7 +64,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         constant={name: value for name, value in named.items() if name not in observed},
         terms=lambda: _terms(model),
         point_variables=lambda: model.value_vars,
-        start_given=lambda given: _start_given(model, given),
+        start_given=lambda given: start_given(model, given),
         starting=lambda: _starting(model),
         source=model,
     )
@@ -102,7 +102,17 @@ def start_expressions(model: pm.Model, overrides: Mapping, *, transformed: bool 
     return replace_rng_nodes([by_value[value] for value in model.value_vars])
 
 
-def _start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
+def start_of(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
+    """Arrays, and graphs of them that give each parameter's initial value; there are no arrays if none can change."""
+    expressions = start_expressions(model, {})
+    names, _ = _data_names(model)
+    if not any(variable in names for variable in ancestors(expressions)):
+        return [], expressions
+    return start_given(model, {})
+
+
+def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
+    """Arrays, and graphs of them that give each parameter's initial value where the user gives some by name."""
     outputs, arrays = lift(start_expressions(model, given), *_data_names(model))
     return arrays, outputs
 

@@ -1,6 +1,7 @@
 """Code of models in the cache: the key of a model, how its code goes in and comes back."""
 
 import logging
+from dataclasses import replace
 
 from nutmill.model import environment
 from nutmill.model.fingerprint import fingerprint
@@ -36,7 +37,7 @@ def find(key: str, target: Target, stages: dict[str, float]) -> Code | None:
     if missing:
         _log.warning("code from the cache is not used: this process lacks %s", ", ".join(missing))
         return None
-    return code_of(entry, shared_kernel(target), stages)
+    return replace(code_of(entry, shared_kernel(target), stages), key=key)
 
 
 def keep(key: str, code: Code, graph: ModelGraph) -> None:
@@ -44,6 +45,10 @@ def keep(key: str, code: Code, graph: ModelGraph) -> None:
     if not environment.is_current():
         _log.info("this model's code is not cached: nutmill's sources have changed since this process began")
         return
+    cache.store(_KIND, key, environment.for_models(code.target), entry_of(code), about(graph))
+
+
+def about(graph: ModelGraph) -> str:
+    """Say in a few words which model an entry is of."""
     names = [parameter.rv_name for parameter in graph.parameters]
-    about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
-    cache.store(_KIND, key, environment.for_models(code.target), entry_of(code), about)
+    return ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))

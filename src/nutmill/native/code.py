@@ -52,6 +52,8 @@ class Code:
         Seconds of CPU of each step of the compile, or of finding the code in the cache.
     from_cache
         Nothing was compiled.
+    key
+        Under which the cache has it, if it may.
     """
 
     native: NativeObject
@@ -66,6 +68,7 @@ class Code:
     python_ops: tuple[str, ...] = ()
     stages: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False
+    key: str | None = None
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""

@@ -1,0 +1,201 @@
+"""Recognises a PyMC model that was compiled before, so that its log density need not be built again."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
+from pytensor.tensor.type import TensorType
+
+from nutmill.errors import ModelError
+from nutmill.model import environment
+from nutmill.model.compile import stage
+from nutmill.model.graph import ModelGraph
+from nutmill.model.origin import GraphOrigin
+from nutmill.model.pymc_model import from_pymc, start_of
+from nutmill.model.start import evaluate
+from nutmill.model.stored import about, find
+from nutmill.model.unbuilt import leaves, name_of
+from nutmill.native import cache
+from nutmill.native.code import Code
+from nutmill.native.description import DataArray, Description, Parameter, Reported
+from nutmill.native.entry import Entry
+from nutmill.native.newdata import check_not_nan
+from nutmill.native.processor import Target
+
+_log = logging.getLogger("nutmill")
+
+_KIND = "reading"
+
+
+class Recognised(NamedTuple):
+    """All that a compiled model consists of."""
+
+    description: Description
+    code: Code
+    origin: "RecognisedOrigin"
+
+
+def key_of(model: pm.Model, var_names: Sequence[str] | None, target: Target, stages: dict[str, float]) -> str | None:
+    """Key of a model that is not built yet; None, and a log line, if it has none."""
+    with stage(stages, "recognise"):
+        name = name_of(model, var_names)
+    if name.digest is None:
+        _log.info("this model is read anew every time: %s", name.reason)
+        return None
+    return environment.digest({"model": name.digest} | environment.for_models(target))
+
+
+def recognise(
+    key: str, model: pm.Model, var_names: Sequence[str] | None, target: Target, stages: dict[str, float]
+) -> Recognised | None:
+    """Find what was kept of a model and its code; None if either is missing."""
+    with stage(stages, "load"):
+        entry = cache.load(_KIND, key, environment.for_models(target))
+        code = find(entry.manifest["code"], target, stages) if entry else None
+    if code is None:
+        return None
+    facts = entry.manifest
+    description = _description(entry, model)
+    return Recognised(description, code, RecognisedOrigin(model, var_names, description, facts["shown"]))
+
+
+def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
+    """Keep what was read of a model whose code is in the cache."""
+    if code.key is None or not environment.is_current():
+        return
+    values = [_value(v) for v in leaves(model)]
+    places = [_place(array.value, values) for array in graph.arrays]
+    if None in places and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in leaves(model)):
+        # Without shared variables, all that PyMC computes from data follows from the key.
+        _log.info("this model is read anew every time: PyMC computes arrays from its data")
+        return
+    description = graph.describe()
+    inputs = [array.variable for array in graph.arrays]
+    shown = {**graph.observed, **graph.constant}
+    facts = {
+        "code": code.key,
+        "parameters": description.parameters,
+        "arrays": [
+            [place, array.value.dtype.str, array.value.shape, array.name, array.observed, array.broadcast]
+            for place, array in zip(places, description.arrays, strict=True)
+        ],
+        "reported": [[name, *reported] for name, reported in description.reported.items()],
+        "array_dims": dict(description.array_dims),
+        "observed": description.observed,
+        "constant": description.constant,
+        "shown": {name: inputs.index(v) if v in inputs else None for name, v in shown.items()},
+    }
+    own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
+    cache.store(_KIND, key, environment.for_models(code.target), Entry(facts, own), about(graph))
+
+
+def _value(leaf: Variable) -> np.ndarray | None:
+    if not isinstance(leaf.type, TensorType):
+        return None
+    return np.asarray(leaf.get_value(borrow=True) if isinstance(leaf, SharedVariable) else leaf.data)
+
+
+def _place(array: np.ndarray, values: Sequence[np.ndarray | None]) -> int | None:
+    """Which leaf holds an array, or its content: PyMC copies constants, and shared variables share their array."""
+    same = (n for n, value in enumerate(values) if value is array)
+    equal = (n for n, value in enumerate(values) if value is not None and _are_equal(value, array))
+    return next(same, None) if any(value is array for value in values) else next(equal, None)
+
+
+def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+def _description(entry: Entry, model: pm.Model) -> Description:
+    facts, values = entry.manifest, [_value(v) for v in leaves(model)]
+    arrays = []
+    for number, (place, dtype, shape, name, observed, broadcast) in enumerate(facts["arrays"]):
+        kept = np.frombuffer(entry.parts[str(number)], dtype).reshape(shape) if place is None else values[place]
+        arrays.append(DataArray(name, kept, observed, tuple(broadcast)))
+    for array in arrays:
+        check_not_nan(array.name, array.value, observed=array.observed)
+    return Description(
+        parameters=tuple(Parameter(name, rv_name, _dims(dims)) for name, rv_name, dims in facts["parameters"]),
+        arrays=tuple(arrays),
+        reported={name: Reported(_dims(dims), parameter) for name, dims, parameter in facts["reported"]},
+        coords={name: labels for name, labels in model.coords.items() if labels is not None},
+        array_dims={name: tuple(dims) for name, dims in facts["array_dims"].items()},
+        observed=tuple(facts["observed"]),
+        constant=tuple(facts["constant"]),
+    )
+
+
+def _dims(dims: Sequence[str | None] | None) -> tuple[str | None, ...] | None:
+    return None if dims is None else tuple(dims)
+
+
+class RecognisedOrigin:
+    """The `Origin` of a model that was recognised: reads the model only when something rare is asked of it."""
+
+    def __init__(
+        self,
+        model: pm.Model,
+        var_names: Sequence[str] | None,
+        description: Description,
+        shown: Mapping[str, int | None],
+    ):
+        self._model, self._var_names = model, var_names
+        self._description = description
+        self._shown = shown
+        self._start_arrays, self._start = start_of(model)
+        self._fixed_starts: dict[int, list[np.ndarray]] = {}
+        self._start_places = [_place(array.value, description.values) for array in self._start_arrays]
+
+    @cached_property
+    def _built(self) -> GraphOrigin:
+        graph = from_pymc(self._model, self._var_names)
+        found = graph.describe()
+        if (found.parameters, list(found.reported)) != (
+            self._description.parameters,
+            list(self._description.reported),
+        ) or len(found.arrays) != len(self._description.arrays):
+            raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
+        return GraphOrigin(graph)
+
+    def start(self, arrays, seed):
+        """Initial value of each parameter; random ones draw from streams made of `seed`."""
+        if not self._start_arrays:
+            if seed not in self._fixed_starts:
+                self._fixed_starts[seed] = evaluate([], [], self._start, seed)
+            return self._fixed_starts[seed]
+        now = [
+            array.value if place is None else arrays[place]
+            for array, place in zip(self._start_arrays, self._start_places, strict=True)
+        ]
+        return evaluate([array.variable for array in self._start_arrays], now, self._start, seed)
+
+    def shown(self, arrays):
+        """Observed and constant data of the result, by name."""
+        if None in self._shown.values():
+            return self._built.shown(arrays)
+        return {name: arrays[number] for name, number in self._shown.items()}
+
+    def stored(self, arrays, target):
+        """The same for a file, with machine code for a processor; raises ModelError if there is none."""
+        return self._built.stored(arrays, target)
+
+    def start_given(self, given, arrays, seed):
+        """The same where the user gives some values by name; raises TypeError or ValueError if they do not fit."""
+        return self._built.start_given(given, arrays, seed)
+
+    def misfits(self, pieces, arrays):
+        """Say which indices lie outside of what they index, a clause each."""
+        return self._built.misfits(pieces, arrays)
+
+    def not_finite(self, pieces, arrays):
+        """Log density of each variable of the model where it is not finite at a position, by name."""
+        return self._built.not_finite(pieces, arrays)
+
+    def with_log_likelihood(self, result):
+        """Add the group ``log_likelihood`` to a result, as PyMC computes it."""
+        return self._built.with_log_likelihood(result)
