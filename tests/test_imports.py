@@ -34,11 +34,19 @@ MAY_IMPORT = {
     "layout_search": {"errors", "layout", "compiled", "native"},
     "identity": {"errors", "compiled"},
     "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result"},
-    "resuming": {"errors", "run", "layout", "compiled", "identity", "request", "session"},
+    "sharing": {"errors", "layout", "native", "compiled", "artifact"},
+    "remote": {"errors", "run", "layout", "layout_search", "sharing"},
+    "engines": {"files", "remote"},
+    "gathering": {"errors", "run", "engines", "remote"},
+    "executing": {
+        *("files", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request", "session"),
+        *("sharing", "remote", "engines", "gathering"),
+    },
+    "resuming": {"errors", "run", "layout", "compiled", "executing", "identity", "request", "session"},
     "merging": {"errors", "run", "layout", "compiled", "identity", "request", "resuming", "session"},
     "warm": {"errors", "nuts", "run", "trace"},
     "sample": {
-        *("errors", "run", "layout", "compiled", "compiling", "identity", "memory", "request", "resuming"),
+        *("errors", "run", "layout", "compiled", "compiling", "executing", "identity", "memory", "request", "resuming"),
         "session",
     },
     "cli": {

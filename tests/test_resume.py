@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zoo
+from results import FROM_DRAWS, assert_same
 
 import nutmill
 from nutmill import CheckpointError, ModelError, adaptation_of
@@ -16,8 +17,6 @@ from nutmill.trace import group
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 EXTRAS = {"include_transformed": True, "divergences": True}
 OPTIONS = {"draws": 120, "chains": 8, "random_seed": 3, "discard_tuned_samples": False, "idata_kwargs": EXTRAS, **QUIET}
-FROM_DRAWS = ("posterior", "sample_stats", "unconstrained_posterior", "divergences", "adaptation")
-WARMUP = ("warmup_posterior", "warmup_sample_stats", "warmup_unconstrained_posterior")
 
 
 def compiled():
@@ -43,16 +42,6 @@ def parts(tmp_path_factory):
     for path, chain_ids in zip(paths, (range(4), range(4, 8)), strict=True):
         compiled().sample(**OPTIONS, checkpoint=path, chain_ids=chain_ids)
     return paths
-
-
-def assert_same(result, reference, groups=FROM_DRAWS + WARMUP):
-    for name in groups:
-        for variable, values in group(reference, name).data_vars.items():
-            found = group(result, name)[variable]
-            assert found.dims == values.dims
-            assert found.values.tobytes() == values.values.tobytes(), (name, variable)
-            for label in values.coords:
-                np.testing.assert_array_equal(found.coords[label].values, values.coords[label].values)
 
 
 def test_a_run_in_a_folder_has_the_same_result(whole, reference):

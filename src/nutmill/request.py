@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class Request(NamedTuple):
     until: Mapping[str, float] | None
     limits: Limits
     adaptation_state: AdaptationState | None
+    executor: Executor | None
 
     @property
     def is_part(self) -> bool:
@@ -72,6 +74,7 @@ def checked_request(
     max_time=None,
     until=None,
     adaptation_state=None,
+    executor=None,
 ) -> Request:
     """Check the arguments of `sample_numba`; raises ModelError with one sentence for the first that is wrong."""
     unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
@@ -85,10 +88,8 @@ def checked_request(
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
-    if until and len(chain_ids) < chains:
-        raise ModelError(
-            "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
-        )
+    if until:
+        _check_together(chain_ids, chains, executor)
     return Request(
         draws=draws,
         tune=None if tune is None else _count("tune", tune, 0),
@@ -111,13 +112,35 @@ def checked_request(
         until=until,
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
         adaptation_state=_adaptation(adaptation_state),
+        executor=_executor(executor),
     )
+
+
+def _check_together(chain_ids: list[int], chains: int, executor) -> None:
+    """Refuse `until` where not all chains are sampled in one process."""
+    if len(chain_ids) < chains:
+        raise ModelError(
+            "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
+        )
+    if executor is not None:
+        raise ModelError(
+            "until judges all chains of a run together, and an executor samples groups apart: leave one of both out."
+        )
 
 
 def _adaptation(state) -> AdaptationState | None:
     if state is not None and not isinstance(state, AdaptationState):
         raise ModelError(f"adaptation_state must be what nutmill.adaptation_of gives, not {state!r}.")
     return state
+
+
+def _executor(executor) -> Executor | None:
+    if executor is not None and not isinstance(executor, Executor):
+        raise ModelError(
+            "executor must be a concurrent.futures.Executor, such as a ProcessPoolExecutor or Dask's "
+            f"client.get_executor(), not {executor!r}."
+        )
+    return executor
 
 
 def _path(name: str, value) -> Path:

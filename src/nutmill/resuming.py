@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from typing import Any
 
 from nutmill.compiled import CompiledModel
@@ -12,6 +13,7 @@ from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request, checked_request
 from nutmill.run.folder import MODEL, RunFolder, read_manifest
+from nutmill.run.parts import has_parts
 from nutmill.session import sample_session
 
 # What the draws depend on, as `sample_numba` takes it, beside the model.
@@ -46,6 +48,7 @@ def resume(
     layout="auto",
     progressbar: bool = True,
     compute_convergence_checks: bool = True,
+    executor: Executor | None = None,
 ):
     """Go on with a run that was stopped or killed, or has ended, and give its result.
 
@@ -67,6 +70,8 @@ def resume(
         Seconds from now; a limit that was set before does not hold.
     every, cores, layout, progressbar, compute_convergence_checks
         As in `sample_numba`; none of them matters to the draws.
+    executor
+        For a run that an executor has sampled; None: this process goes on with one group after the other.
 
     Returns
     -------
@@ -91,13 +96,20 @@ def resume(
         layout=layout,
         progressbar=progressbar,
         compute_convergence_checks=compute_convergence_checks,
+        executor=executor,
     )
+    if executor is not None and not has_parts(path):
+        raise CheckpointError(f"{path} was not sampled by an executor: resume it without one.")
     compiled = model_of(path) if model is None else model
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with RunFolder.open(path, request.every) as folder:
         folder.manifest["asked"] = asked(request)
-        return sample_session(compiled, request, topology, folder=folder)
+        if not has_parts(path):
+            return sample_session(compiled, request, topology, folder=folder)
+        from nutmill.executing import sample_apart  # brings multiprocessing, which other runs need not pay for
+
+        return sample_apart(compiled, request, topology, folder=folder)
 
 
 def model_of(path: str | os.PathLike) -> CompiledModel:

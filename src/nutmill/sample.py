@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def sample_numba(
     max_time: float | None = None,
     until: Mapping[str, float] | None = None,
     adaptation_state: AdaptationState | None = None,
+    executor: Executor | None = None,
 ):
     """Draw from the posterior of a PyMC model with NUTS, in native code, chains in threads.
 
@@ -113,6 +115,12 @@ def sample_numba(
     adaptation_state
         From `adaptation_of` another result or run: chains start at its positions, step sizes and metric, `initvals` and
         `jitter` have no effect, and with ``tune=0`` there is no warmup. Take another `random_seed` than its run had.
+    executor
+        Runs groups of four chains as its tasks, in place of threads of this process: a `ProcessPoolExecutor`, Dask's
+        ``client.get_executor()``, any of `concurrent.futures`. Workers get compiled code and data, and need nutmill
+        but not PyMC. A task has one core, unless `cores` or `layout` say what each may use. Draws are those of a run
+        without it. With `checkpoint`, on a disk that workers share, the task of a lost worker goes on where that was;
+        without, it begins anew.
 
     Returns
     -------
@@ -152,6 +160,7 @@ def sample_numba(
         "max_time": max_time,
         "until": until,
         "adaptation_state": adaptation_state,
+        "executor": executor,
     }
     checked_request(**options)  # before the compile: a wrong argument should not cost seconds
     compiled = model if isinstance(model, CompiledModel) else _compile(model, var_names, fuse)
@@ -170,13 +179,20 @@ def sample_compiled(compiled: CompiledModel, **options):
     request = checked_request(**options)
     initial = _starts(compiled, request)
     topology = read_topology()
+    sample = sample_session if request.executor is None else _sample_apart
     if request.checkpoint is None:
         check_memory(compiled, request, topology)
-        return sample_session(compiled, request, topology, initial=initial)
+        return sample(compiled, request, topology, initial=initial)
     facts = {"asked": asked(request), **identity(compiled, topology.cpu_model)}
     with RunFolder.create(request.checkpoint, facts, request.every) as folder:
         check_disk(compiled, request, folder.path)
-        return sample_session(compiled, request, topology, initial=initial, folder=folder)
+        return sample(compiled, request, topology, initial=initial, folder=folder)
+
+
+def _sample_apart(*arguments, **options):
+    from nutmill.executing import sample_apart  # brings multiprocessing, which other runs need not pay for
+
+    return sample_apart(*arguments, **options)
 
 
 def _starts(compiled: CompiledModel, request: Request) -> np.ndarray:

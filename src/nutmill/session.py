@@ -65,7 +65,7 @@ def sample_session(
         result = finish(compiled, run, request, {"source": found.source} | applied.effective, folder)
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")
-    _tell(run, folder)
+    tell(run, folder)
     return result
 
 
@@ -97,7 +97,8 @@ def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | N
     return report
 
 
-def _tell(run: Run, folder: RunFolder | None) -> None:
+def tell(run: Run, folder: RunFolder | None) -> None:
+    """Log why a run ended before its last draw."""
     if run.interrupted:
         where = "" if folder is None else f'; nutmill.resume("{folder.path}") goes on to the same draws'
         _log.warning("Stopped by %s after %d draws of each chain%s.", run.ending.stopped_by, len(run.draws[0]), where)

@@ -21,7 +21,7 @@ from nutmill.run.folder import RunFolder
 from nutmill.run.groups import Group, new_groups
 from nutmill.run.judge import Judge
 from nutmill.run.keeping import Keeping
-from nutmill.run.limits import MAX_TIME, NO_LIMITS, UNTIL, Deadline, Limits
+from nutmill.run.limits import CALLED_OFF, MAX_TIME, NO_LIMITS, UNTIL, Deadline, Limits
 from nutmill.run.outcome import collect
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Ending, NativeModel, Run, Settings
@@ -47,6 +47,7 @@ def drive(
     adaptation: AdaptationState | None = None,
     folder: RunFolder | None = None,
     limits: Limits = NO_LIMITS,
+    is_called_off: Callable[[], bool] | None = None,
 ) -> Run:
     """Run chains from their initial points to the last draw.
 
@@ -76,6 +77,8 @@ def drive(
     folder : RunFolder, optional
         Entered. Draws and states go there, and SIGTERM and SIGUSR1 end the run as Ctrl-C does.
     limits : Limits, optional
+    is_called_off : callable, optional
+        Asked every `interval_s` seconds or so whether somebody elsewhere wants the run to end.
 
     Returns
     -------
@@ -111,6 +114,7 @@ def drive(
             Deadline(limits.max_time_s),
             stack.enter_context(Judge(limits.until, settings.draws, groups)),
             interval_s,
+            is_called_off,
         )
         driver = _Driver(groups, block_draws, keeping, clock)
         stopped_by = driver.run(executor, watch, on_progress)
@@ -139,12 +143,15 @@ class _Watch(NamedTuple):
     deadline: Deadline
     judge: Judge
     interval_s: float
+    is_called_off: Callable[[], bool] | None
 
     @property
     def verdict(self) -> str | None:
         """Name of what ends the run now."""
         if self.judge.n_enough is not None:
             return UNTIL
+        if self.is_called_off is not None and self.is_called_off():
+            return CALLED_OFF
         return self.signals.caught or (MAX_TIME if self.deadline.left_s == 0.0 else None)
 
 

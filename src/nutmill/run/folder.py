@@ -30,7 +30,10 @@ _log = logging.getLogger("nutmill")
 SCHEMA = 1
 MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
 ADAPTATION, RESULT = "adaptation.npz", "result"
-_OURS = {MANIFEST, LOCK, STATUS, MODEL, ADAPTATION, RESULT, CHAINS, GROUPS}
+# Of a run whose groups are sampled apart, by an executor: a run folder for each, where all chains start,
+# and a file that is there while somebody waits for them.
+PARTS, STARTS, RUNNING = "parts", "starts.npz", "running"
+_OURS = {MANIFEST, LOCK, STATUS, MODEL, ADAPTATION, RESULT, CHAINS, GROUPS, PARTS, STARTS, RUNNING}
 
 
 class RunFolder:
@@ -134,14 +137,24 @@ class RunFolder:
                 group.keeper.begin_cut()
                 cuts = [group.keeper.at_rest(chain) for chain in range(len(group.chain_ids))]
                 group.keeper.save(cuts[-1], {})
-            self.manifest |= {
-                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "settings": settings._asdict(),
-                "seed": str(seed),
-                "chain_ids": [chain_id for group in groups for chain_id in group.chain_ids],
-                "n_dim": groups[0].state.position.shape[1],
-            }
-            self._write_manifest()
+            chain_ids = [chain_id for group in groups for chain_id in group.chain_ids]
+            self.record(settings, seed, chain_ids, groups[0].state.position.shape[1])
+
+    def record(self, settings: Settings, seed: int, chain_ids: list[int], n_dim: int) -> None:
+        """Write the manifest of a run that begins."""
+        self.manifest |= {
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "settings": settings._asdict(),
+            "seed": str(seed),
+            "chain_ids": chain_ids,
+            "n_dim": n_dim,
+        }
+        self._write_manifest()
+
+    def change(self, settings: Settings) -> None:
+        """Write the manifest anew with other settings."""
+        self.manifest["settings"] = settings._asdict()
+        self._write_manifest()
 
     def load(self, groups: Sequence[Group], settings: Settings, clock: Clock) -> None:
         """Give groups their newest saved states, and take note of new settings."""
@@ -157,8 +170,7 @@ class RunFolder:
                 group.keeper.open()
             walls_s = [group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups]
             clock.resume(max(walls_s, key=sum))
-            self.manifest["settings"] = settings._asdict()
-            self._write_manifest()
+            self.change(settings)
 
     def keeping(self, groups: Sequence[Group], clock: Clock) -> Keeping:
         """Make what takes checkpoints while the run goes on."""
@@ -177,6 +189,11 @@ class RunFolder:
 
     def _write_manifest(self) -> None:
         replace_file(self.path / MANIFEST, json.dumps(self.manifest, indent=1).encode())
+
+
+def has_begun(path: str | os.PathLike) -> bool:
+    """Whether a folder holds a run that can be resumed."""
+    return (Path(path) / MANIFEST).exists()
 
 
 def read_manifest(path: str | os.PathLike) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from nutmill.errors import ModelError
 
 # What ends a run, beside the names of signals.
-MAX_TIME, UNTIL = "max_time", "until"
+MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
 # Draws of each chain at which they are first judged; later counts are multiples of it, each a fifth larger at least.
 FIRST_COUNT = 100
 _GROWTH = 1.2

@@ -19,6 +19,10 @@ _BEAT_S = 5.0
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
+class FolderInUse(CheckpointError):
+    """Another process that lives, or another thread, has the folder."""
+
+
 class Owner(NamedTuple):
     """Which process has a folder."""
 
@@ -35,7 +39,7 @@ class FolderLock:
 
     Raises
     ------
-    CheckpointError
+    FolderInUse
         On entering, if another process that lives, or another thread, has it.
     """
 
@@ -93,9 +97,9 @@ class FolderLock:
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
 
-    def _in_use(self, owner: Owner | None) -> CheckpointError:
+    def _in_use(self, owner: Owner | None) -> FolderInUse:
         who = "another process" if owner is None else str(owner)
-        return CheckpointError(
+        return FolderInUse(
             f"{self._path.parent} is in use by {who}: wait until that has ended, or take another folder."
         )
 

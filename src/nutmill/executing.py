@@ -1,0 +1,190 @@
+"""Sampling by an executor: groups of chains go out as tasks, come back in any order, and make one result."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nutmill.artifact import to_bytes
+from nutmill.compiled import CompiledModel
+from nutmill.engines import Engine, engine_of
+from nutmill.files import replace_file
+from nutmill.gathering import Gathering
+from nutmill.layout.pools import Layout
+from nutmill.layout.topology import Topology
+from nutmill.layout_search import layout_for
+from nutmill.nuts.state import GROUP_SIZE
+from nutmill.remote import Answer, Keep, Task
+from nutmill.request import Request
+from nutmill.run.arrivals import Arrivals
+from nutmill.run.driver import OnProgress
+from nutmill.run.folder import MODEL, RUNNING, RunFolder
+from nutmill.run.groups import split_into_groups
+from nutmill.run.joining import join, run_without_draws
+from nutmill.run.limits import Deadline
+from nutmill.run.parts import begin_parts, load_starts, part_path, read_part
+from nutmill.run.progress import open_progress
+from nutmill.run.results import Ending, Run
+from nutmill.run.signals import ALL, INTERRUPT, StopSignals
+from nutmill.run.status import StatusFile
+from nutmill.session import finish, settings_of, tell
+from nutmill.sharing import Source
+
+# What a group says of its run in its manifest, beside what was asked.
+_FACTS = ("model", "data", "versions", "cpu")
+
+
+def sample_apart(
+    compiled: CompiledModel,
+    request: Request,
+    topology: Topology,
+    *,
+    initial: np.ndarray | None = None,
+    folder: RunFolder | None = None,
+):
+    """Sample groups of chains by the executor of a request, and make the result; see `session.sample_session`.
+
+    Without an executor, which is so when a run is resumed, this process samples one group after the other.
+    """
+    begin_s = time.perf_counter()
+    content = to_bytes(compiled)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
+        if folder is not None:
+            request, initial = _in_folder(folder, request, initial, content)
+        executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
+        engine = engine_of(executor, content, None if folder is None else folder.path / MODEL, scratch)
+        layout = _layout_of_tasks(compiled, request, topology)
+        common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
+        common = common._replace(running=(scratch if folder is None else folder.path) / RUNNING)
+        tasks = [_task(common, request, initial, part, folder) for part in split_into_groups(request.chain_ids)]
+        progress = stack.enter_context(open_progress(request.progressbar))
+        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: None))
+        answers, ending = _gathered(engine, tasks, request, folder, _reporter(progress.update, status, folder))
+        runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
+        run = join(runs, ending, time.perf_counter() - begin_s)
+        result = finish(compiled, run, request, _told(layout, topology, answers), folder)
+        if status is not None:
+            status.end("stopped" if run.interrupted else "finished")
+    tell(run, folder)
+    return result
+
+
+def _in_folder(
+    folder: RunFolder, request: Request, initial: np.ndarray | None, content: bytes
+) -> tuple[Request, np.ndarray]:
+    """Begin a run in a folder, or find there where its chains start."""
+    if initial is not None:
+        begin_parts(folder, initial, settings_of(request), request.seed, request.chain_ids, request.adaptation_state)
+    else:
+        initial, adaptation = load_starts(folder)
+        request = request._replace(adaptation_state=adaptation)
+        folder.change(settings_of(request))
+    replace_file(folder.path / MODEL, content)
+    return request, initial
+
+
+def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology) -> Layout:
+    """The layout within one task, which has one core unless the user says more."""
+    sizes = {"chains": min(GROUP_SIZE, len(request.chain_ids)), "draws": request.draws, "topology": topology}
+    if request.layout is None or request.layout == "auto":
+        usual = 1 if request.executor is not None else topology.n_cores
+        return layout_for(compiled, None, cores=request.cores or usual, **sizes).layout
+    return layout_for(compiled, request.layout, cores=request.cores, **sizes).layout
+
+
+def _common_task(request: Request, model: Source, layout: Layout) -> Task:
+    """What the tasks of all groups have in common."""
+    return Task(
+        model=model,
+        chain_ids=[],
+        initial=np.empty((0, 0)),
+        settings=settings_of(request),
+        seed=request.seed,
+        layout=layout,
+        adaptation=None,
+        keep=None,
+        end_s=None if request.max_time is None else time.time() + request.max_time,
+        running=None,
+        host=platform.node(),
+    )
+
+
+def _task(common: Task, request: Request, initial: np.ndarray, part: slice, folder: RunFolder | None) -> Task:
+    """The task of one group, whose chains have these places among all."""
+    chain_ids = request.chain_ids[part]
+    adaptation, keep = request.adaptation_state, None
+    if adaptation is not None:  # four rows, from which a group of fewer chains, too, picks those with its ids
+        first = chain_ids[0] - chain_ids[0] % GROUP_SIZE
+        adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
+    if folder is not None:
+        facts = {name: folder.manifest[name] for name in _FACTS}
+        asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
+        keep = Keep(part_path(folder.path, chain_ids), {"asked": asked, **facts}, request.every)
+    return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)
+
+
+def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
+    if folder is None:
+        return show
+
+    def report(rows) -> None:
+        show(rows)
+        status.update(rows)
+        folder.beat()
+
+    return report
+
+
+def _gathered(
+    engine: Engine, tasks: Sequence[Task], request: Request, folder: RunFolder | None, show: OnProgress
+) -> tuple[Mapping[int, Answer], Ending]:
+    """Run the tasks: their answers, and how the run ended."""
+    is_seen = engine.is_local or folder is not None
+    gathering = Gathering(engine, tasks, is_seen, _how_to_go_on(folder))
+    paths = [None if task.keep is None else task.keep.path for task in tasks]
+    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, show)
+    with StopSignals(INTERRUPT if folder is None else ALL) as signals:
+        stopped_by = gathering.gather(
+            signals,
+            Deadline(request.max_time),
+            lambda: arrivals.update({number: answer.run for number, answer in gathering.answers.items()}),
+        )
+    return gathering.answers, Ending(stopped_by)
+
+
+def _run_of(task: Task, answer: Answer | None) -> Run:
+    """What the chains of a task have drawn."""
+    if task.keep is not None:
+        ending = Ending() if answer is None or answer.ending is None else answer.ending
+        run = read_part(task.keep.path, ending)
+    else:
+        run = None if answer is None else answer.run
+    return run or run_without_draws(task.initial, task.settings, task.seed, task.chain_ids)
+
+
+def _told(layout: Layout, topology: Topology, answers: Mapping[int, Answer]) -> dict[str, Any]:
+    """What the result says of the layout: asked of each task, and what took effect in each worker."""
+    workers = {answer.worker: answer.layout for answer in answers.values() if answer.layout is not None}
+    # Reported variables are computed in this process.
+    return {
+        "source": "executor",
+        "asked": {"chains_at_once": topology.n_cores},
+        "tasks": layout.as_dict(),
+        "workers": workers,
+    }
+
+
+def _how_to_go_on(folder: RunFolder | None) -> str:
+    if folder is None:
+        return "nothing is kept of them; with checkpoint= such a run can be resumed."
+    return f'nutmill.resume("{folder.path}", executor=...) goes on from what was saved, with an executor that works.'

@@ -1,0 +1,79 @@
+"""Progress of groups that are sampled elsewhere: from their folders while they run, else when they have arrived."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nutmill.run.driver import OnProgress
+from nutmill.run.parts import progress_of_part
+from nutmill.run.progress_view import ChainProgress
+from nutmill.run.results import Run, Settings
+from nutmill.run.status import INTERVAL_S
+
+
+class Arrivals:
+    """Tells how all chains are doing, as often as it is asked.
+
+    Parameters
+    ----------
+    groups : sequence of lists of int
+        The chains of each.
+    paths : sequence of Path or None
+        The folder of each, None for those without.
+    settings : Settings
+    tell : callable
+        Takes rows of all chains.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[list[int]],
+        paths: Sequence[Path | None],
+        settings: Settings,
+        tell: OnProgress,
+    ):
+        self._settings = settings
+        self._tell = tell
+        self._paths = dict(enumerate(paths))
+        self._rows = {chain_id: _waiting(chain_id, settings) for chain_ids in groups for chain_id in chain_ids}
+        self._read_s = -INTERVAL_S
+
+    def update(self, arrived: Mapping[int, Run | None]) -> None:
+        """Take note of what has arrived, by number of the group, and tell.
+
+        A run, or None for one that lies in the folder of its group.
+        """
+        is_due = time.monotonic() - self._read_s >= INTERVAL_S
+        if is_due:
+            self._read_s = time.monotonic()
+        for number, path in list(self._paths.items()):
+            if number in arrived:
+                del self._paths[number]
+            if number in arrived or is_due:
+                run = arrived.get(number)
+                rows = _rows(run, self._settings) if run is not None else [] if path is None else progress_of_part(path)
+                self._rows |= {row.chain: row for row in rows}
+        self._tell(list(self._rows.values()))
+
+
+def _waiting(chain_id: int, settings: Settings) -> ChainProgress:
+    return ChainProgress(chain_id, "warmup", 0, settings.tune, np.nan, 0, 0, 0)
+
+
+def _rows(run: Run, settings: Settings) -> list[ChainProgress]:
+    """How the chains of a group stood at its end."""
+    return [
+        ChainProgress(
+            chain=chain_id,
+            phase="done" if len(statistics) == settings.draws else "sampling" if len(statistics) else "warmup",
+            draw=len(statistics),
+            total=settings.draws,
+            step_size=float(step_size),
+            n_gradients=int(statistics["n_steps"].sum()),
+            divergences=int(statistics["diverging"].sum()),
+            n_steps=int(statistics["n_steps"][-1]) if len(statistics) else 0,
+        )
+        for chain_id, statistics, step_size in zip(run.chain_ids, run.statistics, run.adaptation.step_size, strict=True)
+    ]

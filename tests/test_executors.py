@@ -1,0 +1,288 @@
+"""Groups of chains in processes and threads of an executor: the draws of a local run, whatever workers do."""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apart import OPTIONS, QUIET, assert_equals_local_run, funnel, long, processes, reference, short
+from results import assert_same
+from workers import loaded_modules
+
+import nutmill
+from nutmill import CheckpointError, Layout, LayoutError, ModelError, SamplingError, adaptation_of, executing
+from nutmill.artifact import MAGIC, to_bytes
+from nutmill.native.entry import pack, unpack
+from nutmill.run.joining import join
+from nutmill.run.results import Adaptation, Ending, Run, Seconds
+
+HEAVY = {"pymc", "pytensor", "numba", "arviz", "xarray"}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with processes() as executor:
+        yield executor
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+def sampling_process(path: Path) -> int:
+    """Wait until a group has drawn something that is saved, and tell whose it is."""
+    deadline = time.monotonic() + 120
+    while True:
+        assert time.monotonic() < deadline
+        for part in sorted((path / "parts").glob("*")):
+            try:
+                found = nutmill.status(part)
+            except CheckpointError:
+                continue
+            if found["phase"] == "sampling" and found["draws"] > 0 and found["is_running"]:
+                return found["owner"]["pid"]
+        time.sleep(0.02)
+
+
+def in_background(work):
+    """Run something in a thread; return what waits for it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread.join
+
+
+@pytest.mark.parametrize("options", [{}, {"cores": 4}, {"layout": Layout(2)}], ids=["default", "cores", "layout"])
+def test_processes_make_the_draws_of_a_local_run(pool, options):
+    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, **options))
+
+
+def test_workers_load_nothing_heavy(pool):
+    short().sample(**OPTIONS, executor=pool)
+    found = set.union(*pool.map(loaded_modules, range(8)))
+    assert "nutmill.run.driver" in found
+    assert not found & HEAVY
+
+
+def test_threads_make_the_draws_of_a_local_run(threads):
+    assert_equals_local_run(short().sample(**OPTIONS, executor=threads))
+
+
+def test_a_model_is_sampled_without_compiling_it_first(threads):
+    result = nutmill.sample_numba(funnel(), **OPTIONS, executor=threads)
+    assert_equals_local_run(result)
+
+
+def test_a_part_of_the_chains(threads):
+    result = short().sample(**OPTIONS, executor=threads, chain_ids=[8, 9])
+    assert result.posterior["chain"].values.tolist() == [8, 9]
+    whole = reference().posterior["effect"].sel(chain=[8, 9])
+    np.testing.assert_array_equal(result.posterior["effect"].values, whole.values)
+
+
+def test_a_warm_start(threads):
+    options = {**OPTIONS, "tune": 0, "random_seed": 9, "adaptation_state": adaptation_of(reference())}
+    local = short().sample(**options)
+    assert_same(short().sample(**options, executor=threads), local, ("posterior", "sample_stats", "adaptation"))
+
+
+def test_in_a_folder(pool, tmp_path):
+    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run"))
+    assert nutmill.status(tmp_path / "run")["phase"] == "finished"
+    assert not (tmp_path / "run" / "running").exists()
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run")
+
+
+def test_a_finished_run_gives_its_result_again_and_more_draws(pool, tmp_path):
+    options = {**OPTIONS, "draws": 50}
+    short().sample(**options, executor=pool, checkpoint=tmp_path / "run")
+    assert_equals_local_run(nutmill.resume(tmp_path / "run", short(), draws=120, executor=pool, **QUIET))
+    # Without an executor this process does it.
+    assert_equals_local_run(nutmill.resume(tmp_path / "run", short(), **QUIET))
+
+
+def test_the_parts_can_be_merged(pool, tmp_path):
+    short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run")
+    merged = nutmill.merge(sorted((tmp_path / "run" / "parts").iterdir()), short(), compute_convergence_checks=False)
+    assert_equals_local_run(merged)
+
+
+def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
+    path = tmp_path / "run"
+    killing = in_background(lambda: os.kill(sampling_process(path), signal.SIGKILL))
+    with processes() as broken, pytest.raises(SamplingError, match=re.escape(f'nutmill.resume("{path}", executor=')):
+        long().sample(**OPTIONS, executor=broken, checkpoint=path, every=0.05)
+    killing()
+    saved = [json.loads((part / "manifest.json").read_text()) for part in (path / "parts").iterdir()]
+    assert saved
+    with processes() as executor:
+        assert_equals_local_run(nutmill.resume(path, long(), executor=executor, **QUIET), "long")
+
+
+def test_a_killed_process_without_a_folder_is_told():
+    with processes(1) as broken:
+        pid = broken.submit(os.getpid).result()
+        threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
+        with pytest.raises(SamplingError, match=r"\(BrokenProcessPool: .* 0 of 3 groups done: .*checkpoint="):
+            long().sample(**{**OPTIONS, "draws": 100_000}, executor=broken)
+
+
+class Losing(Executor):
+    """Threads of this process, of which the first `n_lost` tasks never tell what they did."""
+
+    def __init__(self, n_lost: int):
+        self.n_lost = n_lost
+        self._threads = ThreadPoolExecutor(1)
+
+    def submit(self, function, /, *arguments):
+        if self.n_lost == 0:
+            return self._threads.submit(function, *arguments)
+        self.n_lost -= 1
+        lost = Future()
+        lost.set_exception(OSError("the node went away"))
+        return lost
+
+
+def test_a_lost_task_is_sent_again(caplog):
+    # All three groups, and two of them once more.
+    assert_equals_local_run(short().sample(**OPTIONS, executor=Losing(5)))
+    assert "The worker of chains 0 to 3 was lost (OSError: the node went away)" in caplog.text
+
+
+def test_a_task_that_is_lost_again_and_again(tmp_path):
+    sentence = r"chains 0 to 3 were lost again and again \(OSError: the node went away\), with 0 of 1 groups done: "
+    with pytest.raises(SamplingError, match=sentence + "nothing is kept"):
+        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3))
+    with pytest.raises(SamplingError, match=sentence + "nutmill.resume"):
+        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3), checkpoint=tmp_path / "run")
+    assert_same(
+        nutmill.resume(tmp_path / "run", short(), **QUIET), short().sample(**{**OPTIONS, "chains": 4}), ("posterior",)
+    )
+
+
+def test_an_executor_that_is_shut_down():
+    with processes(1) as executor:
+        pass
+    with pytest.raises(SamplingError, match=r"takes no tasks \(RuntimeError: cannot schedule"):
+        short().sample(**OPTIONS, executor=executor)
+
+
+def test_an_error_in_a_worker_comes_back_with_its_name(pool):
+    with pytest.raises(LayoutError, match=r"Chains \d+ to \d+ failed in process \d+ on .*: .*no-such-blas") as raised:
+        short().sample(**OPTIONS, executor=pool, layout=Layout(1, blas="/no-such-blas.so"))
+    assert "in _sampled" in raised.value.__notes__[0]
+    assert_equals_local_run(short().sample(**OPTIONS, executor=pool))
+
+
+def test_a_worker_that_lacks_what_the_code_needs(pool, monkeypatch):
+    def for_another_processor(compiled):
+        header, parts = unpack(to_bytes(compiled), MAGIC)
+        header.manifest["code"]["target"][3].append("avx1024")
+        return pack(header, parts, MAGIC)
+
+    monkeypatch.setattr(executing, "to_bytes", for_another_processor)
+    with pytest.raises(ModelError, match=r"failed in process \d+ on .*this processor .* lacks avx1024: compile"):
+        short().sample(**OPTIONS, executor=pool)
+
+
+def test_interrupt_keeps_what_is_done(threads):
+    options = {**OPTIONS, "draws": 20_000, "discard_tuned_samples": True}
+    begun = threading.Event()
+    threads.submit(begun.wait)  # one thread for the run, which is in its first group when the signal comes
+    threading.Timer(2.0, signal.raise_signal, (signal.SIGINT,)).start()
+    result = long().sample(**options, executor=threads)
+    begun.set()
+    assert result.attrs["interrupted"] == 1
+    assert result.attrs["stopped_by"] == "SIGINT"
+    chains, n_draws = result.posterior["chain"].values.tolist(), result.posterior.sizes["draw"]
+    assert chains == [0, 1, 2, 3] if n_draws else chains == list(range(10))
+    assert n_draws < 20_000
+
+
+def test_a_limit_of_time(threads, tmp_path):
+    options = {**OPTIONS, "draws": 100_000}
+    result = long().sample(**options, executor=threads, max_time=1.5, checkpoint=tmp_path / "run")
+    assert result.attrs["stopped_by"] == "max_time"
+    assert nutmill.status(tmp_path / "run")["phase"] == "stopped"
+    assert_equals_local_run(nutmill.resume(tmp_path / "run", long(), draws=120, executor=threads, **QUIET), "long")
+
+
+def run_of(first, n_draws, n_chains=4):
+    """Make a run of a group by hand: draws tell chain and draw."""
+    chain_ids = list(range(first, first + n_chains))
+    draws = np.add.outer(np.array(chain_ids) * 1000.0, np.arange(float(n_draws)))[:, :, None]
+    warmup = draws[:, : n_draws // 2]
+    return Run(
+        chain_ids=chain_ids,
+        draws=draws,
+        statistics=np.zeros((n_chains, n_draws)),
+        warmup_draws=warmup,
+        warmup_statistics=warmup[..., 0],
+        divergences=None,
+        adaptation=Adaptation(*np.ones((5, n_chains))),
+        n_gradients=np.ones(n_chains),
+        ending=Ending(),
+        messages=[f"group of {first}"],
+        seconds=Seconds(1.0, 2.0, 3.0, 4.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "chain_ids", "n_draws"),
+    [
+        ((100, 100, 90), range(12), 90),
+        ((100, 100, 10), range(8), 100),
+        ((100, 0, 0), range(4), 100),
+        ((0, 0, 0), range(12), 0),
+    ],
+)
+def test_an_interrupted_run_keeps_most_draws(counts, chain_ids, n_draws):
+    runs = [run_of(4 * number, count) for number, count in enumerate(counts)]
+    joined = join(runs, Ending("SIGINT"), 5.0)
+    assert joined.chain_ids == list(chain_ids)
+    for chain_id, draws in zip(joined.chain_ids, joined.draws, strict=True):
+        np.testing.assert_array_equal(draws[:, 0], 1000.0 * chain_id + np.arange(n_draws))
+    assert {len(warmup) for warmup in joined.warmup_draws} == {n_draws // 2}
+    assert joined.seconds == Seconds(1.0, 2.0 * len(chain_ids) / 4, 4.0, len(chain_ids))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"executor": 4}, "executor must be a concurrent.futures.Executor"),
+        ({"until": {"ess": 400}}, "an executor samples groups apart"),
+    ],
+)
+def test_arguments_that_are_refused(threads, changes, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        short().sample(**{"executor": threads, **OPTIONS, **changes})
+
+
+def test_a_run_that_no_executor_has_sampled(threads, tmp_path):
+    short().sample(**{**OPTIONS, "draws": 20}, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError, match="was not sampled by an executor"):
+        nutmill.resume(tmp_path / "run", short(), executor=threads)
+
+
+def test_what_took_effect_is_told_by_worker(pool):
+    layout = json.loads(short().sample(**OPTIONS, executor=pool, layout=Layout(2)).attrs["cpu_layout"])
+    assert layout["source"] == "executor"
+    assert layout["tasks"]["chains_at_once"] == 2
+    for worker, effective in layout["workers"].items():
+        assert re.fullmatch(r"process \d+ on .+", worker)
+        assert [chain["blas_threads"] for chain in effective["workers"]] == [1, 1]
+
+
+def test_progress_is_shown_when_groups_arrive(threads, capsys):
+    short().sample(**{**OPTIONS, "progressbar": True}, executor=threads)
+    shown = capsys.readouterr().err
+    for chain in range(10):
+        assert f"chain {chain}: done, 120/120 draws" in shown
