@@ -2,9 +2,11 @@
 
 import functools
 import multiprocessing
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pymc as pm
@@ -12,6 +14,7 @@ import pytensor.tensor as pt
 from results import assert_same
 
 from nutmill import CompiledModel, compile_model
+from nutmill.run.lock import read_owner
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 EXTRAS = {"include_transformed": True, "divergences": True}
@@ -74,3 +77,16 @@ def processes(count: int = 2) -> Iterator[ProcessPoolExecutor]:
     """Start processes that have nothing of this one."""
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield executor
+
+
+def sampling_process(path: Path) -> int:
+    """Wait until a group of a run has draws and a checkpoint in its folder, and tell which process samples it."""
+    deadline = time.monotonic() + 120
+    while True:
+        assert time.monotonic() < deadline
+        for part in (path / "parts").glob("*"):
+            owner = read_owner(part / "lock")
+            has_draws = any(file.stat().st_size > 0 for file in part.glob("chains/*.draws"))
+            if owner is not None and has_draws and len(list(part.glob("groups/*.state"))) == 2:
+                return owner.pid
+        time.sleep(0.02)

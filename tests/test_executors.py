@@ -5,13 +5,11 @@ import os
 import re
 import signal
 import threading
-import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
-from apart import OPTIONS, QUIET, assert_equals_local_run, funnel, long, processes, reference, short
+from apart import OPTIONS, QUIET, assert_equals_local_run, funnel, long, processes, reference, sampling_process, short
 from results import assert_same
 from workers import loaded_modules
 
@@ -35,21 +33,6 @@ def pool():
 def threads():
     with ThreadPoolExecutor(2) as executor:
         yield executor
-
-
-def sampling_process(path: Path) -> int:
-    """Wait until a group has drawn something that is saved, and tell whose it is."""
-    deadline = time.monotonic() + 120
-    while True:
-        assert time.monotonic() < deadline
-        for part in sorted((path / "parts").glob("*")):
-            try:
-                found = nutmill.status(part)
-            except CheckpointError:
-                continue
-            if found["phase"] == "sampling" and found["draws"] > 0 and found["is_running"]:
-                return found["owner"]["pid"]
-        time.sleep(0.02)
 
 
 def in_background(work):
@@ -119,12 +102,11 @@ def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
     path = tmp_path / "run"
     killing = in_background(lambda: os.kill(sampling_process(path), signal.SIGKILL))
     with processes() as broken, pytest.raises(SamplingError, match=re.escape(f'nutmill.resume("{path}", executor=')):
-        long().sample(**OPTIONS, executor=broken, checkpoint=path, every=0.05)
+        long().sample(**{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
     killing()
-    saved = [json.loads((part / "manifest.json").read_text()) for part in (path / "parts").iterdir()]
-    assert saved
     with processes() as executor:
-        assert_equals_local_run(nutmill.resume(path, long(), executor=executor, **QUIET), "long")
+        resumed = nutmill.resume(path, long(), draws=OPTIONS["draws"], executor=executor, **QUIET)
+    assert_equals_local_run(resumed, "long")
 
 
 def test_a_killed_process_without_a_folder_is_told():
