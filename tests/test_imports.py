@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "nuts": {"errors", "_jit"},
     "layout": {"errors", "files"},
     "native": {"errors", "files"},
-    "model": {"errors", "_jit", "native", "nuts"},
+    "model": {"errors", "_jit", "files", "native", "nuts"},
     "run": {"errors", "nuts"},
     "trace": {"errors", "labels"},
     "result_file": {"errors"},

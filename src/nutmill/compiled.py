@@ -15,6 +15,7 @@ from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
 from nutmill.native.description import Description
 from nutmill.native.origin import Origin
+from nutmill.native.process_memory import peak_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +129,12 @@ class CompiledModel:
         lines.append(f"  prepared  {self.code.n_prepared} arrays that depend on data alone")
         lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
         lines += ["  from the cache"] * self.code.from_cache
+        lines.append(f"  made for  {self.code.target.cpu}")
         lines += [f"  {name:<11} {seconds:.3f} CPU s" for name, seconds in self.code.stages.items()]
         lines += [f"  in Python {op}" for op in self.code.python_ops]
+        lines.append(f"  memory    {peak_bytes() / 1e6:.0f} MB at most in this process")
+        if self.code.peak_bytes:
+            lines.append(f"            {self.code.peak_bytes / 1e6:.0f} MB in the one that compiled")
         return "\n".join(lines)
 
     @cached_property

@@ -10,11 +10,11 @@ from pytensor.graph.basic import Variable
 
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
-from nutmill.model.compile import compile_graph
+from nutmill.model.compile import Order, compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.origin import GraphOrigin
-from nutmill.native.processor import NATIVE, Target
+from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target
 
 
@@ -27,6 +27,7 @@ def compile_model(
     data: np.ndarray | tuple[np.ndarray, ...] = (),
     fuse: bool = True,
     target: str = NATIVE,
+    isolate: bool = False,
 ) -> CompiledModel:
     """Compile a model to one native object.
 
@@ -49,23 +50,25 @@ def compile_model(
     target
         The processors that the code is for: "native", this one; or a level such as "x86-64-v3", for clusters of mixed
         nodes, which all processors of that level run (v3: AVX2, since about 2015; v4: AVX-512).
+    isolate
+        Compile in a process of its own, which ends with all the memory that compiling took; this one keeps the code.
 
     Raises
     ------
     ModelError
         If the model cannot be sampled by NUTS; the message says which variable, and what to do.
     """
-    made_for = find_target(target)
-    if target != NATIVE and not fuse:
-        raise ModelError(f"Code for {target} must be fused: leave out fuse=False, or target=.")
+    order = Order(find_target(target), fuse, isolate)
+    if (target != NATIVE or isolate) and not fuse:
+        raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
     if isinstance(model, Dispatcher | Variable):
         graph = _graph(model, start or {}, n_dim, data)
-        return _compiled(graph, fuse, made_for)
-    return _from_pymc(_pymc_model(model), var_names, fuse, made_for)
+        return _compiled(graph, order)
+    return _from_pymc(_pymc_model(model), var_names, order)
 
 
-def _compiled(graph: ModelGraph, fuse: bool, made_for: Target) -> CompiledModel:
-    code = compile_graph(graph, fuse_kernel=fuse, made_for=made_for)
+def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:
+    code = compile_graph(graph, order)
     return CompiledModel(graph.describe(), code, GraphOrigin(graph))
 
 
@@ -89,18 +92,18 @@ def _pymc_model(model):
     return found
 
 
-def _from_pymc(model, var_names: Sequence[str] | None, fuse: bool, made_for: Target) -> CompiledModel:
+def _from_pymc(model, var_names: Sequence[str] | None, order: Order) -> CompiledModel:
     from nutmill.model import recognition
     from nutmill.model.pymc_model import from_pymc
 
     # Code that is not fused is not kept either.
     stages: dict[str, float] = {}
-    key = recognition.key_of(model, var_names, made_for, stages) if fuse else None
-    found = recognition.recognise(key, model, var_names, made_for, stages) if key else None
+    key = recognition.key_of(model, var_names, order.target, stages) if order.fuse else None
+    found = recognition.recognise(key, model, var_names, order.target, stages) if key else None
     if found is not None:
         return CompiledModel(*found)
     graph = from_pymc(model, var_names)
-    compiled = _compiled(graph, fuse, made_for)
+    compiled = _compiled(graph, order)
     if key is not None:
         recognition.remember(key, model, graph, compiled.code)
     return compiled

@@ -20,14 +20,17 @@ from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
+from nutmill.model.footprint import warn_of_memory
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
+from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_bitcode, pointer_kernel, shared_kernel
 from nutmill.model.rewrite import rewrite, simplify
 from nutmill.model.stored import cache_key, find, keep
-from nutmill.native.code import Code, Pointer
+from nutmill.native.code import Code, Pointer, code_of, entry_of
 from nutmill.native.object import NativeObject
+from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
 from nutmill.native.record import Slot, layout
 
@@ -40,8 +43,26 @@ _ADDRESS = b"numba.dynamic.globals"
 _COMPILING = Lock()
 
 
-def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True, made_for: Target | None = None) -> Code:
-    """Compile density, gradient and reported variables of a model for a processor, and link them with the kernel.
+class Order(NamedTuple):
+    """How a model is to be compiled.
+
+    Attributes
+    ----------
+    target : Target
+        For which processors.
+    fuse : bool
+        Link kernel and model into one object; False: call the model through a pointer.
+    isolate : bool
+        In a process of its own, see `isolation`.
+    """
+
+    target: Target
+    fuse: bool = True
+    isolate: bool = False
+
+
+def compile_graph(graph: ModelGraph, order: Order) -> Code:
+    """Compile density, gradient and reported variables of a model, and link them with the kernel.
 
     Raises
     ------
@@ -49,11 +70,38 @@ def compile_graph(graph: ModelGraph, *, fuse_kernel: bool = True, made_for: Targ
         If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
     """
     stages: dict[str, float] = {}
-    made_for = made_for or target()
     with _COMPILING:
         # Only fused code stands alone; the pointer form lives in Numba's engine, in this process.
-        key, found = _recall(graph, made_for, stages) if fuse_kernel else (None, None)
-        return found or _compile(graph, key, made_for if fuse_kernel else None, stages)
+        key, found = _recall(graph, order.target, stages) if order.fuse else (None, None)
+        if found is not None:
+            return found
+        warn_of_memory(graph)
+        if order.isolate:
+            return _kept(_compiled_apart(graph, order.target, stages), key, graph)
+        code, stands_alone = _compile(graph, order.target if order.fuse else None, stages)
+        return _kept(code, key, graph) if stands_alone else code
+
+
+def compile_for_parent(graph: ModelGraph, made_for: Target) -> Answer:
+    """Compile in the child process that `isolation` starts."""
+    stages: dict[str, float] = {}
+    code, stands_alone = _compile(graph, made_for, stages)
+    entry = entry_of(code) if stands_alone else None
+    return Answer(entry, code.shared.code, stages, code.python_ops, peak_bytes())
+
+
+def _compiled_apart(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> Code:
+    answer = compile_apart(graph, made_for)
+    stages |= answer.stages
+    code = code_of(answer.entry, NativeObject(answer.shared), stages)
+    return replace(code, from_cache=False, peak_bytes=answer.peak_bytes)
+
+
+def _kept(code: Code, key: str | None, graph: ModelGraph) -> Code:
+    if key is None:
+        return code
+    keep(key, code, graph)
+    return replace(code, key=key)
 
 
 def _recall(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[str | None, Code | None]:
@@ -77,7 +125,8 @@ class _Model(NamedTuple):
     n_prepared: int
 
 
-def _compile(graph: ModelGraph, key: str | None, fuse_for: Target | None, stages: dict[str, float]) -> Code:
+def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> tuple[Code, bool]:
+    """Compile a model here; also says whether the code means the same in another process."""
     declare_slots()
     with _naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
@@ -105,10 +154,7 @@ def _compile(graph: ModelGraph, key: str | None, fuse_for: Target | None, stages
         python_ops=tuple(python_ops),
         stages=stages,
     )
-    if key is None or not _stands_alone(code, lowered):
-        return code
-    keep(key, code, graph)
-    return replace(code, key=key)
+    return code, _stands_alone(code, lowered)
 
 
 def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:

@@ -53,13 +53,20 @@ def toolchain(target: Target) -> dict[str, str]:
 
 def for_models(target: Target) -> dict[str, str]:
     """Describe all that the code of a model depends on, apart from the model."""
-    from pytensor import config
-
-    options = {name: repr(getattr(config, name, None)) for name in _PYTENSOR_OPTIONS}
+    options = {name: repr(value) for name, value in pytensor_options().items()}
     versions = {name: _version(name) for name in ("numpy", "scipy", *VERSIONED) if name != "pymc_extras"}
     if "pymc_extras" in sys.modules:  # it adds rewrites when it is imported, and costs seconds
         versions["pymc_extras"] = _version("pymc_extras")
     return toolchain(target) | versions | {"pytensor options": _digest(json.dumps(options)), "sources": _SOURCES}
+
+
+def pytensor_options() -> dict[str, object]:
+    """Options of PyTensor that change what it makes of a graph, by name; those that this version has."""
+    from pytensor import config
+
+    missing = object()
+    found = {name: getattr(config, name, missing) for name in _PYTENSOR_OPTIONS}
+    return {name: value for name, value in found.items() if value is not missing}
 
 
 def llvm_version() -> str:

@@ -6,7 +6,6 @@ comes back as bytes: an entry as the cache has them, or the error.
 
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -81,14 +80,8 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
         raise found
     if found.entry is None:
         why = f"{', '.join(found.python_ops)} runs in Python" if found.python_ops else "it needs Numba's engine"
-        raise ModelError(f"The code of this model cannot leave its process, for {why}: compile it without isolate=True.")
+        raise ModelError(f"The code of this model cannot leave its process: {why}. Compile it without isolate=True.")
     return found
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had; resident, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def answer(folder: str) -> None:

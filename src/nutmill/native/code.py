@@ -54,6 +54,8 @@ class Code:
         Nothing was compiled.
     key
         Under which the cache has it, if it may.
+    peak_bytes
+        The most memory of the process that compiled it, if that was another one.
     """
 
     native: NativeObject
@@ -69,6 +71,7 @@ class Code:
     stages: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False
     key: str | None = None
+    peak_bytes: int = 0
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""

@@ -1,0 +1,30 @@
+"""Looks ahead how much memory a compile will take."""
+
+import warnings
+
+from pytensor.graph.traversal import ancestors
+
+from nutmill.model.graph import ModelGraph
+from nutmill.native.process_memory import available_bytes
+
+# Measured with `benchmarks.compiling`: what the compilers take at once, and for each operation of the graph that PyMC
+# gives, before gradients and rewrites.
+_AT_ONCE, _EACH = 150e6, 0.25e6
+
+
+def expected_bytes(graph: ModelGraph) -> float:
+    """Memory that compiling a model takes besides what this process has already, roughly."""
+    outputs = [node.variable for node in graph.expanded.values()]
+    outputs += [graph.logp] if graph.logp is not None else []
+    return _AT_ONCE + _EACH * len({v.owner for v in ancestors(outputs) if v.owner is not None})
+
+
+def warn_of_memory(graph: ModelGraph) -> None:
+    """Warn before a compile that will hardly fit: a process that is killed says nothing."""
+    expected, there = expected_bytes(graph), available_bytes()
+    if there is not None and expected > there:
+        warnings.warn(
+            f"nutmill: compiling this model will take about {expected / 1e9:.1f} GB of memory, and {there / 1e9:.1f} "
+            "GB are free: compile it on a machine with more and save() it, or write it with fewer, larger variables.",
+            stacklevel=2,
+        )
