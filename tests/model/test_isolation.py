@@ -66,7 +66,7 @@ print(compiled.logp_dlogp(compiled.starts(None, 1, 0, jitter=False)[0])[0])
 
 def test_options_of_pytensor_reach_the_child():
     """With an option that PyTensor does not know, the child would say so."""
-    with pytensor.config.change_flags(floatX="float32", optdb__max_use_ratio=5.0):
+    with pytensor.config.change_flags(optdb__max_use_ratio=5.0):
         here, apart = compile_model(zoo.regression()), compile_model(zoo.regression(), isolate=True)
     assert facts(apart) == facts(here)
 
