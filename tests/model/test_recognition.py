@@ -198,3 +198,21 @@ def test_why_a_model_is_not_recognised_is_logged(caplog):
     with caplog.at_level(logging.INFO, logger="nutmill"):
         compile_model(model(transform=transforms.Interval(bounds_fn=user_bounds)))
     assert "this model is read anew every time: " in caplog.text
+
+
+def test_a_constant_that_equals_data_today_is_not_taken_for_them(model_cache):
+    """Two arrays of equal content in the first run are different ones in the second."""
+
+    def model(x) -> pm.Model:
+        with pm.Model() as made:
+            data = pm.Data("x", np.asarray(x, dtype=float))
+            mu = pm.Normal("mu", 0.0, 1.0, initval=np.float64(0.5))
+            pm.Potential("tie", -((mu - data) ** 2).sum() - 3.0 * ((mu - np.array([1.0, 2.0, 3.0])) ** 2).sum())
+        return made
+
+    compile_model(model([1.0, 2.0, 3.0]))
+    found = compile_model(model([7.0, 8.0, 9.0]))
+    assert found.code.from_cache
+    expected = -0.5 * 0.25 - 0.5 * np.log(2 * np.pi) - ((0.5 - np.array([7.0, 8.0, 9.0])) ** 2).sum()
+    expected -= 3.0 * ((0.5 - np.array([1.0, 2.0, 3.0])) ** 2).sum()
+    assert found.logp_dlogp(np.array([0.5]))[0] == pytest.approx(expected, rel=1e-12)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pymc as pm
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
@@ -68,8 +68,7 @@ def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
     """Keep what was read of a model whose code is in the cache."""
     if code.key is None or not environment.is_current():
         return
-    values = [_value(v) for v in leaves(model)]
-    places = [_place(array.value, values) for array in graph.arrays]
+    places = [_place(array.value, leaves(model)) for array in graph.arrays]
     if None in places and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in leaves(model)):
         # Without shared variables, all that PyMC computes from data follows from the key.
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
@@ -100,11 +99,19 @@ def _value(leaf: Variable) -> np.ndarray | None:
     return np.asarray(leaf.get_value(borrow=True) if isinstance(leaf, SharedVariable) else leaf.data)
 
 
-def _place(array: np.ndarray, values: Sequence[np.ndarray | None]) -> int | None:
-    """Which leaf holds an array, or its content: PyMC copies constants, and shared variables share their array."""
-    same = (n for n, value in enumerate(values) if value is array)
-    equal = (n for n, value in enumerate(values) if value is not None and _are_equal(value, array))
-    return next(same, None) if any(value is array for value in values) else next(equal, None)
+def _place(array: np.ndarray, found: Sequence[Variable]) -> int | None:
+    """Which leaf holds an array, or is a constant of its content: PyMC copies constants, whose content is in the key.
+
+    A shared variable that happens to hold equal values today is another thing.
+    """
+    values = [_value(leaf) for leaf in found]
+    for number, value in enumerate(values):
+        if value is array:
+            return number
+    for number, (leaf, value) in enumerate(zip(found, values, strict=True)):
+        if isinstance(leaf, Constant) and value is not None and _are_equal(value, array):
+            return number
+    return None
 
 
 def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
@@ -149,7 +156,8 @@ class RecognisedOrigin:
         self._shown = shown
         self._start_arrays, self._start = start_of(model)
         self._fixed_starts: dict[int, list[np.ndarray]] = {}
-        self._start_places = [_place(array.value, description.values) for array in self._start_arrays]
+        numbers = {array.name: number for number, array in enumerate(description.arrays) if array.name is not None}
+        self._start_places = [numbers.get(array.name) for array in self._start_arrays]
 
     @cached_property
     def _built(self) -> GraphOrigin:
