@@ -70,7 +70,8 @@ class Job:
 def test_stopped_killed_resubmitted_and_joined(four_nodes, tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
     job = Job(four_nodes, tmp_path)
-    job.nutmill("sbatch", "model.py:model", *SETTINGS, "--nodes", "4", "--every", "1s", "--layout", "none")
+    job.nutmill("compile", "model.py:model", "--out", "model.nut")
+    job.nutmill("sbatch", "model.nut", *SETTINGS, "--nodes", "4", "--every", "1s", "--layout", "none")
     job.submit()
     # The time of the first task is over: it goes back into the queue, and on from its checkpoint.
     job.wait_for_a_checkpoint(0)
@@ -84,7 +85,7 @@ def test_stopped_killed_resubmitted_and_joined(four_nodes, tmp_path):
     assert not (tmp_path / "run" / "result.nc").exists()
     job.submit()
     assert four_nodes.ended(job.array) == four_nodes.ended(job.merge) == {"COMPLETED"}, job.log()
-    job.nutmill("sample", "model.py:model", *SETTINGS, "--out", "alone.nc")
+    job.nutmill("sample", "model.nut", *SETTINGS, "--out", "alone.nc")
     merged, alone = load(tmp_path / "run" / "result.nc"), load(tmp_path / "alone.nc")
     assert merged["posterior"].sizes == {"chain": 8, "draw": 1500}
     for kind in ("posterior", "sample_stats"):
