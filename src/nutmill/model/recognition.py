@@ -68,8 +68,9 @@ def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
     """Keep what was read of a model whose code is in the cache."""
     if code.key is None or not environment.is_current():
         return
-    places = [_place(array.value, leaves(model)) for array in graph.arrays]
-    if None in places and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in leaves(model)):
+    found = leaves(model)
+    places = [_place(array.value, found) for array in graph.arrays]
+    if None in places and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in found):
         # Without shared variables, all that PyMC computes from data follows from the key.
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
         return
