@@ -2,8 +2,9 @@
 
 import functools
 import multiprocessing
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,8 +80,8 @@ def processes(count: int = 2) -> Iterator[ProcessPoolExecutor]:
         yield executor
 
 
-def sampling_process(path: Path) -> int:
-    """Wait until a group of a run has draws and a checkpoint in its folder, and tell which process samples it."""
+def sampling_process(path: Path) -> tuple[int, Path]:
+    """Wait until a group of a run has draws and a checkpoint in its folder, and tell the process and the folder."""
     deadline = time.monotonic() + 120
     while True:
         assert time.monotonic() < deadline
@@ -88,5 +89,12 @@ def sampling_process(path: Path) -> int:
             owner = read_owner(part / "lock")
             has_draws = any(file.stat().st_size > 0 for file in part.glob("chains/*.draws"))
             if owner is not None and has_draws and len(list(part.glob("groups/*.state"))) == 2:
-                return owner.pid
+                return owner.pid, part
         time.sleep(0.02)
+
+
+def in_background(work: Callable[[], None]) -> Callable[[], None]:
+    """Run something in a thread; return what waits for its end."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread.join

@@ -9,7 +9,18 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from apart import OPTIONS, QUIET, assert_equals_local_run, funnel, long, processes, reference, sampling_process, short
+from apart import (
+    OPTIONS,
+    QUIET,
+    assert_equals_local_run,
+    funnel,
+    in_background,
+    long,
+    processes,
+    reference,
+    sampling_process,
+    short,
+)
 from results import assert_same
 from workers import loaded_modules
 
@@ -33,13 +44,6 @@ def pool():
 def threads():
     with ThreadPoolExecutor(2) as executor:
         yield executor
-
-
-def in_background(work):
-    """Run something in a thread; return what waits for it."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread.join
 
 
 @pytest.mark.parametrize("options", [{}, {"cores": 4}, {"layout": Layout(2)}], ids=["default", "cores", "layout"])
@@ -100,7 +104,7 @@ def test_the_parts_can_be_merged(pool, tmp_path):
 
 def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
     path = tmp_path / "run"
-    killing = in_background(lambda: os.kill(sampling_process(path), signal.SIGKILL))
+    killing = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGKILL))
     with processes() as broken, pytest.raises(SamplingError, match=re.escape(f'nutmill.resume("{path}", executor=')):
         long().sample(**{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
     killing()

@@ -1,0 +1,151 @@
+"""Groups of chains on Dask: workers with and without nannies, killed ones, layouts that Dask knows nothing of."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import dask
+import pytest
+from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
+from distributed import Client, LocalCluster
+from processes import environment
+from results import assert_same
+from workers import loaded_modules, n_models
+
+from nutmill import Layout, SamplingError
+
+# Seconds of sampling: time to kill somebody.
+LONG = {**OPTIONS, "draws": 1000}
+HEAVY = {"pymc", "pytensor", "numba", "arviz", "xarray"}
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Connect to two processes of this machine, each with a nanny that starts another when it dies."""
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as connected,
+    ):
+        yield connected
+
+
+@contextmanager
+def without_nannies(n_workers):
+    """Connect to processes that nobody starts again."""
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp") as cluster:
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+        command += ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", "/tmp"]
+        workers = [subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) for _ in range(n_workers)]
+        try:
+            with Client(cluster) as connected:
+                connected.wait_for_workers(n_workers, timeout=120)
+                yield connected
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+
+
+def kill_a_busy_worker(client) -> None:
+    """Kill a worker a moment after it has begun to sample."""
+    pids = client.run(os.getpid)
+    while True:
+        busy = [worker for worker, keys in client.processing().items() if any("run_task" in key for key in keys)]
+        if busy:
+            time.sleep(0.3)
+            os.kill(pids[busy[0]], signal.SIGKILL)
+            return
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def long_reference():
+    return long().sample(**LONG)
+
+
+@pytest.mark.parametrize("options", [{}, {"cores": 4}], ids=["default", "cores"])
+def test_dask_makes_the_draws_of_a_local_run(client, options):
+    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor(), **options))
+
+
+def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
+    for _ in range(2):
+        short().sample(**OPTIONS, executor=client.get_executor())
+    found = set.union(*client.run(loaded_modules, 0).values())
+    assert "nutmill.run.driver" in found
+    assert not found & HEAVY
+    assert max(client.run(n_models).values()) == 1
+
+
+def test_a_layout_holds_where_dask_has_set_one_blas_thread(client):
+    assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}
+    result = short().sample(**OPTIONS, executor=client.get_executor(), layout=Layout(1, blas_threads=2))
+    workers = json.loads(result.attrs["cpu_layout"])["workers"]
+    assert workers
+    for effective in workers.values():
+        assert [worker["blas_threads"] for worker in effective["workers"]] == [2]
+        assert effective["notes"] == []
+    assert_equals_local_run(result)
+
+
+def test_groups_of_a_killed_worker_begin_anew(client, long_reference):
+    killing = in_background(lambda: kill_a_busy_worker(client))
+    result = long().sample(**LONG, executor=client.get_executor())
+    killing()
+    assert_same(result, long_reference)
+
+
+def test_groups_of_a_killed_worker_go_on_from_their_checkpoints(client, long_reference, tmp_path):
+    marked = []
+
+    def kill():
+        pid, part = sampling_process(tmp_path / "run")
+        manifest = json.loads((part / "manifest.json").read_text())
+        # What begins anew writes another manifest, without this.
+        (part / "manifest.json").write_text(json.dumps(manifest | {"mark": pid}))
+        marked.append((part, pid))
+        os.kill(pid, signal.SIGKILL)
+
+    killing = in_background(kill)
+    result = long().sample(**LONG, executor=client.get_executor(), checkpoint=tmp_path / "run", every=0.05)
+    killing()
+    ((part, pid),) = marked
+    assert json.loads((part / "manifest.json").read_text())["mark"] == pid
+    assert_same(result, long_reference)
+
+
+def test_without_nannies_the_other_worker_goes_on(long_reference):
+    with without_nannies(2) as connected:
+        killing = in_background(lambda: kill_a_busy_worker(connected))
+        result = long().sample(**LONG, executor=connected.get_executor())
+        killing()
+        assert len(connected.scheduler_info()["workers"]) == 1
+    assert_same(result, long_reference)
+
+
+def test_dask_gives_up_and_that_is_told(tmp_path):
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as connected,
+    ):
+        path = tmp_path / "run"
+        killing = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGKILL))
+        with pytest.raises(SamplingError, match=r"\(KilledWorker: .*nutmill.resume\(") as raised:
+            long().sample(**LONG | {"draws": 50_000}, executor=connected.get_executor(), checkpoint=path, every=0.05)
+        killing()
+    assert "\n" not in str(raised.value)
+
+
+def test_interrupt_ends_groups_on_dask(client):
+    threading.Timer(2.0, signal.raise_signal, (signal.SIGINT,)).start()
+    result = long().sample(**LONG | {"draws": 1_000_000}, executor=client.get_executor())
+    assert result.attrs["stopped_by"] == "SIGINT"
+    assert result.posterior.sizes["draw"] < 1_000_000
+    # Workers are free again: nobody waits for what was called off.
+    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor()))
