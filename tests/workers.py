@@ -1,5 +1,6 @@
 """What tests ask of workers; imports nothing, because workers must not."""
 
+import os
 import sys
 
 
@@ -13,3 +14,8 @@ def n_models() -> int:
     from nutmill import remote
 
     return len(remote._models._models)
+
+
+def job_and_process() -> tuple[str, int]:
+    """The job of Slurm that this process belongs to, and its id."""
+    return os.environ["SLURM_JOB_ID"], os.getpid()

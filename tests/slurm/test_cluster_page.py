@@ -1,5 +1,6 @@
 """docs/cluster.md, typed line by line: from a model to one result of 64 chains."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nutmill.result_file import load
 PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
 BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 SHELL = [block for language, block in BLOCKS if language == "sh"]
-MODEL, READING = (block for language, block in BLOCKS if language == "python")
+MODEL, READING, DASK = (block for language, block in BLOCKS if language == "python")
 
 
 def test_the_page_is_read_whole():
@@ -52,3 +53,14 @@ def test_without_slurm(typed, tmp_path):
     typed(SHELL[0])
     assert "8 chains (0-7) of 1000 draws" in typed(SHELL[-1])
     assert load(tmp_path / "eight.nc")["posterior"].sizes["chain"] == 8
+
+
+def test_with_dask(typed, four_nodes, tmp_path, monkeypatch):
+    typed(SHELL[0])
+    # What a site says of itself in the configuration of Dask; sixteen workers would be many for this machine.
+    for name, value in (("JOB_DIRECTIVES_SKIP", ["--mem"]), ("SCHEDULER_OPTIONS", {"host": "127.0.0.1"})):
+        monkeypatch.setitem(four_nodes.environment, f"DASK_JOBQUEUE__SLURM__{name}", json.dumps(value))
+    script = DASK.replace("jobs=16", "jobs=2") + "print(sorted(result.posterior.sizes.items()))\n"
+    (tmp_path / "page.py").write_text(script)
+    assert "('chain', 64), ('draw', 1000)" in typed("python page.py")
+    assert len(re.findall(r"chain \d+: done 1000/1000", typed(SHELL[4]))) == 64

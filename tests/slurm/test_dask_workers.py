@@ -3,9 +3,11 @@
 import sys
 
 import pytest
-from apart import OPTIONS, assert_equals_local_run, short
+from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
 from dask_jobqueue import SLURMCluster
 from distributed import Client
+from results import assert_same
+from workers import job_and_process
 
 import nutmill
 
@@ -15,16 +17,16 @@ def client(one_node, monkeypatch, tmp_path):
     """Connect to two workers, each a job of one core."""
     for name, value in one_node.environment.items():
         monkeypatch.setenv(name, value)
-    options = {"cores": 1, "processes": 1, "memory": "1 GiB", "walltime": "00:05:00", "python": sys.executable}
     with (
         SLURMCluster(
-            **options,
-            job_cpu=1,
-            interface=None,
+            cores=1,
+            memory="1 GiB",
+            walltime="00:05:00",
+            job_directives_skip=["--mem"],  # this Slurm counts none
+            python=sys.executable,
             scheduler_options={"host": "127.0.0.1", "dashboard_address": ":0"},
             local_directory=str(tmp_path),
             log_directory=str(tmp_path),
-            job_directives_skip=["--mem"],
         ) as cluster,
         Client(cluster) as connected,
     ):
@@ -34,11 +36,23 @@ def client(one_node, monkeypatch, tmp_path):
 
 
 def test_jobs_of_slurm_make_the_draws_of_a_local_run(client, one_node, tmp_path):
-    assert one_node.run("squeue", "--noheader", "--states=running").count("dask-worker") == 2
+    assert one_node.run("squeue", "--noheader", "--states=running", "--format=%j").split() == 2 * ["dask-worker"]
     assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor()))
     path = tmp_path / "run"
     assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor(), checkpoint=path))
     assert nutmill.status(path)["phase"] == "finished"
 
 
-def test_a_job_that_is_cancelled_is_sampled_by_the_other(client, one_node, tmp_path): ...
+def test_the_groups_of_a_cancelled_job_go_on_in_another(client, one_node, tmp_path):
+    jobs = {pid: job for job, pid in client.run(job_and_process).values()}
+    options = {**OPTIONS, "draws": 1000}
+    local, path = long().sample(**options), tmp_path / "run"
+
+    def cancel():
+        pid, _ = sampling_process(path)
+        one_node.run("scancel", jobs[pid])
+
+    cancelling = in_background(cancel)
+    result = long().sample(**options, executor=client.get_executor(), checkpoint=path, every=0.05)
+    cancelling()
+    assert_same(result, local)
