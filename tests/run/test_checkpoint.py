@@ -1,14 +1,18 @@
 """Runs that are kept in a folder: the same draws as in memory, however they were stopped, damaged and resumed."""
 
+import shutil
 import signal
+import subprocess
 
 import numpy as np
 import pytest
 from kept import SETTINGS, assert_same, resume, run_alone, run_kept
+from targets import Target, native
 
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, SamplingError
 from nutmill.run import groups
-from nutmill.run.folder import RunFolder
+from nutmill.run.driver import drive
+from nutmill.run.folder import RunFolder, read_groups
 from nutmill.run.limits import Limits
 
 
@@ -179,3 +183,52 @@ def test_a_folder_holds_one_run(tmp_path):
         run_kept(tmp_path / "other")
     with pytest.raises(CheckpointError, match="holds no run that has begun"):
         resume(tmp_path / "other")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 300 kB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def test_full_disk(small_disk, tmp_path):
+    """What was saved before stays whole, and goes on once there is room."""
+    settings = SETTINGS._replace(draws=2000)
+    with pytest.raises(CheckpointError, match=r"cannot be written \(No space left on device\).* is whole: make room"):
+        run_kept(small_disk / "run", settings=settings, block_draws=20)
+    shutil.copytree(small_disk / "run", tmp_path / "roomy")
+    assert_same(resume(tmp_path / "roomy"), run_alone(settings=settings))
+
+
+def test_disk_that_is_full_from_the_start(small_disk):
+    (small_disk / "ballast").write_bytes(bytes(290_000))
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        run_kept(small_disk / "run")
+    (small_disk / "ballast").unlink()
+    run_kept(small_disk / "run")
+
+
+def test_read_only_folder(small_disk, reference):
+    run_kept(small_disk / "run")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
+        resume(small_disk / "run", draws=200)
+    with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
+        run_kept(small_disk / "other")
+    assert [len(group.keeper.read("draws", 0)) for group in read_groups(small_disk / "run")] == [150]
+
+
+def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):
+    points = np.zeros((2, 2))
+    settings = SETTINGS._replace(draws=100_000)
+    with (
+        RunFolder.create(tmp_path / "run", {}, 0.0) as folder,
+        pytest.raises(SamplingError, match=r"Chain [01] had to stop"),
+    ):
+        drive([native(Target.STOPS, 2)], points, settings, 0, threads=2, folder=folder)
+    with pytest.raises(SamplingError, match=r"Chain [01] had to stop"):
+        resume(tmp_path / "run", natives=[native(Target.STOPS, 2)])

@@ -106,6 +106,8 @@ def drive(
         if folder is None:
             keeping = None
         else:
+            for group in groups:
+                stack.callback(group.keeper.close)
             folder.begin(groups, settings, seed, adaptation) if is_new else folder.load(groups, settings, clock)
             keeping = stack.enter_context(folder.keeping(groups, clock))
         executor = stack.enter_context(_workers(max(1, min(threads, len(chain_ids))), on_worker))

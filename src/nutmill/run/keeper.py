@@ -113,8 +113,9 @@ class GroupKeeper:
     def open(self) -> None:
         """Open the files of draws for writing; what they hold beyond the state is cut off."""
         for chain, marks in enumerate(self._marks):
-            opened = zip(self._streams, marks, strict=True)
-            self._files.append([RecordFile(self._path(s, chain), self._dtype(s), mark) for s, mark in opened])
+            self._files.append([])
+            for stream, mark in zip(self._streams, marks, strict=True):
+                self._files[chain].append(RecordFile(self._path(stream, chain), self._dtype(stream), mark))
 
     def append(self, chain: int) -> None:
         """Write what a chain at rest has drawn since the last time."""

@@ -47,8 +47,6 @@ class Keeping:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._saver.shutdown(wait=True)
-        for group in self._groups:
-            group.keeper.close()
 
     def at_rest(self, group: Group, chain: int) -> None:
         """Take note that a native call of a chain has returned, before another is made."""

@@ -1,0 +1,176 @@
+"""Stops runs by force at random moments, damages what they left, resumes them, and compares with a run left alone.
+
+    python -m benchmarks.kills --times 200
+
+Each run is a process of its own, forked so that nothing is compiled again, and killed (SIGKILL) once or more before it
+may end; or its files may not grow beyond a random size, as on a disk that is full. Exits with 1 if a result differs.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+import nutmill
+from benchmarks import results_file
+from nutmill.run.files import draw_record
+from nutmill.run.state_file import MAGIC
+from nutmill.trace import group
+
+QUIET = {"progressbar": False, "compute_convergence_checks": False}
+ASKED = {"draws": 10_000, "random_seed": 1, "discard_tuned_samples": False, "idata_kwargs": {"divergences": True}}
+EVERY_S = 0.02
+GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats", "divergences", "adaptation")
+FAULTS = ("kill", "full", "state", "block")
+_MOST_STOPS = 50
+
+
+def arrays_of(result) -> dict[tuple[str, str], bytes]:
+    """Bytes of all arrays that come from draws, by group and name."""
+    return {
+        (name, variable): np.ascontiguousarray(values.values).tobytes()
+        for name in GROUPS
+        for variable, values in group(result, name).data_vars.items()
+    }
+
+
+def go_on(path: Path, compiled: nutmill.CompiledModel, chains: int):
+    """Resume the run in `path`, or begin it if it has not begun."""
+    if (path / "manifest.json").exists():
+        return nutmill.resume(path, compiled, every=EVERY_S, cores=2, **QUIET)
+    return compiled.sample(**ASKED, chains=chains, cores=2, checkpoint=path, every=EVERY_S, **QUIET)
+
+
+def in_child(work: Callable[[], object], kill_after_s: float | None = None, file_bytes: int | None = None) -> int:
+    """Do `work` in a forked process, under a limit for the size of files, or killed after a time; return its status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if file_bytes is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+            work()
+            status = 0
+        except nutmill.CheckpointError:
+            status = 2
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def stop_once(path: Path, compiled, chains: int, fault: str, rng: np.random.Generator, usual_s: float) -> int:
+    """Let a run go on for a random time, or until its disk is full, and damage what it leaves; return the status."""
+
+    def work():
+        return go_on(path, compiled, chains)
+
+    if fault == "full":
+        largest = max((file.stat().st_size for file in path.rglob("*") if file.is_file()), default=0)
+        return in_child(work, file_bytes=int(largest + rng.uniform(0, 500_000)))
+    status = in_child(work, kill_after_s=rng.uniform(0.0, usual_s))
+    if fault in ("state", "block"):
+        damage(path, fault, rng)
+    return status
+
+
+def headers_of(path: Path) -> dict[int, list[tuple[int, Path, dict]]]:
+    """States of each group, the newest first: sequence, file, facts."""
+    found: dict[int, list[tuple[int, Path, dict]]] = {}
+    for file in (path / "groups").glob("*.state"):
+        content = file.read_bytes()
+        first = len(MAGIC) + 8
+        header = json.loads(content[first : first + int.from_bytes(content[len(MAGIC) : first], "little")])
+        found.setdefault(int(file.name[:5]), []).append((header["sequence"], file, header["facts"]))
+    return {number: sorted(states, key=lambda state: -state[0]) for number, states in found.items()}
+
+
+def damage(path: Path, fault: str, rng: np.random.Generator) -> None:
+    """Change a byte of a newest state, or cut draws off that the state before does not know of."""
+    if not (path / "manifest.json").exists():
+        return
+    record_bytes = draw_record(json.loads((path / "manifest.json").read_text())["n_dim"]).itemsize
+    for states in headers_of(path).values():
+        if len(states) < 2:
+            continue
+        (_, newest, facts), (_, _, before) = states
+        if fault == "state":
+            content = bytearray(newest.read_bytes())
+            content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+            newest.write_bytes(content)
+            continue
+        for chain_id, marks, older in zip(facts["chain_ids"], facts["marks"], before["marks"], strict=True):
+            file = path / "chains" / f"{chain_id:05d}.draws"
+            kept, size = older[0][0] * record_bytes, file.stat().st_size
+            if marks[0][0] > older[0][0] and size > kept:
+                os.truncate(file, int(rng.integers(kept, size)))
+
+
+def stopped_runs(
+    compiled: nutmill.CompiledModel, chains: int, fault: str, times: int, *, seed: int, folder: Path
+) -> Iterator[dict]:
+    """Stop runs `times` times in all; give a row for each run, with whether its result is that of a run left alone."""
+    rng = np.random.default_rng(seed)
+    reference = arrays_of(compiled.sample(**ASKED, chains=chains, **QUIET))
+    begin = time.perf_counter()
+    in_child(lambda: go_on(folder / "whole", compiled, chains))
+    usual_s = time.perf_counter() - begin
+    stops, number = 0, 0
+    while stops < times:
+        path, of_run = folder / str(number), 0
+        statuses = []
+        while of_run < _MOST_STOPS and stops < times:
+            statuses.append(stop_once(path, compiled, chains, fault, rng, usual_s))
+            if statuses[-1] == 0:
+                break
+            of_run, stops = of_run + 1, stops + 1
+        found = arrays_of(go_on(path, compiled, chains))
+        yield {"chains": chains, "fault": fault, "stops": of_run, "statuses": statuses, "same": found == reference}
+        shutil.rmtree(path)
+        number += 1
+
+
+def rows(times: int, seed: int) -> Iterator[Mapping]:
+    """Stop runs of one and of several chains by each fault."""
+    from benchmarks import models
+
+    compiled = nutmill.compile_model(models.build("eight_schools"))
+    for fault in FAULTS:
+        for chains in (1, 6):
+            with tempfile.TemporaryDirectory() as folder:
+                for row in stopped_runs(compiled, chains, fault, times // 2, seed=seed, folder=Path(folder)):
+                    print(row, flush=True)
+                    yield row
+
+
+def main() -> int:
+    """Parse arguments, and record what happened."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--times", type=int, default=200, help="stops by each fault")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=results_file.RESULTS, help="folder of the results")
+    arguments = parser.parse_args()
+    settings = {"times": arguments.times, "seed": arguments.seed, "asked": ASKED, "every_s": EVERY_S}
+    path = results_file.record("kills", arguments.out, settings, rows(arguments.times, arguments.seed))
+    found = json.loads(path.read_text())["rows"]
+    same = [row["same"] for row in found]
+    print(f"{sum(row['stops'] for row in found)} stops, {sum(same)} of {len(same)} runs the same")
+    return 0 if all(same) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

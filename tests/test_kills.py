@@ -1,0 +1,16 @@
+"""Runs that are killed, cut off by a full disk, or damaged, as `benchmarks/kills.py` does it many times over."""
+
+import pytest
+import zoo
+
+from benchmarks import kills
+
+
+@pytest.mark.parametrize("chains", [1, 6])
+@pytest.mark.parametrize("fault", kills.FAULTS)
+def test_resumed_runs_equal_the_one_that_was_left_alone(tmp_path, monkeypatch, fault, chains):
+    monkeypatch.setitem(kills.ASKED, "draws", 3000)
+    rows = list(kills.stopped_runs(zoo.compiled("regression"), chains, fault, 3, seed=4, folder=tmp_path))
+    assert sum(row["stops"] for row in rows) == 3
+    assert all(row["same"] for row in rows)
+    assert {status for row in rows for status in row["statuses"]} <= {-9, 0, 2}
