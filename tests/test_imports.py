@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "layout": {"errors", "files"},
     "native": {"errors", "files"},
     "model": {"errors", "_jit", "files", "native", "nuts"},
-    "run": {"errors", "nuts"},
+    "run": {"errors", "files", "nuts"},
     "trace": {"errors", "labels"},
     "result_file": {"errors"},
     "convergence": {"errors", "labels", "trace"},
@@ -42,7 +42,9 @@ MAY_IMPORT = {
         *("files", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request", "session"),
         *("sharing", "remote", "engines", "gathering"),
     },
-    "resuming": {"errors", "run", "layout", "compiled", "executing", "identity", "request", "session"},
+    "resuming": {
+        *("errors", "run", "layout", "artifact", "compiled", "executing", "identity", "request", "session"),
+    },
     "merging": {"errors", "run", "layout", "compiled", "identity", "request", "resuming", "session"},
     "warm": {"errors", "nuts", "run", "trace"},
     "sample": {

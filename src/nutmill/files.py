@@ -15,8 +15,10 @@ def cache_folder() -> Path:
     return Path(given) if given else Path(base) / "nutmill"
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file so that readers see all of it or none of it, also after a crash.
+
+    Without `sync` that holds when the process is killed, not when the machine loses power; it waits for no disk.
 
     Raises
     ------
@@ -30,7 +32,8 @@ def replace_file(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(handle)  # a full disk, or a server's, shows here and not after the rename
+            if sync:
+                os.fsync(handle)  # a full disk, or a server's, shows here and not after the rename
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

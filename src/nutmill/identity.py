@@ -30,11 +30,11 @@ def identity(compiled: CompiledModel, cpu_model: str) -> dict[str, Any]:
     return {
         "model": {
             "parameters": {name: list(np.shape(value)) for name, value in compiled.split(origin).items()},
-            "reported": list(compiled.expand(origin[None])),
+            "reported": list(compiled.description.reported),
             "fused": compiled.code.fused,
             "probes": _probes(compiled),
         },
-        "data": _digest(compiled),
+        "data": _digests(compiled),
         "versions": {name: version(name) for name in ("nutmill", "numpy")},
         "cpu": cpu_model,
     }
@@ -53,7 +53,10 @@ def check_same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str | 
     if first != second:
         raise CheckpointError(f"{where} is a run of another model: {_difference(second, first)}.")
     if mine["data"] != theirs["data"]:
-        raise CheckpointError(f"{where} is a run of this model on other data: bind those data, or sample again.")
+        names = [name for name, digest in mine["data"].items() if theirs["data"].get(name) != digest]
+        raise CheckpointError(
+            f"{where} is a run of this model on other data ({', '.join(names)}): bind those data, or sample again."
+        )
     pairs = list(zip(*(np.ravel(probe).tolist() for probe in probes), strict=True))
     if not all(_near(a, b) for a, b in pairs):
         raise CheckpointError(f"{where} is a run of another model: its log density has other values.")
@@ -78,14 +81,15 @@ def _probes(compiled: CompiledModel) -> list[list[float]]:
     return found
 
 
-def _digest(compiled: CompiledModel) -> str:
-    """Digest of the arrays that the model was given, not of what it makes of them."""
-    given = compiled.binding.record.arrays
-    digest = hashlib.sha256()
-    for array in given[: len(given) - compiled.code.n_prepared]:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(memoryview(array.reshape(-1)).cast("B"))
-    return digest.hexdigest()
+def _digests(compiled: CompiledModel) -> dict[str, str]:
+    """Digest of each array that the model reads, by its name or number."""
+    digests = {}
+    for number, array in enumerate(compiled.description.arrays):
+        value = np.ascontiguousarray(array.value)
+        digest = hashlib.sha256(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(memoryview(value.reshape(-1)).cast("B"))
+        digests[array.name or f"constant {number}"] = digest.hexdigest()
+    return digests
 
 
 def _near(a: float, b: float) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any
 
+from nutmill.artifact import load
 from nutmill.compiled import CompiledModel
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, ModelError
 from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request, checked_request
 from nutmill.run.folder import MODEL, RunFolder, read_manifest
 from nutmill.run.parts import has_parts
 from nutmill.session import sample_session
+
+_log = logging.getLogger("nutmill")
 
 # What the draws depend on, as `sample_numba` takes it, beside the model.
 _ASKED = ("draws", "tune", "chains", "target_accept", "max_treedepth", "chain_ids")
@@ -105,13 +110,41 @@ def resume(
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with RunFolder.open(path, request.every) as folder:
         folder.manifest["asked"] = asked(request)
+        possible = request if model is not None else without_log_likelihood(request)
         if not has_parts(path):
-            return sample_session(compiled, request, topology, folder=folder)
+            return sample_session(compiled, possible, topology, folder=folder)
         from nutmill.executing import sample_apart  # brings multiprocessing, which other runs need not pay for
 
-        return sample_apart(compiled, request, topology, folder=folder)
+        return sample_apart(compiled, possible, topology, folder=folder)
+
+
+def keep_model(compiled: CompiledModel, path: Path) -> None:
+    """Put the compiled model into a run folder, if it can be saved; the log says if not."""
+    try:
+        compiled.save(path / MODEL)
+    except ModelError as error:
+        _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
 
 
 def model_of(path: str | os.PathLike) -> CompiledModel:
-    """Load the compiled model that lies in a run folder."""
-    raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model, resume(path, model).")
+    """Load the compiled model that lies in a run folder.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    ModelError
+        If it is damaged, or was made for another processor or version.
+    """
+    file = Path(path) / MODEL
+    if not file.exists():
+        raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model as the second argument.")
+    return load(file)
+
+
+def without_log_likelihood(request: Request) -> Request:
+    """Leave out of a request what needs PyMC; the log says what."""
+    if not request.result["log_likelihood"]:
+        return request
+    _log.warning("The result has no log_likelihood, which needs the pm.Model: pymc.compute_log_likelihood adds it.")
+    return request._replace(result={**request.result, "log_likelihood": False})

@@ -15,7 +15,7 @@ from nutmill.identity import identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.memory import check_disk, check_memory
 from nutmill.request import Request, checked_request
-from nutmill.resuming import asked
+from nutmill.resuming import asked, keep_model
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.folder import RunFolder
 from nutmill.session import sample_session
@@ -186,6 +186,8 @@ def sample_compiled(compiled: CompiledModel, **options):
     facts = {"asked": asked(request), **identity(compiled, topology.cpu_model)}
     with RunFolder.create(request.checkpoint, facts, request.every) as folder:
         check_disk(compiled, request, folder.path)
+        if request.executor is None:
+            keep_model(compiled, folder.path)
         return sample(compiled, request, topology, initial=initial, folder=folder)
 
 

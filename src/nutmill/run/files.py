@@ -1,4 +1,4 @@
-"""Files of a run: bytes replaced as one, and files that grow by whole records and are cut back to a mark."""
+"""Files of a run: states replaced as one, and files that grow by whole records and are cut back to a mark."""
 
 import os
 import zlib
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import CheckpointError
+from nutmill.files import TEMPORARY, replace_file
 from nutmill.nuts.state import DIVERGENCE, STATISTICS
 
 _CHUNK_BYTES = 1 << 24
@@ -37,20 +38,16 @@ def telling(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Put `content` in place of a file: after a crash there is the old one or the new one, whole and on the disk.
+def replace_state(path: Path, content: bytes) -> None:
+    """Put `content` in place of a file, and bring it and its name to the disk."""
+    replace_file(path, content)
+    sync_folder(path.parent)
 
-    Without `sync` that holds for a process that is killed, not for a machine that loses power.
-    """
-    fresh = path.with_name(path.name + ".new")
-    with open(fresh, "wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(fresh, path)
-    if sync:
-        sync_folder(path.parent)
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that died were writing; the folder must be nobody else's."""
+    for path in folder.glob(f"*{TEMPORARY}"):
+        path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,10 +15,11 @@ from typing import Any, Self
 import numpy as np
 
 from nutmill.errors import CheckpointError
+from nutmill.files import TEMPORARY
 from nutmill.nuts.state import START
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
-from nutmill.run.files import replace_file, telling
+from nutmill.run.files import remove_unfinished, replace_state, telling
 from nutmill.run.groups import Group, new_groups
 from nutmill.run.keeper import CHAINS, GROUPS
 from nutmill.run.keeping import Keeping
@@ -84,7 +85,7 @@ class RunFolder:
                     "folder."
                 )
             strange = {entry.name for entry in path.iterdir()} - _OURS
-            if any(not name.startswith(".") and not name.endswith(".new") for name in strange):
+            if any(not name.startswith(".") and not name.endswith(TEMPORARY) for name in strange):
                 raise CheckpointError(
                     f"{path} holds other files ({min(strange)}): take a folder of its own for the run."
                 )
@@ -100,6 +101,8 @@ class RunFolder:
     def __enter__(self) -> Self:
         with telling(self.path):
             self._lock.__enter__()
+            for folder in (self.path, self.path / GROUPS):
+                remove_unfinished(folder)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -188,7 +191,7 @@ class RunFolder:
         self._lock.beat()
 
     def _write_manifest(self) -> None:
-        replace_file(self.path / MANIFEST, json.dumps(self.manifest, indent=1).encode())
+        replace_state(self.path / MANIFEST, json.dumps(self.manifest, indent=1).encode())
 
 
 def has_begun(path: str | os.PathLike) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from nutmill.errors import CheckpointError
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
-from nutmill.run.files import replace_file, telling
+from nutmill.run.files import replace_state, telling
 from nutmill.run.folder import ADAPTATION, PARTS, STARTS, STATUS, RunFolder, has_begun, read_groups, read_manifest
 from nutmill.run.outcome import collect
 from nutmill.run.progress_view import ChainProgress
@@ -32,7 +32,7 @@ def begin_parts(
             adaptation.save(folder.path / ADAPTATION)
         content = io.BytesIO()
         np.savez(content, initial_points=initial_points)
-        replace_file(folder.path / STARTS, content.getvalue())
+        replace_state(folder.path / STARTS, content.getvalue())
     folder.record(settings, seed, chain_ids, initial_points.shape[1])
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts.state import GroupState
-from nutmill.run.files import replace_file
+from nutmill.run.files import replace_state
 
 MAGIC = b"nutmill state 1\n"
 _LENGTH_BYTES = 8
@@ -84,7 +84,7 @@ class StateFiles:
 
     def save(self, state: SavedState) -> None:
         """Write a state in place of the older one, safely on the disk."""
-        replace_file(self._paths[state.sequence % 2], pack(state))
+        replace_state(self._paths[state.sequence % 2], pack(state))
 
     def load(self, template: GroupState) -> list[SavedState]:
         """Read the states that are whole, the newest first."""

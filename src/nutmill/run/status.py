@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nutmill.errors import CheckpointError
-from nutmill.run.files import replace_file
+from nutmill.files import replace_file
 from nutmill.run.folder import LOCK, STATUS, read_manifest
 from nutmill.run.lock import is_alive, read_owner
 from nutmill.run.progress_view import ChainProgress, Line, View, chain_line, watch

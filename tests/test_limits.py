@@ -1,0 +1,100 @@
+"""Runs that end early and runs that begin warm, and arguments that are refused."""
+
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+from results import FROM_DRAWS, assert_same
+from run_folders import OPTIONS, QUIET, compiled
+
+import nutmill
+from nutmill import ModelError, adaptation_of
+from nutmill.trace import group
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return compiled().sample(**OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Make a finished run folder; tests must not change it."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    compiled().sample(**OPTIONS, checkpoint=path)
+    return path
+
+
+@pytest.mark.parametrize("tune", [0, 30])
+def test_warm_start(reference, tmp_path, tune):
+    state = adaptation_of(reference)
+    state.save(tmp_path / "state.npz")
+    state = nutmill.AdaptationState.load(tmp_path / "state.npz")
+    options = {"draws": 50, "tune": tune, "chains": 4, "random_seed": 8, **QUIET}
+    warm = compiled().sample(**options, adaptation_state=state)
+    learned = group(warm, "adaptation")
+    if tune == 0:
+        np.testing.assert_array_equal(learned["step_size"].values, state.step_size[:4])
+        np.testing.assert_array_equal(learned["variance"].values, state.variance[:4])
+        assert group(warm, "sample_stats")["acceptance_rate"].mean() > 0.6
+    again = compiled().sample(**options, adaptation_state=state, checkpoint=tmp_path / "run")
+    assert_same(again, warm, FROM_DRAWS[:2] + FROM_DRAWS[-1:])
+
+
+def test_the_state_survives_a_file_and_is_that_of_the_folder(reference, whole, tmp_path):
+    reference.to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
+    with xr.open_datatree(tmp_path / "result.nc", engine="h5netcdf") as stored:
+        from_file = adaptation_of(stored)
+    for found in (from_file, adaptation_of(whole)):
+        for mine, theirs in zip(found, adaptation_of(reference), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    unconstrained = group(reference, "unconstrained_posterior")["level"].values[:, -1]
+    np.testing.assert_array_equal(adaptation_of(reference).position[:, :3], unconstrained)
+
+
+def test_until_keeps_the_draws_of_a_fixed_count(tmp_path, reference):
+    options = {**OPTIONS, "draws": 20_000, "until": {"ess": 500, "rhat": 1.05}}
+    once = compiled().sample(**options)
+    n_draws = group(once, "posterior").sizes["draw"]
+    assert n_draws % 100 == 0 and n_draws < 20_000
+    assert once.attrs["stopped_by"] == "until" and once.attrs["interrupted"] == 0
+    again = compiled().sample(**options, cores=1, checkpoint=tmp_path / "run", every=0.01)
+    assert_same(again, once)
+    assert_same(nutmill.resume(tmp_path / "run", compiled(), **QUIET), once)
+    more = nutmill.resume(tmp_path / "run", compiled(), draws=n_draws + 50, **QUIET)
+    assert group(more, "posterior").sizes["draw"] == n_draws + 50
+
+
+REFUSED = [
+    ({"until": {"ess": 1e6}}, "have an effective sample size of at most"),
+    ({"until": {"ess": 400}, "draws": 99}, "can never be met by 99 draws"),
+    ({"until": {"rhat": 1.0}}, "can never be met: R-hat comes near 1 from above"),
+    ({"until": {"rhat": 1.01}, "chains": 1}, "can never be met: one chain has no R-hat"),
+    ({"until": {"neff": 400}}, 'until must be a dict with "ess", "rhat" or both'),
+    ({"until": {"ess": -1}}, "ess must be a number above 0"),
+    ({"until": {"ess": 400}, "chain_ids": range(4)}, "until judges all chains of a run together"),
+    ({"max_time": 0}, "max_time must be a number of seconds above 0"),
+    ({"every": 0}, "every must be a number of seconds above 0"),
+    ({"checkpoint": 3}, "checkpoint must be the path of a folder"),
+    ({"chain_ids": [1, 2]}, re.escape("[0, 1, 2, 3] rather than [1, 2] (of 8 chains)")),
+    ({"chain_ids": [4, 5, 6, 7, 8]}, "each of chain_ids must be a whole number, between 0 and 7"),
+    ({"chain_ids": []}, "chain_ids must name whole groups"),
+    ({"adaptation_state": 3}, "adaptation_state must be what nutmill.adaptation_of gives"),
+]
+
+
+@pytest.mark.parametrize("changes, sentence", REFUSED)
+def test_arguments_that_are_refused(changes, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        compiled().sample(**OPTIONS | changes)
+
+
+def test_adaptation_of_another_model(reference):
+    state = adaptation_of(reference)
+    with pytest.raises(ModelError, match="does not fit this model of 6 unconstrained values"):
+        compiled().sample(**OPTIONS, adaptation_state=state._replace(variance=state.variance[:, 1:]))
+    with pytest.raises(ModelError, match="must hold positive step sizes"):
+        compiled().sample(**OPTIONS, adaptation_state=state._replace(step_size=-state.step_size))
+    with pytest.raises(ModelError, match="There is no adaptation state in this"):
+        adaptation_of(xr.Dataset())
