@@ -1,12 +1,13 @@
 """Stops runs by force at random moments, damages what they left, resumes them, and compares with a run left alone.
 
-    python -m benchmarks.kills --times 200
+    python tests/faults.py 200    # stops by each fault
 
-Each run is a process of its own, forked so that nothing is compiled again, and killed (SIGKILL) once or more before it
-may end; or its files may not grow beyond a random size, as on a disk that is full. Exits with 1 if a result differs.
+Each run is a process of its own, forked so that nothing is compiled again, and killed (SIGKILL) as often as chance has
+it before it may end; or its files may not grow beyond a random size, as on a disk that is full. Exits with 1 if a
+result differs. `benchmarks.batch.kills` counts kills alone, for the page of figures.
 """
 
-import argparse
+import itertools
 import json
 import os
 import resource
@@ -16,13 +17,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 import nutmill
-from benchmarks import results_file
 from nutmill.run.files import draw_record
 from nutmill.run.state_file import MAGIC
 from nutmill.trace import group
@@ -144,32 +144,19 @@ def stopped_runs(
         number += 1
 
 
-def rows(times: int, seed: int) -> Iterator[Mapping]:
-    """Stop runs of one and of several chains by each fault."""
-    from benchmarks import models
-
-    compiled = nutmill.compile_model(models.build("eight_schools"))
-    for fault in FAULTS:
-        for chains in (1, 6):
-            with tempfile.TemporaryDirectory() as folder:
-                for row in stopped_runs(compiled, chains, fault, times // 2, seed=seed, folder=Path(folder)):
-                    print(row, flush=True)
-                    yield row
-
-
 def main() -> int:
-    """Parse arguments, and record what happened."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--times", type=int, default=200, help="stops by each fault")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=results_file.RESULTS, help="folder of the results")
-    arguments = parser.parse_args()
-    settings = {"times": arguments.times, "seed": arguments.seed, "asked": ASKED, "every_s": EVERY_S}
-    path = results_file.record("kills", arguments.out, settings, rows(arguments.times, arguments.seed))
-    found = json.loads(path.read_text())["rows"]
-    same = [row["same"] for row in found]
-    print(f"{sum(row['stops'] for row in found)} stops, {sum(same)} of {len(same)} runs the same")
-    return 0 if all(same) else 1
+    """Stop runs of one and of several chains by each fault, as often as the command line says."""
+    import zoo
+
+    times, all_same = int(sys.argv[1]) // 2, True
+    compiled = zoo.compiled("regression")
+    for fault, chains in itertools.product(FAULTS, (1, 6)):
+        with tempfile.TemporaryDirectory() as folder:
+            rows = list(stopped_runs(compiled, chains, fault, times, seed=1, folder=Path(folder)))
+        same = [row["same"] for row in rows]
+        print(f"{fault}, {chains} chains: {times} stops, {sum(same)} of {len(same)} runs the same", flush=True)
+        all_same = all_same and all(same)
+    return 0 if all_same else 1
 
 
 if __name__ == "__main__":
