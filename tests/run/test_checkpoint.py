@@ -3,6 +3,8 @@
 import shutil
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +47,7 @@ def test_draws_in_a_folder_are_those_in_memory(tmp_path, reference, options):
 
 @pytest.mark.parametrize("rows", [1, 3, 64])
 def test_draws_do_not_depend_on_the_window(tmp_path, monkeypatch, reference, rows):
-    monkeypatch.setattr(groups, "_WINDOW_BYTES", rows * (8 * 3 + 96))
+    monkeypatch.setattr(groups, "_WINDOW_BYTES", rows * (8 * 3 + 88))
     assert_same(run_kept(tmp_path / "run"), reference)
 
 
@@ -232,3 +234,21 @@ def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):
         drive([native(Target.STOPS, 2)], points, settings, 0, threads=2, folder=folder)
     with pytest.raises(SamplingError, match=r"Chain [01] had to stop"):
         resume(tmp_path / "run", natives=[native(Target.STOPS, 2)])
+
+
+def test_windows_of_many_chains_stay_small():
+    assert groups._window(10, 4) * (80 + 88) <= 4 << 20
+    assert 1000 * groups._window(10, 1000) * (80 + 88) <= 256 << 20
+    assert groups._window(10_000_000, 4) == 1
+
+
+def test_the_page_on_run_folders_reads_draws_by_numpy_alone(tmp_path, monkeypatch, reference):
+    run_kept(tmp_path / "run")
+    page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    program = f'{code}\nprint(draws["position"].tobytes().hex(), draws["statistics"]["n_steps"].sum())'
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    positions, n_steps = done.stdout.split()
+    assert positions == reference.draws[0].tobytes().hex()
+    assert int(n_steps) == reference.statistics[0]["n_steps"].sum()

@@ -181,6 +181,18 @@ def test_a_log_gets_lines_every_five_seconds_and_at_the_end():
     ]
 
 
+def test_the_log_of_a_long_run_has_a_line_a_minute():
+    stream, clock = io.StringIO(), HandClock()
+    with LogProgress(stream, clock) as progress:
+        for seconds in range(0, 7200, 5):
+            clock.now_s = 100.0 + seconds
+            progress.update([sampling(draw=seconds, total=10_000)])
+        written = len(stream.getvalue().splitlines())
+        first_minute = [text for text in stream.getvalue().splitlines() if int(text.split()[3].split("/")[0]) <= 60]
+    assert len(first_minute) == 12
+    assert 100 < written < 200
+
+
 def test_a_log_does_not_repeat_a_finished_chain():
     stream, clock = io.StringIO(), HandClock()
     with LogProgress(stream, clock) as progress:

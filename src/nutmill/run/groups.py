@@ -17,8 +17,8 @@ from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import NativeModel, Settings
 
 _WORD = ctypes.c_int64
-# Of one chain's draws, where they go to the disk.
-_WINDOW_BYTES = 1 << 22
+# Draws in memory where they go to the disk: of one chain at most, and of all together.
+_WINDOW_BYTES, _WINDOWS_BYTES = 1 << 22, 1 << 28
 _FIRST_BLOCK = 16
 
 
@@ -189,6 +189,11 @@ def split_into_groups(chain_ids: list[int]) -> list[slice]:
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(chain_ids)], strict=True)]
 
 
+def _window(n_dim: int, n_chains: int) -> int:
+    """Return how many draws of each chain stay in memory until they are written."""
+    return max(1, min(_WINDOW_BYTES, _WINDOWS_BYTES // n_chains) // draw_record(n_dim).itemsize)
+
+
 def new_groups(
     natives: Sequence[NativeModel],
     initial_points: np.ndarray,
@@ -216,7 +221,7 @@ def new_groups(
         max_treedepth=settings.max_treedepth,
         keep_warmup=settings.keep_warmup,
         n_divergences=settings.draws if settings.keep_divergences else 0,
-        window=None if folder is None else max(1, _WINDOW_BYTES // draw_record(n_dim).itemsize),
+        window=None if folder is None else _window(n_dim, len(chain_ids)),
     )
     draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))
     statistics = np.zeros(draws.shape[:2], STATISTICS)
