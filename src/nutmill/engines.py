@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 from nutmill.files import replace_file
@@ -48,7 +48,7 @@ class Engine:
 
     def is_final(self, error: BaseException) -> bool:
         """Whether an error of the executor means that it should not get the task once more."""
-        return isinstance(error, BrokenExecutor)
+        return False
 
 
 class LocalEngine(Engine):

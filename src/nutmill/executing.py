@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,24 +55,25 @@ def sample_apart(
 
     Without an executor, which is so when a run is resumed, this process samples one group after the other.
     """
-    begin_s = time.perf_counter()
     content = to_bytes(compiled)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         if folder is not None:
             request, initial = _in_folder(folder, request, initial, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
-        engine = engine_of(executor, content, None if folder is None else folder.path / MODEL, scratch)
+        root = None if folder is None else folder.path.absolute()  # workers may be in other folders
+        engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
         layout = _layout_of_tasks(compiled, request, topology)
         common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
-        common = common._replace(running=(scratch if folder is None else folder.path) / RUNNING)
+        common = common._replace(running=(root or scratch) / RUNNING)
         tasks = [_task(common, request, initial, part, folder) for part in split_into_groups(request.chain_ids)]
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: None))
-        answers, ending = _gathered(engine, tasks, request, folder, _reporter(progress.update, status, folder))
-        runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
-        run = join(runs, ending, time.perf_counter() - begin_s)
-        result = finish(compiled, run, request, _told(layout, topology, answers), folder)
+        report = _reporter(progress.update, status, folder)
+        run, workers = _sampled(engine, tasks, request, folder, report)
+        # Reported variables are computed in this process.
+        told = {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, "tasks": layout.as_dict()}
+        result = finish(compiled, run, request, told | {"workers": workers}, folder)
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")
     tell(run, folder)
@@ -129,7 +130,7 @@ def _task(common: Task, request: Request, initial: np.ndarray, part: slice, fold
     if folder is not None:
         facts = {name: folder.manifest[name] for name in _FACTS}
         asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
-        keep = Keep(part_path(folder.path, chain_ids), {"asked": asked, **facts}, request.every)
+        keep = Keep(part_path(folder.path.absolute(), chain_ids), {"asked": asked, **facts}, request.every)
     return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)
 
 
@@ -145,21 +146,24 @@ def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | N
     return report
 
 
-def _gathered(
-    engine: Engine, tasks: Sequence[Task], request: Request, folder: RunFolder | None, show: OnProgress
-) -> tuple[Mapping[int, Answer], Ending]:
-    """Run the tasks: their answers, and how the run ended."""
-    is_seen = engine.is_local or folder is not None
-    gathering = Gathering(engine, tasks, is_seen, _how_to_go_on(folder))
+def _sampled(
+    engine: Engine, tasks: Sequence[Task], request: Request, folder: RunFolder | None, report: OnProgress
+) -> tuple[Run, dict[str, Any]]:
+    """Run the tasks: what all chains have drawn, and what took effect of the layout in each worker."""
+    begin_s = time.perf_counter()
+    gathering = Gathering(engine, tasks, engine.is_local or folder is not None, _how_to_go_on(folder))
+    answers = gathering.answers
     paths = [None if task.keep is None else task.keep.path for task in tasks]
-    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, show)
+    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report)
     with StopSignals(INTERRUPT if folder is None else ALL) as signals:
         stopped_by = gathering.gather(
             signals,
             Deadline(request.max_time),
-            lambda: arrivals.update({number: answer.run for number, answer in gathering.answers.items()}),
+            lambda: arrivals.update({number: answer.run for number, answer in answers.items()}),
         )
-    return gathering.answers, Ending(stopped_by)
+    runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
+    workers = {answer.worker: answer.layout for answer in answers.values() if answer.layout is not None}
+    return join(runs, Ending(stopped_by), time.perf_counter() - begin_s), workers
 
 
 def _run_of(task: Task, answer: Answer | None) -> Run:
@@ -170,18 +174,6 @@ def _run_of(task: Task, answer: Answer | None) -> Run:
     else:
         run = None if answer is None else answer.run
     return run or run_without_draws(task.initial, task.settings, task.seed, task.chain_ids)
-
-
-def _told(layout: Layout, topology: Topology, answers: Mapping[int, Answer]) -> dict[str, Any]:
-    """What the result says of the layout: asked of each task, and what took effect in each worker."""
-    workers = {answer.worker: answer.layout for answer in answers.values() if answer.layout is not None}
-    # Reported variables are computed in this process.
-    return {
-        "source": "executor",
-        "asked": {"chains_at_once": topology.n_cores},
-        "tasks": layout.as_dict(),
-        "workers": workers,
-    }
 
 
 def _how_to_go_on(folder: RunFolder | None) -> str:

@@ -58,6 +58,7 @@ class Gathering:
             What was raised in a worker, or SamplingError if the executor has lost too many workers.
         """
         self._running.touch()
+        due_s = 0.0
         try:
             for number in range(len(self._tasks)):
                 self._send(number)
@@ -65,10 +66,12 @@ class Gathering:
                 done, _ = wait(self._pending, min(_INTERVAL_S, deadline.left_s), FIRST_COMPLETED)
                 self._stopped_by = signals.caught or (MAX_TIME if deadline.left_s == 0.0 else None)
                 self._take_all(done)
-                on_progress()
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + _INTERVAL_S
+                    on_progress()
             if self._stopped_by is not None:
                 self._end()
-                on_progress()
+            on_progress()
         finally:
             self._running.unlink(missing_ok=True)
             for future in self._pending:

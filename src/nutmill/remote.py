@@ -7,7 +7,7 @@ import copy
 import platform
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,8 @@ from nutmill.run.results import Ending, Run, Settings
 from nutmill.run.status import StatusFile
 from nutmill.sharing import Layouts, Models, Source
 
-_ASK_AGAIN_S = 1.0
+# How often a worker looks whether its group is still wanted, and whether a folder has become free.
+_LOOK_S, _ASK_AGAIN_S = 0.25, 1.0
 
 _models, _layouts = Models(), Layouts()
 
@@ -158,12 +159,26 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             adaptation=task.adaptation,
             folder=folder,
             limits=Limits(task.left_s),
-            is_called_off=task.is_called_off,
+            is_called_off=_at_intervals(task.is_called_off),
         )
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")
         effective = copy.deepcopy(applied.effective)  # the next group in this process adds to it
     return Answer(worker, effective, run.ending, run if folder is None else None)
+
+
+def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask no more often than a disk that many share should be asked."""
+    due_s = time.monotonic() + _LOOK_S
+
+    def ask_if_due() -> bool:
+        nonlocal due_s
+        if time.monotonic() < due_s:
+            return False
+        due_s = time.monotonic() + _LOOK_S
+        return ask()
+
+    return ask_if_due
 
 
 def _reporter(status: StatusFile, folder: RunFolder) -> OnProgress:

@@ -25,15 +25,17 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
     """
     n_draws = _worth_most(runs) if ending.is_interrupted else len(runs[0].draws[0])
     runs = [run for run in runs if len(run.draws[0]) >= n_draws]
-    draws = [chain[:n_draws] for run in runs for chain in run.draws]
+    draws = _chains([run.draws for run in runs], slice(n_draws))
     has_warmup, has_divergences = runs[0].warmup_draws is not None, runs[0].divergences is not None
+    n_warmup = min(len(chain) for run in runs for chain in run.warmup_draws) if has_warmup else 0
+    last = slice(-n_warmup, None) if n_warmup else slice(0)
     warmup_wall = max(run.seconds.warmup_wall for run in runs)
     return Run(
         chain_ids=[chain_id for run in runs for chain_id in run.chain_ids],
         draws=draws,
-        statistics=[chain[:n_draws] for run in runs for chain in run.statistics],
-        warmup_draws=_last([run.warmup_draws for run in runs]) if has_warmup else None,
-        warmup_statistics=_last([run.warmup_statistics for run in runs]) if has_warmup else None,
+        statistics=_chains([run.statistics for run in runs], slice(n_draws)),
+        warmup_draws=_chains([run.warmup_draws for run in runs], last) if has_warmup else None,
+        warmup_statistics=_chains([run.warmup_statistics for run in runs], last) if has_warmup else None,
         divergences=[_first(chain, n_draws) for run in runs for chain in run.divergences] if has_divergences else None,
         adaptation=_adaptation(runs, draws),
         n_gradients=np.concatenate([run.n_gradients for run in runs]),
@@ -62,11 +64,10 @@ def _worth_most(runs: Sequence[Run]) -> int:
     return max(sorted(set(counts)), key=lambda count: count * sum(other >= count for other in counts))
 
 
-def _last(phases: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """The last warmup draws of all chains, as many as the shortest warmup has."""
-    chains = [chain for phase in phases for chain in phase]
-    n_draws = min(map(len, chains))
-    return [chain[len(chain) - n_draws :] for chain in chains]
+def _chains(groups: Sequence[Sequence[np.ndarray]], part: slice) -> Sequence[np.ndarray]:
+    """A part of each chain of all groups: in one array, or in a list where they lie in files."""
+    chains = [chain[part] for group in groups for chain in group]
+    return np.stack(chains) if all(isinstance(group, np.ndarray) for group in groups) else chains
 
 
 def _first(chain: Divergences, n_draws: int) -> Divergences:
