@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -96,10 +97,24 @@ def test_a_finished_run_gives_its_result_again_and_more_draws(pool, tmp_path):
     assert_equals_local_run(nutmill.resume(tmp_path / "run", short(), **QUIET))
 
 
-def test_the_parts_can_be_merged(pool, tmp_path):
-    short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run")
-    merged = nutmill.merge(sorted((tmp_path / "run" / "parts").iterdir()), short(), compute_convergence_checks=False)
-    assert_equals_local_run(merged)
+def test_a_run_can_be_read_as_others_can(pool, tmp_path):
+    path = tmp_path / "run"
+    short().sample(**OPTIONS, executor=pool, checkpoint=path)
+    assert_equals_local_run(nutmill.merge([path], compute_convergence_checks=False))
+    for found, expected in zip(adaptation_of(path), adaptation_of(reference()), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    shutil.rmtree(path / "parts" / "00004")
+    with pytest.raises(CheckpointError, match="these are missing: 4, 5, 6, 7"):
+        nutmill.merge([path])
+    partial = nutmill.merge([path], partial=True, compute_convergence_checks=False)
+    assert partial.posterior["chain"].values.tolist() == [0, 1, 2, 3, 8, 9]
+    # What is gone is made again.
+    assert_equals_local_run(nutmill.resume(path, executor=pool, **QUIET))
+
+
+def test_workers_may_be_in_other_folders(pool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the processes of the pool are elsewhere
+    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, checkpoint="run"))
 
 
 def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):

@@ -61,13 +61,13 @@ def merge(
     for folder, manifest in others:
         _check_settings(reference, manifest, first, folder)
         check_same(manifest, reference, first)
-    owners = _owners(manifests)
+    _check_chains(manifests)
     groups = [group for folder in manifests for group in read_groups(folder)]
     groups.sort(key=lambda group: group.chain_ids[0])
     request = request_of(
         reference, chain_ids=None, until=None, compute_convergence_checks=compute_convergence_checks, progressbar=False
     )
-    missing = _what_is_missing(owners, groups, request)
+    missing = _what_is_missing(groups, request)
     if missing is not None and not partial:
         raise CheckpointError(missing)
     compiled = model_of(first) if model is None else model
@@ -94,20 +94,20 @@ def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], f
         )
 
 
-def _owners(manifests: Mapping[Path, Mapping[str, Any]]) -> dict[int, Path]:
-    """Say which folder has which chain; refuse chains that are there twice."""
+def _check_chains(manifests: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Refuse chains that are there twice."""
     owners: dict[int, Path] = {}
     for folder, manifest in manifests.items():
         for chain_id in manifest["chain_ids"]:
             if chain_id in owners:
                 raise CheckpointError(f"Chain {chain_id} is in {owners[chain_id]} and in {folder}: leave one out.")
             owners[chain_id] = folder
-    return owners
 
 
-def _what_is_missing(owners: Mapping[int, Path], groups: Sequence[Group], request: Request) -> str | None:
+def _what_is_missing(groups: Sequence[Group], request: Request) -> str | None:
     """Say which chains are not there at all, or have not all their draws; None if all is there."""
-    missing = [chain_id for chain_id in range(request.chains) if chain_id not in owners]
+    found = {chain_id for group in groups for chain_id in group.chain_ids}
+    missing = sorted(set(range(request.chains)) - found)
     if missing:
         return f"Of {request.chains} chains these are missing: {', '.join(map(str, missing))}."
     for group in groups:

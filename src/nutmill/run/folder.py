@@ -227,6 +227,11 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
 def read_groups(path: str | os.PathLike) -> list[Group]:
     """Read the newest states of all groups of a run, and open what its chains drew, without working in its folder."""
     manifest = read_manifest(path)
+    if (Path(path) / STARTS).exists():
+        parts = sorted(part for part in (Path(path) / PARTS).iterdir() if has_begun(part))
+        if not parts:
+            raise CheckpointError(f"No chain of {path} has begun: there is nothing to read yet.")
+        return [group for part in parts for group in read_groups(part)]
     points = np.zeros((len(manifest["chain_ids"]), manifest["n_dim"]))
     settings, seed = Settings(**manifest["settings"]), int(manifest["seed"])
     groups, *_ = new_groups([], points, settings, seed, manifest["chain_ids"], folder=Path(path))
