@@ -31,6 +31,7 @@ from nutmill.artifact import MAGIC, to_bytes
 from nutmill.native.entry import pack, unpack
 from nutmill.run.joining import join
 from nutmill.run.results import Adaptation, Ending, Run, Seconds
+from nutmill.sharing import Models, Source
 
 HEAVY = {"pymc", "pytensor", "numba", "arviz", "xarray"}
 
@@ -76,7 +77,7 @@ def test_a_part_of_the_chains(threads):
 
 
 def test_a_warm_start(threads):
-    options = {**OPTIONS, "tune": 0, "random_seed": 9, "adaptation_state": adaptation_of(reference())}
+    options = {**OPTIONS, "chains": 11, "tune": 0, "random_seed": 9, "adaptation_state": adaptation_of(reference())}
     local = short().sample(**options)
     assert_same(short().sample(**options, executor=threads), local, ("posterior", "sample_stats", "adaptation"))
 
@@ -112,9 +113,20 @@ def test_a_run_can_be_read_as_others_can(pool, tmp_path):
     assert_equals_local_run(nutmill.resume(path, executor=pool, **QUIET))
 
 
-def test_workers_may_be_in_other_folders(pool, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the processes of the pool are elsewhere
-    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, checkpoint="run"))
+def test_workers_may_be_in_other_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with processes(1) as elsewhere:
+        elsewhere.submit(os.chdir, "/").result()
+        assert_equals_local_run(short().sample(**OPTIONS, executor=elsewhere, checkpoint="run"))
+
+
+def test_a_process_unpacks_a_model_once():
+    models, content = Models(), to_bytes(short())
+    first = models.get(Source("first", None), content)
+    assert models.get(Source("first", None), content) is first
+    for digest in ("second", "third"):  # and lets go of those that were used long ago
+        models.get(Source(digest, None), content)
+    assert models.get(Source("first", None), content) is not first
 
 
 def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
