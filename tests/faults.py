@@ -33,6 +33,8 @@ EVERY_S = 0.02
 GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats", "divergences", "adaptation")
 FAULTS = ("kill", "full", "state", "block")
 _MOST_STOPS = 50
+# Status of a process that could not write its folder.
+FULL = 2
 
 
 def arrays_of(result) -> dict[tuple[str, str], bytes]:
@@ -62,7 +64,7 @@ def in_child(work: Callable[[], object], kill_after_s: float | None = None, file
             work()
             status = 0
         except nutmill.CheckpointError:
-            status = 2
+            status = FULL
         except BaseException:
             traceback.print_exc()
         finally:

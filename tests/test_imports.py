@@ -43,7 +43,7 @@ MAY_IMPORT = {
         *("sharing", "remote", "engines", "gathering"),
     },
     "resuming": {
-        *("errors", "run", "layout", "artifact", "compiled", "executing", "identity", "request", "session"),
+        *("errors", "files", "run", "layout", "artifact", "compiled", "executing", "identity", "request", "session"),
     },
     "merging": {"errors", "run", "layout", "compiled", "identity", "request", "resuming", "session"},
     "warm": {"errors", "nuts", "run", "trace"},

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import zoo
+from faults import FULL, in_child
 from processes import environment
 from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
@@ -153,3 +154,16 @@ def test_log_likelihood_needs_the_model(tmp_path, caplog):
     assert "The result has no log_likelihood" in caplog.text
     assert_same(without, whole, ("posterior",))
     assert_same(nutmill.resume(tmp_path / "run", compiled(), **QUIET), whole, ("log_likelihood",))
+
+
+def test_a_disk_without_room_for_the_model(tmp_path):
+    """The run does not begin: it could not be resumed from its folder."""
+    path = tmp_path / "run"
+
+    def begin():
+        compiled().sample(**OPTIONS, checkpoint=path)
+
+    assert in_child(begin, file_bytes=20_000) == FULL
+    assert not (path / "manifest.json").exists() and not (path / "model.nut").exists()
+    begin()
+    assert nutmill.status(path)["phase"] == "finished"

@@ -9,12 +9,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from nutmill.artifact import load
+from nutmill.artifact import load, to_bytes
 from nutmill.compiled import CompiledModel
 from nutmill.errors import CheckpointError, ModelError
+from nutmill.files import replace_file
 from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request, checked_request
+from nutmill.run.files import telling
 from nutmill.run.folder import MODEL, RunFolder, read_manifest
 from nutmill.run.parts import has_parts
 from nutmill.session import sample_session
@@ -119,11 +121,20 @@ def resume(
 
 
 def keep_model(compiled: CompiledModel, path: Path) -> None:
-    """Put the compiled model into a run folder, if it can be saved; the log says if not."""
+    """Put the compiled model into a run folder, if its code allows it; the log says if not.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder cannot be written.
+    """
     try:
-        compiled.save(path / MODEL)
+        content = to_bytes(compiled)
     except ModelError as error:
         _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
+        return
+    with telling(path):
+        replace_file(path / MODEL, content)
 
 
 def model_of(path: str | os.PathLike) -> CompiledModel:
