@@ -17,10 +17,10 @@ from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
 from nutmill.files import replace_file
 from nutmill.labels import label_array
-from nutmill.native.code import code_of, entry_of, object_in
+from nutmill.native.code import Code, code_of, entry_of, object_in
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
-from nutmill.native.object import NativeObject, unresolved
+from nutmill.native.object import NativeObject, symbols_of_numba, unresolved
 from nutmill.native.processor import Target, obstacle
 from nutmill.nuts.state import FIELDS
 
@@ -28,6 +28,7 @@ MAGIC = b"nutmill model 1\n"
 
 _SHARED, _FUNCTIONS = "shared", "functions"
 _NAMES_TOLD = 5
+_MODE = 0o644  # code that a group may write is code that a group may make others run
 
 # The arrays of chains, which the code in a file and this nutmill must see alike.
 _CHAINS = hashlib.sha256(repr(FIELDS).encode()).hexdigest()[:16]
@@ -37,7 +38,7 @@ def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True)
     """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
     path = Path(path)
     try:
-        replace_file(path, to_bytes(compiled, data=data))
+        replace_file(path, to_bytes(compiled, data=data), mode=_MODE)
     except OSError as error:
         raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
 
@@ -73,14 +74,11 @@ def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
 
 
 def to_bytes(compiled: CompiledModel, *, data: bool = True) -> bytes:
-    """Give the content of a file; raises ModelError if the model's code needs Python."""
-    code = compiled.code
-    if not code.fused:
-        raise ModelError(
-            "This model runs through a pointer into Numba's engine, so it cannot be saved: compile it with fuse=True, "
-            f"without operations in Python{' (' + ', '.join(code.python_ops) + ')' if code.python_ops else ''}."
-        )
-    description = compiled.description
+    """Give the content of a file; raises ModelError if the model's code needs Python, or its data are missing."""
+    code, description = compiled.code, compiled.description
+    _check_stands_alone(code)
+    if description.missing:
+        raise ModelError("This model was saved without its data and still has none: copy its file instead.")
     labels = {dim: label_array(values) for dim, values in description.coords.items()}
     arrays, entry = Arrays(), entry_of(code)
     origin = compiled.origin.stored(description.values, code.target)
@@ -121,6 +119,25 @@ def from_bytes(content: bytes) -> CompiledModel:
     return CompiledModel(description, code, origin)
 
 
+def _check_stands_alone(code: Code) -> None:
+    """Refuse code that means something in this process alone."""
+    if not code.fused:
+        raise ModelError(
+            "This model runs through a pointer into Numba's engine, so it cannot be saved: compile it with fuse=True, "
+            f"without operations in Python{' (' + ', '.join(code.python_ops) + ')' if code.python_ops else ''}."
+        )
+    if not code.stands_alone:
+        raise ModelError(
+            "This model's code holds addresses of this process, of functions of C or of large global arrays, so it "
+            "cannot be saved: pass arrays as data, and write such functions with Numba."
+        )
+    if of_numba := symbols_of_numba(code.native.code):
+        raise ModelError(
+            f"This model's code calls Numba's own {', '.join(of_numba)}, so it cannot be saved: write the density "
+            "with arrays in place of typed lists and dictionaries."
+        )
+
+
 def _check_versions(versions: Mapping[str, str]) -> None:
     if versions["chains"] != _CHAINS:
         here = version("nutmill")
@@ -130,11 +147,15 @@ def _check_versions(versions: Mapping[str, str]) -> None:
 
 
 def _check_private(path: Path) -> None:
-    """Refuse what others may write: the file, or its folder, in which they could put another file."""
-    for place in (path, path.resolve().parent):
-        status = place.stat()
-        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if others and not (place != path and status.st_mode & stat.S_ISVTX):
-            raise Damaged(f"others may write {place}; `chmod go-w {place}`, or load it without strict=True")
+    """Refuse what others may write: the file, or a folder on the way to it, in which they could put another."""
+    link, file = path.absolute(), path.resolve(strict=True)
+    for place in dict.fromkeys((file, link, *link.parents, *file.parents)):
+        status = place.lstat()
         if status.st_uid not in (os.getuid(), 0):
             raise Damaged(f"{place} belongs to another user; copy it, or load it without strict=True")
+        if stat.S_ISLNK(status.st_mode):  # whose own permissions mean nothing
+            continue
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        keeps_names = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if others and not keeps_names:
+            raise Damaged(f"others may write {place}; `chmod go-w {place}`, or load it without strict=True")

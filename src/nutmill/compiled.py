@@ -95,7 +95,8 @@ class CompiledModel:
         """
         description = newdata.replace_arrays(self.description, arrays, coords or {})
         new = replace(self, description=description, replaced=True)
-        newdata.check_density(new.binding, new.start_values(), description, self.origin)
+        newdata.check_indices(description, self.origin)
+        newdata.check_density(new.binding, new.start_values(), description)
         return new
 
     def save(self, path: str | os.PathLike, *, data: bool = True) -> None:
@@ -113,7 +114,7 @@ class CompiledModel:
         Raises
         ------
         ModelError
-            If the model's code needs Python, or the file cannot be written.
+            If the model's code needs Python, its data are missing, or the file cannot be written.
         """
         from nutmill.artifact import save  # reading and writing files is built on this class
 

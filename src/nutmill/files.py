@@ -15,10 +15,11 @@ def cache_folder() -> Path:
     return Path(given) if given else Path(base) / "nutmill"
 
 
-def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
+def replace_file(path: Path, content: bytes, *, sync: bool = True, mode: int = 0o664) -> None:
     """Write a file so that readers see all of it or none of it, also after a crash.
 
     Without `sync` that holds when the process is killed, not when the machine loses power; it waits for no disk.
+    Its permissions are `mode`, as far as the user's umask lets it.
 
     Raises
     ------
@@ -27,8 +28,7 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
     """
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
     try:
-        # Modes as for any file of the user, but never writable by all; other users may share a folder to read.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o664)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()

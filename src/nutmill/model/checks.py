@@ -1,5 +1,6 @@
 """Graphs that tell how far the indices of a model reach: native code would read past the end of an array."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytensor.tensor as pt
@@ -8,6 +9,8 @@ from pytensor.graph.traversal import ancestors
 
 from nutmill.model.compat import indexed_axes
 from nutmill.model.graph import ModelGraph
+
+_UNNAMED = "a constant of the model"
 
 
 class Reach(NamedTuple):
@@ -29,16 +32,24 @@ def reaches(graph: ModelGraph) -> list[Reach]:
     """Tell of every array of data by which the model indexes something, a graph of parameters and arrays each."""
     if graph.logp is None:
         return []
-    data = {array.variable: array.name or "a constant of the model" for array in graph.arrays}
+    data = {array.variable: array.name or _UNNAMED for array in graph.arrays}
     outputs = [graph.logp, *(node.variable for node in graph.expanded.values())]
     nodes = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
     found = {}
     for node in nodes:
         for axis, index in indexed_axes(node):
-            if (root := _root(index)) in data:
+            if name := _name(index, data):
                 length = node.inputs[0].shape[axis]
-                found[root, axis, node.inputs[0]] = Reach(data[root], _bounds(index, length))
+                found[_root(index), axis, node.inputs[0]] = Reach(name, _bounds(index, length))
     return list(found.values())
+
+
+def _name(index: Variable, data: Mapping[Variable, str]) -> str | None:
+    """Say which data an array of indices is, or is made of; None if no data are in it."""
+    if (root := _root(index)) in data:
+        return data[root]
+    names = sorted({data[variable] for variable in ancestors([index]) if variable in data})
+    return f"what the model makes of {', '.join(names)}" if names else None
 
 
 def _root(index: Variable) -> Variable:

@@ -114,10 +114,10 @@ def join_axis(node: Apply) -> tuple[int | None, int]:
 
 
 def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
-    """Axes that ``x[...]`` takes by arrays of integers, each with its array; none for other nodes."""
-    if not isinstance(node.op, TAKING):
+    """Axes of ``x[...]``, taken or changed, that arrays of integers index, each with its array; none for other nodes."""
+    if not isinstance(node.op, (*TAKING, *CHANGING)):
         return []
-    indices = node.inputs[1:]
+    indices = node.inputs[1 if isinstance(node.op, TAKING) else 2 :]
     # An entry is the number of an operand or a slice in PyTensor 3; in PyTensor 2 each operand is an index itself.
     entries = list(getattr(node.op, "idx_list", range(len(indices))))
     found, axis = [], 0

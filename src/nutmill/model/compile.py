@@ -36,11 +36,8 @@ from nutmill.native.record import Slot, layout
 
 _log = logging.getLogger("nutmill")
 
-# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
-_ADDRESS = b"numba.dynamic.globals"
-
 # PyTensor's rewrites and Numba's compiler keep process-wide state: one model at a time.
-_COMPILING = Lock()
+COMPILING = Lock()
 
 
 class Order(NamedTuple):
@@ -70,7 +67,7 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
     """
     stages: dict[str, float] = {}
-    with _COMPILING:
+    with COMPILING:
         # Only fused code stands alone; the pointer form lives in Numba's engine, in this process.
         key, found = _recall(graph, order.target, stages) if order.fuse else (None, None)
         if found is not None:
@@ -78,15 +75,15 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         warn_of_memory(graph)
         if order.isolate:
             return _kept(_compiled_apart(graph, order.target, stages), key, graph)
-        code, stands_alone = _compile(graph, order.target if order.fuse else None, stages)
-        return _kept(code, key, graph) if stands_alone else code
+        code = _compile(graph, order.target if order.fuse else None, stages)
+        return _kept(code, key, graph) if code.stands_alone else code
 
 
 def compile_for_parent(graph: ModelGraph, made_for: Target) -> Answer:
     """Compile in the child process that `isolation` starts."""
     stages: dict[str, float] = {}
-    code, stands_alone = _compile(graph, made_for, stages)
-    entry = entry_of(code) if stands_alone else None
+    code = _compile(graph, made_for, stages)
+    entry = entry_of(code) if code.stands_alone else None
     return Answer(entry, code.shared.code, stages, code.python_ops, peak_bytes())
 
 
@@ -125,8 +122,8 @@ class _Model(NamedTuple):
     n_prepared: int
 
 
-def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> tuple[Code, bool]:
-    """Compile a model here; also says whether the code means the same in another process."""
+def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
+    """Compile a model here."""
     declare_slots()
     with _naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
@@ -149,21 +146,21 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         n_prepared=n_prepared,
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
+        stands_alone=_stands_alone(lowered, fused=fused),
         pointers={} if fused else {name: Pointer(entry.address, entry.owner) for name, entry in lowered.items()},
         fused=fused,
         python_ops=tuple(python_ops),
         stages=stages,
     )
-    return code, _stands_alone(code, lowered)
 
 
-def _stands_alone(code: Code, lowered: Mapping[str, lower.Lowered]) -> bool:
+def _stands_alone(lowered: Mapping[str, lower.Lowered], *, fused: bool) -> bool:
     """Whether the code means the same in another process."""
-    has_addresses = any(_ADDRESS in entry.bitcode for entry in lowered.values())
-    if not code.fused or has_addresses:
+    has_addresses = any(entry.has_addresses for entry in lowered.values())
+    if not fused or has_addresses:
         what = "it holds addresses of this process" if has_addresses else "it needs Python or Numba's engine"
         _log.info("this model's code is not cached: %s", what)
-    return code.fused and not has_addresses
+    return fused and not has_addresses
 
 
 def _fused(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[_Model, NativeObject | None]:

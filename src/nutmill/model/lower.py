@@ -24,6 +24,9 @@ from nutmill.native.record import Slot
 _entry = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 _OK, _BAD_SHAPE = int(Status.OK), int(Status.BAD_SHAPE)
 
+# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
+_ADDRESS = b"numba.dynamic.globals"
+
 
 class Lowered(NamedTuple):
     """One compiled function: its bitcode, the symbol in it, how many words it takes, and where it is loaded."""
@@ -33,6 +36,11 @@ class Lowered(NamedTuple):
     n_words: int
     address: int  # in Numba's own engine, in Numba's calling convention
     owner: Callable  # keeps what that engine needs to run it
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether it holds addresses of this process, and so means nothing in another."""
+        return _ADDRESS in self.bitcode
 
 
 def density_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:

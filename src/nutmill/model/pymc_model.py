@@ -122,8 +122,7 @@ def _starting(model: pm.Model) -> Starting:
     given = {rv: rv.type.clone(shape=(None,) * rv.type.ndim)(name=rv.name) for rv in variables}
     # As a start is computed from its variable's value and back, with the roundings of both ways.
     current = dict(zip(variables, start_expressions(model, given, transformed=False), strict=True))
-    strategies = model.rvs_to_initial_values
-    usual = [support_point(rv) if strategies.get(rv) is None else pt.as_tensor(strategies[rv]) for rv in variables]
+    usual = [_usual(rv, model.rvs_to_initial_values.get(rv)) for rv in variables]
     sections = [
         start_expressions(model, {}),
         start_expressions(model, {}, transformed=False),
@@ -134,6 +133,13 @@ def _starting(model: pm.Model) -> Starting:
     n = len(variables)
     starts, usual, starts_given, usual_given = (outputs[k * n : (k + 1) * n] for k in range(len(sections)))
     return Starting(arrays, starts, usual, list(given.values()), starts_given, usual_given)
+
+
+def _usual(variable: Variable, strategy: object) -> Variable:
+    """Initial value of a variable, on its own scale, by what the model says of it: PyMC's strategies, or a value."""
+    if strategy is None or strategy == "support_point":
+        return support_point(variable)
+    return variable if isinstance(strategy, str) else pt.as_tensor(strategy)
 
 
 def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Variable]:

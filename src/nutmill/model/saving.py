@@ -12,7 +12,9 @@ from pytensor.tensor.random.op import RNGConsumerOp
 
 from nutmill.errors import ModelError
 from nutmill.model.bitcode import bitcode_only
+from nutmill.model.blas import declare_slots
 from nutmill.model.checks import reaches
+from nutmill.model.compile import COMPILING
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.inline import graph_function
@@ -20,9 +22,12 @@ from nutmill.model.lower import Lowered, prepare_entry
 from nutmill.model.rewrite import rewrite
 from nutmill.model.start import evaluate
 from nutmill.native.functions import Functions, Signature
+from nutmill.native.object import symbols_of_numba
 from nutmill.native.processor import Target
 from nutmill.native.record import layout
 from nutmill.native.stored import REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
+
+_IN_PYTHON = "The start or the data of the model are computed in Python: it cannot be saved."
 
 
 class _Function(NamedTuple):
@@ -80,16 +85,18 @@ def _arguments(graph: ModelGraph, starting: Starting) -> list[tuple[int | None, 
 
 
 def _start_values(graph: ModelGraph, starting: Starting | None, arrays, arguments) -> list[np.ndarray]:
+    # As `GraphOrigin.start` does: streams of random starts depend on which graphs are evaluated together.
+    starts = evaluate([array.variable for array in graph.arrays], arrays, graph.start)
     if starting is None:
-        starts = evaluate([array.variable for array in graph.arrays], arrays, graph.start)
         return [*starts, *starts]
     values = [constant if number is None else arrays[number] for number, constant in arguments]
-    return evaluate([a.variable for a in starting.arrays], values, [*starting.starts, *starting.usual])
+    return [*starts, *evaluate([array.variable for array in starting.arrays], values, starting.usual)]
 
 
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     lowered, signatures = {}, {}
-    with bitcode_only(), config.change_flags(numba__cache=False):
+    declare_slots()
+    with COMPILING, bitcode_only(), config.change_flags(numba__cache=False):
         for name, function in functions.items():
             outputs = _without_idle_draws(function.outputs)
             # Random starts stay what they were: native code has no generator for them.
@@ -98,9 +105,12 @@ def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     if not lowered:
         return Functions(b"", {})
     try:
-        return Functions(fuse({}, lowered, target), signatures)
+        code = fuse({}, lowered, target)
     except Unlinkable as error:
-        raise ModelError("The start or the data of the model are computed in Python: it cannot be saved.") from error
+        raise ModelError(_IN_PYTHON) from error
+    if any(entry.has_addresses for entry in lowered.values()) or symbols_of_numba(code):
+        raise ModelError(_IN_PYTHON)
+    return Functions(code, signatures)
 
 
 def _is_random(outputs: Sequence[Variable]) -> bool:

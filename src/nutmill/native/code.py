@@ -46,6 +46,8 @@ class Code:
         Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     fused
         False: the kernel calls the model through a pointer.
+    stands_alone
+        It is fused and holds no addresses of this process: it means the same in another one.
     python_ops
         Ops that run in the interpreter, because they have no native form.
     stages
@@ -67,6 +69,7 @@ class Code:
     expanded_ranks: Sequence[int]
     pointers: Mapping[str, Pointer] = field(default_factory=dict)
     fused: bool = True
+    stands_alone: bool = True
     python_ops: tuple[str, ...] = ()
     stages: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False

@@ -31,6 +31,8 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
         raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(model.coords)}.")
     new = {name: _converted(named[name], value) for name, value in arrays.items()}
     lengths = _lengths(model, new, coords)
+    if missing := model.missing - set(new):
+        raise ModelError(f"The model was saved without its data: pass {', '.join(sorted(missing))} too.")
     updated = []
     for array in model.arrays:
         if array.name in new:
@@ -39,11 +41,8 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
             array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
         _check_lengths(model, array, lengths)
         updated.append(array)
-    missing = model.missing - set(new) - set(lengths)
-    if missing:
-        raise ModelError(f"The model was saved without its data: pass {', '.join(sorted(missing))} too.")
     kept = {dim: labels for dim, labels in model.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
-    return replace(model, arrays=tuple(updated), coords={**kept, **coords}, missing=missing)
+    return replace(model, arrays=tuple(updated), coords={**kept, **coords}, missing=frozenset())
 
 
 def _converted(array: DataArray, value: object) -> np.ndarray:
@@ -96,25 +95,35 @@ def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, i
             )
 
 
-def check_density(binding: Binding, start: Sequence[np.ndarray], model: Description, origin: Origin) -> None:
-    """Look whether arrays fit each other, and evaluate the density once.
+def check_indices(model: Description, origin: Origin) -> None:
+    """Look whether arrays fit each other, before native code sees them: it may read past the end of one.
 
     Raises
     ------
     ModelError
         With the shape of every array that has a name.
     """
-    shapes = ", ".join(f"{a.name} {a.value.shape}" for a in model.arrays if a.name)
     try:
-        wrong = origin.misfits(start, model.values)
+        wrong = origin.misfits(origin.start(model.values, 0), model.values)
+    except ModelError:
+        raise
     except (IndexError, ValueError) as error:
         wrong = [str(error).splitlines()[0]]
     if wrong:
-        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {'; '.join(wrong)}.")
+        raise _unfit(model, "; ".join(wrong))
+
+
+def check_density(binding: Binding, start: Sequence[np.ndarray], model: Description) -> None:
+    """Evaluate the density once; raises ModelError with the shape of every array that has a name."""
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     status, _, _ = binding.density(position)
     if status == Status.OP_RAISED or status < 0:
-        raise ModelError(f"The model cannot be evaluated with these data ({shapes}): {sentence(status)}.")
+        raise _unfit(model, sentence(status))
+
+
+def _unfit(model: Description, why: str) -> ModelError:
+    shapes = ", ".join(f"{array.name} {array.value.shape}" for array in model.arrays if array.name)
+    return ModelError(f"The model cannot be evaluated with these data ({shapes}): {why}.")
 
 
 def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mapping[str, object]]:
@@ -165,6 +174,8 @@ def start_with(
     names = {p.name: p.rv_name for p in model.parameters if {p.name, p.rv_name} & set(by_name)}
     try:
         values = origin.start_given(by_name, model.values, seed)
+    except ModelError:
+        raise
     except (TypeError, ValueError) as error:
         shapes = ", ".join(f"{name} has shape {np.shape(value)}" for name, value in by_name.items())
         raise ModelError(f"The initvals do not fit their variables ({shapes}): {error}") from error

@@ -12,6 +12,9 @@ from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREF
 
 PREFIX = "nutmill_"  # of the entries of an object
 
+# What the names of Numba's functions in C begin with: those of typed lists, of its random numbers, of its runtime.
+_OF_NUMBA = ("numba_", "NRT_")
+
 _ELF_64 = b"\x7fELF\x02"
 _ELF_SYMBOL = np.dtype(
     {
@@ -65,6 +68,11 @@ def unresolved(code: bytes) -> list[str]:
     """Symbols that an object file needs and this process lacks: LLVM would end the process if it were loaded."""
     vectormath.load()
     return [name for name in undefined_symbols(code) if llvm.address_of_symbol(name) is None]
+
+
+def symbols_of_numba(code: bytes) -> list[str]:
+    """Symbols that an object file needs and only a process with Numba has."""
+    return [name for name in undefined_symbols(code) if name.startswith(_OF_NUMBA)]
 
 
 def undefined_symbols(code: bytes) -> list[str]:
