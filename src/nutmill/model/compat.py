@@ -114,7 +114,7 @@ def join_axis(node: Apply) -> tuple[int | None, int]:
 
 
 def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
-    """Axes of ``x[...]``, taken or changed, that arrays of integers index, each with its array; none for other nodes."""
+    """Axes of ``x[...]``, taken or changed, that arrays of integers index, each with its array; else none."""
     if not isinstance(node.op, (*TAKING, *CHANGING)):
         return []
     indices = node.inputs[1 if isinstance(node.op, TAKING) else 2 :]

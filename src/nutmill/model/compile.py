@@ -138,7 +138,7 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         )
     lowered, slots, n_prepared = model
     computed = graph.computed()
-    code = Code(
+    return Code(
         native=native,
         shared=shared_kernel(fuse_for or target()),
         target=fuse_for or target(),
@@ -232,15 +232,15 @@ def stage(stages: dict[str, float], name: str):
 
 @contextmanager
 def _naming_python_ops():
-    """Collect the ops for which PyTensor announces that they run in the interpreter."""
-    python_ops: list[str] = []
+    """Collect the ops for which PyTensor announces that they run in the interpreter, each once."""
+    python_ops: dict[str, None] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield python_ops
     for warning in caught:
         message = str(warning.message)
         if "object mode" in message:
-            python_ops.append(message.removeprefix("Numba will use object mode to run ").split("'s perform")[0])
+            python_ops[message.removeprefix("Numba will use object mode to run ").split("'s perform")[0]] = None
     if python_ops:
         warnings.warn(
             f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "

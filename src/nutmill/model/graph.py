@@ -59,6 +59,10 @@ class Starting(NamedTuple):
         An input for the value of each variable.
     starts_given, usual_given : sequences of Variable
         The parameters that have these values, and each variable's initial value where the others have these values.
+    pieces : sequence of Variable
+        An input for the value of each parameter.
+    variables_given : sequence of Variable
+        Each variable whose parameter has this value, where the others have those of `given`.
     """
 
     arrays: Sequence[DataArray]
@@ -67,6 +71,8 @@ class Starting(NamedTuple):
     given: Sequence[Variable]
     starts_given: Sequence[Variable]
     usual_given: Sequence[Variable]
+    pieces: Sequence[Variable]
+    variables_given: Sequence[Variable]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.distribution import support_point
@@ -113,7 +114,10 @@ def start_of(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
 
 def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
     """Arrays, and graphs of them that give each parameter's initial value where the user gives some by name."""
-    outputs, arrays = lift(start_expressions(model, given), *_data_names(model))
+    pieces = {value.name for rv, value in model.rvs_to_values.items() if model.rvs_to_transforms.get(rv) is not None}
+    # PyMC takes back these values as they are: a number would be of single precision, a list of no type at all.
+    exact = {name: np.asarray(value, np.float64) if name in pieces else value for name, value in given.items()}
+    outputs, arrays = lift(start_expressions(model, exact), *_data_names(model))
     return arrays, outputs
 
 
@@ -123,23 +127,36 @@ def _starting(model: pm.Model) -> Starting:
     # As a start is computed from its variable's value and back, with the roundings of both ways.
     current = dict(zip(variables, start_expressions(model, given, transformed=False), strict=True))
     usual = [_usual(rv, model.rvs_to_initial_values.get(rv)) for rv in variables]
+    pieces = [open_input(value.type.clone(dtype="float64"), value.name) for value in model.value_vars]
+    backward = [_backward(model, rv, piece) for rv, piece in zip(variables, pieces, strict=True)]
     sections = [
         start_expressions(model, {}),
         start_expressions(model, {}, transformed=False),
         start_expressions(model, given),
         clone_replace(usual, current, rebuild_strict=False),
+        clone_replace(backward, current, rebuild_strict=False),
     ]
     outputs, arrays = lift([output for section in sections for output in section], *_data_names(model))
     n = len(variables)
-    starts, usual, starts_given, usual_given = (outputs[k * n : (k + 1) * n] for k in range(len(sections)))
-    return Starting(arrays, starts, usual, list(given.values()), starts_given, usual_given)
+    starts, usual, starts_given, usual_given, backward = (outputs[k * n : (k + 1) * n] for k in range(len(sections)))
+    return Starting(arrays, starts, usual, list(given.values()), starts_given, usual_given, pieces, backward)
 
 
 def _usual(variable: Variable, strategy: object) -> Variable:
     """Initial value of a variable, on its own scale, by what the model says of it: PyMC's strategies, or a value."""
-    if strategy is None or strategy == "support_point":
-        return support_point(variable)
-    return variable if isinstance(strategy, str) else pt.as_tensor(strategy)
+    if strategy is not None and not isinstance(strategy, str):
+        return pt.as_tensor(strategy)
+    try:
+        return variable if strategy == "prior" else support_point(variable)
+    except NotImplementedError:  # PyMC draws such a variable too
+        return variable
+
+
+def _backward(model: pm.Model, variable: Variable, piece: Variable) -> Variable:
+    """Value of a variable on its own scale, of its parameter's value."""
+    transform = model.rvs_to_transforms.get(variable)
+    value = piece if transform is None else transform.backward(piece, *variable.owner.inputs)
+    return value.astype(variable.dtype)
 
 
 def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Variable]:

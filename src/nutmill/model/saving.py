@@ -1,5 +1,6 @@
 """Compiles what a saved model computes outside of sampling: starts, data of the result, checks of indices."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from nutmill.native.functions import Functions, Signature
 from nutmill.native.object import symbols_of_numba
 from nutmill.native.processor import Target
 from nutmill.native.record import layout
-from nutmill.native.stored import REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
+from nutmill.native.stored import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
 
 _IN_PYTHON = "The start or the data of the model are computed in Python: it cannot be saved."
 
@@ -74,6 +75,7 @@ def _starts(starting: Starting | None) -> dict[str, _Function]:
     return {
         START: _Function(inputs, [*starting.starts, *starting.usual]),
         UNCONSTRAIN: _Function([*starting.given, *inputs], [*starting.starts_given, *starting.usual_given]),
+        CONSTRAIN: _Function([*starting.given, *starting.pieces, *inputs], starting.variables_given),
     }
 
 
@@ -96,7 +98,8 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     lowered, signatures = {}, {}
     declare_slots()
-    with COMPILING, bitcode_only(), config.change_flags(numba__cache=False):
+    with COMPILING, warnings.catch_warnings(), bitcode_only(), config.change_flags(numba__cache=False):
+        warnings.filterwarnings("ignore", "Numba will use object mode")  # such code is refused below
         for name, function in functions.items():
             outputs = _without_idle_draws(function.outputs)
             # Random starts stay what they were: native code has no generator for them.

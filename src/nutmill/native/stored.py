@@ -14,7 +14,7 @@ from nutmill.native.origin import Arrays, misfits
 from nutmill.native.processor import Target
 
 # Entries of the functions.
-START, SHOWN, REACHES, UNCONSTRAIN = "start", "shown", "reaches", "unconstrain"
+START, SHOWN, REACHES, UNCONSTRAIN, CONSTRAIN = "start", "shown", "reaches", "unconstrain", "constrain"
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class StoredOrigin:
         `REACHES` (pieces, arrays) -> bounds of indices.
         `UNCONSTRAIN` (value of each variable, arguments) -> start of each parameter, then the usual value of each
         variable where the others have these values.
+        `CONSTRAIN` (value of each variable, pieces, arguments) -> each variable whose parameter is this piece.
     parameters, variables : tuple of str
         Names of the parameters, and of their variables, by which initial values are given.
     start_as_saved : tuple of arrays
@@ -64,16 +65,13 @@ class StoredOrigin:
         return self._start(arrays)[: len(self.parameters)]
 
     def start_given(self, given: Mapping[str, object], arrays: Arrays, seed: int) -> list[np.ndarray]:
-        """The same where the user gives some values by name; raises ValueError if they do not fit.
-
-        Values of parameters, on the unconstrained scale, do not change the usual values of other variables.
-        """
+        """The same where the user gives some values by name; raises ValueError if they do not fit."""
         starts, usual = self._halves(self._start(arrays))
         values = self._chosen(self.variables, given, usual)
         if self.is_real:
             return self._chosen(self.parameters, given, values)
-        starts = self._settled(values, {name for name in self.variables if name in given}, arrays)
-        return self._chosen(self.parameters, given, starts)
+        pieces = self._chosen(self.parameters, given, starts)
+        return self._chosen(self.parameters, given, self._settled(values, pieces, given, arrays))
 
     def shown(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """Observed and constant data of the result, by name."""
@@ -110,16 +108,22 @@ class StoredOrigin:
             )
         return self.functions(START, self._arguments(arrays))
 
-    def _settled(self, values: list[np.ndarray], given: set[str], arrays: Arrays) -> list[np.ndarray]:
+    def _settled(
+        self, values: list[np.ndarray], pieces: list[np.ndarray], given: Mapping[str, object], arrays: Arrays
+    ) -> list[np.ndarray]:
         """Let the usual values follow those that were given, from the top of the hierarchy to its bottom."""
-        if UNCONSTRAIN not in self.functions:
+        if UNCONSTRAIN not in self.functions or CONSTRAIN not in self.functions:
             raise ModelError("The start of this model is random, so a file of it takes no initvals: leave them out.")
         arguments = self._arguments(arrays)
         starts: list[np.ndarray] = []
         for _ in range(len(values) + 1):  # each round settles one more level
             starts, usual = self._halves(self.functions(UNCONSTRAIN, [*values, *arguments]))
+            moved = self.functions(CONSTRAIN, [*values, *pieces, *arguments])
             following = [
-                value if name in given else now for name, value, now in zip(self.variables, values, usual, strict=True)
+                value if variable in given else inside if parameter in given else now
+                for variable, parameter, value, inside, now in zip(
+                    self.variables, self.parameters, values, moved, usual, strict=True
+                )
             ]
             if all(np.array_equal(a, b, equal_nan=True) for a, b in zip(following, values, strict=True)):
                 break

@@ -1,0 +1,29 @@
+"""A small model and its file, for tests of files."""
+
+import functools
+
+import pymc as pm
+import pytest
+
+from nutmill import CompiledModel, ModelError, compile_model
+from nutmill.artifact import to_bytes
+
+
+@functools.cache
+def small() -> CompiledModel:
+    """A compiled model that takes a second."""
+    with pm.Model(coords={"row": ["a", "b", "c"]}) as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.Normal("y", mu, 1.0, observed=pm.Data("y_data", [0.5, 1.0, 2.0], dims="row"), dims="row")
+    return compile_model(model)
+
+
+@functools.cache
+def content() -> bytes:
+    """Its file."""
+    return to_bytes(small())
+
+
+def refused(pattern: str):
+    """Expect a sentence."""
+    return pytest.raises(ModelError, match=pattern)
