@@ -212,6 +212,8 @@ def test_narrow_data_stay_narrow():
     assert [a.value.dtype for a in loaded.description.arrays] == [a.value.dtype for a in compiled.description.arrays]
     with refused("x is int.* and the new array is float64, which does not convert without loss"):
         loaded.with_data(x=np.ones(4))
+    with refused("x is int.*, which does not hold 1099511627776: pass smaller numbers"):
+        loaded.with_data(x=np.array([0, 2**40]))
     new = {"x": np.arange(6, dtype="int8"), "w": np.full(6, 0.5)}
     q = np.array([0.3])
     assert loaded.with_data(**new).logp_dlogp(q)[0] == compiled.with_data(**new).logp_dlogp(q)[0]

@@ -4,27 +4,30 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors
+from pytensor.scalar.basic import Cast
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 
 from nutmill.model.compat import indexed_axes
 from nutmill.model.graph import ModelGraph
+from nutmill.native.origin import Index
 
 _UNNAMED = "a constant of the model"
 
 
 class Reach(NamedTuple):
-    """An array of indices and how far it reaches.
+    """An array by which the model indexes and how far it reaches.
 
     Attributes
     ----------
-    name : str
-        Of the array.
+    index : Index
     bounds : Variable
-        Three integers: the least index or 0, the greatest or -1, the length of what is indexed.
+        Three integers, as `native.origin.misfits` takes them.
     """
 
-    name: str
+    index: Index
     bounds: Variable
 
 
@@ -39,24 +42,38 @@ def reaches(graph: ModelGraph) -> list[Reach]:
     for node in nodes:
         for axis, index in indexed_axes(node):
             if name := _name(index, data):
-                length = node.inputs[0].shape[axis]
-                found[_root(index), axis, node.inputs[0]] = Reach(name, _bounds(index, length))
-    return list(found.values())
+                found[index, axis, node.inputs[0]] = _reaches(name, index, node.inputs[0], axis)
+    return [reach for together in found.values() for reach in together]
+
+
+def _reaches(name: str, index: Variable, indexed: Variable, axis: int) -> list[Reach]:
+    if index.type.dtype != "bool":
+        return [Reach(Index(name, False), _bounds(index, indexed.shape[axis]))]
+    return [
+        Reach(Index(name, True), _three(index.shape[i], index.shape[i], indexed.shape[axis + i]))
+        for i in range(index.type.ndim)
+    ]
 
 
 def _name(index: Variable, data: Mapping[Variable, str]) -> str | None:
     """Say which data an array of indices is, or is made of; None if no data are in it."""
     if (root := _root(index)) in data:
         return data[root]
+    if isinstance(index, Constant):  # masks stay in the model, and what they select from may change
+        return _UNNAMED
     names = sorted({data[variable] for variable in ancestors([index]) if variable in data})
     return f"what the model makes of {', '.join(names)}" if names else None
 
 
 def _root(index: Variable) -> Variable:
-    """What an array of indices is made of, behind casts and new axes."""
-    while index.owner is not None and len(index.owner.inputs) == 1:
+    """What an array of indices is, behind casts and new axes."""
+    while index.owner is not None and (isinstance(index.owner.op, DimShuffle) or _is_cast(index.owner.op)):
         index = index.owner.inputs[0]
     return index
+
+
+def _is_cast(op: Op) -> bool:
+    return isinstance(op, Elemwise) and isinstance(op.scalar_op, Cast)
 
 
 def _bounds(index: Variable, length: Variable) -> Variable:
@@ -64,4 +81,8 @@ def _bounds(index: Variable, length: Variable) -> Variable:
     # An empty array has no least index.
     lowest = pt.min(pt.concatenate([pt.zeros(1, dtype="int64"), flat]))
     highest = pt.max(pt.concatenate([-pt.ones(1, dtype="int64"), flat]))
-    return pt.stack([lowest, highest, pt.cast(length, "int64")])
+    return _three(lowest, highest, length)
+
+
+def _three(*values: Variable) -> Variable:
+    return pt.stack([pt.cast(value, "int64") for value in values])

@@ -114,7 +114,10 @@ def join_axis(node: Apply) -> tuple[int | None, int]:
 
 
 def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
-    """Axes of ``x[...]``, taken or changed, that arrays of integers index, each with its array; else none."""
+    """Axes of ``x[...]``, taken or changed, that arrays index, each with its array; none of other nodes.
+
+    An array of integers indexes one axis. A mask, of truth values, indexes as many as it has, from this one on.
+    """
     if not isinstance(node.op, (*TAKING, *CHANGING)):
         return []
     indices = node.inputs[1 if isinstance(node.op, TAKING) else 2 :]
@@ -124,7 +127,7 @@ def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
     for entry in entries:
         index = indices[entry] if isinstance(entry, int) else None
         kind = index.type if index is not None else None
-        if isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")):
+        if isinstance(kind, TensorType):
             found.append((axis, index))
         axis += kind.ndim if isinstance(kind, TensorType) and kind.dtype == "bool" else not isinstance(kind, NoneTypeT)
     return found

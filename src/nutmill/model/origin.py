@@ -51,7 +51,7 @@ class GraphOrigin:
         found = reaches(self.graph)
         inputs = [*self._parameters, *self._inputs]
         bounds = evaluate(inputs, [*pieces, *arrays], [reach.bounds for reach in found])
-        return misfits([reach.name for reach in found], bounds)
+        return misfits([reach.index for reach in found], bounds)
 
     def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, float]:
         """Log density of each variable of the model where it is not finite at a position, by name."""

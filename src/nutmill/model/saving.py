@@ -62,7 +62,7 @@ def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> St
         start_as_saved=tuple(_start_values(graph, starting, arrays, arguments)),
         arrays_as_saved=tuple(arrays),
         shown_as={name: numbers.get(variable) for name, variable in shown.items()},
-        index_names=tuple(reach.name for reach in reached),
+        indices=tuple(reach.index for reach in reached),
         arguments=tuple(arguments),
         is_real=starting is None,
     )

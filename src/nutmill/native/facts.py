@@ -7,6 +7,7 @@ import numpy as np
 
 from nutmill.native.description import DataArray, Description, Parameter, Reported
 from nutmill.native.functions import functions_of
+from nutmill.native.origin import Index
 from nutmill.native.stored import StoredOrigin
 
 
@@ -73,7 +74,7 @@ def told_origin(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
         "variables": list(origin.variables),
         "start": [arrays.put(value) for value in origin.start_as_saved] if fixed else None,
         "shown": dict(origin.shown_as),
-        "index_names": list(origin.index_names),
+        "indices": [list(index) for index in origin.indices],
         "arguments": [[number, None if number is not None else arrays.put(c)] for number, c in origin.arguments],
         "is_real": origin.is_real,
     }
@@ -90,7 +91,7 @@ def origin_of(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.nda
         # Of no array is this file's start, if it has none.
         arrays_as_saved=tuple(data) if start is not None else (None,) * len(data),
         shown_as=facts["shown"],
-        index_names=tuple(facts["index_names"]),
+        indices=tuple(Index(name, is_mask) for name, is_mask in facts["indices"]),
         arguments=tuple((number, None if part is None else arrays.get(part)) for number, part in facts["arguments"]),
         is_real=facts["is_real"],
     )

@@ -61,6 +61,10 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
             f"Axis {fixed[0]} of {array.name} has length 1, over which the model broadcasts; it must stay 1."
         )
     converted = value.astype(dtype)
+    if dtype.kind in "iu" and (converted != value).any():
+        raise ModelError(
+            f"{array.name} is {dtype}, which does not hold {value[converted != value].flat[0]}: pass smaller numbers."
+        )
     check_not_nan(array.name, converted, observed=array.observed)
     return converted
 

@@ -1,7 +1,7 @@
 """What a model computes outside of sampling: where chains start, what data it shows, whether its indices fit."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,11 +38,29 @@ class Origin(Protocol):
         """Add the group ``log_likelihood`` to a result; raises ModelError where that is not known."""
 
 
-def misfits(names: Sequence[str], bounds: Sequence[np.ndarray]) -> list[str]:
-    """Say which arrays of indices, by name, reach too far: least index, greatest index, length of what is indexed."""
+class Index(NamedTuple):
+    """An array by which a model indexes: of integers, or a mask of truth values."""
+
+    name: str
+    is_mask: bool
+
+
+def misfits(indices: Sequence[Index], bounds: Sequence[np.ndarray]) -> list[str]:
+    """Say which arrays do not fit what they index.
+
+    Parameters
+    ----------
+    indices
+        The arrays.
+    bounds
+        Of each, three integers: the least index, the greatest, the length of what is indexed; of a mask, which
+        must have that length, its own length twice in place of the first two.
+    """
     clauses = []
-    for name, (lowest, highest, length) in zip(names, bounds, strict=True):
-        if highest >= length or lowest < -length:
+    for (name, is_mask), (lowest, highest, length) in zip(indices, bounds, strict=True):
+        if is_mask and highest != length:
+            clauses.append(f"{name} is a mask of length {highest}, and what it selects from has length {length}")
+        elif not is_mask and (highest >= length or lowest < -length):
             index = highest if highest >= length else lowest
             clauses.append(f"{name} has the index {index}, and what it indexes has length {length}")
-    return clauses
+    return list(dict.fromkeys(clauses))

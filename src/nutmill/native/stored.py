@@ -10,7 +10,7 @@ import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.native.functions import Functions
-from nutmill.native.origin import Arrays, misfits
+from nutmill.native.origin import Arrays, Index, misfits
 from nutmill.native.processor import Target
 
 # Entries of the functions.
@@ -38,7 +38,7 @@ class StoredOrigin:
         Those data.
     shown_as : mapping
         Name in the result -> number of the array that it is; None: `SHOWN` computes it.
-    index_names : tuple of str
+    indices : tuple of Index
         What the bounds that `REACHES` gives belong to.
     arguments : tuple of (int or None, array or None)
         Of `START` and `UNCONSTRAIN`: the number of an array of the record, or a constant.
@@ -52,7 +52,7 @@ class StoredOrigin:
     start_as_saved: tuple[np.ndarray, ...]
     arrays_as_saved: tuple[np.ndarray, ...]
     shown_as: Mapping[str, int | None]
-    index_names: tuple[str, ...]
+    indices: tuple[Index, ...]
     arguments: tuple[tuple[int | None, np.ndarray | None], ...]
     is_real: bool
 
@@ -82,7 +82,7 @@ class StoredOrigin:
         """Say which indices lie outside of what they index, a clause each."""
         if REACHES not in self.functions:
             return []
-        return misfits(self.index_names, self.functions(REACHES, [*pieces, *arrays]))
+        return misfits(self.indices, self.functions(REACHES, [*pieces, *arrays]))
 
     def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, float]:
         """Nothing: the log densities of single variables are not in the file."""
