@@ -67,7 +67,19 @@ class NativeObject:
 def unresolved(code: bytes) -> list[str]:
     """Symbols that an object file needs and this process lacks: LLVM would end the process if it were loaded."""
     vectormath.load()
-    return [name for name in undefined_symbols(code) if llvm.address_of_symbol(name) is None]
+    return [name for name in undefined_symbols(code) if not _is_known(name)]
+
+
+def _is_known(symbol: str) -> bool:
+    """Whether LLVM can resolve a symbol; it is told of those of the process, which it searches in some states alone."""
+    if llvm.address_of_symbol(symbol) is not None:
+        return True
+    try:
+        found = ctypes.CDLL(None)[symbol]
+    except AttributeError:
+        return False
+    llvm.add_symbol(symbol, ctypes.cast(found, ctypes.c_void_p).value)
+    return True
 
 
 def symbols_of_numba(code: bytes) -> list[str]:
