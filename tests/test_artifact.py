@@ -151,6 +151,22 @@ def test_without_data_their_values_are_in_no_part():
         assert raw in to_bytes(compiled) and raw not in to_bytes(compiled, data=False)
 
 
+@pytest.mark.skipif(int(pm.__version__.split(".")[0]) >= 6, reason="PyMC 6 refuses such names itself")
+def test_data_with_the_name_of_a_dimension():
+    """They are data: not in the file, and replaced by their name, where the length of the dimension follows."""
+    with pm.Model(coords={"row": [0, 1, 2], "k": [0, 1, 2]}) as model:
+        x = pm.Data("row", np.array([1.0, 2.0, 3.0]), dims="k")
+        mu = pm.Normal("mu", 0.0, 1.0, dims="row")
+        pm.Normal("y", mu + x, 1.0, observed=np.zeros(3), dims="row")
+    compiled = compile_model(model)
+    loaded = again(compiled, data=False)
+    with refused("give them by with_data \\(row, y\\)"):
+        loaded.sample()
+    new = {"row": np.arange(4.0), "y": np.ones(4), "coords": {"row": range(4), "k": range(4)}}
+    assert loaded.with_data(**new).n_dim == 4
+    assert facts(loaded.with_data(**new)) == facts(compiled.with_data(**new))
+
+
 def test_a_file_without_data_takes_them():
     compiled = zoo.compiled("regression")
     loaded = again(compiled, data=False)

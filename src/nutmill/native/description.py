@@ -72,6 +72,11 @@ class Description:
         """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
 
+    def is_length(self, array: DataArray) -> bool:
+        """Whether an array is the length of a dimension; data may have the name of one."""
+        dims = {dim for dims in self.array_dims.values() for dim in dims} | set(self.coords)
+        return array.name in dims and array.value.ndim == 0
+
     def with_values(self, values: Sequence[np.ndarray]) -> "Description":
         """The same model with other data."""
         arrays = zip(self.arrays, values, strict=True)

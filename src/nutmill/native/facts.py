@@ -38,8 +38,7 @@ class Arrays:
 
 def told(model: Description, arrays: Arrays, *, data: bool) -> dict:
     """Tell a description; without `data`, arrays that have a name are left out, apart from lengths of dimensions."""
-    dims = {dim for names in model.array_dims.values() for dim in names} | set(model.coords)
-    kept = [data or array.name is None or array.name in dims for array in model.arrays]
+    kept = [data or array.name is None or model.is_length(array) for array in model.arrays]
     return {
         "parameters": [[p.name, p.rv_name, _listed(p.dims)] for p in model.parameters],
         "arrays": [_told_array(array, arrays, keep=keep) for array, keep in zip(model.arrays, kept, strict=True)],

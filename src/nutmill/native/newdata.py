@@ -19,7 +19,10 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
     ModelError
         If a name is unknown, or an array has another rank or a dtype that cannot be converted without loss.
     """
-    named = {array.name: array for array in model.arrays if array.name is not None}
+    named: dict[str, DataArray] = {}
+    for array in sorted(model.arrays, key=model.is_length):  # data stand for a length of the same name
+        if array.name is not None:
+            named.setdefault(array.name, array)
     unknown = [name for name in arrays if name not in named]
     if unknown:
         raise ModelError(
@@ -35,9 +38,9 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
         raise ModelError(f"The model was saved without its data: pass {', '.join(sorted(missing))} too.")
     updated = []
     for array in model.arrays:
-        if array.name in new:
+        if array.name in new and array is named[array.name]:
             array = array._replace(value=new[array.name])
-        elif array.name in lengths:
+        elif array.name in lengths and model.is_length(array):
             array = array._replace(value=np.asarray(lengths[array.name], dtype=array.value.dtype))
         _check_lengths(model, array, lengths)
         updated.append(array)
