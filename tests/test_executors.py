@@ -26,12 +26,13 @@ from results import assert_same
 from workers import loaded_modules
 
 import nutmill
-from nutmill import CheckpointError, Layout, LayoutError, ModelError, SamplingError, adaptation_of, executing
+from nutmill import CheckpointError, Layout, LayoutError, ModelError, SamplingError, adaptation_of
 from nutmill.artifact import MAGIC, to_bytes
+from nutmill.executor import parent
+from nutmill.executor.sharing import Models, Source
 from nutmill.native.entry import pack, unpack
 from nutmill.run.joining import join
 from nutmill.run.results import Adaptation, Ending, Run, Seconds
-from nutmill.sharing import Models, Source
 
 HEAVY = {"pymc", "pytensor", "numba", "arviz", "xarray"}
 
@@ -201,7 +202,7 @@ def test_a_worker_that_lacks_what_the_code_needs(pool, monkeypatch):
         header.manifest["code"]["target"][3].append("avx1024")
         return pack(header, parts, MAGIC)
 
-    monkeypatch.setattr(executing, "to_bytes", for_another_processor)
+    monkeypatch.setattr(parent, "to_bytes", for_another_processor)
     with pytest.raises(ModelError, match=r"failed in process \d+ on .*this processor .* lacks avx1024: compile"):
         short().sample(**OPTIONS, executor=pool)
 

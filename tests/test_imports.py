@@ -34,21 +34,17 @@ MAY_IMPORT = {
     "layout_search": {"errors", "layout", "compiled", "native"},
     "identity": {"errors", "compiled"},
     "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result"},
-    "sharing": {"errors", "layout", "native", "compiled", "artifact"},
-    "remote": {"errors", "run", "layout", "layout_search", "sharing"},
-    "engines": {"files", "remote"},
-    "gathering": {"errors", "run", "engines", "remote"},
-    "executing": {
-        *("files", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request", "session"),
-        *("sharing", "remote", "engines", "gathering"),
+    "executor": {
+        *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),
+        "session",
     },
     "resuming": {
-        *("errors", "files", "run", "layout", "artifact", "compiled", "executing", "identity", "request", "session"),
+        *("errors", "files", "run", "layout", "artifact", "compiled", "executor", "identity", "request", "session"),
     },
     "merging": {"errors", "run", "layout", "compiled", "identity", "request", "resuming", "session"},
     "warm": {"errors", "nuts", "run", "trace"},
     "sample": {
-        *("errors", "run", "layout", "compiled", "compiling", "executing", "identity", "memory", "request", "resuming"),
+        *("errors", "run", "layout", "compiled", "compiling", "executor", "identity", "memory", "request", "resuming"),
         "session",
     },
     "cli": {

@@ -115,7 +115,7 @@ def resume(
         possible = request if model is not None else without_log_likelihood(request)
         if not has_parts(path):
             return sample_session(compiled, possible, topology, folder=folder)
-        from nutmill.executing import sample_apart  # brings multiprocessing, which other runs need not pay for
+        from nutmill.executor.parent import sample_apart  # brings multiprocessing, which other runs need not pay for
 
         return sample_apart(compiled, possible, topology, folder=folder)
 

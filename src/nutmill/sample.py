@@ -192,7 +192,7 @@ def sample_compiled(compiled: CompiledModel, **options):
 
 
 def _sample_apart(*arguments, **options):
-    from nutmill.executing import sample_apart  # brings multiprocessing, which other runs need not pay for
+    from nutmill.executor.parent import sample_apart  # brings multiprocessing, which other runs need not pay for
 
     return sample_apart(*arguments, **options)
 

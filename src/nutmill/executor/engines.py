@@ -6,8 +6,8 @@ import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+from nutmill.executor.remote import Answer, Task, run_task, same
 from nutmill.files import replace_file
-from nutmill.remote import Answer, Task, run_task, same
 
 # Dask warns of tasks above 10 MB; this one is sent once, and can be sent again when all workers are lost.
 _WARN_ABOVE = "distributed.admin.large-graph-warning-threshold"

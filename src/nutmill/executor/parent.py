@@ -16,14 +16,15 @@ import numpy as np
 
 from nutmill.artifact import to_bytes
 from nutmill.compiled import CompiledModel
-from nutmill.engines import Engine, engine_of
+from nutmill.executor.engines import Engine, engine_of
+from nutmill.executor.gathering import Gathering
+from nutmill.executor.remote import Answer, Keep, Task
+from nutmill.executor.sharing import Source
 from nutmill.files import replace_file
-from nutmill.gathering import Gathering
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology
 from nutmill.layout_search import layout_for
 from nutmill.nuts.state import GROUP_SIZE
-from nutmill.remote import Answer, Keep, Task
 from nutmill.request import Request
 from nutmill.run.arrivals import Arrivals
 from nutmill.run.driver import OnProgress
@@ -37,7 +38,6 @@ from nutmill.run.results import Ending, Run
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
 from nutmill.run.status import StatusFile
 from nutmill.session import finish, settings_of, tell
-from nutmill.sharing import Source
 
 # What a group says of its run in its manifest, beside what was asked.
 _FACTS = ("model", "data", "versions", "cpu")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nutmill.errors import CheckpointError, NutmillError, SamplingError
+from nutmill.executor.sharing import Layouts, Models, Source
 from nutmill.layout.pools import Layout
 from nutmill.layout_search import natives_for
 from nutmill.run.adaptation import AdaptationState
@@ -24,7 +25,6 @@ from nutmill.run.limits import Limits
 from nutmill.run.lock import STALE_S, FolderInUse, this_process
 from nutmill.run.results import Ending, Run, Settings
 from nutmill.run.status import StatusFile
-from nutmill.sharing import Layouts, Models, Source
 
 # How often a worker looks whether its group is still wanted, and whether a folder has become free.
 _LOOK_S, _ASK_AGAIN_S = 0.25, 1.0

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 
-from nutmill.engines import Engine
 from nutmill.errors import SamplingError
-from nutmill.remote import Answer, Task
+from nutmill.executor.engines import Engine
+from nutmill.executor.remote import Answer, Task
 from nutmill.run.limits import MAX_TIME, Deadline
 from nutmill.run.signals import StopSignals
 
