@@ -22,6 +22,7 @@ from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
 from nutmill.native.object import NativeObject, symbols_of_numba, unresolved
 from nutmill.native.processor import Target, obstacle
+from nutmill.native.record import POINTER_WORDS
 from nutmill.nuts.state import FIELDS
 
 MAGIC = b"nutmill model 1\n"
@@ -30,8 +31,8 @@ _SHARED, _FUNCTIONS = "shared", "functions"
 _NAMES_TOLD = 5
 _MODE = 0o644  # code that a group may write is code that a group may make others run
 
-# The arrays of chains, which the code in a file and this nutmill must see alike.
-_CHAINS = hashlib.sha256(repr(FIELDS).encode()).hexdigest()[:16]
+# The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
+_CHAINS = hashlib.sha256(repr((FIELDS, POINTER_WORDS)).encode()).hexdigest()[:16]
 
 
 def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True) -> None:

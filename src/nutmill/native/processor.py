@@ -10,6 +10,9 @@ from nutmill.errors import ModelError
 
 NATIVE = "native"
 
+# What LLVM calls a feature and is no instruction; newer versions do not know it any more.
+_NO_INSTRUCTIONS = {"evex512"}
+
 # What each level of x86-64 has over the one before (the System V ABI's table), in LLVM's names.
 _LEVELS = {
     "x86-64": ("sse", "sse2"),
@@ -70,7 +73,7 @@ def target(name: str = NATIVE) -> Target:
     """
     triple = llvm.get_process_triple()
     if name == NATIVE:
-        features = tuple(sorted(feature for feature, has in llvm.get_host_cpu_features().items() if has))
+        features = tuple(sorted({name for name, has in llvm.get_host_cpu_features().items() if has} - _NO_INSTRUCTIONS))
         return Target(NATIVE, triple, llvm.get_host_cpu_name(), features)
     levels = list(_LEVELS) if triple.startswith("x86_64") else []
     if name not in levels:

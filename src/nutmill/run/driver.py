@@ -4,12 +4,12 @@ A draw does not depend on anything that is decided here: not on threads, blocks,
 """
 
 import itertools
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from typing import NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 
 import numpy as np
 
@@ -21,11 +21,12 @@ from nutmill.run.folder import RunFolder
 from nutmill.run.groups import Group, new_groups
 from nutmill.run.judge import Judge
 from nutmill.run.keeping import Keeping
-from nutmill.run.limits import CALLED_OFF, MAX_TIME, NO_LIMITS, UNTIL, Deadline, Limits
+from nutmill.run.limits import NO_LIMITS, UNTIL, Deadline, Limits
 from nutmill.run.outcome import collect
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Ending, NativeModel, Run, Settings
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
+from nutmill.run.watch import Watch
 
 _BLOCK_S = 0.2
 
@@ -111,7 +112,7 @@ def drive(
             folder.begin(groups, settings, seed, adaptation) if is_new else folder.load(groups, settings, clock)
             keeping = stack.enter_context(folder.keeping(groups, clock))
         executor = stack.enter_context(_workers(max(1, min(threads, len(chain_ids))), on_worker))
-        watch = _Watch(
+        watch = Watch(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
             Deadline(limits.max_time_s),
             stack.enter_context(Judge(limits.until, settings.draws, groups)),
@@ -138,37 +139,20 @@ def _workers(threads: int, on_worker: Callable[[int], None] | None) -> ThreadPoo
     return ThreadPoolExecutor(threads, thread_name_prefix="nutmill", initializer=begin)
 
 
-class _Watch(NamedTuple):
-    """What may end a run before its last draw, and how often to look."""
-
-    signals: StopSignals
-    deadline: Deadline
-    judge: Judge
-    interval_s: float
-    is_called_off: Callable[[], bool] | None
-
-    @property
-    def verdict(self) -> str | None:
-        """Name of what ends the run now."""
-        if self.judge.n_enough is not None:
-            return UNTIL
-        if self.is_called_off is not None and self.is_called_off():
-            return CALLED_OFF
-        return self.signals.caught or (MAX_TIME if self.deadline.left_s == 0.0 else None)
-
-
 class _Driver:
     """The native calls under way and what follows each of them; used from one thread."""
 
     def __init__(self, groups: list[Group], block_draws: int | None, keeping: Keeping | None, clock: Clock):
         self._groups = groups
         self._running: dict[Future, tuple[Group, int]] = {}
+        # Of a thousand chains, `wait` would look at each of them whenever one is done.
+        self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._clock = clock
         self._keeping = keeping
         self._block_draws = block_draws
         self._last_progress = 0.0
 
-    def run(self, executor: ThreadPoolExecutor, watch: _Watch, on_progress: OnProgress | None) -> str | None:
+    def run(self, executor: ThreadPoolExecutor, watch: Watch, on_progress: OnProgress | None) -> str | None:
         """Run all chains to their end, or until something ends the run: return what."""
         try:
             stopped_by = self._loop(executor, watch, on_progress)
@@ -179,12 +163,17 @@ class _Driver:
             on_progress(self._progress())
         return stopped_by
 
-    def _loop(self, executor: ThreadPoolExecutor, watch: _Watch, on_progress: OnProgress | None) -> str | None:
+    def _loop(self, executor: ThreadPoolExecutor, watch: Watch, on_progress: OnProgress | None) -> str | None:
         for group in self._groups:
             self._begin(executor, group)
-        while pending := {*self._running, *watch.judge.go_on()}:
-            done, _ = wait(pending, min(watch.interval_s, watch.deadline.left_s), FIRST_COMPLETED)
-            self._go_on(executor, done & self._running.keys())
+        judging: set[Future] = set()
+        while True:
+            before, judging = judging, set(watch.judge.go_on())
+            for future in judging - before:
+                future.add_done_callback(self._done.put)
+            if not self._running and not judging:
+                break
+            self._go_on(executor, self._finished(min(watch.interval_s, watch.deadline.left_s)))
             if self._keeping is not None:
                 self._keeping.tick()
             if watch.verdict is not None:
@@ -192,6 +181,15 @@ class _Driver:
             if on_progress is not None and self._is_due(watch.interval_s):
                 on_progress(self._progress())
         return None if watch.judge.n_enough is None else UNTIL
+
+    def _finished(self, timeout_s: float) -> list[Future]:
+        """Calls that have returned, after the first of anything that is awaited, or after a while."""
+        done: list[Future] = []
+        with suppress(queue.Empty):
+            done.append(self._done.get(timeout=timeout_s))
+            while True:
+                done.append(self._done.get_nowait())
+        return [future for future in done if future in self._running]
 
     def _begin(self, executor: ThreadPoolExecutor, group: Group) -> None:
         """Start all chains of a group, or go on where its state has been taken."""
@@ -203,7 +201,7 @@ class _Driver:
         if not group.running and not group.is_sampling:
             self._next_stage(executor, group)
 
-    def _go_on(self, executor: ThreadPoolExecutor, done: set[Future]) -> None:
+    def _go_on(self, executor: ThreadPoolExecutor, done: Sequence[Future]) -> None:
         """Take the results of finished calls and hand out what follows."""
         for future in done:
             group, chain = self._take(future)
@@ -254,7 +252,9 @@ class _Driver:
 
     def _submit(self, executor: ThreadPoolExecutor, group: Group, chain: int, *work) -> None:
         group.running.add(chain)
-        self._running[executor.submit(work[0], group, chain, *work[1:])] = (group, chain)
+        future = executor.submit(work[0], group, chain, *work[1:])
+        self._running[future] = (group, chain)
+        future.add_done_callback(self._done.put)
 
     def _is_due(self, interval_s: float) -> bool:
         now = time.monotonic()
