@@ -40,6 +40,12 @@ _CHEAP = (
 _HOIST, _EXPAND, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
+# PyTensor takes a determinant from factors that are there for something else. PyTensor 2 forgets the sign of the LU
+# factors' row exchanges, and its factors of a singular matrix are NaN where the determinant is zero.
+_WRONG_DETERMINANTS = "det_of_matrix_factorized_elsewhere"
+# Solves with one matrix would share LU factors that are no lean ops.
+_SHARED_FACTORS = "reuse_decomposition_multiple_solves"
+
 
 class Rewritten(NamedTuple):
     """A graph ready for Numba, and the data-only graphs that were taken out of it."""
@@ -50,7 +56,7 @@ class Rewritten(NamedTuple):
 
 def simplify(output: Variable) -> Variable:
     """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
-    return rewrite_graph(output, include=("canonicalize", "stabilize"), clone=False)
+    return rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(_WRONG_DETERMINANTS,), clone=False)
 
 
 def rewrite(
@@ -80,7 +86,7 @@ def _mode() -> Mode:
     """
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
-    query = query.excluding("fuse_indexed_into_elemwise")
+    query = query.excluding("fuse_indexed_into_elemwise", _WRONG_DETERMINANTS, _SHARED_FACTORS)
     return Mode(linker=mode.linker, optimizer=query)
 
 
