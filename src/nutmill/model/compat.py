@@ -3,6 +3,7 @@
 from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.op import Op
 from pytensor.tensor.basic import Join
 from pytensor.tensor.special import Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
@@ -13,6 +14,7 @@ _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
 try:
     from pytensor.tensor.linalg import (
+        QR,
         Cholesky,
         CholeskySolve,
         Det,
@@ -21,9 +23,15 @@ try:
         Solve,
         SolveTriangular,
     )
+    from pytensor.tensor.linalg.decomposition.eigen import Eigh
 except ImportError:  # PyTensor 2
-    from pytensor.tensor.nlinalg import Det, MatrixInverse, SLogDet
-    from pytensor.tensor.slinalg import Cholesky, CholeskySolve, Solve, SolveTriangular
+    from pytensor.tensor.nlinalg import Det, Eigh, EighGrad, MatrixInverse, SLogDet
+    from pytensor.tensor.slinalg import QR, Cholesky, CholeskySolve, Solve, SolveTriangular
+else:
+
+    class EighGrad(Op):
+        """No node has this op: PyTensor 3 writes this gradient as a graph."""
+
 
 try:
     from pytensor.tensor.subtensor import AdvancedIncSubtensor1, AdvancedSubtensor1
@@ -35,16 +43,31 @@ try:
 except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax is
     SoftmaxGrad = Softmax
 
-__all__ = ["CHANGING", "TAKING", "Cholesky", "CholeskySolve", "Det", "MatrixInverse", "SLogDet", "Solve"]
+__all__ = [
+    "CHANGING",
+    "QR",
+    "TAKING",
+    "Cholesky",
+    "CholeskySolve",
+    "Det",
+    "Eigh",
+    "EighGrad",
+    "MatrixInverse",
+    "SLogDet",
+]
 __all__ += [
     "SoftmaxGrad",
+    "Solve",
     "SolveTriangular",
     "advanced_indices",
     "indexed_axes",
+    "is_lower",
     "join_axis",
     "split_axis",
     "taken_rows",
 ]
+
+_TRIANGLE_IN_LETTER = "lower" not in Eigh.__props__
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)
@@ -103,6 +126,11 @@ def split_axis(node: Apply) -> int | None:
         return node.op.axis
     axis = node.inputs[1]
     return int(axis.data) % node.inputs[0].type.ndim if isinstance(axis, Constant) else None
+
+
+def is_lower(op: Eigh | EighGrad) -> bool:
+    """Whether the lower triangle of a symmetric matrix is read."""
+    return op.UPLO == "L" if _TRIANGLE_IN_LETTER else op.lower
 
 
 def join_axis(node: Apply) -> tuple[int | None, int]:

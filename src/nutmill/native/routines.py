@@ -15,12 +15,16 @@ BLAS = {
     "dgemm": "cciiidpipidpi",
     "dtrsv": "cccipipi",
     "dtrsm": "cccciidpipi",
+    "dsyrk": "cciidpidpi",
 }
 LAPACK = {
     "dpotrf": "cipis",
     "dgetrf": "iipips",
     "dgetrs": "ciipippis",
     "dgetri": "ipippis",
+    "dsyevd": "ccipippipis",
+    "dgeqrf": "iipippis",
+    "dorgqr": "iiipippis",
 }
 ROUTINES: tuple[str, ...] = (*BLAS, *LAPACK)
 

@@ -1,6 +1,6 @@
 """PyTensor ops whose Numba form calls BLAS and LAPACK through slots; made by the rewriter, never by users."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -30,8 +30,11 @@ class LeanOp(Op):
         """Number of batch axes of all operands."""
         return operands[0].type.ndim - 2
 
-    def core_shapes(self, *shapes):
-        """Shapes of the results without batch; unless overridden, one, that of the last operand."""
+    def core_shapes(self, *shapes, least: Callable):
+        """Shapes of the results without batch; unless overridden, one, that of the last operand.
+
+        `least` gives the lesser of two lengths, static ones or values of a program.
+        """
         return shapes[-1:]
 
     def make_node(self, *operands):
@@ -39,7 +42,7 @@ class LeanOp(Op):
         n_batch = self.batch_axes(operands)
         shapes = [operand.type.shape for operand in operands]
         batch = [_common(lengths) for lengths in zip(*(shape[:n_batch] for shape in shapes), strict=True)]
-        cores = self.core_shapes(*(shape[n_batch:] for shape in shapes))
+        cores = self.core_shapes(*(shape[n_batch:] for shape in shapes), least=_least)
         return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core)) for core in cores])
 
     def perform(self, node, inputs, output_storage):
@@ -48,6 +51,10 @@ class LeanOp(Op):
         results = numba_njit(lambda *operands: function(*operands))(*inputs)
         for storage, result in zip(output_storage, results if len(node.outputs) > 1 else [results], strict=True):
             storage[0] = result
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else min(one, other)
 
 
 def _common(lengths: Sequence[int | None]) -> int | None:
@@ -59,7 +66,7 @@ def _common(lengths: Sequence[int | None]) -> int | None:
 class LeanDot(LeanOp):
     """Product of two matrices."""
 
-    def core_shapes(self, left, right):
+    def core_shapes(self, left, right, *, least):
         """(n, k) and (k, m) give (n, m)."""
         return [(left[0], right[1])]
 
@@ -67,7 +74,7 @@ class LeanDot(LeanOp):
 class LeanMatrixVector(LeanOp):
     """Product of a matrix and a vector."""
 
-    def core_shapes(self, matrix, vector):
+    def core_shapes(self, matrix, vector, *, least):
         """(n, k) and (k,) give (n,)."""
         return [matrix[:1]]
 
@@ -103,6 +110,36 @@ class LeanInverse(LeanOp):
 class LeanLogDeterminant(LeanOp):
     """Sign and logarithm of a determinant."""
 
-    def core_shapes(self, matrix):
+    def core_shapes(self, matrix, *, least):
         """Two scalars."""
         return [(), ()]
+
+
+class LeanGram(LeanOp):
+    """Product of a matrix and its transpose."""
+
+    def core_shapes(self, matrix, *, least):
+        """(n, k) gives (n, n)."""
+        return [(matrix[0], matrix[0])]
+
+
+class LeanEigh(LeanOp):
+    """Eigenvalues and eigenvectors of a symmetric matrix, of which one triangle is read."""
+
+    __props__ = ("lower",)
+
+    def core_shapes(self, matrix, *, least):
+        """(n, n) gives (n,) and (n, n)."""
+        return [matrix[:1], matrix]
+
+
+class LeanQR(LeanOp):
+    """Factors Q, if wanted, and R of a matrix, with as many columns and rows as the lesser of its lengths."""
+
+    __props__ = ("with_q",)
+
+    def core_shapes(self, matrix, *, least):
+        """(m, n) gives (m, k) and (k, n)."""
+        rows, columns = matrix
+        rank = least(rows, columns)
+        return [(rows, rank), (rank, columns)] if self.with_q else [(rank, columns)]

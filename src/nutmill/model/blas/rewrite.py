@@ -8,10 +8,11 @@ from pytensor.graph.rewriting.basic import (
     dfs_rewriter,
     node_rewriter,
 )
-from pytensor.tensor.basic import cast, expand_dims
+from pytensor.tensor.basic import arange, cast, expand_dims, switch
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.math import Dot, exp
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.math import Dot, eq, exp, gt, lt
 from pytensor.tensor.rewriting.basic import constant_folding
 from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
 
@@ -19,20 +20,27 @@ from nutmill.model.blas.ops import (
     LeanCholesky,
     LeanCholeskySolve,
     LeanDot,
+    LeanEigh,
+    LeanGram,
     LeanInverse,
     LeanLogDeterminant,
     LeanMatrixVector,
+    LeanQR,
     LeanSolve,
     LeanSolveTriangular,
 )
 from nutmill.model.compat import (
+    QR,
     Cholesky,
     CholeskySolve,
     Det,
+    Eigh,
+    EighGrad,
     MatrixInverse,
     SLogDet,
     Solve,
     SolveTriangular,
+    is_lower,
 )
 
 
@@ -60,7 +68,52 @@ def _product(op, x, y):
         return expand_dims(LeanMatrixVector()(x, y.squeeze(-1)), -1)
     if x.type.broadcastable[-2]:
         return expand_dims(LeanMatrixVector()(y.mT, x.squeeze(-2)), -2)
+    if _is_transposed(y, x):
+        return LeanGram()(x)
     return LeanDot()(x, y)
+
+
+def _is_transposed(y, x) -> bool:
+    """Whether one matrix is known to be the transpose of the other."""
+    for one, other in ((x, y), (y, x)):
+        node = other.owner
+        if node is not None and isinstance(node.op, DimShuffle) and node.inputs[0] is one:
+            *kept, row, column = range(one.type.ndim)
+            if list(node.op.new_order) == [*kept, column, row]:
+                return True
+    return False
+
+
+def _eigh(op, a, *others):
+    """Eigenvalues of one symmetric matrix; those of two stay with PyTensor."""
+    return None if others else LeanEigh(is_lower(op))(a)
+
+
+def _eigh_gradient(op, a, values, vectors, by_values, by_vectors):
+    """The gradient that PyTensor 2 computes in Python (Giles 2008, 3.1), of the triangle that is read."""
+    number = arange(a.shape[-1])
+    row, column = number[:, None], number[None, :]
+    is_diagonal = eq(row, column)
+    gaps = switch(is_diagonal, 1.0, values[..., :, None] - values[..., None, :])
+    inner = LeanDot()(by_vectors.mT, vectors) / gaps
+    inner = switch(is_diagonal, by_values[..., :, None], inner)
+    whole = LeanDot()(LeanDot()(vectors, inner), vectors.mT)
+    is_read = gt(row, column) if is_lower(op) else lt(row, column)
+    return switch(is_diagonal, whole, switch(is_read, whole + whole.mT, 0.0))
+
+
+def _qr(op, a):
+    """Reduced factors; full ones, those of a permuted matrix and raw ones stay with PyTensor."""
+    if op.pivoting or op.mode not in ("economic", "r"):
+        return None
+    if op.mode == "r" and not _is_wide(a):
+        return None  # PyTensor's has rows of zeros below
+    return LeanQR(op.mode == "economic")(a)
+
+
+def _is_wide(a) -> bool:
+    rows, columns = a.type.shape[-2:]
+    return rows is not None and columns is not None and rows <= columns
 
 
 def _solve(op: Solve, a, b):
@@ -88,6 +141,9 @@ _LEAN = {
     MatrixInverse: lambda op, a: LeanInverse()(a),
     SLogDet: lambda op, a: LeanLogDeterminant()(a),
     Det: _determinant,
+    Eigh: _eigh,
+    EighGrad: _eigh_gradient,
+    QR: _qr,
 }
 
 

@@ -1,6 +1,7 @@
 """Lean linear algebra in place: one operation of the `blas` room, or one for each item of stacks that broadcast."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from llvmlite import ir
 from numba import types
@@ -8,7 +9,7 @@ from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from nutmill.model.blas import ops
-from nutmill.model.inline import factors, lu, products
+from nutmill.model.inline import factors, lu, products, spectral
 from nutmill.model.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
 from nutmill.model.inline.loops import Axes, at, common_shape, nest
 from nutmill.model.inline.matrices import check_square, check_system
@@ -27,6 +28,9 @@ _WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
     ops.LeanSolve: (check_system, lu.solve),
     ops.LeanInverse: (check_square, lu.inverse),
     ops.LeanLogDeterminant: (check_square, lu.log_determinant),
+    ops.LeanGram: (spectral.check_nothing, spectral.gram),
+    ops.LeanEigh: (check_square, spectral.eigh),
+    ops.LeanQR: (spectral.check_nothing, spectral.qr),
 }
 
 
@@ -42,7 +46,7 @@ def lean(node: Apply) -> Operation:
         operands = [view_of(emitter, kind, value) for kind, value in zip(kinds, values, strict=True)]
         batch = _batch(emitter, operands, broadcasts)
         check(emitter, *(_item(emitter, view, [ZERO] * n_batch) for view in operands))
-        cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands))
+        cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(_least, emitter))
         made = [
             new_array(emitter, kind, [*batch, *core], number)
             for number, (kind, core) in enumerate(zip(kinds_out, cores, strict=True))
@@ -55,6 +59,11 @@ def lean(node: Apply) -> Operation:
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
 
     return Operation(lambda operands: result_kind, emit)
+
+
+def _least(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    builder = emitter.builder
+    return builder.select(builder.icmp_signed("<", one, other), one, other)
 
 
 def _batch(emitter: Emitter, operands: Sequence[View], broadcasts: Sequence[Sequence[bool]]) -> list[ir.Value]:
