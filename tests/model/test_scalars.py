@@ -12,6 +12,7 @@ import pytest
 import scipy.special
 from pytensor.compile.mode import get_mode
 
+from nutmill import compile_model
 from nutmill.model import branchfree, gamma, vectormath
 from nutmill.model.scalars import BranchFree, branch_free_rewriter
 from nutmill.native.processor import target
@@ -24,6 +25,7 @@ FUNCTIONS = {
     "log1mexp": (branchfree.log1mexp, pt.log1mexp),
     "log_gamma": (gamma.log_gamma, pt.gammaln),
     "digamma": (gamma.digamma, pt.psi),
+    "trigamma": (gamma.trigamma, pt.tri_gamma),
 }
 TINY, HUGE = np.finfo(float).smallest_subnormal, np.finfo(float).max
 EXTREMES = np.array(
@@ -114,6 +116,31 @@ def test_log_gamma_and_digamma_agree_with_scipy(low, high):
     np.testing.assert_allclose(apply("digamma", x), scipy.special.psi(x), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("low, high", [(1e-8, 3), (3, 9), (9, 1e4), (-20, -0.001)])
+def test_trigamma_agrees_with_scipy(low, high):
+    x = np.random.default_rng(23).uniform(low, high, size=4000)
+    tolerance = 1e-11 if low < 0 else 5e-15
+    np.testing.assert_allclose(apply("trigamma", x), scipy.special.polygamma(1, x), rtol=tolerance)
+
+
+def test_trigamma_at_known_points_and_extremes():
+    x = np.array([1.0, 2.0, 0.5, -0.5, -1.5, 1e200, np.inf, 0.0, -1.0, -3.0, np.nan, TINY, 1e-100])
+    unit = math.pi**2 / 6
+    expected = [unit, unit - 1, 3 * unit, 3 * unit + 4, 3 * unit + 4 + 4 / 9, 1e-200, 0.0]
+    expected += [np.inf, np.inf, np.inf, np.nan, np.inf, 1e200]
+    np.testing.assert_allclose(apply("trigamma", x), expected, rtol=1e-14)
+
+
+def test_the_gradient_of_digamma_needs_no_python():
+    x = pt.vector("x")
+    logp = -(pt.digamma(pt.exp(x)) ** 2).sum() - (x**2).sum()
+    compiled = compile_model(logp, start={"x": np.zeros(3)})
+    assert compiled.code.fused and not compiled.code.python_ops
+    at = np.array([-1.0, 0.3, 2.0])
+    slope = -2 * scipy.special.psi(np.exp(at)) * scipy.special.polygamma(1, np.exp(at)) * np.exp(at) - 2 * at
+    np.testing.assert_allclose(compiled.logp_dlogp(at)[1], slope, rtol=1e-12)
+
+
 def test_extremes_of_log_gamma_and_digamma():
     at = np.array([0.0, np.inf, np.nan, -1.0, -2.0, 1.0, 2.0, TINY, -TINY])
     inf, nan = np.inf, np.nan
@@ -141,7 +168,10 @@ def test_loop_is_vectorised(name):
     options.loop_vectorization = True
     builder = llvm.create_pass_builder(target().machine(), options)
     builder.getModulePassManager().run(module, builder)
-    assert bool(re.search(r"call [^\n]*@_ZGV", str(module))) == bool(available())
+    if name == "trigamma":  # calls nothing
+        assert re.search(r"fdiv [^\n]*<\d+ x double>", str(module))
+    else:
+        assert bool(re.search(r"call [^\n]*@_ZGV", str(module))) == bool(available())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

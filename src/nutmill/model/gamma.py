@@ -1,8 +1,8 @@
-"""Logarithm of the gamma function and its derivative as straight-line code, for loops that vectorise.
+"""Logarithm of the gamma function and its two derivatives as straight-line code, for loops that vectorise.
 
 Below 8 the argument is shifted: for log-gamma down to [1, 2], where a factor (y - 1)(y - 2) keeps the zeros
-exact; for digamma up to 8. From 8 on, Stirling's series does. Negative arguments are reflected (Abramowitz
-and Stegun, Handbook of Mathematical Functions, 6.1.17, 6.1.41, 6.3.7, 6.3.18).
+exact; for the derivatives up to 8. From 8 on, Stirling's series does. Negative arguments are reflected (Abramowitz
+and Stegun, Handbook of Mathematical Functions, 6.1.17, 6.1.41, 6.3.7, 6.3.18, 6.4.7, 6.4.12).
 """
 
 import math
@@ -41,13 +41,15 @@ _near_zeros = polynomial(
     1.2510413599689193e-12,
 )
 
-# Stirling's series in 1 / z^2, from Bernoulli numbers: of log-gamma after 1 / z, of digamma after 1 / z^2.
+# Stirling's series in 1 / z^2, from Bernoulli numbers: of log-gamma after 1 / z, of digamma after 1 / z^2,
+# of trigamma after 1 / z^3.
 _log_gamma_series = polynomial(
     1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400, 43867 / 244188
 )
 _digamma_series = polynomial(
     1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364
 )
+_trigamma_series = polynomial(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 
 # sin(pi t) / t in t^2, for t within 1/2.
 _sine_series = polynomial(*((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11)))
@@ -115,3 +117,25 @@ def _digamma_of_positive(z):
     square = reciprocal * reciprocal
     large = math.log(shifted) - 0.5 * reciprocal - square * _digamma_series(square)
     return large - select(is_small, numerator / denominator, 0.0)
+
+
+@scalar_kernel
+def trigamma(x):
+    """Second derivative of log-gamma; infinite at 0 and at negative integers."""
+    is_negative = x < 0.0
+    positive = _trigamma_of_positive(select(is_negative, 1.0 - x, x))
+    slope = math.pi / _sine(_from_nearest_integer(x))
+    return select(is_negative, slope * slope - positive, positive)
+
+
+@scalar_kernel
+def _trigamma_of_positive(z):
+    below = 0.0
+    for i in range(_LARGE):
+        reciprocal = 1.0 / (z + i)
+        below += reciprocal * reciprocal
+    is_small = z < _LARGE
+    reciprocal = 1.0 / select(is_small, z + _LARGE, z)
+    square = reciprocal * reciprocal
+    large = reciprocal + 0.5 * square + reciprocal * square * _trigamma_series(square)
+    return large + select(is_small, below, 0.0)

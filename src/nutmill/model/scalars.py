@@ -8,7 +8,7 @@ from typing import ClassVar
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
-from pytensor.scalar.math import GammaLn, Log1mexp, Psi, Sigmoid, Softplus
+from pytensor.scalar.math import GammaLn, Log1mexp, Psi, Sigmoid, Softplus, TriGamma
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
@@ -66,12 +66,19 @@ class BranchFreeDigamma(BranchFree):
     function = staticmethod(gamma.digamma)
 
 
+class BranchFreeTrigamma(BranchFree):
+    """Second derivative of the logarithm of the gamma function."""
+
+    function = staticmethod(gamma.trigamma)
+
+
 _REPLACEMENTS = {
     Sigmoid: Elemwise(BranchFreeSigmoid(upgrade_to_float)),
     Softplus: Elemwise(BranchFreeSoftplus(upgrade_to_float)),
     Log1mexp: Elemwise(BranchFreeLog1mexp(upgrade_to_float)),
     GammaLn: Elemwise(BranchFreeLogGamma(upgrade_to_float)),
     Psi: Elemwise(BranchFreeDigamma(upgrade_to_float)),
+    TriGamma: Elemwise(BranchFreeTrigamma(upgrade_to_float)),
 }
 
 
