@@ -101,6 +101,7 @@ def every_operation(*, in_place):
     outputs += [pt.join(0, x, y), specify_shape(x, (3, None)), pt.set_subtensor(x[1:], line), x.shape[0] + n]
     outputs += [IncSubtensor(add.op.idx_list, inplace=in_place)(y * 2.0, *add.inputs[1:]), x, pt.mod(x, 2.0)]
     outputs.append(Elemwise(scalar_ops.add, inplace_pattern={0: 0} if in_place else {})(pt.exp(x), y)[::-1])
+    outputs += [(x * 2.0).reshape((2, -1)), y.T.reshape((-1,)), (x + 1.0).T.reshape((2, -1)).sum()]
     return [x, y, line, number, n], outputs
 
 

@@ -13,13 +13,24 @@ from pytensor.tensor import basic
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.extra_ops import CumOp
 from pytensor.tensor.math import Argmax
-from pytensor.tensor.shape import Shape, Shape_i, SpecifyShape
+from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.blas.ops import LeanOp
 from nutmill.model.compat import CHANGING, TAKING
 from nutmill.model.fusion import FusedLoop
-from nutmill.model.inline import diagonals, filling, fused, indexing, linear_algebra, reductions, rows, sequences, views
+from nutmill.model.inline import (
+    diagonals,
+    filling,
+    fused,
+    indexing,
+    linear_algebra,
+    reductions,
+    reshaping,
+    rows,
+    sequences,
+    views,
+)
 from nutmill.model.inline.operation import Operation, call_of
 from nutmill.model.inline.steps import Program, Step, program_function
 
@@ -45,6 +56,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     SpecifyShape: views.specify_shape,
     CheckAndRaise: views.checked,
     Shape: views.whole_shape,
+    Reshape: reshaping.reshape,
     Shape_i: views.length_of_axis,
     basic.ScalarFromTensor: views.scalar_from_array,
     basic.TensorFromScalar: views.array_from_scalar,
