@@ -60,3 +60,17 @@ def test_log_density_and_gradient_with_solves_of_the_same_matrix():
     expected = pytensor.function([x], [logp, grad(logp, x)], mode=INTERPRETED)(SWAPPED)
     np.testing.assert_allclose(value, expected[0], rtol=1e-12)
     np.testing.assert_allclose(gradient, expected[1].ravel(), rtol=1e-10)
+
+
+def test_in_a_loop():
+    x = pt.tensor3("x", shape=(2, 3, 3))
+    right, line = np.ones((3, 2)), np.arange(3.0)
+
+    def step(a):
+        return pt.linalg.det(a) + pt.linalg.solve(a, right).sum() + pt.linalg.solve(a, line, b_ndim=1).sum()
+
+    terms = pytensor.scan(step, sequences=[x], return_updates=False)
+    compiled = compile_model(terms.sum() - (x**2).sum(), fuse=False)  # PyTensor's solves are no native code
+    value, _ = compiled.logp_dlogp(np.stack([SWAPPED, SWAPPED]).ravel())
+    solved = np.linalg.solve(SWAPPED, right).sum() + np.linalg.solve(SWAPPED, line).sum()
+    np.testing.assert_allclose(value, 2 * (-2.0 + solved) - 12.0, rtol=1e-12)

@@ -4,6 +4,7 @@ from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch import scan
 from pytensor.tensor.basic import Join
 from pytensor.tensor.special import Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
@@ -46,7 +47,9 @@ except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax
 __all__ = [
     "CHANGING",
     "QR",
+    "STEPS_HAVE_MODES",
     "TAKING",
+    "WRONG_DETERMINANTS",
     "Cholesky",
     "CholeskySolve",
     "Det",
@@ -66,6 +69,12 @@ __all__ += [
     "split_axis",
     "taken_rows",
 ]
+
+# PyTensor takes a determinant from factors that are there for something else. PyTensor 2 forgets the sign of the LU
+# factors' row exchanges, and its factors of a singular matrix are NaN where the determinant is zero.
+WRONG_DETERMINANTS = "det_of_matrix_factorized_elsewhere"
+
+STEPS_HAVE_MODES = "get_mode" in vars(scan)  # PyTensor 2 rewrites the step of a loop when it is compiled
 
 _TRIANGLE_IN_LETTER = "lower" not in Eigh.__props__
 

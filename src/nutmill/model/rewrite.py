@@ -19,6 +19,7 @@ from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.blas import lean_rewriter
+from nutmill.model.compat import WRONG_DETERMINANTS
 from nutmill.model.fusion import fuse_loops
 from nutmill.model.scalars import branch_free_rewriter
 from nutmill.model.softmax import softmax_rewriter
@@ -40,9 +41,6 @@ _CHEAP = (
 _HOIST, _EXPAND, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
-# PyTensor takes a determinant from factors that are there for something else. PyTensor 2 forgets the sign of the LU
-# factors' row exchanges, and its factors of a singular matrix are NaN where the determinant is zero.
-_WRONG_DETERMINANTS = "det_of_matrix_factorized_elsewhere"
 # Solves with one matrix would share LU factors that are no lean ops.
 _SHARED_FACTORS = "reuse_decomposition_multiple_solves"
 
@@ -56,7 +54,7 @@ class Rewritten(NamedTuple):
 
 def simplify(output: Variable) -> Variable:
     """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
-    return rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(_WRONG_DETERMINANTS,), clone=False)
+    return rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(WRONG_DETERMINANTS,), clone=False)
 
 
 def rewrite(
@@ -86,7 +84,7 @@ def _mode() -> Mode:
     """
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
-    query = query.excluding("fuse_indexed_into_elemwise", _WRONG_DETERMINANTS, _SHARED_FACTORS)
+    query = query.excluding("fuse_indexed_into_elemwise", WRONG_DETERMINANTS, _SHARED_FACTORS)
     return Mode(linker=mode.linker, optimizer=query)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from pytensor.compile.mode import get_mode
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
@@ -17,7 +18,7 @@ from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.blas.ops import LeanOp
-from nutmill.model.compat import CHANGING, TAKING
+from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_DETERMINANTS
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.inline import (
     diagonals,
@@ -152,9 +153,12 @@ def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | 
 @contextmanager
 def _steps_in_place() -> Iterator[None]:
     """Let PyTensor's `Scan` take the step that it repeats from here; the caller holds the lock of the compiler."""
-    original = scan.numba_funcify_and_cache_key
-    scan.numba_funcify_and_cache_key = lambda fgraph, **_: (graph_function(fgraph), None)
+    ours = {"numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None)}
+    if STEPS_HAVE_MODES:
+        ours["get_mode"] = lambda mode: get_mode(mode).excluding(WRONG_DETERMINANTS)
+    originals = {name: getattr(scan, name) for name in ours}
+    vars(scan).update(ours)
     try:
         yield
     finally:
-        scan.numba_funcify_and_cache_key = original
+        vars(scan).update(originals)
