@@ -7,7 +7,7 @@ import pytest
 from inlining import DTYPES, assert_agrees, assert_same, everywhere, extremes, inlined, interpreted
 from pytensor.scalar import basic as scalar_ops
 from pytensor.scalar import math as scalar_math
-from pytensor.scalar.basic import Composite, get_scalar_type
+from pytensor.scalar.basic import BinaryScalarOp, Composite, UnaryScalarOp, get_scalar_type, upgrade_to_float
 from pytensor.tensor.elemwise import Elemwise
 
 BINARY = ("add", "sub", "mul", "true_div", "int_div", "mod", "lt", "le", "gt", "ge", "eq", "neq", "maximum", "minimum")
@@ -209,3 +209,25 @@ def test_loop_over_a_graph_reads_what_it_wrote():
 
     expected = [((np.array(v) * 1.5 + 1.0) * 1.5 + 1.0) * 2.25 + 2.5 for v in ([1.0, 2.0, 3.0], 5.0)]
     assert_same(four_steps(np.array([1.0, 2.0, 3.0]), np.array(5.0)), expected)
+
+
+class HalfInPython(UnaryScalarOp):
+    """Half of a number, without a form in Numba."""
+
+    def impl(self, x):
+        return 0.5 * x
+
+
+class WeightedInPython(BinaryScalarOp):
+    """A weighted difference of two numbers, without a form in Numba."""
+
+    def impl(self, x, y):
+        return 3.0 * x - y
+
+
+def test_operations_on_numbers_that_run_in_python():
+    x, n = pt.vector("x"), pt.lvector("n")
+    half = Elemwise(HalfInPython(upgrade_to_float, name="half"))
+    weighted = Elemwise(WeightedInPython(upgrade_to_float, name="weighted"))
+    with pytest.warns(UserWarning, match="object mode to run"):
+        assert_agrees([x, n], [half(x), weighted(x, n), weighted(n, x)], [np.array([1.5, -2.0]), np.array([4, 1])])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
-from numba import typeof, types
+from numba import types
 from numba.core import cgutils
 from numba.core.dispatcher import Dispatcher
 from pytensor.graph.basic import Apply, Constant
@@ -14,6 +14,7 @@ from pytensor.scalar.basic import Composite, ScalarOp, get_scalar_type
 from pytensor.scalar.loop import ScalarLoop
 
 from nutmill.model.inline.arrays import Emitter, numba_dtype
+from nutmill.model.inline.operation import call_of
 from nutmill.model.inline.rules import Rule, rule_of
 from nutmill.model.inline.special import special_rule
 
@@ -102,12 +103,12 @@ def _repeating(op: ScalarLoop) -> Rule:
 
 
 def _calling(function: Callable) -> Rule:
+    call = call_of(function, n_results=1)
+
     def rule(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
-        kind = typeof(function)  # holds the function weakly
         operands = [numba_dtype(v.type.dtype) for v in node.inputs]
-        signature = emitter.typing.resolve_function_type(kind, operands, {})
-        result = emitter.context.get_function(kind, signature)(emitter.builder, values)
+        result = call.emit(emitter, operands, values)
         out = numba_dtype(node.outputs[0].type.dtype)
-        return [emitter.context.cast(emitter.builder, result, signature.return_type, out)]
+        return [emitter.context.cast(emitter.builder, result, call.result(operands), out)]
 
     return rule
