@@ -14,6 +14,7 @@ from nutmill.model.compile import Order, compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.origin import GraphOrigin
+from nutmill.model.start import without_c
 from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target
 
@@ -61,10 +62,11 @@ def compile_model(
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
-    if isinstance(model, Dispatcher | Variable):
-        graph = _graph(model, start or {}, n_dim, data)
-        return _compiled(graph, order)
-    return _from_pymc(_pymc_model(model), var_names, order)
+    with without_c():
+        if isinstance(model, Dispatcher | Variable):
+            graph = _graph(model, start or {}, n_dim, data)
+            return _compiled(graph, order)
+        return _from_pymc(_pymc_model(model), var_names, order)
 
 
 def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:

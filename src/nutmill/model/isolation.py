@@ -22,6 +22,7 @@ from nutmill.errors import ModelError, NutmillError
 from nutmill.files import replace_file
 from nutmill.model.environment import pytensor_options
 from nutmill.model.graph import ModelGraph
+from nutmill.model.start import without_c
 from nutmill.native.entry import Entry
 from nutmill.native.processor import Target
 
@@ -91,7 +92,7 @@ def answer(folder: str) -> None:
     request: _Request = pickle.loads((Path(folder) / _REQUEST).read_bytes())
     here = pytensor_options()
     try:
-        with config.change_flags(**{k: v for k, v in request.options.items() if v != here[k]}):
+        with without_c(), config.change_flags(**{k: v for k, v in request.options.items() if v != here[k]}):
             found = steps.compile_for_parent(request.graph, request.made_for)
     except NutmillError as error:
         found = error

@@ -98,7 +98,7 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     lowered, signatures = {}, {}
     declare_slots()
-    with COMPILING, warnings.catch_warnings(), bitcode_only(), config.change_flags(numba__cache=False):
+    with COMPILING, warnings.catch_warnings(), bitcode_only(), config.change_flags(numba__cache=False, cxx=""):
         warnings.filterwarnings("ignore", "Numba will use object mode")  # such code is refused below
         for name, function in functions.items():
             outputs = _without_idle_draws(function.outputs)
