@@ -141,6 +141,45 @@ def test_the_gradient_of_digamma_needs_no_python():
     np.testing.assert_allclose(compiled.logp_dlogp(at)[1], slope, rtol=1e-12)
 
 
+def polygamma(order, x):
+    """Values of our polygamma, compiled as a loop."""
+    with np.errstate(all="ignore"):
+        return numba.vectorize(["float64(int64, float64)"])(lambda n, value: gamma.polygamma(n, value))(order, x)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 6, 15])
+@pytest.mark.parametrize("low, high", [(1e-8, 3), (3, 12), (9, 1e4), (-20, -0.001)])
+def test_polygamma_agrees_with_scipy(order, low, high):
+    x = np.random.default_rng(24).uniform(low, high, size=2000)
+    # SciPy's digamma has an error of its own near its zeros; even orders have zeros at negative arguments.
+    relative, absolute = (1e-11, 1e-11) if low < 0 or order == 0 else (5e-15, 0.0)
+    expected = scipy.special.polygamma(order, x)
+    np.testing.assert_allclose(polygamma(order, x), expected, rtol=relative, atol=absolute)
+
+
+def test_polygamma_at_known_points_and_extremes():
+    apery = 1.2020569031595942  # zeta(3)
+    x = np.array([1.0, 2.0, 0.5, -0.5, 1e200, np.inf, 0.0, -3.0, np.nan, 1e-100])
+    expected = [-2 * apery, 2 - 2 * apery, -14 * apery, 16 - 14 * apery, 0.0, 0.0, -np.inf, -np.inf, np.nan, -2e300]
+    np.testing.assert_allclose(polygamma(2, x), expected, rtol=1e-13)
+    expected = [math.pi**4 / 15, math.pi**4 / 15 - 6, math.pi**4, math.pi**4 + 96, 0.0, 0.0, np.inf, np.inf, np.nan]
+    np.testing.assert_allclose(polygamma(3, x[:-1]), expected, rtol=1e-14)
+    np.testing.assert_array_equal(polygamma(1, [1e200, np.inf]), [1e-200, 0.0])
+    assert np.isnan(polygamma(-1, 2.0))
+
+
+def test_the_gradient_of_trigamma_needs_no_python():
+    x = pt.vector("x")
+    logp = -(pt.tri_gamma(pt.exp(x)) ** 2).sum() - (x**2).sum() + pt.polygamma(np.array([0, 2, 3]), pt.exp(x)).sum()
+    compiled = compile_model(logp, start={"x": np.zeros(3)})
+    assert compiled.code.fused and not compiled.code.python_ops
+    at = np.array([-1.0, 0.3, 2.0])
+    y = np.exp(at)
+    slope = -2 * scipy.special.polygamma(1, y) * scipy.special.polygamma(2, y) * y - 2 * at
+    slope += scipy.special.polygamma([1, 3, 4], y) * y
+    np.testing.assert_allclose(compiled.logp_dlogp(at)[1], slope, rtol=1e-12)
+
+
 def test_extremes_of_log_gamma_and_digamma():
     at = np.array([0.0, np.inf, np.nan, -1.0, -2.0, 1.0, 2.0, TINY, -TINY])
     inf, nan = np.inf, np.nan

@@ -1,8 +1,10 @@
-"""Logarithm of the gamma function and its two derivatives as straight-line code, for loops that vectorise.
+"""Logarithm of the gamma function and its derivatives as straight-line code, for loops that vectorise.
 
 Below 8 the argument is shifted: for log-gamma down to [1, 2], where a factor (y - 1)(y - 2) keeps the zeros
 exact; for the derivatives up to 8. From 8 on, Stirling's series does. Negative arguments are reflected (Abramowitz
 and Stegun, Handbook of Mathematical Functions, 6.1.17, 6.1.41, 6.3.7, 6.3.18, 6.4.7, 6.4.12).
+
+Derivatives of third order and up are sums of powers (6.4.10), the far ones by Euler and Maclaurin's formula (23.1.30).
 """
 
 import math
@@ -50,6 +52,14 @@ _digamma_series = polynomial(
     1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160, 43867 / 14364
 )
 _trigamma_series = polynomial(1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
+
+# B_2k / (2k)! of Euler and Maclaurin's formula.
+_SUM_BY_INTEGRAL = tuple(
+    bernoulli / math.factorial(2 * k)
+    for k, bernoulli in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510), 1)
+)
+_NEAR = 10  # so many powers are added one by one
+_LARGEST_FACTORIAL = 170  # in float64
 
 # sin(pi t) / t in t^2, for t within 1/2.
 _sine_series = polynomial(*((-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11)))
@@ -139,3 +149,37 @@ def _trigamma_of_positive(z):
     square = reciprocal * reciprocal
     large = reciprocal + 0.5 * square + reciprocal * square * _trigamma_series(square)
     return large + select(is_small, below, 0.0)
+
+
+@scalar_kernel
+def polygamma(order, x):
+    """Derivative of `order`, an integer, of digamma; infinite at 0 and at negative integers, NaN for orders below 0."""
+    power = order + 1.0
+    sign = select(order % 2 == 0, -1.0, 1.0)
+    is_negative = x < 0.0
+    # The sum over all of ... x - 1, x, x + 1, ... has period 1, and is a sum upwards and one downwards.
+    from_floor = x - np.floor(x)
+    positive = _sum_of_powers(power, select(is_negative, from_floor, x))
+    below = _sum_of_powers(power, 1.0 - from_floor) - _sum_of_powers(power, 1.0 - x)
+    total = positive + select(is_negative, sign * below, 0.0)
+    for i in range(min(order, _LARGEST_FACTORIAL)):
+        total *= i + 1.0
+    return select(order > 0, sign * total, select(order == 0, digamma(x), math.nan))
+
+
+@scalar_kernel
+def _sum_of_powers(power, z):
+    """Sum of ``(z + i) ** -power`` over i = 0, 1, ...; `power` is above 1, and z not negative."""
+    near = 0.0
+    for i in range(_NEAR):
+        near += (z + i) ** -power
+    first = z + _NEAR
+    reciprocal = 1.0 / first
+    integral = first ** (1.0 - power)  # in this order zero, not NaN, at infinity
+    term = integral * reciprocal
+    far = integral / (power - 1.0) + 0.5 * term
+    term *= reciprocal * power
+    for k, factor in enumerate(_SUM_BY_INTEGRAL):
+        far += factor * term
+        term *= reciprocal * reciprocal * (power + 2 * k + 1.0) * (power + 2 * k + 2.0)
+    return near + far

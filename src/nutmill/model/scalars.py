@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
-from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
-from pytensor.scalar.math import GammaLn, Log1mexp, Psi, Sigmoid, Softplus, TriGamma
+from pytensor.scalar.basic import ScalarOp, upgrade_to_float
+from pytensor.scalar.math import GammaLn, Log1mexp, PolyGamma, Psi, Sigmoid, Softplus, TriGamma
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
@@ -18,14 +18,15 @@ from nutmill.model import branchfree, gamma
 _VERSION = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (branchfree, gamma))).hexdigest()
 
 
-class BranchFree(UnaryScalarOp):
-    """A function of one float64, of which no gradient is taken any more."""
+class BranchFree(ScalarOp):
+    """A function of a float64, and of integers before it, of which no gradient is taken any more."""
 
+    nin = 1
     function: ClassVar[Callable]
 
-    def impl(self, x):
-        """Value at a Python number, for callers outside Numba."""
-        return self.function(x)
+    def impl(self, *operands):
+        """Value at Python numbers, for callers outside Numba."""
+        return self.function(*operands)
 
     def supports_c_code(self, inputs, outputs):
         """Tell PyTensor's fusion yes: it asks for C code even where Numba is to compile the fused loop."""
@@ -33,7 +34,7 @@ class BranchFree(UnaryScalarOp):
 
     def c_code(self, node, name, inputs, outputs, sub):
         """Name the function: PyTensor 2 tells fused loops apart by their C text, which is never compiled here."""
-        return f"{outputs[0]} = {type(self).__name__}({inputs[0]});"
+        return f"{outputs[0]} = {type(self).__name__}({', '.join(inputs)});"
 
 
 class BranchFreeSigmoid(BranchFree):
@@ -72,6 +73,13 @@ class BranchFreeTrigamma(BranchFree):
     function = staticmethod(gamma.trigamma)
 
 
+class BranchFreePolygamma(BranchFree):
+    """Derivative of a given order of the digamma function."""
+
+    nin = 2
+    function = staticmethod(gamma.polygamma)
+
+
 _REPLACEMENTS = {
     Sigmoid: Elemwise(BranchFreeSigmoid(upgrade_to_float)),
     Softplus: Elemwise(BranchFreeSoftplus(upgrade_to_float)),
@@ -79,6 +87,7 @@ _REPLACEMENTS = {
     GammaLn: Elemwise(BranchFreeLogGamma(upgrade_to_float)),
     Psi: Elemwise(BranchFreeDigamma(upgrade_to_float)),
     TriGamma: Elemwise(BranchFreeTrigamma(upgrade_to_float)),
+    PolyGamma: Elemwise(BranchFreePolygamma(upgrade_to_float)),
 }
 
 
@@ -106,7 +115,7 @@ def _to_branch_free(fgraph, node):
     replacement = _REPLACEMENTS.get(type(node.op.scalar_op))
     if replacement is None or node.outputs[0].type.dtype != "float64":
         return None
-    (x,) = node.inputs
-    result = replacement(x if x.type.dtype == "float64" else cast(x, "float64"))
+    *integers, x = node.inputs
+    result = replacement(*integers, x if x.type.dtype == "float64" else cast(x, "float64"))
     copy_stack_trace(node.outputs[0], result)
     return [result]
