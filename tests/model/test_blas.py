@@ -29,6 +29,17 @@ def test_product_of_any_two_layouts(matrix_product, left, right):
     np.testing.assert_allclose(matrix_product(LAYOUTS[left](x), LAYOUTS[right](y)), x @ y, rtol=ROUNDING)
 
 
+@pytest.mark.parametrize("step", [0, 1, 5])
+def test_products_of_rows_that_overlap_or_repeat(matrix_product, vector_products, step):
+    rng = np.random.default_rng(15)
+    x = np.lib.stride_tricks.as_strided(rng.normal(size=200), (30, 11), (8 * step, 8))
+    y, u, v = rng.normal(size=(30, 13)), rng.normal(size=30), rng.normal(size=11)
+    pairs = [(matrix_product(x.T, y), x.T @ y), (matrix_product(x, x.T), x @ x.T)]
+    pairs += zip(vector_products(x, u, v)[:2], [x @ v, u @ x], strict=True)
+    for found, expected in pairs:
+        np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 90, 1), (90, 1, 9), (1, 9, 90)])
 def test_product_of_empty_and_thin_matrices(matrix_product, shape):
     rng = np.random.default_rng(2)
