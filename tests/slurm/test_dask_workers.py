@@ -1,10 +1,10 @@
 """Groups of chains on workers of Dask that a real Slurm starts as its jobs."""
 
+import signal
 import sys
 
 import pytest
 from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
-from dask_jobqueue import SLURMCluster
 from distributed import Client
 from results import assert_same
 from workers import job_and_process
@@ -12,13 +12,23 @@ from workers import job_and_process
 import nutmill
 
 
+@pytest.fixture(scope="module")
+def slurm_cluster():
+    """Import the class; Dask-jobqueue takes Ctrl-C from the process that imports it."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
+
+
 @pytest.fixture
-def client(one_node, monkeypatch, tmp_path):
+def client(one_node, slurm_cluster, monkeypatch, tmp_path):
     """Connect to two workers, each a job of one core."""
     for name, value in one_node.environment.items():
         monkeypatch.setenv(name, value)
     with (
-        SLURMCluster(
+        slurm_cluster(
             cores=1,
             memory="1 GiB",
             walltime="00:05:00",
