@@ -4,8 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import models, samplers
+from benchmarks import models
 from benchmarks.measurement import measure
+from nutmill.comparison import samplers
+from nutmill.comparison.samplers.run import Size
 
 
 def main(request: str, answer: str) -> None:
@@ -16,7 +18,7 @@ def main(request: str, answer: str) -> None:
     cell = json.loads(request)
     name, sampler = cell.pop("model"), cell.pop("sampler")
     model = models.build(name)
-    run = samplers.load(sampler)(model, **cell)
+    run = samplers.load(sampler)(model, Size(**cell))
     Path(answer).write_text(json.dumps(measure(model, run, models.reference(name)).to_json()))
 
 

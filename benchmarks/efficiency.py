@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks import models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
-from benchmarks.process import run_module
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison.process import run_module
 
 SAMPLERS = ("nutmill", "nutpie")
 FLOOR, GOAL = 0.85, 1.2

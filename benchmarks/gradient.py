@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from benchmarks.process import run_module
 from benchmarks.programs import PROGRAMS
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison.process import run_module
 
 # Kept draws of the shorter of two sampling runs: enough for seconds, few enough for minutes.
 DRAWS = {"eight_schools": 20_000, "radon": 400, "regression": 30, "gaussian_process": 100}

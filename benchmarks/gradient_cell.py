@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import models, programs
 from benchmarks.programs.program import Loop, Program
-from benchmarks.resources import Spent, timed
+from nutmill.comparison.resources import Spent, timed
 
 BURST_S, BURSTS = 0.2, 7
 

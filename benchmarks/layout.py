@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import models
-from benchmarks.process import run_module
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison.process import run_module
 
 # Bound by BLAS, and, for comparison, not.
 BOUND = (*models.SIZED, "regression")

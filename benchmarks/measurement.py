@@ -7,8 +7,8 @@ import xarray as xr
 
 from benchmarks.diagnostics import Distance, Quality, distances, quality
 from benchmarks.models.posteriordb import Reference
-from benchmarks.resources import Spent
-from benchmarks.samplers.run import Run
+from nutmill.comparison.resources import Spent
+from nutmill.comparison.samplers.run import Run
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import machine
+from nutmill.comparison import machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import models, samplers
-from benchmarks.caches import WARM, Caches, environment
+from benchmarks import models
+from benchmarks.caches import WARM, Caches
 from benchmarks.plan import Cell, Settings, cells
-from benchmarks.process import run_module
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison import samplers
+from nutmill.comparison.caches import environment
+from nutmill.comparison.process import run_module
 
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
 

@@ -12,8 +12,8 @@ from benchmarks.batch import tables
 from benchmarks.batch.command import COST, DASK, KILLS, SLURM, SUSTAINED, VARIANTS
 from benchmarks.batch.digest import digest
 from benchmarks.batch.sustained import MemoryWatch
-from benchmarks.process import run_module
 from benchmarks.tables import failures_section
+from nutmill.comparison.process import run_module
 
 
 def cost(variant, wall, *, drawn="a", number=1):

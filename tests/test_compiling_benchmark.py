@@ -28,9 +28,9 @@ from benchmarks.compiling.plan import (
     cells,
 )
 from benchmarks.goals import goals_section
-from benchmarks.imports import ImportClock
-from benchmarks.process import run_module
-from benchmarks.resources import Spent, timed
+from nutmill.comparison.imports import ImportClock
+from nutmill.comparison.process import run_module
+from nutmill.comparison.resources import Spent, timed
 
 SETTINGS = Settings(("eight_schools", "regression"), ("nutmill", "nutpie", "pymc"), 2, 30.0, 60.0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.batch.digest import digest
 from benchmarks.models import gaussian_process
-from benchmarks.resources import timed
+from nutmill.comparison.resources import timed
 
 # A gradient of about a millisecond.
 POINTS, CHAINS, CORES = 160, 4, 2

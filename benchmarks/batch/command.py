@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.process import run_module
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison.process import run_module
 
 COST, SUSTAINED, KILLS, DASK, SLURM = "checkpoint cost", "sustained", "kills", "dask", "slurm"
 

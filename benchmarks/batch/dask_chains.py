@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import models
 from benchmarks.batch.digest import digest
-from benchmarks.resources import timed
+from nutmill.comparison.resources import timed
 
 MODEL, DRAWS = "eight_schools", 1000
 

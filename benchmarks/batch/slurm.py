@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.resources import timed
+from nutmill.comparison.resources import timed
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.models import radon
-from benchmarks.resources import anonymous_mb, timed
+from nutmill.comparison.resources import anonymous_mb, timed
 
 CHAINS, CORES = 4, 2
 

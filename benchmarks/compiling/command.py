@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import models, samplers
+from benchmarks import models
 from benchmarks.compiling.plan import Bench, Settings
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison import samplers
 
 MODELS = (
     *("eight_schools", "garch", "gauss_mix", "radon", "gaussian_process"),

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks import models, samplers
-from benchmarks.imports import ImportClock
-from benchmarks.resources import Spent, now, rss_mb, timed
+from benchmarks import models
+from nutmill.comparison import samplers
+from nutmill.comparison.imports import ImportClock
+from nutmill.comparison.resources import Spent, now, rss_mb, timed
+from nutmill.comparison.samplers.run import Size
 
 # One kept draw of one chain; nutpie refuses a warmup of less than one draw, so all have one.
 LEAST = {"draws": 1, "tune": 1, "chains": 1, "cores": 1}
@@ -36,7 +38,7 @@ def main(request: str, answer: str) -> None:
     """
     cell = json.loads(request)
     model = models.build(cell["model"], **cell["sizes"])
-    work = partial(samplers.load(cell["sampler"]), model, **LEAST, seed=1)
+    work = partial(samplers.load(cell["sampler"]), model, Size(**LEAST, seed=1))
     before_mb = rss_mb()
     with ImportClock() as imports:
         run, spent = timed(work)

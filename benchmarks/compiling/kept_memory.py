@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import models
-from benchmarks.resources import own_peak_rss_mb, rss_mb
+from nutmill.comparison.resources import own_peak_rss_mb, rss_mb
 
 
 def main(request: str, answer: str) -> None:

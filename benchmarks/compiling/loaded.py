@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks.resources import Spent, now, peak_rss_mb
+from nutmill.comparison.resources import Spent, now, peak_rss_mb
 
 # What an artifact is said to do without.
 COMPILERS = ("pymc", "pytensor", "numba")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.compiling.first_draw import LEAST
 from benchmarks.models import regression
-from benchmarks.resources import timed
+from nutmill.comparison.resources import timed
 
 ROWS = 7_500
 

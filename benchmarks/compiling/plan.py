@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import models
-from benchmarks.caches import INSTALLED, Caches, environment
-from benchmarks.process import run_module
+from benchmarks.caches import INSTALLED, Caches
+from nutmill.comparison.caches import environment
+from nutmill.comparison.process import run_module
 
 OURS = "nutmill"
 

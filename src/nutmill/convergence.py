@@ -59,7 +59,7 @@ class Mixing(NamedTuple):
 def mixing(data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None) -> Mixing:
     """Compute R-hat and effective sample sizes; see `check` for the arguments. Needs `MIN_DRAWS` draws a chain."""
     posterior = group(data, "posterior")
-    columns, labels, _ = _columns(posterior, list(posterior) if var_names is None else var_names)
+    columns, labels, _ = scalar_columns(posterior, list(posterior) if var_names is None else var_names)
     return _mixing(columns, labels, np.isfinite(columns).all(axis=(0, 1)))
 
 
@@ -165,7 +165,7 @@ def _lp(stats: xr.Dataset) -> Iterator[Finding]:
 
 def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding]:
     """Compute R-hat and ESS of the scalars behind `names`, and name the worst."""
-    columns, labels, n_all = _columns(posterior, names)
+    columns, labels, n_all = scalar_columns(posterior, names)
     finite = np.isfinite(columns).all(axis=(0, 1))
     if not finite.all():
         bad = tuple(label for label, good in zip(labels, finite, strict=True) if not good)
@@ -220,7 +220,7 @@ def _slow(found: Mixing, n_chains: int) -> Iterator[Finding]:
         )
 
 
-def _columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str], int]:
+def scalar_columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str], int]:
     """Put the scalars of some variables side by side, at most `MAX_PARAMETERS` of them.
 
     Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an

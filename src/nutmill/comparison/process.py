@@ -13,7 +13,7 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning): ")
 
 
 def run_module(module: str, request: dict, variables: dict[str, str], limit_s: float) -> dict:
-    """Run `python -m module REQUEST ANSWER` to its end.
+    """Run `python -m module REQUEST ANSWER` to its end, in the folder of this process.
 
     Parameters
     ----------
@@ -37,22 +37,21 @@ def run_module(module: str, request: dict, variables: dict[str, str], limit_s: f
 
 def _execute(arguments: list[str], variables: dict[str, str], limit_s: float) -> str | None:
     """Run a module's process to its end and return None, or a sentence on why it has no result."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", *arguments],
-        cwd=Path(__file__).resolve().parents[1],
         env=variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         # A sampler may start processes of its own; as a group they can be ended together.
         start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        return f"no result within {limit_s:g} s"
-    finally:
-        _end_group(process)
+    ) as process:
+        try:
+            _, errors = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            return f"no result within {limit_s:g} s"
+        finally:
+            _end_group(process)
     return explain(process.returncode, errors)
 
 

@@ -3,8 +3,12 @@
 import importlib._bootstrap as bootstrap
 import sys
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
-from benchmarks.resources import Spent, now
+from nutmill.comparison.resources import Spent, now, timed
+
+Result = TypeVar("Result")
 
 
 class ImportClock:
@@ -36,3 +40,10 @@ class ImportClock:
         finally:
             self._is_inside = False
             self.spent = self.spent.plus(now().minus(begin))
+
+
+def timed_apart(work: Callable[[], Result]) -> tuple[Result, Spent, Spent]:
+    """Do `work` and return its result, what it cost without the imports in it, and what those cost."""
+    with ImportClock() as imports:
+        result, spent = timed(work)
+    return result, spent.minus(imports.spent), imports.spent

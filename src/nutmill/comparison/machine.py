@@ -7,7 +7,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("nutmill", "nutpie", "pymc", "pytensor", "numba", "llvmlite", "numpy", "scipy", "arviz")
+PACKAGES = ("nutmill", "nutpie", "pymc", "pytensor", "numba", "llvmlite", "numpy", "scipy", "arviz", "jax")
 
 
 def identity() -> dict:

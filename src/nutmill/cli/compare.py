@@ -1,0 +1,92 @@
+"""`nutmill compare`: every sampler on one model, side by side."""
+
+import contextlib
+import json as json_text
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nutmill.cli import model_file, options
+from nutmill.cli.console import print_json, stdout_console
+from nutmill.errors import ModelError, NutmillError
+
+if TYPE_CHECKING:
+    from nutmill.comparison.comparing import Comparison
+
+_Samplers = Annotated[
+    list[str] | None,
+    typer.Option("--sampler", metavar="NAME", help="Run this one. May be repeated. Default: all that are installed."),
+]
+_Limit = Annotated[
+    float, typer.Option(parser=options.typed(options.values.seconds), metavar="DURATION", help="Of one run.")
+]
+_File = {"dir_okay": False, "metavar": "FILE", "callback": options.in_a_folder}
+
+
+def compare(
+    model: options.Model,
+    *,
+    sampler: _Samplers = None,
+    draws: options.Draws = 1000,
+    chains: Annotated[int, typer.Option(min=2, help="Chains of every run.")] = 4,
+    cores: Annotated[int | None, typer.Option(min=1, help="CPUs of every run. Default: all there are.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of every sampler, the first on a model new to it.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first runs; others count on from it.")] = 1,
+    limit: _Limit = "10m",
+    json: options.Json = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.", **_File)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file too.", **_File)] = None,
+) -> None:
+    """Sample a model with nutmill, nutpie, PyMC, NumPyro and BlackJAX, and say what each one costs and gives."""
+    if model.name is None:
+        raise ModelError(f"Other samplers cannot run {model.path}, which is compiled: name the PyMC model.")
+    model_file.check_file(model.path)
+    with contextlib.redirect_stdout(sys.stderr):
+        from nutmill.comparison.comparing import compare_source
+        from nutmill.comparison.measuring import Settings, Source
+
+        source = Source("nutmill.cli.compare_cell", {"file": str(model.path.resolve()), "name": model.name})
+        n_cores = min(cores or sys.maxsize, len(os.sched_getaffinity(0)))
+        settings = Settings((), draws, chains, n_cores, repeats, seed, limit)
+        found = compare_source(source, str(model), settings, sampler, _say)
+    _write_files(found, html, out)
+    if json:
+        print_json(found.as_dict())
+    else:
+        _print(found)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _write_files(found: "Comparison", html: Path | None, out: Path | None) -> None:
+    try:
+        if html is not None:
+            found.to_html(html)
+        if out is not None:
+            out.write_text(json_text.dumps(found.as_dict(), indent=1) + "\n")
+    except OSError as error:
+        raise NutmillError(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _print(found: "Comparison") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from nutmill.comparison.tables import sentences, tables
+
+    console = stdout_console()
+    for each in tables(found):
+        table = Table(title=Text(each.title))
+        for head in each.heads:
+            table.add_column(head, justify="left" if head == "sampler" else "right")
+        for row in each.rows:
+            table.add_row(*map(Text, row), style="bold" if row[0] == "nutmill" else None)
+        console.print(table)
+        console.print()
+    for sentence in sentences(found):
+        console.print(Text(sentence))

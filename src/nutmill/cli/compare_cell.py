@@ -1,0 +1,22 @@
+"""Measures one run of `nutmill compare`: its process loads the model from the user's file."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+from nutmill.cli import model_file
+from nutmill.comparison import cell
+from nutmill.errors import ModelError
+
+
+def load(place: dict) -> object:
+    """Load the model that `file` and `name` tell."""
+    model = model_file.load_model(model_file.Place(Path(place["file"]), place["name"]))
+    if not hasattr(model, "free_RVs"):
+        raise ModelError("Only a pm.Model can be compared: other samplers cannot run a compiled one.")
+    return model
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(sys.stderr):
+        cell.main(*sys.argv[1:], load=load)

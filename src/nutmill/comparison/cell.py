@@ -1,0 +1,120 @@
+"""Measures one run of one sampler on a model, in a process of its own."""
+
+import json
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from threadpoolctl import threadpool_info
+
+from nutmill.comparison import samplers
+from nutmill.comparison.resources import now
+from nutmill.comparison.samplers.run import Run, Size
+from nutmill.trace import group
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+def main(request: str, answer: str, load: Callable[[object], "pm.Model"] | None = None) -> None:
+    """Measure what the JSON text `request` asks for and write the numbers to the file `answer`.
+
+    The request holds `model`, which `load` turns into a model (default: the path of a pickle), or None for one that
+    only makes the sampler ready; the name of the `sampler`, its `size`, and `begun`, the monotonic clock when the
+    process was started.
+    """
+    cell = json.loads(request)
+    size = Size(**cell["size"])
+    _keep_to(size.cores)
+    model = priming_model() if cell["model"] is None else (load or unpickled)(cell["model"])
+    built = now()
+    run = samplers.load(cell["sampler"])(model, size)
+    answered = reduced(model, run) | {
+        "size": size._asdict(),
+        "built_s": built.wall - cell["begun"],
+        "versions": versions(cell["sampler"]),
+    }
+    Path(answer).write_text(json.dumps(answered))
+
+
+def unpickled(path: object) -> "pm.Model":
+    """Read a model that a process of the same user has written for this one."""
+    return pickle.loads(Path(str(path)).read_bytes())
+
+
+def priming_model() -> "pm.Model":
+    """Build a model whose sampling compiles what is compiled once per installation."""
+    import pymc as pm
+
+    with pm.Model() as model:
+        pm.Normal("x", shape=3)
+    return model
+
+
+def reduced(model: "pm.Model", run: Run) -> dict:
+    """Reduce a run to numbers.
+
+    Returns
+    -------
+    dict
+        `imported`, `compiled` and `sampled`, each with `wall` and `cpu` seconds; `peak_rss_mb`; `draw_gradients`
+        and `warmup_gradients`, leapfrog steps of all chains, None where the sampler does not tell; `warmup_draws` of a
+        chain, 0 likewise; `divergences`; `quality` and `means`, see `quality.judge`; `blas`, the libraries with their
+        threads.
+    """
+    blas = _blas()  # before ArviZ loads others
+    from nutmill.comparison.quality import judge
+
+    warmup = group(run.trace, "warmup_sample_stats") if "warmup_sample_stats" in run.trace else {}
+    stats, posterior = group(run.trace, "sample_stats"), group(run.trace, "posterior")
+    quality, means = judge(posterior, [variable.name for variable in model.free_RVs])
+    return {
+        **{name: getattr(run, name)._asdict() for name in ("imported", "compiled", "sampled")},
+        "peak_rss_mb": run.peak_rss_mb,
+        "draw_gradients": _steps(stats),
+        "warmup_gradients": _steps(warmup),
+        "warmup_draws": int(posterior.attrs.get("tuning_steps", 0)),
+        "divergences": int(stats["diverging"].sum()),
+        "quality": quality._asdict(),
+        "means": means,
+        "blas": blas,
+    }
+
+
+def versions(sampler: str) -> dict[str, str]:
+    """Return the versions of what a sampler is made of."""
+    packages = (*samplers.SAMPLERS[sampler].needs, "nutmill", "pymc", "pytensor", "numpy")
+    return {package: _version(package) for package in packages}
+
+
+def _keep_to(cores: int) -> None:
+    """Keep this process to so many of its CPUs: samplers that cannot be told how many to use are bounded so."""
+    usable = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, usable[:cores])
+
+
+def _steps(stats) -> int | None:
+    return int(stats["n_steps"].sum()) if "n_steps" in stats else None
+
+
+def _blas() -> list[str]:
+    return sorted(
+        f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version("pystan" if package == "stan" else package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

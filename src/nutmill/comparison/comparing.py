@@ -1,0 +1,165 @@
+"""`nutmill.compare`: every sampler on your model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nutmill.comparison import machine
+from nutmill.comparison.measuring import Settings, Source, measure
+from nutmill.comparison.samplers import SAMPLERS, USUAL
+from nutmill.comparison.summary import Summary, summarize
+from nutmill.errors import ModelError
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+# Runs of one sampler that differ by more than this were disturbed.
+_MAX_SPREAD = 1.3
+_MAX_LOAD = 0.5
+
+
+class Comparison(NamedTuple):
+    """What samplers have done on one model.
+
+    Attributes
+    ----------
+    title : str
+    date : str
+    settings : Settings
+    machine : dict
+        Processor, cores, memory, software.
+    rows : list of dict
+        One for each run, see `measuring.measure`.
+    summaries : list of Summary
+        One for each sampler.
+    missing : dict of str to tuple of str
+        Samplers that were not run, with the packages that they need.
+    notes : list of str
+        Sentences on what may have disturbed the measurement.
+    """
+
+    title: str
+    date: str
+    settings: Settings
+    machine: dict
+    rows: list[dict]
+    summaries: list[Summary]
+    missing: dict[str, tuple[str, ...]]
+    notes: list[str]
+
+    def as_dict(self) -> dict:
+        """Give all of it in a form that JSON can hold; what was not measured is null."""
+        from nutmill.comparison.page import plain
+
+        nested = {"settings": self.settings._asdict(), "summaries": [each._asdict() for each in self.summaries]}
+        return plain(self._asdict() | nested)
+
+    def to_html(self, path: str | os.PathLike) -> None:
+        """Write a page with tables and plots, which needs no other file and no network."""
+        from nutmill.comparison.page import page
+
+        Path(path).write_text(page(self))
+
+    def __str__(self) -> str:
+        from nutmill.comparison.tables import as_text
+
+        return as_text(self)
+
+
+def compare(
+    model: pm.Model,
+    *,
+    samplers: Sequence[str] | None = None,
+    draws: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    repeats: int = 3,
+    random_seed: int = 1,
+    limit_s: float = 600.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Comparison:
+    """Sample a model with nutmill and its peers, each run in a process of its own, and say what each has cost.
+
+    Parameters
+    ----------
+    model : pm.Model
+        It is sent to the processes as a pickle.
+    samplers : sequence of str, optional
+        Names of `samplers.SAMPLERS`. Default: all that are installed.
+    draws, chains : int
+        Of each run. Warmups are as long as the samplers' defaults.
+    cores : int, optional
+        CPUs of each run. Default: all that this process may use.
+    repeats : int
+        Runs of each sampler: the first on a model that no cache knows, the others on a known one.
+    random_seed : int
+        Of the first runs; others count on from it.
+    limit_s : float
+        Seconds after which a process is ended, and its sampler given up.
+    progress : callable, optional
+        Is told in a line what runs next.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ModelError
+        There is no such sampler, or the model cannot be sent to another process.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Source("nutmill.comparison.cell", str(_pickled(model, Path(folder) / "model.pickle")))
+        cores = len(os.sched_getaffinity(0)) if cores is None else cores
+        settings = Settings((), draws, chains, cores, repeats, random_seed, limit_s)
+        return compare_source(source, model.name or "model", settings, samplers, progress)
+
+
+def compare_source(
+    source: Source,
+    title: str,
+    settings: Settings,
+    samplers: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Comparison:
+    """Do what `compare` does with a model that the processes load themselves; fills the samplers of `settings`."""
+    names = tuple(samplers or USUAL)
+    if unknown := [name for name in names if name not in SAMPLERS]:
+        raise ModelError(f"There is no sampler {unknown[0]!r} to compare; choose among {', '.join(SAMPLERS)}.")
+    missing = {name: packages for name in names if (packages := SAMPLERS[name].missing())}
+    settings = settings._replace(samplers=tuple(name for name in names if name not in missing))
+    date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
+    rows = list(measure(source, settings, progress))
+    summaries = summarize(rows, settings.samplers)
+    notes = _notes(summaries, load)
+    return Comparison(title, date, settings, machine.identity(), rows, summaries, missing, notes)
+
+
+def _pickled(model: pm.Model, path: Path) -> Path:
+    import cloudpickle  # a dependency of PyMC
+
+    try:
+        path.write_bytes(cloudpickle.dumps(model))
+    except Exception as error:  # whatever the parts of a model raise
+        raise ModelError(
+            f"The model cannot be sent to another process ({error}): "
+            "put it into a file, and use `nutmill compare file.py:name`."
+        ) from error
+    return path
+
+
+def _notes(summaries: Sequence[Summary], load: float) -> list[str]:
+    notes = []
+    if load > _MAX_LOAD:
+        notes.append(f"Other work ran on this machine at the start (load average {load:.1f}): times are too long.")
+    unsteady = [each for each in summaries if each.spread > _MAX_SPREAD]
+    notes += [
+        f"The runs of {each.sampler} took from 1 to {each.spread:.1f} times as long: look at each of them."
+        for each in unsteady
+    ]
+    return notes

@@ -1,0 +1,81 @@
+"""Runs the samplers on a model, one process at a time, in turn, and yields what each run has measured."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nutmill.comparison.caches import environment
+from nutmill.comparison.process import run_module
+from nutmill.comparison.samplers import SAMPLERS
+from nutmill.comparison.samplers.run import Size
+
+COLD, WARM = "cold", "warm"
+
+
+class Source(NamedTuple):
+    """What the processes run: a module like `nutmill.comparison.cell`, and what its loader turns into the model."""
+
+    module: str
+    model: object
+
+
+class Settings(NamedTuple):
+    """What is compared, how much each run draws, how often, with which first seed, and the time limit of a process."""
+
+    samplers: tuple[str, ...]
+    draws: int
+    chains: int
+    cores: int
+    repeats: int
+    seed: int
+    limit_s: float
+
+
+def measure(source: Source, settings: Settings, say: Callable[[str], None] = lambda text: None) -> Iterator[dict]:
+    """Yield a row for every run, as it ends.
+
+    The first run of a sampler finds caches that know the sampler and not the model; later ones know both. Samplers take
+    turns, and another one begins each round. One that fails, or takes too long, is not run again.
+
+    Parameters
+    ----------
+    say
+        Is told what runs next.
+
+    Yields
+    ------
+    dict
+        `sampler`, `repeat` (from 0), `caches`, and either `measurement` (see `cell.reduced`) or `failure`, a sentence.
+    """
+    with tempfile.TemporaryDirectory(prefix="nutmill-compare-") as scratch:
+        alive = list(settings.samplers)
+        for sampler in settings.samplers:
+            say(f"Making {sampler} ready")
+            _run(Source(source.module, None), sampler, settings, Path(scratch), -1)
+        for repeat in range(settings.repeats if settings.samplers else 0):
+            first = repeat % len(settings.samplers)
+            for sampler in settings.samplers[first:] + settings.samplers[:first]:
+                if sampler not in alive:
+                    continue
+                say(f"Round {repeat + 1} of {settings.repeats}: {SAMPLERS[sampler].title}")
+                measured = _run(source, sampler, settings, Path(scratch), repeat)
+                if "failure" in measured:
+                    alive.remove(sampler)
+                yield {"sampler": sampler, "repeat": repeat, "caches": WARM if repeat else COLD, **measured}
+
+
+def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat: int) -> dict:
+    is_priming = source.model is None
+    draws = 10 if is_priming else settings.draws
+    size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)
+    request = {"model": source.model, "sampler": sampler, "size": size._asdict(), "begun": time.monotonic()}
+    variables = _variables(sampler, settings, environment(scratch / sampler))
+    return run_module(source.module, request, variables, settings.limit_s)
+
+
+def _variables(sampler: str, settings: Settings, variables: dict[str, str]) -> dict[str, str]:
+    own = {name: value.format(chains=settings.chains) for name, value in SAMPLERS[sampler].variables.items()}
+    flags = [flag for flag in (variables["PYTENSOR_FLAGS"], own.pop("PYTENSOR_FLAGS", "")) if flag]
+    return variables | own | {"PYTENSOR_FLAGS": ",".join(flags)}

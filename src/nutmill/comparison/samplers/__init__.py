@@ -1,0 +1,82 @@
+"""The samplers that can be compared, by name: what each one is, and what it needs."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from nutmill.comparison.samplers.run import Run
+
+
+class Sampler(NamedTuple):
+    """One way to sample a model.
+
+    Attributes
+    ----------
+    title : str
+        What people call it.
+    module : str
+        The module of this package that runs it.
+    options : dict
+        Of that module's `run`.
+    needs : tuple of str
+        Packages besides nutmill and PyMC.
+    variables : dict of str
+        Of the environment of its process.
+    """
+
+    title: str
+    module: str
+    options: Mapping[str, object] = {}
+    needs: tuple[str, ...] = ()
+    variables: Mapping[str, str] = {}
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the packages that it needs and that are not installed here."""
+        return tuple(package for package in self.needs if find_spec(package) is None)
+
+
+# JAX sees one CPU unless told, and PyMC's samplers on JAX put a chain on each; the cores that a process may use
+# bound what runs at once.
+_JAX_ON_CPU = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count={chains}"}
+_SINGLE = {"PYTENSOR_FLAGS": "floatX=float32"}
+
+SAMPLERS = {
+    "nutmill": Sampler("nutmill", "nutmill"),
+    "nutmill-pointer": Sampler("nutmill, its kernel apart from the model", "nutmill", {"fuse": False}),
+    "nutmill-tuned": Sampler("nutmill in the layout that measuring chose", "nutmill", {"tuned": True}),
+    "nutpie": Sampler("nutpie on Numba", "nutpie", needs=("nutpie",)),
+    "nutpie-jax": Sampler("nutpie on JAX", "nutpie", {"backend": "jax"}, ("nutpie", "jax"), {"JAX_PLATFORMS": "cpu"}),
+    "pymc": Sampler("PyMC's own NUTS at its defaults", "pymc_sampler"),
+    "pymc-c": Sampler("PyMC's own NUTS on C", "pymc_sampler", {"mode": "CVM"}),
+    "pymc-numba": Sampler("PyMC's own NUTS on Numba", "pymc_sampler", {"mode": "NUMBA"}),
+    "pymc-float32": Sampler("PyMC's own NUTS, float32", "pymc_sampler", variables=_SINGLE),
+    "numpyro": Sampler("NumPyro on JAX", "on_jax", {"library": "numpyro"}, ("jax", "numpyro"), _JAX_ON_CPU),
+    "numpyro-float32": Sampler(
+        "NumPyro on JAX, float32", "on_jax", {"library": "numpyro"}, ("jax", "numpyro"), _JAX_ON_CPU | _SINGLE
+    ),
+    "numpyro-gpu": Sampler(
+        "NumPyro on a GPU", "on_jax", {"library": "numpyro", "vectorized": True}, ("jax", "numpyro"),
+        {"JAX_PLATFORMS": "cuda"},
+    ),
+    "blackjax": Sampler("BlackJAX", "on_jax", {"library": "blackjax"}, ("jax", "blackjax"), _JAX_ON_CPU),
+    "stan": Sampler("Stan", "stan_sampler", needs=("stan",)),
+}  # fmt: skip
+
+# What is compared unless other samplers are named; Stan when there is a program for it.
+USUAL = ("nutmill", "nutmill-pointer", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
+
+
+def load(name: str) -> Callable[..., Run]:
+    """Return `run(model, size) -> Run` of the sampler called `name`.
+
+    Raises
+    ------
+    KeyError
+        If there is no such sampler; the message lists those there are.
+    """
+    if name not in SAMPLERS:
+        raise KeyError(f"no sampler is called {name!r}; choose from {', '.join(SAMPLERS)}")
+    sampler = SAMPLERS[name]
+    return partial(import_module(f"nutmill.comparison.samplers.{sampler.module}").run, **sampler.options)

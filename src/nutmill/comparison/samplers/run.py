@@ -1,0 +1,47 @@
+"""What every sampler is asked for, and what it hands back: its trace and what it cost, phase by phase."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from nutmill.comparison.resources import Spent
+
+if TYPE_CHECKING:
+    import arviz as az
+    import xarray as xr
+
+
+class Size(NamedTuple):
+    """How much is drawn; `tune` is how many draws the warmup of a chain takes, None leaves it to the sampler."""
+
+    draws: int
+    chains: int
+    cores: int
+    seed: int
+    tune: int | None = None
+
+    @property
+    def tuning(self) -> dict[str, int]:
+        """The argument `tune` of samplers that have a default of their own for it."""
+        return {} if self.tune is None else {"tune": self.tune}
+
+
+class Run(NamedTuple):
+    """One run of one sampler.
+
+    `trace` has the groups posterior and sample_stats, with `n_steps` and `diverging`, and warmup_sample_stats if the
+    sampler keeps its warmup. `peak_rss_mb` was read when sampling had ended, before any diagnostics. A sampler that
+    compiles inside its sampling call and does not tell how long has spent nothing on `compiled`. `from_cache` says that
+    nothing was compiled; None: the sampler does not tell.
+    """
+
+    imported: Spent
+    compiled: Spent
+    sampled: Spent
+    peak_rss_mb: float
+    trace: "az.InferenceData | xr.DataTree"
+    from_cache: bool | None = None
+
+
+def parted(spent: Spent, compiling_s: float) -> tuple[Spent, Spent]:
+    """Part what a call has spent that compiled for some seconds of wall time, on one core, and sampled for the rest."""
+    compiled = Spent(min(compiling_s, spent.wall), min(compiling_s, spent.cpu))
+    return compiled, spent.minus(compiled)

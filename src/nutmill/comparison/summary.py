@@ -1,0 +1,188 @@
+"""What all runs of one sampler say: medians, and how long it takes to an effective sample size."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from nutmill.comparison.measuring import COLD, WARM
+
+WANTED_ESS = 400
+
+
+class Agreement(NamedTuple):
+    """How far posterior means lie from those of another sampler, in standard errors of both."""
+
+    reference: str
+    furthest: float
+    label: str
+    rms: float
+
+
+class Summary(NamedTuple):
+    """The runs of one sampler; times are medians in seconds, NaN where they were not measured.
+
+    Attributes
+    ----------
+    n_runs : int
+        That have ended with draws.
+    failure : str or None
+        Why there are no draws, or no more of them.
+    import_s, compile_cold_s, compile_warm_s, sample_s : float
+        Wall time.
+    sample_cpu_s : float
+        Of all threads and processes.
+    gradients, warmup_gradients : float
+        Leapfrog steps of all chains; NaN where the sampler does not tell.
+    ess_bulk_min, ess_bulk_median, ess_tail_min, ess_tail_median, rhat_max : float
+        Over the scalars of the free parameters.
+    ess_per_1000_gradients, ess_per_s, ess_per_cpu_s : float
+        Of the least bulk ESS, the warmup included.
+    ess_per_1000_draw_gradients : float
+        The same without the warmup.
+    to_ess_cold_s, to_ess_warm_s : float
+        From the start of the process until every parameter has 400 effective draws, see `seconds_to_ess`.
+    sample_to_ess_s : float
+        Of `to_ess_cold_s`, what is sampling.
+    divergences : int
+        Of all runs.
+    spread : float
+        The largest time of sampling over the smallest.
+    agreement : Agreement or None
+    blas : tuple of str
+    """
+
+    sampler: str
+    n_runs: int
+    failure: str | None
+    import_s: float
+    compile_cold_s: float
+    compile_warm_s: float
+    sample_s: float
+    sample_cpu_s: float
+    gradients: float
+    warmup_gradients: float
+    ess_bulk_min: float
+    ess_bulk_median: float
+    ess_tail_min: float
+    ess_tail_median: float
+    rhat_max: float
+    ess_per_1000_gradients: float
+    ess_per_1000_draw_gradients: float
+    ess_per_s: float
+    ess_per_cpu_s: float
+    to_ess_cold_s: float
+    to_ess_warm_s: float
+    sample_to_ess_s: float
+    peak_rss_mb: float
+    divergences: int
+    spread: float
+    agreement: Agreement | None
+    blas: tuple[str, ...]
+
+
+def summarize(rows: Sequence[dict], samplers: Iterable[str]) -> list[Summary]:
+    """Summarize the rows of `measuring.measure`, for each sampler in the given order."""
+    reference = _reference(rows, samplers)
+    return [_summary(name, [row for row in rows if row["sampler"] == name], reference) for name in samplers]
+
+
+def seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
+    """Say when every parameter has so many effective draws, in seconds since the process was started.
+
+    What was measured until the first draw counts as it is. Effective draws are taken to come evenly after the warmup,
+    whose share of the sampling is that of its gradients, or of its draws where the sampler does not tell gradients.
+    """
+    before = measured["built_s"] + measured["imported"]["wall"] + measured["compiled"]["wall"]
+    return before + sampling_seconds_to_ess(measured, wanted)
+
+
+def sampling_seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
+    """Say how much of `seconds_to_ess` is sampling."""
+    warmup = warmup_share(measured)
+    of_draws = (1.0 - warmup) * wanted / measured["quality"]["ess_bulk_min"]
+    return measured["sampled"]["wall"] * (warmup + of_draws)
+
+
+def warmup_share(measured: dict) -> float:
+    """Return the share of the sampling that went into warmup."""
+    warmup, draws = measured["warmup_gradients"], measured["draw_gradients"]
+    if warmup is None:
+        warmup, draws = measured["warmup_draws"], measured["size"]["draws"]
+    return warmup / (warmup + draws)
+
+
+def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None) -> Summary:
+    good = [row["measurement"] for row in rows if "measurement" in row]
+    by_caches = {state: [row["measurement"] for row in rows if row["caches"] == state and "measurement" in row]
+                 for state in (COLD, WARM)}  # fmt: skip
+    sampled = [each["sampled"]["wall"] for each in good]
+    return Summary(
+        sampler=name,
+        n_runs=len(good),
+        failure=next((row["failure"] for row in rows if "failure" in row), None),
+        import_s=_median(good, lambda each: each["imported"]["wall"]),
+        compile_cold_s=_median(by_caches[COLD], lambda each: each["compiled"]["wall"]),
+        compile_warm_s=_median(by_caches[WARM], lambda each: each["compiled"]["wall"]),
+        sample_s=_median(good, lambda each: each["sampled"]["wall"]),
+        sample_cpu_s=_median(good, lambda each: each["sampled"]["cpu"]),
+        gradients=_median(good, _gradients),
+        warmup_gradients=_median(good, lambda each: _known(each["warmup_gradients"])),
+        **{kind: _median(good, lambda each, kind=kind: each["quality"][kind]) for kind in _QUALITIES},
+        ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _gradients(each)),
+        ess_per_1000_draw_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _known(each["draw_gradients"])),
+        ess_per_s=_median(good, lambda each: _ess(each) / each["sampled"]["wall"]),
+        ess_per_cpu_s=_median(good, lambda each: _ess(each) / each["sampled"]["cpu"]),
+        to_ess_cold_s=_median(by_caches[COLD], seconds_to_ess),
+        to_ess_warm_s=_median(by_caches[WARM], seconds_to_ess),
+        sample_to_ess_s=_median(by_caches[COLD], sampling_seconds_to_ess),
+        peak_rss_mb=_median(good, lambda each: each["peak_rss_mb"]),
+        divergences=sum(each["divergences"] for each in good),
+        spread=max(sampled) / min(sampled) if sampled else math.nan,
+        agreement=_agreement(good, reference) if good and reference and reference[0] != name else None,
+        blas=tuple(good[-1]["blas"]) if good else (),
+    )
+
+
+_QUALITIES = ("ess_bulk_min", "ess_bulk_median", "ess_tail_min", "ess_tail_median", "rhat_max")
+
+
+def _median(measured: Sequence[dict], read: Callable[[dict], float]) -> float:
+    return median(read(each) for each in measured) if measured else math.nan
+
+
+def _known(count: int | None) -> float:
+    return math.nan if count is None else float(count)
+
+
+def _gradients(measured: dict) -> float:
+    return _known(measured["warmup_gradients"]) + _known(measured["draw_gradients"])
+
+
+def _ess(measured: dict) -> float:
+    return measured["quality"]["ess_bulk_min"]
+
+
+def _reference(rows: Sequence[dict], samplers: Iterable[str]) -> tuple[str, dict] | None:
+    """Take the means of the first sampler that has any."""
+    for name in samplers:
+        for row in rows:
+            if row["sampler"] == name and "measurement" in row:
+                return name, row["measurement"]["means"]
+    return None
+
+
+def _agreement(good: Sequence[dict], reference: tuple[str, dict]) -> Agreement | None:
+    """Compare the first run's means with those of the reference; scalars that only one of them has are left out."""
+    name, known = reference
+    means = good[0]["means"]
+    z = {
+        label: (means[label][0] - known[label][0]) / math.hypot(means[label][1], known[label][1])
+        for label in means
+        if label in known
+    }
+    if not z:
+        return None
+    furthest = max(z, key=lambda label: abs(z[label]))
+    rms = math.sqrt(sum(value**2 for value in z.values()) / len(z))
+    return Agreement(name, z[furthest], furthest, rms)

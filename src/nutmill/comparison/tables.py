@@ -1,0 +1,133 @@
+"""A comparison as tables of text, and in sentences."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from nutmill.comparison.samplers import SAMPLERS
+from nutmill.comparison.summary import WANTED_ESS, Summary
+
+if TYPE_CHECKING:
+    from nutmill.comparison.comparing import Comparison
+
+# What pip calls a package that is imported under another name.
+_PIP = {"stan": "pystan"}
+_FAR = 4.0
+
+
+class Table(NamedTuple):
+    """A title, the heads of the columns, and a row of cells for each sampler."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+Column = tuple[str, Callable[[Summary], str]]
+
+_COST: tuple[Column, ...] = (
+    (f"to {WANTED_ESS} ESS, model new (s)", lambda each: number(each.to_ess_cold_s)),
+    ("model known (s)", lambda each: number(each.to_ess_warm_s)),
+    ("import (s)", lambda each: number(each.import_s)),
+    ("compile, new (s)", lambda each: number(each.compile_cold_s)),
+    ("compile, known (s)", lambda each: number(each.compile_warm_s)),
+    ("sample (s)", lambda each: number(each.sample_s)),
+    ("sample (CPU s)", lambda each: number(each.sample_cpu_s)),
+    ("memory (MB)", lambda each: number(each.peak_rss_mb)),
+)
+
+_DRAWS: tuple[Column, ...] = (
+    ("ESS per 1000 gradients", lambda each: number(each.ess_per_1000_gradients)),
+    ("without warmup", lambda each: number(each.ess_per_1000_draw_gradients)),
+    ("ESS per s", lambda each: number(each.ess_per_s)),
+    ("ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
+    ("gradients", lambda each: number(each.gradients)),
+    ("of them warmup", lambda each: number(each.warmup_gradients)),
+    ("bulk ESS, least", lambda each: number(each.ess_bulk_min)),
+    ("median", lambda each: number(each.ess_bulk_median)),
+    ("tail ESS, least", lambda each: number(each.ess_tail_min)),
+    ("median ", lambda each: number(each.ess_tail_median)),
+    ("R-hat", lambda each: f"{each.rhat_max:.3f}"),
+    ("divergences", lambda each: str(each.divergences)),
+    ("means off by", lambda each: _off_by(each)),
+)
+
+_CORES: tuple[Column, ...] = (
+    ("cores busy while sampling", lambda each: f"{each.sample_cpu_s / each.sample_s:.1f}"),
+    ("times apart", lambda each: f"{each.spread:.2f}"),
+    ("BLAS in the process, after sampling", lambda each: "; ".join(each.blas)),
+)
+
+
+def tables(comparison: "Comparison") -> list[Table]:
+    """Put the numbers of all samplers that have draws side by side; the fastest come first."""
+    drawn = sorted((each for each in comparison.summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
+    kinds = (("What it costs", _COST), ("What the draws are worth", _DRAWS), ("Cores and BLAS", _CORES))
+    return [
+        Table(
+            title,
+            ("sampler", *(head for head, _ in columns)),
+            [(each.sampler, *(read(each) for _, read in columns)) for each in drawn],
+        )
+        for title, columns in kinds
+    ]
+
+
+def sentences(comparison: "Comparison") -> list[str]:
+    """Say who was first, what disagrees, what failed, and what could be installed."""
+    drawn = [each for each in comparison.summaries if each.n_runs]
+    said = [*_first(drawn), *_disagreements(drawn), *comparison.notes]
+    said += [f"{each.sampler} gave up: {each.failure}" for each in comparison.summaries if each.failure]
+    said += [f"{name} is not installed: {install(packages)}" for name, packages in comparison.missing.items()]
+    return said
+
+
+def install(packages: Sequence[str]) -> str:
+    """Write the command that installs what a sampler needs."""
+    return f"pip install {' '.join(_PIP.get(package, package) for package in packages)}"
+
+
+def number(value: float) -> str:
+    """Write a number with three digits; a dash where nothing was measured."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def as_text(comparison: "Comparison") -> str:
+    """Write all of it in lines, the columns aligned."""
+    blocks = [_aligned(table) for table in tables(comparison)]
+    return "\n\n".join([comparison.title, *blocks, "\n".join(sentences(comparison))])
+
+
+def _aligned(table: Table) -> str:
+    lines = [table.heads, *table.rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(table.heads))]
+    padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([table.title, *padded])
+
+
+def _off_by(summary: Summary) -> str:
+    agreement = summary.agreement
+    return "the reference" if agreement is None else f"{agreement.furthest:+.1f} ({agreement.label})"
+
+
+def _first(drawn: Sequence[Summary]) -> list[str]:
+    ranked = sorted(drawn, key=lambda each: each.to_ess_cold_s)
+    if len(ranked) < 2:
+        return []
+    first, second = ranked[:2]
+    return [
+        f"{SAMPLERS[first.sampler].title} has {WANTED_ESS} effective draws of every parameter of a new model first, "
+        f"{number(first.to_ess_cold_s)} s after its start; {SAMPLERS[second.sampler].title} follows after "
+        f"{number(second.to_ess_cold_s)} s."
+    ]
+
+
+def _disagreements(drawn: Sequence[Summary]) -> list[str]:
+    return [
+        f"{each.sampler} and {each.agreement.reference} disagree on the mean of {each.agreement.label} by "
+        f"{abs(each.agreement.furthest):.1f} standard errors: one of them has not seen all of the posterior."
+        for each in drawn
+        if each.agreement is not None and abs(each.agreement.furthest) > _FAR
+    ]

@@ -1,0 +1,125 @@
+"""Comparisons for real: processes of their own, real samplers, time limits, models that cannot be sent."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pymc as pm
+import pytest
+from typer.testing import CliRunner
+
+import nutmill
+from nutmill.cli.app import app
+from nutmill.comparison.samplers import SAMPLERS, Sampler
+from nutmill.errors import ModelError, NutmillError
+
+Y = np.array([0.5, 1.5, 1.0, 2.0])
+MODEL = """
+import pymc as pm
+print("this is not JSON")
+with pm.Model() as model:
+    mu = pm.Normal("mu")
+    pm.Normal("y", mu, 1.0, observed=[0.5, 1.5, 1.0, 2.0])
+"""
+
+
+def build():
+    with pm.Model() as model:
+        mu = pm.Normal("mu")
+        pm.Normal("y", mu, 1.0, observed=Y)
+    return model
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """Compare nutmill and PyMC, two runs of each on one core."""
+    said = []
+    sizes = {"draws": 300, "chains": 2, "cores": 1, "repeats": 2}
+    found = nutmill.compare(build(), samplers=["nutmill", "pymc"], **sizes, progress=said.append)
+    return found, said
+
+
+def test_samplers_take_turns_and_find_their_caches(compared):
+    found, said = compared
+    assert [(row["sampler"], row["caches"]) for row in found.rows] == [
+        ("nutmill", "cold"),
+        ("pymc", "cold"),
+        ("pymc", "warm"),
+        ("nutmill", "warm"),
+    ]
+    assert said[0] == "Making nutmill ready" and said[2] == "Round 1 of 2: nutmill"
+    cold, warm = (found.rows[i]["measurement"]["compiled"]["cpu"] for i in (0, 3))
+    assert warm < 0.5 * cold
+
+
+def test_draws_of_both_are_right(compared):
+    found, _ = compared
+    mean = Y.sum() / (1 + len(Y))
+    for row in found.rows:
+        value, mcse = row["measurement"]["means"]["mu"]
+        assert row["measurement"]["quality"]["ess_bulk_min"] > 50
+        assert abs(value - mean) < 5 * mcse
+    assert found.summaries[1].agreement.label == "mu"
+
+
+def test_what_a_run_tells(compared):
+    found, _ = compared
+    for row in found.rows:
+        told = row["measurement"]
+        assert told["warmup_gradients"] > 0 and told["draw_gradients"] >= 600
+        assert told["size"]["seed"] == 1 + row["repeat"]
+        assert told["peak_rss_mb"] > 50 and told["blas"] and told["versions"]["nutmill"]
+        assert told["sampled"]["wall"] > 0.0 and told["built_s"] > 0.0
+    assert {each.n_runs for each in found.summaries} == {2}
+
+
+def test_one_that_takes_too_long_is_given_up():
+    found = nutmill.compare(build(), samplers=["nutmill"], draws=10, repeats=3, limit_s=0.05)
+    assert [row["failure"] for row in found.rows] == ["no result within 0.05 s"]
+    assert "nutmill gave up: no result within 0.05 s" in str(found)
+
+
+def test_what_is_not_installed_is_listed(monkeypatch):
+    monkeypatch.setitem(SAMPLERS, "ghost", Sampler("a ghost", "nutmill", needs=("no_such_package",)))
+    found = nutmill.compare(build(), samplers=["ghost"])
+    assert (found.rows, found.missing) == ([], {"ghost": ("no_such_package",)})
+    assert "ghost is not installed: pip install no_such_package" in str(found)
+
+
+def test_bad_input():
+    with pytest.raises(ModelError, match="no sampler 'nutpi' to compare; choose among nutmill"):
+        nutmill.compare(build(), samplers=["nutpi"])
+    model = build()
+    model.lock = threading.Lock()
+    with pytest.raises(ModelError, match="cannot be sent to another process"):
+        nutmill.compare(model, samplers=["nutmill"])
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(MODEL)
+    sizes = ["--draws", "50", "--chains", "2", "--repeats", "1", "--sampler", "nutmill"]
+    result = CliRunner().invoke(app, ["compare", "model.py:model", *sizes, "--json", "--html", "page.html"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    document = json.loads(result.stdout)
+    assert document["title"] == "model.py:model"
+    assert document["rows"][0]["measurement"]["draw_gradients"] > 0
+    assert "<svg" in Path("page.html").read_text()
+
+
+def test_a_file_that_raises_fails_in_each_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text("1 / 0\n")
+    result = CliRunner().invoke(app, ["compare", "model.py:model", "--repeats", "1", "--sampler", "nutmill"])
+    assert result.exit_code == 0
+    assert "nutmill gave up: " in result.stdout and "ZeroDivisionError" in result.stdout
+
+
+def test_a_command_that_makes_no_sense(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke
+    assert "there is no such file" in str(run(app, ["compare", "nowhere.py:model"]).exception)
+    compiled = run(app, ["compare", "model.nut"])
+    assert isinstance(compiled.exception, NutmillError) and "name the PyMC model" in str(compiled.exception)
+    assert run(app, ["compare", "model.py:model", "--chains", "1"]).exit_code == 2
