@@ -47,10 +47,11 @@ MAY_IMPORT = {
         *("errors", "run", "layout", "compiled", "compiling", "executor", "identity", "memory", "request", "resuming"),
         "session",
     },
+    "explanation": {"errors", "layout", "native", "model", "compiled", "compiling"},
     "comparison": {"__init__", "errors", "convergence", "trace"},
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("artifact", "comparison", "convergence", "result_file", "run"),
+        *("artifact", "comparison", "convergence", "explanation", "result_file", "run"),
     },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used
@@ -58,7 +59,7 @@ MAY_IMPORT = {
 # Sampling and files are built on CompiledModel, whose methods are their public doors: imported inside these methods.
 DEFERRED = {("compiled", "sample"), ("compiled", "artifact")}
 
-KNOW_PYMC = {"model", "compiling", "comparison"}
+KNOW_PYMC = {"model", "compiling", "comparison", "explanation"}
 HEAVY = {"pymc", "pytensor", "arviz", "numba"}
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

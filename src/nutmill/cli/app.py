@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, compare, compile, diagnose, exits, merge, resume, sample, sbatch, status, topology, tune
+from nutmill.cli import cache, compare, compile, diagnose, exits, explain, merge, resume, sample, sbatch, status, topology, tune
 from nutmill.errors import NutmillError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("compile", epilog=exits.epilog(exits.ALWAYS))(compile.compile_)
 app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
 app.command("tune", epilog=exits.epilog(exits.ALWAYS))(tune.tune)
 app.command("compare", epilog=exits.epilog(exits.ALWAYS))(compare.compare)
+app.command("explain", epilog=exits.epilog(exits.ALWAYS))(explain.explain)
 app.command("topology", epilog=exits.epilog(exits.ALWAYS))(topology.topology)
 app.command("sbatch", epilog=exits.epilog(exits.ALWAYS))(sbatch.sbatch)
 app.add_typer(cache.app, name="cache")

@@ -83,7 +83,8 @@ def _print(found: "Comparison") -> None:
     for each in tables(found):
         table = Table(title=Text(each.title))
         for head in each.heads:
-            table.add_column(head, justify="left" if head == "sampler" else "right")
+            is_name = head == "sampler"
+            table.add_column(head, justify="left" if is_name else "right", no_wrap=is_name)
         for row in each.rows:
             table.add_row(*map(Text, row), style="bold" if row[0] == "nutmill" else None)
         console.print(table)

@@ -111,7 +111,7 @@ def _blas() -> list[str]:
 
 def _version(package: str) -> str:
     try:
-        return version("pystan" if package == "stan" else package)
+        return version(package)
     except PackageNotFoundError:
         return "not installed"
 

@@ -10,9 +10,9 @@ from nutmill.comparison.summary import WANTED_ESS, Summary
 if TYPE_CHECKING:
     from nutmill.comparison.comparing import Comparison
 
-# What pip calls a package that is imported under another name.
-_PIP = {"stan": "pystan"}
 _FAR = 4.0
+# Numbers are times in seconds and counts: less than this is nothing.
+_NOTHING = 5e-4
 
 
 class Table(NamedTuple):
@@ -43,6 +43,9 @@ _DRAWS: tuple[Column, ...] = (
     ("ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
     ("gradients", lambda each: number(each.gradients)),
     ("of them warmup", lambda each: number(each.warmup_gradients)),
+)
+
+_QUALITY: tuple[Column, ...] = (
     ("bulk ESS, least", lambda each: number(each.ess_bulk_min)),
     ("median", lambda each: number(each.ess_bulk_median)),
     ("tail ESS, least", lambda each: number(each.ess_tail_min)),
@@ -62,7 +65,7 @@ _CORES: tuple[Column, ...] = (
 def tables(comparison: "Comparison") -> list[Table]:
     """Put the numbers of all samplers that have draws side by side; the fastest come first."""
     drawn = sorted((each for each in comparison.summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
-    kinds = (("What it costs", _COST), ("What the draws are worth", _DRAWS), ("Cores and BLAS", _CORES))
+    kinds = (("The way to the draws", _COST), ("What the draws cost", _DRAWS), ("What the draws are worth", _QUALITY), ("Cores and BLAS", _CORES))
     return [
         Table(
             title,
@@ -84,13 +87,15 @@ def sentences(comparison: "Comparison") -> list[str]:
 
 def install(packages: Sequence[str]) -> str:
     """Write the command that installs what a sampler needs."""
-    return f"pip install {' '.join(_PIP.get(package, package) for package in packages)}"
+    return f"pip install {' '.join(packages)}"
 
 
 def number(value: float) -> str:
     """Write a number with three digits; a dash where nothing was measured."""
     if math.isnan(value):
         return "-"
+    if abs(value) < _NOTHING:
+        return "0"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 

@@ -186,7 +186,7 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     arrays = [a.variable for a in graph.arrays]
     computed = list(graph.computed().values())
     with stage(stages, "rewrite"):
-        density = rewrite(parameters, arrays, _density_outputs(graph), hoist=True)
+        density = rewrite(parameters, arrays, density_outputs(graph), hoist=True)
         expand = rewrite(parameters, arrays, computed, hoist=False)
         prepare = rewrite([], arrays, density.hoisted, hoist=False)
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
@@ -207,7 +207,8 @@ def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     return _Model({"density": entry}, slots, 0)
 
 
-def _density_outputs(graph: ModelGraph) -> list[Variable]:
+def density_outputs(graph: ModelGraph) -> list[Variable]:
+    """Give the log density and its gradient; raises ModelError if there is none of either."""
     if graph.logp.type.ndim != 0:
         raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
     logp = simplify(pt.cast(graph.logp, "float64"))

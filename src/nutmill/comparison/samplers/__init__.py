@@ -61,10 +61,9 @@ SAMPLERS = {
         {"JAX_PLATFORMS": "cuda"},
     ),
     "blackjax": Sampler("BlackJAX", "on_jax", {"library": "blackjax"}, ("jax", "blackjax"), _JAX_ON_CPU),
-    "stan": Sampler("Stan", "stan_sampler", needs=("stan",)),
 }  # fmt: skip
 
-# What is compared unless other samplers are named; Stan when there is a program for it.
+# What is compared unless other samplers are named.
 USUAL = ("nutmill", "nutmill-pointer", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
 
 

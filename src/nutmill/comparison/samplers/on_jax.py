@@ -1,12 +1,12 @@
 """Runs the samplers that PyMC drives on JAX: NumPyro and BlackJAX."""
 
-import time
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb, timed
+from nutmill.comparison.samplers.jax_clock import started_clock
 from nutmill.comparison.samplers.run import Run, Size, parted
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False) -> Run:
     """Sample `model` on JAX, a chain on each device, or all of them as one batch; these samplers keep no warmup."""
-    (jax, *_), imported = timed(lambda: [import_module(name) for name in ("jax", library, "pymc.sampling.jax")])
-    clock = CompileClock()
-    jax.monitoring.register_event_duration_secs_listener(clock.note)
+    _, imported = timed(lambda: [import_module(name) for name in ("jax", library, "pymc.sampling.jax")])
+    clock = started_clock()
     import pymc as pm
 
     sizes = {"draws": size.draws, "chains": size.chains, "random_seed": size.seed, **size.tuning}
@@ -27,24 +26,3 @@ def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False
     trace, spent, further = timed_apart(sample)
     compiled, sampled = parted(spent, clock.seconds())
     return Run(imported.plus(further), compiled, sampled, peak_rss_mb(), trace)
-
-
-class CompileClock:
-    """Adds up the time in which JAX traced, lowered or compiled something; functions within functions count once."""
-
-    def __init__(self):
-        self._spans: list[tuple[float, float]] = []
-
-    def note(self, event: str, seconds: float, **_) -> None:
-        """Take in an event of `jax.monitoring` that has just ended."""
-        if event.startswith("/jax/core/compile/"):
-            end = time.monotonic()
-            self._spans.append((end - seconds, end))
-
-    def seconds(self) -> float:
-        """Return the length of the union of all spans."""
-        total, reached = 0.0, float("-inf")
-        for begin, end in sorted(self._spans):
-            total += max(end - max(begin, reached), 0.0)
-            reached = max(reached, end)
-        return total

@@ -1,0 +1,33 @@
+"""`nutmill explain`: what happens under the hood of a model, measured and in plain words."""
+
+import contextlib
+import sys
+
+from nutmill.cli import model_file, options
+from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.stages import stage
+
+
+def explain(model: options.Model, *, json: options.Json = False) -> None:
+    """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient."""
+    with contextlib.redirect_stdout(sys.stderr):
+        with stage(f"Loading {model.path}"):
+            loaded = model_file.load_model(model)
+        from nutmill.explanation.explaining import explain as measure
+
+        with stage("Compiling and measuring"):
+            found = measure(loaded)
+    if json:
+        print_json(found.as_dict())
+        return
+    from rich.text import Text
+
+    from nutmill.explanation.words import answers
+
+    console = stdout_console()
+    for number, (question, said) in enumerate(answers(found).items()):
+        if number:
+            console.print()
+        console.print(Text(question, style="bold"))
+        for sentence in said:
+            console.print(Text(f"  {sentence}"))

@@ -1,0 +1,146 @@
+"""Watches a gradient call BLAS and LAPACK: which routines, on which sizes, how long each call takes.
+
+Native code calls them through slots. A copy of it is bound to routines of ours, which note the sizes, and time the
+routine that they stand for.
+"""
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.errors import ModelError
+from nutmill.native.binding import Binding
+from nutmill.native.routines import BLAS, LAPACK, address
+
+_ARGUMENTS = BLAS | LAPACK
+
+# Each gradient is watched this often, and its calls' least times are taken: others disturb, nothing helps.
+_REPEATS = 5
+
+
+class _Form(NamedTuple):
+    """Where a routine has its sizes among its arguments, and the floating-point operations that they mean."""
+
+    sizes: tuple[int, ...]
+    flops: Callable[..., float]
+    workspace: int | None = None  # its length, which is -1 in a call that only asks for it
+
+
+# Counts of leading order, as in LAPACK Working Note 41.
+_FORMS = {
+    "dgemv": _Form((1, 2), lambda m, n: 2.0 * m * n),
+    "dgemm": _Form((2, 3, 4), lambda m, n, k: 2.0 * m * n * k),
+    "dtrsv": _Form((3,), lambda n: 1.0 * n * n),
+    "dtrsm": _Form((4, 5), lambda m, n: 1.0 * m * m * n),
+    "dsyrk": _Form((2, 3), lambda n, k: 1.0 * n * n * k),
+    "dpotrf": _Form((1,), lambda n: n**3 / 3.0),
+    "dgetrf": _Form((0, 1), lambda m, n: m * n * n - n**3 / 3.0),
+    "dgetrs": _Form((1, 2), lambda n, k: 2.0 * n * n * k),
+    "dgetri": _Form((0,), lambda n: 4.0 * n**3 / 3.0, 5),
+    "dsyevd": _Form((2,), lambda n: 9.0 * n**3, 7),
+    "dgeqrf": _Form((0, 1), lambda m, n: 2.0 * m * n * n - 2.0 * n**3 / 3.0, 6),
+    "dorgqr": _Form((0, 1, 2), lambda m, n, k: 4.0 * m * n * k - 2.0 * (m + n) * k * k + 4.0 * k**3 / 3.0, 7),
+}
+
+
+class BlasCall(NamedTuple):
+    """Calls of one routine on operands of the same sizes, within one gradient.
+
+    Attributes
+    ----------
+    routine : str
+        Its Fortran name.
+    sizes : tuple of int
+        As the routine's first integers: (m, n, k) of dgemm, (n,) of dpotrf.
+    count : int
+        Calls within one gradient.
+    seconds : float
+        That all of them take.
+    flops : float
+        Floating-point operations of all of them.
+    """
+
+    routine: str
+    sizes: tuple[int, ...]
+    count: int
+    seconds: float
+    flops: float
+
+
+def watch(binding: Binding, position: np.ndarray) -> list[BlasCall]:
+    """Evaluate density and gradient, and return the calls that this makes, the longest first.
+
+    Parameters
+    ----------
+    position : (n_dim,) float64
+
+    Raises
+    ------
+    ModelError
+        The model runs through a pointer, in Numba's own engine: there its calls cannot be seen.
+    """
+    if not binding.code.fused:
+        raise ModelError("Calls of BLAS can only be watched in fused code, and this model runs through a pointer.")
+    recorder = _Recorder()
+    watched = binding.with_blas(recorder.address)
+    runs = []
+    for _ in range(_REPEATS + 1):
+        recorder.seen.clear()
+        watched.density(position)
+        runs.append(_summed(recorder.seen))
+    first, *others = runs  # the first one wakes the library up
+    best = {key: min(run[key][1] for run in others) for key in first}
+    calls = [
+        BlasCall(routine, sizes, count, best[routine, sizes], count * _FORMS[routine].flops(*sizes))
+        for (routine, sizes), (count, _) in first.items()
+    ]
+    return sorted(calls, key=lambda call: -call.seconds)
+
+
+class _Recorder:
+    """Gives addresses of functions that note each call and make it."""
+
+    def __init__(self):
+        self.seen: list[tuple[str, tuple[int, ...], float]] = []
+        self._kept: dict[str, object] = {}
+
+    def address(self, routine: str) -> int:
+        """Address of a function with the calling convention of `routine`."""
+        if routine not in self._kept:
+            self._kept[routine] = self._watching(routine)
+        return ctypes.cast(self._kept[routine], ctypes.c_void_p).value
+
+    def _watching(self, routine: str) -> object:
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(_ARGUMENTS[routine]))
+        original, form = kind(address(routine)), _FORMS[routine]
+
+        def call(*arguments: int) -> None:
+            begin = time.perf_counter()
+            original(*arguments)
+            seconds = time.perf_counter() - begin
+            if form.workspace is None or _integer(arguments[form.workspace]) != -1:
+                self.seen.append((routine, _sizes(routine, arguments), seconds))
+
+        return kind(call)
+
+
+def _sizes(routine: str, arguments: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(_integer(arguments[place]) for place in _FORMS[routine].sizes)
+    # The triangle of dtrsm is n by n, not m by m, where it stands on the right.
+    on_right = routine == "dtrsm" and ctypes.c_char.from_address(arguments[0]).value in b"Rr"
+    return sizes[::-1] if on_right else sizes
+
+
+def _integer(place: int) -> int:
+    return ctypes.c_int32.from_address(place).value
+
+
+def _summed(seen: Sequence[tuple[str, tuple[int, ...], float]]) -> dict[tuple[str, tuple[int, ...]], tuple[int, float]]:
+    totals: dict[tuple[str, tuple[int, ...]], tuple[int, float]] = {}
+    for routine, sizes, seconds in seen:
+        count, spent = totals.get((routine, sizes), (0, 0.0))
+        totals[routine, sizes] = (count + 1, spent + seconds)
+    return totals

@@ -1,0 +1,205 @@
+"""`nutmill.explain`: what happens under the hood of a model, measured on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from nutmill.compiled import CompiledModel
+from nutmill.explanation.blas_calls import BlasCall, watch
+from nutmill.explanation.speeds import MachineSpeed, gradient_seconds, machine_speed
+from nutmill.layout.topology import Topology, topology
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+    from nutmill.model.anatomy import Operations
+
+
+class DataFact(NamedTuple):
+    """An array that gradients may read."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_bytes: int
+
+
+class Explanation(NamedTuple):
+    """What was found out about a model; times in seconds.
+
+    Attributes
+    ----------
+    parameters : dict of str to tuple of int
+        Shape of each parameter on the unconstrained scale.
+    data : list of DataFact
+        Of the model, and what was computed of them when they were bound.
+    fused : bool
+        One native object holds the model and the sampler; else the model is called through a pointer.
+    object_bytes : int
+        Size of that object.
+    python_ops : tuple of str
+        Operations that run in Python.
+    operations : Operations or None
+        What the graph is made of; None if there is no graph at hand.
+    gradient_s : float
+        Of density and gradient, with one BLAS thread.
+    gradient_s_all_threads : float or None
+        The same with a BLAS thread on each usable core; None where no BLAS is called, or there is one core.
+    calls : list of BlasCall or None
+        What one gradient calls, with one BLAS thread; None if it could not be watched.
+    blas : str
+        The library behind SciPy, with its version and its threads unless limited.
+    speed : MachineSpeed
+    machine : Topology
+    """
+
+    parameters: dict[str, tuple[int, ...]]
+    data: list[DataFact]
+    fused: bool
+    object_bytes: int
+    python_ops: tuple[str, ...]
+    operations: Operations | None
+    gradient_s: float
+    gradient_s_all_threads: float | None
+    calls: list[BlasCall] | None
+    blas: str
+    speed: MachineSpeed
+    machine: Topology
+
+    @property
+    def n_dim(self) -> int:
+        """Number of unconstrained values."""
+        return sum(int(np.prod(shape)) for shape in self.parameters.values())
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all arrays that gradients may read."""
+        return sum(fact.n_bytes for fact in self.data)
+
+    @property
+    def blas_share(self) -> float:
+        """Share of the gradient's time that is spent within BLAS and LAPACK."""
+        return min(sum(call.seconds for call in self.calls or ()) / self.gradient_s, 1.0)
+
+    @property
+    def blas_flops(self) -> float:
+        """Floating-point operations of BLAS and LAPACK in one gradient."""
+        return sum(call.flops for call in self.calls or ())
+
+    @property
+    def private_cache_bytes(self) -> int:
+        """Size of the largest cache that a core has for itself; 0 if it is not known."""
+        own = [cache.size_bytes for cache in self.machine.caches if len(cache.cpus) <= len(self.machine.cores[0])]
+        return max(own, default=0)
+
+    @property
+    def least_s(self) -> float:
+        """The least time that this machine's measured speeds allow: for the flops of BLAS, or for reading the data."""
+        reading = self.data_bytes / self.speed.bytes_per_s if self.data_bytes > self.private_cache_bytes else 0.0
+        return max(reading, self.blas_flops / self.speed.flops_per_s)
+
+    def as_dict(self) -> dict:
+        """Give all of it in a form that JSON can hold."""
+        from nutmill.explanation.words import advice
+
+        return self._asdict() | {
+            "data": [fact._asdict() for fact in self.data],
+            "operations": None if self.operations is None else self.operations._asdict(),
+            "calls": None if self.calls is None else [call._asdict() for call in self.calls],
+            "speed": self.speed._asdict(),
+            "machine": self.machine.as_dict(),
+            "n_dim": self.n_dim,
+            "data_bytes": self.data_bytes,
+            "blas_share": self.blas_share,
+            "blas_flops": self.blas_flops,
+            "least_s": self.least_s,
+            "advice": advice(self),
+        }
+
+    def __str__(self) -> str:
+        from nutmill.explanation.words import as_text
+
+        return as_text(self)
+
+
+def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
+    """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient.
+
+    Takes a few seconds and one core. With a `pm.Model` its graph is rewritten once more, to count its operations.
+
+    Parameters
+    ----------
+    model
+        A `pm.Model` (None takes the one of the surrounding ``with``), or a compiled model.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be compiled, or has no finite density where it starts.
+    """
+    counted = None
+    if not isinstance(model, CompiledModel):
+        from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
+
+        compiled = compile_model(model)
+        counted = _operations(model)
+    else:
+        compiled = model
+    return _measured(compiled, counted)
+
+
+def _measured(compiled: CompiledModel, counted: Operations | None) -> Explanation:
+    machine = topology()
+    binding, code = compiled.binding, compiled.code
+    (position,) = compiled.starts(None, 1, 0, jitter=True)
+    alone = gradient_seconds(binding, position, 1)
+    calls = None
+    if code.fused:
+        with threadpool_limits(1, user_api="blas"):
+            calls = watch(binding, position)
+    more = gradient_seconds(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
+    names = [parameter.name for parameter in compiled.description.parameters]
+    return Explanation(
+        parameters=dict(zip(names, binding.shapes, strict=True)),
+        data=_data(compiled),
+        fused=code.fused,
+        object_bytes=len(code.native.code),
+        python_ops=code.python_ops,
+        operations=counted,
+        gradient_s=alone,
+        gradient_s_all_threads=more,
+        calls=calls,
+        blas=_blas(),
+        speed=machine_speed(),
+        machine=machine,
+    )
+
+
+def _data(compiled: CompiledModel) -> list[DataFact]:
+    given = compiled.description.arrays
+    names = [array.name or "(constant)" for array in given]
+    arrays = compiled.binding.record.arrays
+    names += ["(computed when bound)"] * (len(arrays) - len(names))
+    return [
+        DataFact(name, array.shape, str(array.dtype), array.nbytes) for name, array in zip(names, arrays, strict=True)
+    ]
+
+
+def _operations(model: pm.Model | None) -> Operations | None:
+    import pymc
+
+    from nutmill.model.anatomy import operations
+    from nutmill.model.pymc_model import from_pymc
+
+    return operations(from_pymc(pymc.modelcontext(model), None))
+
+
+def _blas() -> str:
+    from nutmill.layout.blas import scipy_blas
+
+    found = scipy_blas()
+    threads = "" if found.threads is None else f", {found.threads.get()} threads unless limited"
+    return f"{found.label}{threads}"

@@ -1,0 +1,62 @@
+"""What one core of this machine can do, and what one gradient takes: measured."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from nutmill.native.binding import Binding
+
+# Larger than the last cache of most machines, and read in some ten milliseconds.
+_VECTOR_BYTES = 1 << 26
+_MATRIX = 640
+_REPEATS, _LEAST_S = 5, 0.02
+
+
+class MachineSpeed(NamedTuple):
+    """What one core does when nothing else runs.
+
+    Attributes
+    ----------
+    bytes_per_s : float
+        Read from memory, by BLAS's scalar product of a long vector and itself.
+    flops_per_s : float
+        By BLAS's product of matrices, in float64.
+    """
+
+    bytes_per_s: float
+    flops_per_s: float
+
+
+def machine_speed() -> MachineSpeed:
+    """Measure it, in less than a second."""
+    from scipy.linalg.blas import ddot, dgemm
+
+    x = np.ones(_VECTOR_BYTES // 8)
+    a = np.asfortranarray(np.random.default_rng(1).normal(size=(_MATRIX, _MATRIX)))
+    with threadpool_limits(1, user_api="blas"):
+        reading = best(lambda: ddot(x, x))
+        computing = best(lambda: dgemm(1.0, a, a))
+    return MachineSpeed(x.nbytes / reading, 2.0 * _MATRIX**3 / computing)
+
+
+def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) -> float:
+    """Time one evaluation of density and gradient at `position` (n_dim,) with so many BLAS threads."""
+    repeat = binding.repeated(position)
+    with threadpool_limits(blas_threads, user_api="blas"):
+        count = 1
+        while best(lambda: repeat(count), repeats=1) < _LEAST_S:  # noqa: B023  it is called at once
+            count *= 2
+        return best(lambda: repeat(count)) / count
+
+
+def best(work: Callable[[], object], repeats: int = _REPEATS) -> float:
+    """Return the least seconds of wall time that `work` takes: others disturb, nothing helps."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)

@@ -1,0 +1,192 @@
+"""An explanation in plain words: questions that people ask, with answers from what was measured."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from nutmill.explanation.blas_calls import BlasCall
+
+if TYPE_CHECKING:
+    from nutmill.explanation.explaining import Explanation
+
+_N_NAMED = 6
+# More threads must gain this much to be worth a word, and most of what the cores are to be worth having.
+_GAIN, _EFFICIENT = 1.1, 0.8
+# Below this no BLAS call is worth a second thread, and sampling is over in a moment.
+_LIGHT_S = 1e-4
+# What starting an operation on a GPU takes, whatever its size; not measured here.
+_LAUNCH_S = 5e-6
+_BOUND = 0.5
+
+
+def answers(found: "Explanation") -> dict[str, list[str]]:
+    """Answer questions, each in a few sentences."""
+    return {
+        "What runs when this model is sampled?": _what_runs(found),
+        "Where does the time of a gradient go?": _time(found),
+        "Which cores are busy, and what does BLAS do there?": _cores(found),
+        "What does it read?": _memory(found),
+        "Would float32 or a GPU be faster?": _elsewhere(found),
+        "What can be done?": advice(found),
+    }
+
+
+def as_text(found: "Explanation") -> str:
+    """Write all answers in lines."""
+    return "\n\n".join("\n".join([question, *said]) for question, said in answers(found).items())
+
+
+def advice(found: "Explanation") -> list[str]:
+    """Say what follows from what was measured."""
+    said = [f"{op} runs in Python: write it with operations of PyTensor." for op in found.python_ops]
+    if not found.fused and not said:
+        said.append("The log of `nutmill` says which operation keeps the model from being linked with the sampler.")
+    if found.gradient_s < _LIGHT_S:
+        said.append("A gradient is too short for more BLAS threads to help: give every chain a core of its own.")
+    elif found.gradient_s_all_threads is not None:
+        said.append(_on_threads(found))
+    if _reads_memory(found) and _reading_share(found) > _BOUND:
+        said.append(
+            "Reading data bounds this model, and chains at once share the memory: `nutmill tune` measures how many "
+            "are best."
+        )
+    return said or ["Nothing stands out: the default layout, one BLAS thread a chain, fits."]
+
+
+def duration(seconds: float) -> str:
+    """Write a time with three digits and a unit that fits."""
+    exponent = max(min(math.floor(math.log10(max(seconds, 1e-9)) / 3), 0), -3)
+    return f"{seconds / 1000.0**exponent:.3g} {('s', 'ms', 'us', 'ns')[-exponent]}"
+
+
+def size(n_bytes: float) -> str:
+    """Write a number of bytes with three digits and a unit that fits."""
+    exponent = min(int(math.log(max(n_bytes, 1), 1000)), 3)
+    return f"{n_bytes / 1000**exponent:.3g} {('bytes', 'kB', 'MB', 'GB')[exponent]}"
+
+
+def call_name(call: BlasCall) -> str:
+    """Write a call with its sizes, as dgemm(200, 200, 1) x 3."""
+    return f"{call.routine}({', '.join(map(str, call.sizes))})" + (f" x {call.count}" if call.count > 1 else "")
+
+
+def _what_runs(found: "Explanation") -> list[str]:
+    said = []
+    if found.operations is not None:
+        before, after = sum(found.operations.before.values()), sum(found.operations.after.values())
+        said.append(
+            f"PyTensor's graph of log density and gradient has {before} operations. Rewriting leaves {after} in each "
+            f"gradient ({_listed(found.operations.after)}), and {found.operations.hoisted} arrays that depend on data "
+            "alone are computed once."
+        )
+    if found.fused:
+        said.append(
+            f"They were lowered by Numba and linked with the sampler into one object of {size(found.object_bytes)}: "
+            "while it samples, neither Python nor JAX nor a C compiler runs."
+        )
+    else:
+        said.append("The sampler calls the model through a pointer into Numba's engine.")
+    said += [f"{op} runs in Python, once a gradient, with one chain at a time." for op in found.python_ops]
+    kinds = sorted({fact.dtype for fact in found.data})
+    data = f"its data is {', '.join(kinds)}" if kinds else "it has no data"
+    said.append(f"The position has {found.n_dim} values of float64; {data}.")
+    return said
+
+
+def _time(found: "Explanation") -> list[str]:
+    said = [f"Log density and gradient take {duration(found.gradient_s)} with one BLAS thread."]
+    if found.calls:
+        named = [
+            f"{call_name(call)} {duration(call.seconds)} ({call.seconds / found.gradient_s:.0%}, "
+            f"{call.flops / call.seconds / 1e9:.3g} Gflop/s)"
+            for call in found.calls[:_N_NAMED]
+        ]
+        rest = len(found.calls) - len(named)
+        said.append(
+            f"{found.blas_share:.0%} of it is BLAS and LAPACK: {', '.join(named)}"
+            + (f" and {rest} more." if rest else ".")
+        )
+    elif found.calls is not None:
+        said.append("None of it is BLAS or LAPACK: all of it is loops of its own.")
+    else:
+        said.append("Which share of it is BLAS cannot be seen through the pointer.")
+    if found.least_s > 0:
+        said.append(
+            f"At {found.speed.flops_per_s / 1e9:.3g} Gflop/s and {found.speed.bytes_per_s / 1e9:.3g} GB/s, which one "
+            f"core here was measured to reach, it could not take less than {duration(found.least_s)}."
+        )
+    return said
+
+
+def _cores(found: "Explanation") -> list[str]:
+    n_cores = found.machine.n_cores
+    said = [
+        f"{n_cores} core{'s' * (n_cores > 1)} may compute ({found.machine.bound_by}): as many chains run at once, each "
+        "in a thread of its own."
+    ]
+    if not found.calls:
+        said.append("BLAS is not called, so a chain keeps one core busy, and no other.")
+        return said
+    said.append(f"Its calls go to {found.blas}, limited to one thread a chain unless a layout says otherwise.")
+    if found.gradient_s_all_threads is not None:
+        said.append(
+            f"With {n_cores} BLAS threads a gradient takes {duration(found.gradient_s_all_threads)}: "
+            f"{_speedup(found):.2f} times as fast on {n_cores} times the cores."
+        )
+    return said
+
+
+def _memory(found: "Explanation") -> list[str]:
+    said = [f"Data of {size(found.data_bytes)} at most."]
+    if _reads_memory(found):
+        said.append(
+            f"That is more than the {size(found.private_cache_bytes)} that a core caches for itself. Read once, it "
+            f"comes at {found.data_bytes / found.gradient_s / 1e9:.3g} GB/s, {_reading_share(found):.0%} of what one "
+            "core here reads from memory; more than all of it is caches that cores share."
+        )
+    elif found.private_cache_bytes:
+        said.append(f"It stays in the {size(found.private_cache_bytes)} that a core caches for itself.")
+    return said
+
+
+def _elsewhere(found: "Explanation") -> list[str]:
+    said = ["All is computed in float64, and nutmill has no float32."]
+    if found.calls or _reads_memory(found):
+        said.append("It would halve what is read, and at most double the speed of BLAS and of loops in vectors.")
+    if found.operations is not None:
+        launches = _LAUNCH_S * sum(found.operations.after.values())
+        said.append(
+            f"A GPU that starts these operations one by one, at about {duration(_LAUNCH_S)} each, would need "
+            f"{duration(launches)} for a gradient if they took no time themselves; here it takes "
+            f"{duration(found.gradient_s)}. `nutmill compare --sampler numpyro-gpu` measures it where there is one."
+        )
+    return said
+
+
+def _on_threads(found: "Explanation") -> str:
+    gain, n_cores = _speedup(found), found.machine.n_cores
+    if gain < _GAIN:
+        return f"{n_cores} BLAS threads do not help ({gain:.2f} times as fast): give the cores to chains."
+    if gain < _EFFICIENT * n_cores:
+        return (
+            f"{n_cores} BLAS threads make a gradient {gain:.2f} times as fast, chains at once use the cores better: "
+            "give threads only the cores that chains leave free. `nutmill tune` measures it."
+        )
+    return f"BLAS threads use the cores as well as chains ({gain:.2f} times as fast): `nutmill tune` finds the best mix."
+
+
+def _speedup(found: "Explanation") -> float:
+    return found.gradient_s / (found.gradient_s_all_threads or found.gradient_s)
+
+
+def _reads_memory(found: "Explanation") -> bool:
+    return found.private_cache_bytes > 0 and found.data_bytes > found.private_cache_bytes
+
+
+def _reading_share(found: "Explanation") -> float:
+    return found.data_bytes / found.gradient_s / found.speed.bytes_per_s
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    named = list(counts.items())[:_N_NAMED]
+    return ", ".join(f"{count} {kind}" for kind, count in named) + (", ..." if len(counts) > _N_NAMED else "")

@@ -1,0 +1,60 @@
+"""Counts the operations of a model's log density and gradient: as PyTensor has them, and as they are compiled."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pytensor.graph.basic import Apply
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
+
+from nutmill.model.compile import density_outputs
+from nutmill.model.fusion import FusedLoop
+from nutmill.model.graph import ModelGraph
+from nutmill.model.rewrite import rewrite
+
+
+class Operations(NamedTuple):
+    """How many operations there are of each kind.
+
+    Attributes
+    ----------
+    before : dict of str to int
+        Of density and gradient, before anything is rewritten.
+    after : dict of str to int
+        Of what runs in every gradient.
+    hoisted : int
+        Arrays that are computed once, when data is bound.
+    """
+
+    before: dict[str, int]
+    after: dict[str, int]
+    hoisted: int
+
+
+def operations(graph: ModelGraph) -> Operations | None:
+    """Count the operations of a model; None if its density is native code of the user's."""
+    if graph.logp is None:
+        return None
+    parameters, arrays = ([each.variable for each in group] for group in (graph.parameters, graph.arrays))
+    outputs = density_outputs(graph)
+    density = rewrite(parameters, arrays, outputs, hoist=True)
+    before = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
+    return Operations(_counted(before), _counted(density.fgraph.toposort()), len(density.hoisted))
+
+
+def _counted(nodes: Iterable[Apply]) -> dict[str, int]:
+    counts = Counter(_kind(node) for node in nodes)
+    return dict(counts.most_common())
+
+
+def _kind(node: Apply) -> str:
+    """Name an operation as people know it: elementwise ones and sums by what they do, others by their class."""
+    op = node.op
+    if isinstance(op, FusedLoop):
+        return "fused loop"
+    if isinstance(op, Elemwise):
+        return "loop" if type(op.scalar_op).__name__ == "Composite" else f"elementwise {op.scalar_op.name or 'loop'}"
+    if isinstance(op, CAReduce):
+        return "reduction"
+    return "transposition" if isinstance(op, DimShuffle) else type(op).__name__

@@ -1,0 +1,41 @@
+"""An explanation with round numbers: a gradient of a millisecond on a machine of two cores."""
+
+from nutmill.explanation.blas_calls import BlasCall
+from nutmill.explanation.explaining import DataFact, Explanation
+from nutmill.explanation.speeds import MachineSpeed
+from nutmill.layout.topology import Cache, Topology
+from nutmill.model.anatomy import Operations
+
+MACHINE = Topology(
+    cpus=(0, 1),
+    cores=((0,), (1,)),
+    numa_nodes=((0, 1),),
+    n_cores=2,
+    bound_by="all physical cores of the machine",
+    quota=None,
+    scheduler=None,
+    scheduler_cpus=None,
+    fast_cores=((0,), (1,)),
+    caches=(Cache(1, 32_000, (0,)), Cache(2, 1_000_000, (0,)), Cache(3, 32_000_000, (0, 1))),
+    memory_bytes=None,
+    cpu_model="a processor",
+    readings=(),
+)
+
+
+def made_up(**changed) -> Explanation:
+    facts = {
+        "parameters": {"mu": (), "theta_log__": (8,)},
+        "data": [DataFact("X", (1000, 500), "float64", 4_000_000)],
+        "fused": True,
+        "object_bytes": 85_000,
+        "python_ops": (),
+        "operations": Operations({"Dot": 2, "elementwise mul": 30}, {"fused loop": 3, "LeanDot": 1}, 2),
+        "gradient_s": 1e-3,
+        "gradient_s_all_threads": 6e-4,
+        "calls": [BlasCall("dgemv", (500, 1000), 2, 5e-4, 2e6), BlasCall("dpotrf", (9,), 1, 1e-4, 243.0)],
+        "blas": "openblas 0.3 (SciPy's), 2 threads unless limited",
+        "speed": MachineSpeed(1e10, 4e10),
+        "machine": MACHINE,
+    }
+    return Explanation(**(facts | changed))

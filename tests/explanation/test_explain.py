@@ -1,0 +1,107 @@
+"""Explanations of real models: what they call, what their graphs hold, and that watching changes nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytensor.tensor as pt
+import pytest
+import zoo
+from typer.testing import CliRunner
+
+import nutmill
+from nutmill import compile_model
+from nutmill.cli.app import app
+from nutmill.errors import ModelError
+from nutmill.explanation.blas_calls import _FORMS, watch
+from nutmill.explanation.speeds import best, machine_speed
+from nutmill.native.routines import ROUTINES
+
+MATRIX = np.random.default_rng(3).normal(size=(7, 4))
+
+
+def calls_of(logp):
+    compiled = compile_model(logp)
+    position = np.linspace(0.1, 0.9, compiled.n_dim)
+    before = compiled.logp_dlogp(position)
+    calls = watch(compiled.binding, position)
+    after = compiled.logp_dlogp(position)
+    assert before[0] == after[0]
+    np.testing.assert_array_equal(before[1], after[1])
+    return {(call.routine, call.sizes): (call.count, call.flops) for call in calls}
+
+
+def test_every_routine_has_a_form():
+    assert set(_FORMS) == set(ROUTINES)
+
+
+def test_matrix_times_vector():
+    """One product for the density, and one with the transpose for the gradient; Fortran sees the transpose."""
+    x = pt.vector("x", shape=(4,))
+    calls = calls_of(-0.5 * ((pt.constant(MATRIX) @ x) ** 2).sum())
+    assert calls == {("dgemv", (4, 7)): (2, 2 * 2.0 * 7 * 4)}
+
+
+def test_factorisation_and_solves():
+    x = pt.vector("x", shape=(6,))
+    covariance = pt.exp(-((x[:, None] - x[None, :]) ** 2)) + 2.0 * pt.eye(6)
+    factor = pt.linalg.cholesky(covariance)
+    residual = pt.linalg.solve_triangular(factor, pt.constant(np.arange(6.0)), lower=True)
+    calls = calls_of(-0.5 * (residual**2).sum() - pt.log(pt.diag(factor)).sum() - 0.5 * (x**2).sum())
+    assert calls["dpotrf", (6,)] == (1, 72.0)
+    assert calls["dtrsv", (6,)][0] >= 1
+    assert all(len(sizes) == len(_FORMS[routine].sizes) for routine, sizes in calls)
+
+
+def test_a_question_for_room_is_no_call():
+    """Eigenvalues ask how much room they want first."""
+    x = pt.vector("x", shape=(5,))
+    matrix = pt.outer(x, x) + pt.diag(x) + 3.0 * pt.eye(5)
+    values, _ = pt.linalg.eigh(matrix)
+    calls = calls_of(-(values**2).sum() - (x**2).sum())
+    assert calls["dsyevd", (5,)][0] == 1
+
+
+def test_the_pointer_cannot_be_watched():
+    x = pt.vector("x", shape=(2,))
+    compiled = compile_model(-(x**2).sum(), fuse=False)
+    with pytest.raises(ModelError, match="through a pointer"):
+        watch(compiled.binding, np.zeros(2))
+    assert nutmill.explain(compiled).calls is None
+
+
+def test_a_gaussian_process():
+    found = nutmill.explain(zoo.gaussian_process())
+    assert found.n_dim == 2 and found.fused and found.python_ops == ()
+    assert {"dpotrf"} <= {call.routine for call in found.calls}
+    assert sum(found.operations.before.values()) > sum(found.operations.after.values()) > 0
+    assert 0.0 < found.blas_share <= 1.0 and found.gradient_s > 0.0
+    assert found.speed.bytes_per_s > 1e8 and found.speed.flops_per_s > 1e8
+    assert "dpotrf(10)" in str(found)
+
+
+def test_a_hierarchy_calls_no_blas():
+    found = nutmill.explain(zoo.compiled("transforms"))
+    assert found.calls == [] and found.gradient_s_all_threads is None and found.operations is None
+    assert "None of it is BLAS" in str(found)
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text("import zoo\nprint('this is not JSON')\nmodel = zoo.gaussian_process()\n")
+    document = json.loads(CliRunner().invoke(app, ["explain", "model.py:model", "--json"]).stdout)
+    assert document["n_dim"] == 2 and document["calls"]
+    zoo.compiled("gaussian_process").save("model.nut")
+    said = CliRunner().invoke(app, ["explain", "model.nut"]).stdout
+    assert "What runs when this model is sampled?" in said and "dpotrf(10)" in said
+
+
+def test_the_least_time_counts(monkeypatch):
+    moments = iter([0.0, 3.0, 10.0, 11.0, 20.0, 22.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(moments))
+    assert best(lambda: None, repeats=3) == 1.0
+
+
+def test_speeds_of_the_machine_are_sane():
+    speed = machine_speed()
+    assert 1e8 < speed.bytes_per_s < 1e13 and 1e8 < speed.flops_per_s < 1e13

@@ -1,0 +1,74 @@
+"""What is said of made-up measurements."""
+
+import json
+
+import pytest
+from explanation.made_up import MACHINE, made_up
+
+from nutmill.explanation.words import advice, answers, as_text, duration, size
+
+
+def test_derived_figures():
+    found = made_up()
+    assert (found.n_dim, found.data_bytes, found.blas_flops) == (9, 4_000_000, 2_000_243.0)
+    assert found.blas_share == pytest.approx(0.6)
+    assert found.private_cache_bytes == 1_000_000  # the third one is shared by two cores
+    assert found.least_s == pytest.approx(4e-4)  # of reading; the flops take 50 us
+    assert made_up(data=[]).least_s == pytest.approx(2_000_243 / 4e10)
+
+
+def test_answers():
+    said = {question: " ".join(sentences) for question, sentences in answers(made_up()).items()}
+    runs, time, cores, memory, elsewhere, _ = said.values()
+    assert "has 32 operations. Rewriting leaves 4 in each gradient (3 fused loop, 1 LeanDot), and 2 arrays" in runs
+    assert "one object of 85 kB" in runs and "9 values of float64; its data is float64" in runs
+    assert "take 1 ms with one BLAS thread" in time
+    assert "60% of it is BLAS and LAPACK: dgemv(500, 1000) x 2 500 us (50%, 4 Gflop/s), dpotrf(9) 100 us" in time
+    assert "it could not take less than 400 us" in time
+    assert "2 cores may compute (all physical cores of the machine)" in cores
+    assert "With 2 BLAS threads a gradient takes 600 us: 1.67 times as fast on 2 times the cores" in cores
+    assert "at 4 GB/s, 40% of what one core here reads" in memory
+    assert "at about 5 us each, would need 20 us for a gradient" in elsewhere
+
+
+def test_what_is_not_known_is_not_said():
+    bare = made_up(operations=None, calls=[], gradient_s_all_threads=None, data=[])
+    said = as_text(bare)
+    assert "None of it is BLAS" in said and "it has no data" in said and "GPU that starts" not in said
+    unseen = made_up(calls=None, fused=False, gradient_s_all_threads=None)
+    assert "cannot be seen through the pointer" in as_text(unseen)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"python_ops": ("Lookup",)}, "Lookup runs in Python: write it"),
+        ({"fused": False}, "keeps the model from being linked"),
+        ({"gradient_s": 1e-5}, "too short for more BLAS threads"),
+        ({"gradient_s_all_threads": 9.9e-4}, "2 BLAS threads do not help (1.01 times as fast)"),
+        ({"gradient_s_all_threads": 7e-4}, "1.43 times as fast, chains at once use the cores better"),
+        ({"gradient_s_all_threads": 5e-4}, "as well as chains (2.00 times as fast)"),
+        ({"gradient_s": 6e-4}, "Reading data bounds this model"),
+        ({"gradient_s_all_threads": None}, "Nothing stands out"),
+    ],
+)
+def test_advice(changed, said):
+    assert any(said in sentence for sentence in advice(made_up(**changed)))
+
+
+def test_one_core_needs_no_advice_on_threads():
+    machine = MACHINE.__class__(**{**vars(MACHINE), "n_cores": 1})
+    found = made_up(machine=machine, gradient_s_all_threads=None)
+    assert "1 core may compute" in as_text(found)
+
+
+def test_units():
+    assert [duration(x) for x in (2.0, 0.0123, 4.56e-5, 7e-9, 0.0)] == ["2 s", "12.3 ms", "45.6 us", "7 ns", "0 ns"]
+    assert [size(x) for x in (0, 999, 85_000, 4e6, 2.5e9)] == ["0 bytes", "999 bytes", "85 kB", "4 MB", "2.5 GB"]
+
+
+def test_all_of_it_is_json():
+    document = json.loads(json.dumps(made_up().as_dict()))
+    assert document["calls"][0]["sizes"] == [500, 1000]
+    assert document["operations"]["after"] == {"fused loop": 3, "LeanDot": 1}
+    assert document["advice"] and document["machine"]["n_cores"] == 2
