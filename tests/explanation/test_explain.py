@@ -17,7 +17,7 @@ from nutmill.explanation.blas_calls import _FORMS, watch
 from nutmill.explanation.speeds import best, machine_speed
 from nutmill.native.routines import ROUTINES
 
-MATRIX = np.random.default_rng(3).normal(size=(7, 4))
+MATRIX = np.random.default_rng(3).normal(size=(70, 4))
 
 
 def calls_of(logp):
@@ -39,7 +39,12 @@ def test_matrix_times_vector():
     """One product for the density, and one with the transpose for the gradient; Fortran sees the transpose."""
     x = pt.vector("x", shape=(4,))
     calls = calls_of(-0.5 * ((pt.constant(MATRIX) @ x) ** 2).sum())
-    assert calls == {("dgemv", (4, 7)): (2, 2 * 2.0 * 7 * 4)}
+    assert calls == {("dgemv", (4, 70)): (2, 2 * 2.0 * 70 * 4)}
+
+
+def test_a_product_of_few_numbers_calls_nothing():
+    x = pt.vector("x", shape=(4,))
+    assert calls_of(-0.5 * ((pt.constant(MATRIX[:3]) @ x) ** 2).sum()) == {}
 
 
 def test_factorisation_and_solves():

@@ -25,9 +25,9 @@ def test_answers():
     assert "take 1 ms with one BLAS thread" in time
     assert "60% of it is BLAS and LAPACK: dgemv(500, 1000) x 2 500 us (50%, 4 Gflop/s), dpotrf(9) 100 us" in time
     assert "it could not take less than 400 us" in time
-    assert "2 cores may compute (all physical cores of the machine)" in cores
+    assert "2 cores may compute, all physical cores of the machine." in cores
     assert "With 2 BLAS threads a gradient takes 600 us: 1.67 times as fast on 2 times the cores" in cores
-    assert "at 4 GB/s, 40% of what one core here reads" in memory
+    assert "at 4 GB/s, 40% of what one core here reads from memory." in memory
     assert "at about 5 us each, would need 20 us for a gradient" in elsewhere
 
 
@@ -47,7 +47,7 @@ def test_what_is_not_known_is_not_said():
         ({"gradient_s": 1e-5}, "too short for more BLAS threads"),
         ({"gradient_s_all_threads": 9.9e-4}, "2 BLAS threads do not help (1.01 times as fast)"),
         ({"gradient_s_all_threads": 7e-4}, "1.43 times as fast, chains at once use the cores better"),
-        ({"gradient_s_all_threads": 5e-4}, "as well as chains (2.00 times as fast)"),
+        ({"gradient_s_all_threads": 5e-4}, "as well as chains do (2.00 times as fast)"),
         ({"gradient_s": 6e-4}, "Reading data bounds this model"),
         ({"gradient_s_all_threads": None}, "Nothing stands out"),
     ],
@@ -59,7 +59,7 @@ def test_advice(changed, said):
 def test_one_core_needs_no_advice_on_threads():
     machine = MACHINE.__class__(**{**vars(MACHINE), "n_cores": 1})
     found = made_up(machine=machine, gradient_s_all_threads=None)
-    assert "1 core may compute" in as_text(found)
+    assert "1 core may compute," in as_text(found)
 
 
 def test_units():

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import cache, compare, compile, diagnose, exits, explain, merge, resume, sample, sbatch, status, topology, tune
+from nutmill.cli import (
+    cache,
+    compare,
+    compile,
+    diagnose,
+    exits,
+    explain,
+    merge,
+    resume,
+    sample,
+    sbatch,
+    status,
+    topology,
+    tune,
+)
 from nutmill.errors import NutmillError
 
 app = typer.Typer(

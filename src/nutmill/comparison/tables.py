@@ -65,7 +65,12 @@ _CORES: tuple[Column, ...] = (
 def tables(comparison: "Comparison") -> list[Table]:
     """Put the numbers of all samplers that have draws side by side; the fastest come first."""
     drawn = sorted((each for each in comparison.summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
-    kinds = (("The way to the draws", _COST), ("What the draws cost", _DRAWS), ("What the draws are worth", _QUALITY), ("Cores and BLAS", _CORES))
+    kinds = (
+        ("The way to the draws", _COST),
+        ("What the draws cost", _DRAWS),
+        ("What the draws are worth", _QUALITY),
+        ("Cores and BLAS", _CORES),
+    )
     return [
         Table(
             title,

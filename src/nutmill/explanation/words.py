@@ -121,13 +121,13 @@ def _time(found: "Explanation") -> list[str]:
 def _cores(found: "Explanation") -> list[str]:
     n_cores = found.machine.n_cores
     said = [
-        f"{n_cores} core{'s' * (n_cores > 1)} may compute ({found.machine.bound_by}): as many chains run at once, each "
-        "in a thread of its own."
+        f"{n_cores} core{'s' * (n_cores > 1)} may compute, {found.machine.bound_by}. As many chains run at once, each in "
+        "a thread of its own."
     ]
     if not found.calls:
         said.append("BLAS is not called, so a chain keeps one core busy, and no other.")
         return said
-    said.append(f"Its calls go to {found.blas}, limited to one thread a chain unless a layout says otherwise.")
+    said.append(f"Its calls go to {found.blas}. A chain is given one, unless a layout says otherwise.")
     if found.gradient_s_all_threads is not None:
         said.append(
             f"With {n_cores} BLAS threads a gradient takes {duration(found.gradient_s_all_threads)}: "
@@ -139,10 +139,12 @@ def _cores(found: "Explanation") -> list[str]:
 def _memory(found: "Explanation") -> list[str]:
     said = [f"Data of {size(found.data_bytes)} at most."]
     if _reads_memory(found):
+        share = _reading_share(found)
+        caches = "; the rest comes from caches that cores share" if share > 1.0 else ""
         said.append(
-            f"That is more than the {size(found.private_cache_bytes)} that a core caches for itself. Read once, it "
-            f"comes at {found.data_bytes / found.gradient_s / 1e9:.3g} GB/s, {_reading_share(found):.0%} of what one "
-            "core here reads from memory; more than all of it is caches that cores share."
+            f"That is more than the {size(found.private_cache_bytes)} that a core caches for itself. Read once a gradient, "
+            f"it comes at {found.data_bytes / found.gradient_s / 1e9:.3g} GB/s, {share:.0%} of what one core here reads "
+            f"from memory{caches}."
         )
     elif found.private_cache_bytes:
         said.append(f"It stays in the {size(found.private_cache_bytes)} that a core caches for itself.")
@@ -172,7 +174,7 @@ def _on_threads(found: "Explanation") -> str:
             f"{n_cores} BLAS threads make a gradient {gain:.2f} times as fast, chains at once use the cores better: "
             "give threads only the cores that chains leave free. `nutmill tune` measures it."
         )
-    return f"BLAS threads use the cores as well as chains ({gain:.2f} times as fast): `nutmill tune` finds the best mix."
+    return f"BLAS threads use cores as well as chains do ({gain:.2f} times as fast): `nutmill tune` finds the best mix."
 
 
 def _speedup(found: "Explanation") -> float:

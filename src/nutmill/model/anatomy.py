@@ -6,12 +6,18 @@ from typing import NamedTuple
 
 from pytensor.graph.basic import Apply
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.basic import MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
+from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
+from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.compile import density_outputs
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.graph import ModelGraph
 from nutmill.model.rewrite import rewrite
+
+# They compute nothing worth a word.
+_FREE = (DimShuffle, MakeVector, Reshape, ScalarFromTensor, Shape, Shape_i, SpecifyShape, Subtensor, TensorFromScalar)
 
 
 class Operations(NamedTuple):
@@ -49,12 +55,12 @@ def _counted(nodes: Iterable[Apply]) -> dict[str, int]:
 
 
 def _kind(node: Apply) -> str:
-    """Name an operation as people know it: elementwise ones and sums by what they do, others by their class."""
+    """Name an operation as people know it: elementwise ones are loops, others have the name of their class."""
     op = node.op
     if isinstance(op, FusedLoop):
         return "fused loop"
     if isinstance(op, Elemwise):
-        return "loop" if type(op.scalar_op).__name__ == "Composite" else f"elementwise {op.scalar_op.name or 'loop'}"
+        return "loop"
     if isinstance(op, CAReduce):
         return "reduction"
-    return "transposition" if isinstance(op, DimShuffle) else type(op).__name__
+    return "views and lengths" if isinstance(op, _FREE) else type(op).__name__
