@@ -121,8 +121,8 @@ def _time(found: "Explanation") -> list[str]:
 def _cores(found: "Explanation") -> list[str]:
     n_cores = found.machine.n_cores
     said = [
-        f"{n_cores} core{'s' * (n_cores > 1)} may compute, {found.machine.bound_by}. As many chains run at once, each in "
-        "a thread of its own."
+        f"{n_cores} core{'s' * (n_cores > 1)} may compute, {found.machine.bound_by}. As many chains run at once, each "
+        "in a thread of its own."
     ]
     if not found.calls:
         said.append("BLAS is not called, so a chain keeps one core busy, and no other.")
@@ -142,9 +142,9 @@ def _memory(found: "Explanation") -> list[str]:
         share = _reading_share(found)
         caches = "; the rest comes from caches that cores share" if share > 1.0 else ""
         said.append(
-            f"That is more than the {size(found.private_cache_bytes)} that a core caches for itself. Read once a gradient, "
-            f"it comes at {found.data_bytes / found.gradient_s / 1e9:.3g} GB/s, {share:.0%} of what one core here reads "
-            f"from memory{caches}."
+            f"That is more than the {size(found.private_cache_bytes)} that a core caches for itself. Read once a "
+            f"gradient, it comes at {found.data_bytes / found.gradient_s / 1e9:.3g} GB/s, {share:.0%} of what one core "
+            f"here reads from memory{caches}."
         )
     elif found.private_cache_bytes:
         said.append(f"It stays in the {size(found.private_cache_bytes)} that a core caches for itself.")
@@ -191,4 +191,4 @@ def _reading_share(found: "Explanation") -> float:
 
 def _listed(counts: Mapping[str, int]) -> str:
     named = list(counts.items())[:_N_NAMED]
-    return ", ".join(f"{count} {kind}" for kind, count in named) + (", ..." if len(counts) > _N_NAMED else "")
+    return ", ".join(f"{kind} x {count}" for kind, count in named) + (", ..." if len(counts) > _N_NAMED else "")
