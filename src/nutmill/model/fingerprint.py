@@ -33,7 +33,8 @@ _IDLE_TAGS = {
 }
 # What PyTensor remembers of a constant's content, which is in the fingerprint itself.
 _REMEMBERED = {"unique_indices", "jointly_unique_indices", "is_arange", "unique_value"}
-_REMEMBERED |= {f"is_{kind}" for kind in ("permutation", "selection", "diagonal", "tridiagonal")}
+_REMEMBERED |= {f"is_{kind}" for kind in ("permutation", "selection", "diagonal", "tridiagonal", "positive")}
+_REMEMBERED |= {"is_non_negative"}
 
 # What ops with an inner graph hold besides what they mean: the graph, which is walked, and what follows from it.
 _SCAN = ("info", "truncate_gradient", "allow_gc", "strict", "mode", "mitmots_preallocated", "destroy_map", "view_map")

@@ -13,11 +13,11 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.basic import Alloc
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
+from nutmill.model.lengths import with_open_lengths
 from nutmill.native import description
 
 
@@ -143,10 +143,10 @@ def lift(
     -------
     The new outputs, and one `DataArray` for each input, in the order in which the graph meets them.
     """
-    outputs = _without_fixed_lengths(outputs)
-    structural = _shape_constants(outputs)
     names = {_storage(variable): name for variable, name in names.items()}
     observed = {_storage(variable) for variable in observed}
+    outputs, lengths = with_open_lengths(outputs, lambda v: _is_data(v, is_observed=_storage(v) in observed))
+    structural = _shape_constants(outputs)
     arrays: dict[object, DataArray] = {}
     replacements = {}
     for variable in ancestors(outputs):
@@ -159,7 +159,8 @@ def lift(
             name = names.get(storage)
             arrays[storage] = DataArray(name, open_input(variable.type, name), value, storage in observed)
         replacements[variable] = arrays[storage].variable
-    return clone_replace(list(outputs), replacements, rebuild_strict=False), list(arrays.values())
+    lifted = clone_replace(outputs, replacements, rebuild_strict=False)
+    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False) for length in lengths)]
 
 
 def _storage(variable: Variable) -> object:
@@ -173,20 +174,9 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     return type_.clone(shape=shape)(name=name)
 
 
-def _without_fixed_lengths(outputs: Sequence[Variable]) -> list[Variable]:
-    """Drop broadcasts to the shape that a variable has anyway: PyMC writes today's lengths into them."""
-    outputs = list(outputs)
-    while idle := {v: v.owner.inputs[0] for v in ancestors(outputs) if _is_idle_broadcast(v)}:
-        outputs = clone_replace(outputs, idle)
-    return outputs
-
-
-def _is_idle_broadcast(variable: Variable) -> bool:
-    node = variable.owner
-    if node is None or not isinstance(node.op, Alloc):
-        return False
-    source = node.inputs[0].type
-    return source.dtype == variable.type.dtype and source.shape == variable.type.shape and None not in source.shape
+def is_length(array: DataArray) -> bool:
+    """Whether an array is a length that a broadcast had as a constant: no other constant without axes is lifted."""
+    return array.name is None and array.value.ndim == 0 and not array.observed
 
 
 def _is_data(variable: Variable, *, is_observed: bool) -> bool:
