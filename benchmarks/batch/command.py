@@ -87,7 +87,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
     parser.add_argument("--cells", nargs="+", choices=_CELLS, default=list(_CELLS))
     parser.add_argument("--rounds", type=int, default=3, help="runs of each variant of a checkpointed run, and of Dask")
-    parser.add_argument("--draws", type=int, default=1000, help="of each chain, for the cost of checkpoints")
+    parser.add_argument("--draws", type=int, default=6000, help="of each chain, for the cost of checkpoints")
     parser.add_argument("--seconds", type=float, default=600.0, help="of the sustained run")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--chains", type=int, default=1000, help="that go through Dask")
