@@ -74,6 +74,13 @@ def test_the_reference_is_the_first_that_has_draws():
 def test_compiling_within_a_call_is_parted_from_sampling():
     assert parted(Spent(10.0, 16.0), 4.0) == (Spent(4.0, 4.0), Spent(6.0, 12.0))
     assert parted(Spent(3.0, 3.0), 4.0) == (Spent(3.0, 3.0), Spent(0.0, 0.0))
+    assert parted(Spent(4.0, 2.0), 3.0) == (Spent(3.0, 1.5), Spent(1.0, 0.5))  # a machine that others hold, too
+
+
+def test_a_run_too_short_for_the_clock_has_no_rates():
+    (found,) = summarize([row("pymc", sampled=spent(0.0))], ["pymc"])
+    assert math.isnan(found.ess_per_s) and math.isnan(found.ess_per_cpu_s) and math.isnan(found.spread)
+    assert math.isnan(found.cores_busy)
 
 
 def test_compile_times_within_others_count_once(monkeypatch):

@@ -80,6 +80,11 @@ class Summary(NamedTuple):
     agreement: Agreement | None
     blas: tuple[str, ...]
 
+    @property
+    def cores_busy(self) -> float:
+        """How many cores were busy while it sampled."""
+        return _rate(self.sample_cpu_s, self.sample_s)
+
 
 def summarize(rows: Sequence[dict], samplers: Iterable[str]) -> list[Summary]:
     """Summarize the rows of `measuring.measure`, for each sampler in the given order."""
@@ -131,14 +136,14 @@ def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None
         **{kind: _median(good, lambda each, kind=kind: each["quality"][kind]) for kind in _QUALITIES},
         ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _gradients(each)),
         ess_per_1000_draw_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _known(each["draw_gradients"])),
-        ess_per_s=_median(good, lambda each: _ess(each) / each["sampled"]["wall"]),
-        ess_per_cpu_s=_median(good, lambda each: _ess(each) / each["sampled"]["cpu"]),
+        ess_per_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["wall"])),
+        ess_per_cpu_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["cpu"])),
         to_ess_cold_s=_median(by_caches[COLD], seconds_to_ess),
         to_ess_warm_s=_median(by_caches[WARM], seconds_to_ess),
         sample_to_ess_s=_median(by_caches[COLD], sampling_seconds_to_ess),
         peak_rss_mb=_median(good, lambda each: each["peak_rss_mb"]),
         divergences=sum(each["divergences"] for each in good),
-        spread=max(sampled) / min(sampled) if sampled else math.nan,
+        spread=_rate(max(sampled, default=math.nan), min(sampled, default=math.nan)),
         agreement=_agreement(good, reference) if good and reference and reference[0] != name else None,
         blas=tuple(good[-1]["blas"]) if good else (),
     )
@@ -161,6 +166,11 @@ def _gradients(measured: dict) -> float:
 
 def _ess(measured: dict) -> float:
     return measured["quality"]["ess_bulk_min"]
+
+
+def _rate(amount: float, seconds: float) -> float:
+    """Divide; NaN where the clock has seen nothing pass."""
+    return amount / seconds if seconds > 0.0 else math.nan
 
 
 def _reference(rows: Sequence[dict], samplers: Iterable[str]) -> tuple[str, dict] | None:

@@ -56,7 +56,7 @@ _QUALITY: tuple[Column, ...] = (
 )
 
 _CORES: tuple[Column, ...] = (
-    ("cores busy while sampling", lambda each: f"{each.sample_cpu_s / each.sample_s:.1f}"),
+    ("cores busy while sampling", lambda each: number(each.cores_busy)),
     ("times apart", lambda each: f"{each.spread:.2f}"),
     ("BLAS in the process, after sampling", lambda each: "; ".join(each.blas)),
 )

@@ -11,10 +11,11 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
-from nutmill.model.compile import density_outputs
+from nutmill.model.compile import COMPILING, density_outputs
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.graph import ModelGraph
 from nutmill.model.rewrite import rewrite
+from nutmill.model.start import without_c
 
 # They compute nothing worth a word.
 _FREE = (DimShuffle, MakeVector, Reshape, ScalarFromTensor, Shape, Shape_i, SpecifyShape, Subtensor, TensorFromScalar)
@@ -43,8 +44,9 @@ def operations(graph: ModelGraph) -> Operations | None:
     if graph.logp is None:
         return None
     parameters, arrays = ([each.variable for each in group] for group in (graph.parameters, graph.arrays))
-    outputs = density_outputs(graph)
-    density = rewrite(parameters, arrays, outputs, hoist=True)
+    with COMPILING, without_c():
+        outputs = density_outputs(graph)
+        density = rewrite(parameters, arrays, outputs, hoist=True)
     before = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
     return Operations(_counted(before), _counted(density.fgraph.toposort()), len(density.hoisted))
 

@@ -43,5 +43,7 @@ class Run(NamedTuple):
 
 def parted(spent: Spent, compiling_s: float) -> tuple[Spent, Spent]:
     """Part what a call has spent that compiled for some seconds of wall time, on one core, and sampled for the rest."""
-    compiled = Spent(min(compiling_s, spent.wall), min(compiling_s, spent.cpu))
+    compiling_s = min(compiling_s, spent.wall)
+    # Where others hold the machine, a second on the wall is less than one of a core.
+    compiled = Spent(compiling_s, compiling_s * min(spent.cpu / spent.wall, 1.0))
     return compiled, spent.minus(compiled)
