@@ -156,7 +156,7 @@ def _elsewhere(found: "Explanation") -> list[str]:
     if found.calls or _reads_memory(found):
         said.append("It would halve what is read, and at most double the speed of BLAS and of loops in vectors.")
     if found.operations is not None:
-        launches = _LAUNCH_S * sum(found.operations.after.values())
+        launches = _LAUNCH_S * found.operations.computing
         said.append(
             f"A GPU that starts these operations one by one, at about {duration(_LAUNCH_S)} each, would need "
             f"{duration(launches)} for a gradient if they took no time themselves; here it takes "

@@ -18,6 +18,7 @@ from nutmill.model.rewrite import rewrite
 from nutmill.model.start import without_c
 
 # They compute nothing worth a word.
+VIEWS = "views and lengths"
 _FREE = (DimShuffle, MakeVector, Reshape, ScalarFromTensor, Shape, Shape_i, SpecifyShape, Subtensor, TensorFromScalar)
 
 
@@ -37,6 +38,11 @@ class Operations(NamedTuple):
     before: dict[str, int]
     after: dict[str, int]
     hoisted: int
+
+    @property
+    def computing(self) -> int:
+        """How many of those in every gradient compute something, and are not views."""
+        return sum(count for kind, count in self.after.items() if kind != VIEWS)
 
 
 def operations(graph: ModelGraph) -> Operations | None:
@@ -65,4 +71,4 @@ def _kind(node: Apply) -> str:
         return "loop"
     if isinstance(op, CAReduce):
         return "reduction"
-    return "views and lengths" if isinstance(op, _FREE) else type(op).__name__
+    return VIEWS if isinstance(op, _FREE) else type(op).__name__
