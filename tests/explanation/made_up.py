@@ -22,6 +22,10 @@ MACHINE = Topology(
     readings=(),
 )
 
+OPERATIONS = Operations(
+    before={"Dot": 2, "elementwise mul": 30}, after={"fused loop": 3, "LeanDot": 1, "views and lengths": 5}, hoisted=2
+)
+
 
 def made_up(**changed) -> Explanation:
     facts = {
@@ -30,7 +34,7 @@ def made_up(**changed) -> Explanation:
         "fused": True,
         "object_bytes": 85_000,
         "python_ops": (),
-        "operations": Operations({"Dot": 2, "elementwise mul": 30}, {"fused loop": 3, "LeanDot": 1, "views and lengths": 5}, 2),
+        "operations": OPERATIONS,
         "gradient_s": 1e-3,
         "gradient_s_all_threads": 6e-4,
         "calls": [BlasCall("dgemv", (500, 1000), 2, 5e-4, 2e6), BlasCall("dpotrf", (9,), 1, 1e-4, 243.0)],
