@@ -37,6 +37,7 @@ class DataArray(NamedTuple):
     variable: Variable  # input of the graph
     value: np.ndarray
     observed: bool
+    is_length: bool = False  # of a broadcast, where the model has a constant
 
 
 class Node(NamedTuple):
@@ -160,7 +161,7 @@ def lift(
             arrays[storage] = DataArray(name, open_input(variable.type, name), value, storage in observed)
         replacements[variable] = arrays[storage].variable
     lifted = clone_replace(outputs, replacements, rebuild_strict=False)
-    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False) for length in lengths)]
+    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_length=True) for length in lengths)]
 
 
 def _storage(variable: Variable) -> object:
@@ -172,11 +173,6 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     """Make an input of the same dtype and rank; lengths are open, except those of one, which broadcast."""
     shape = tuple(1 if length == 1 else None for length in type_.shape)
     return type_.clone(shape=shape)(name=name)
-
-
-def is_length(array: DataArray) -> bool:
-    """Whether an array is a length that a broadcast had as a constant: no other constant without axes is lifted."""
-    return array.name is None and array.value.ndim == 0 and not array.observed
 
 
 def _is_data(variable: Variable, *, is_observed: bool) -> bool:

@@ -14,7 +14,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.errors import ModelError
 from nutmill.model import environment
 from nutmill.model.compile import stage
-from nutmill.model.graph import ModelGraph, is_length
+from nutmill.model.graph import ModelGraph
 from nutmill.model.origin import GraphOrigin
 from nutmill.model.pymc_model import from_pymc, start_of
 from nutmill.model.start import evaluate
@@ -70,7 +70,7 @@ def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
         return
     found = leaves(model)
     places = [_place(array.value, found) for array in graph.arrays]
-    unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not is_length(a)]
+    unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not a.is_length]
     if unplaced and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in found):
         # Without shared variables, all that PyMC computes from data follows from the key.
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
