@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import nutmill
 from nutmill.cli.app import app
+from nutmill.comparison import measuring
 from nutmill.comparison.samplers import SAMPLERS, Sampler
 from nutmill.errors import ModelError, NutmillError
 
@@ -72,6 +73,20 @@ def test_what_a_run_tells(compared):
         assert told["peak_rss_mb"] > 50 and told["blas"] and told["versions"]["nutmill"]
         assert told["sampled"]["wall"] > 0.0 and told["built_s"] > 0.0
     assert {each.n_runs for each in found.summaries} == {2}
+
+
+def test_seeds_count_on_from_the_first_which_may_be_zero(monkeypatch):
+    """The run that makes a sampler ready has one, too."""
+    seeds = []
+
+    def note(module, request, variables, limit_s):
+        seeds.append(request["size"]["seed"])
+        return {"measurement": {}}
+
+    monkeypatch.setattr(measuring, "run_module", note)
+    settings = measuring.Settings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
+    assert len(list(measuring.measure(measuring.Source("a.module", "a model"), settings))) == 3
+    assert seeds == [0, 0, 1, 2]
 
 
 def test_one_that_takes_too_long_is_given_up():

@@ -53,7 +53,7 @@ def measure(source: Source, settings: Settings, say: Callable[[str], None] = lam
         alive = list(settings.samplers)
         for sampler in settings.samplers:
             say(f"Making {sampler} ready")
-            _run(Source(source.module, None), sampler, settings, Path(scratch), -1)
+            _run(Source(source.module, None), sampler, settings, Path(scratch), 0)
         for repeat in range(settings.repeats if settings.samplers else 0):
             first = repeat % len(settings.samplers)
             for sampler in settings.samplers[first:] + settings.samplers[:first]:
