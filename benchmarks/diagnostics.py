@@ -1,4 +1,4 @@
-"""Judges draws: effective sample sizes, R-hat, and the distance of their moments from reference moments."""
+"""Measures how far the moments of draws lie from reference moments."""
 
 from typing import NamedTuple
 
@@ -9,36 +9,11 @@ import xarray as xr
 from benchmarks.models.posteriordb import Reference
 
 
-class Quality(NamedTuple):
-    """How good a set of draws is, over all scalars of the free parameters."""
-
-    ess_bulk_min: float
-    ess_bulk_median: float
-    ess_tail_min: float
-    ess_tail_median: float
-    rhat_max: float
-
-
 class Distance(NamedTuple):
     """How far mean and standard deviation of a scalar lie from the reference, in standard errors of both."""
 
     mean: float
     sd: float
-
-
-def quality(posterior: xr.Dataset) -> Quality:
-    """Compute effective sample sizes and R-hat of `posterior` (dims chain and draw first), per scalar."""
-    bulk = _values(az.ess(posterior, method="bulk"))
-    # The two lines of ArviZ have different default tails.
-    tail = _values(az.ess(posterior, method="tail", prob=(0.05, 0.95)))
-    rhat = _values(az.rhat(posterior))
-    return Quality(
-        float(bulk.min()),
-        float(np.median(bulk)),
-        float(tail.min()),
-        float(np.median(tail)),
-        float(rhat.max()),
-    )
 
 
 def distances(posterior: xr.Dataset, references: dict[str, Reference]) -> dict[str, Distance]:
@@ -73,7 +48,3 @@ def scalars(values: xr.Dataset) -> dict[str, float]:
             label = f"[{','.join(str(i + 1) for i in index)}]" if index else ""
             named[f"{name}{label}"] = float(array.values[index])
     return named
-
-
-def _values(dataset: xr.Dataset) -> np.ndarray:
-    return np.array(list(scalars(dataset).values()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from benchmarks import models
-from benchmarks.diagnostics import quality
+from nutmill.comparison.quality import quality
 
 CHAINS, DRAWS, CORES = 4, 1000, 2
 

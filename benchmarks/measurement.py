@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from benchmarks.diagnostics import Distance, Quality, distances, quality
+from benchmarks.diagnostics import Distance, distances
 from benchmarks.models.posteriordb import Reference
+from nutmill.comparison.quality import Quality, quality
 from nutmill.comparison.resources import Spent
 from nutmill.comparison.samplers.run import Run
 

@@ -10,7 +10,7 @@ from pytensor.compile.mode import Mode
 from benchmarks import models
 from benchmarks.caches import EMPTY, INSTALLED, WARM
 from benchmarks.comparison import Ratio, geometric_mean, ratio, select
-from benchmarks.diagnostics import distances, quality, scalars
+from benchmarks.diagnostics import distances, scalars
 from benchmarks.figures import Figure, cpu_seconds, ess_per_kilogradient, evaluate, misses
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
@@ -18,6 +18,7 @@ from benchmarks.plan import Settings, cells
 from benchmarks.tables import failures_section, figure_section, short_table, show
 from nutmill.comparison.caches import environment
 from nutmill.comparison.process import explain
+from nutmill.comparison.quality import quality
 
 GRADIENTS = Figure("ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goal=1.2, floor=0.85)
 CPU = Figure("CPU", cpu_seconds, False, INSTALLED, ("easy",), floor=1.0)

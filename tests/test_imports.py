@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "_jit": set(),
     "files": set(),
     "labels": set(),
+    "units": set(),
     "nuts": {"errors", "_jit"},
     "layout": {"errors", "files"},
     "native": {"errors", "files"},
@@ -47,11 +48,11 @@ MAY_IMPORT = {
         *("errors", "run", "layout", "compiled", "compiling", "executor", "identity", "memory", "request", "resuming"),
         "session",
     },
-    "explanation": {"errors", "layout", "native", "model", "compiled", "compiling"},
+    "explanation": {"errors", "layout", "native", "model", "units", "compiled", "compiling"},
     "comparison": {"__init__", "errors", "convergence", "trace"},
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("artifact", "comparison", "convergence", "explanation", "result_file", "run"),
+        *("artifact", "comparison", "convergence", "explanation", "result_file", "run", "units"),
     },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

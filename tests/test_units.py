@@ -2,7 +2,7 @@
 
 import pytest
 
-from nutmill.cli.units import duration, rate, size
+from nutmill.units import duration, rate, size
 
 
 @pytest.mark.parametrize(

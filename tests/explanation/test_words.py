@@ -5,7 +5,8 @@ import json
 import pytest
 from explanation.made_up import MACHINE, made_up
 
-from nutmill.explanation.words import advice, answers, as_text, duration, size
+from nutmill.explanation.words import advice, answers, as_text, size
+from nutmill.units import duration
 
 
 def test_derived_figures():

@@ -6,9 +6,9 @@ import typer
 
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.cli.options import Json
-from nutmill.cli.units import size
 from nutmill.errors import NutmillError
 from nutmill.files import cache_folder
+from nutmill.units import size
 
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
 

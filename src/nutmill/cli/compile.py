@@ -10,7 +10,7 @@ import typer
 
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json
-from nutmill.cli.units import size
+from nutmill.units import size
 
 
 class Processors(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nutmill.cli.units import duration
+from nutmill.units import duration
 
 if TYPE_CHECKING:
     from nutmill.layout.ledger import Measurement

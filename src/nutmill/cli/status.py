@@ -11,7 +11,7 @@ import typer
 from nutmill.cli.console import print_json
 from nutmill.cli.options import Json
 from nutmill.cli.runs import runs_in
-from nutmill.cli.units import rate
+from nutmill.units import rate
 
 _WATCH_S = 2.0
 _LIVE = ("waiting", "warmup", "sampling")

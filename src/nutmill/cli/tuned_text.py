@@ -6,10 +6,10 @@ from rich.text import Text
 
 from nutmill.cli import slurm
 from nutmill.cli.tuned import Tuned
-from nutmill.cli.units import duration, rate
 from nutmill.layout import heat
 from nutmill.layout.choose import name
 from nutmill.layout.record import Row, Sweep
+from nutmill.units import duration, rate
 
 _HEADS = (
     "",

@@ -5,19 +5,20 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_info
 
-from nutmill.comparison import samplers
+from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
 from nutmill.comparison.samplers.run import Run, Size
 from nutmill.trace import group
 
 if TYPE_CHECKING:
     import pymc as pm
+
+_PACKAGES = ("nutmill", "pymc", "pytensor", "numpy")
 
 
 def main(request: str, answer: str, load: Callable[[object], "pm.Model"] | None = None) -> None:
@@ -36,7 +37,7 @@ def main(request: str, answer: str, load: Callable[[object], "pm.Model"] | None 
     answered = reduced(model, run) | {
         "size": size._asdict(),
         "built_s": built.wall - cell["begun"],
-        "versions": versions(cell["sampler"]),
+        "versions": machine.versions((*samplers.SAMPLERS[cell["sampler"]].needs, *_PACKAGES)),
     }
     Path(answer).write_text(json.dumps(answered))
 
@@ -85,12 +86,6 @@ def reduced(model: "pm.Model", run: Run) -> dict:
     }
 
 
-def versions(sampler: str) -> dict[str, str]:
-    """Return the versions of what a sampler is made of."""
-    packages = (*samplers.SAMPLERS[sampler].needs, "nutmill", "pymc", "pytensor", "numpy")
-    return {package: _version(package) for package in packages}
-
-
 def _keep_to(cores: int) -> None:
     """Keep this process to so many of its CPUs: samplers that cannot be told how many to use are bounded so."""
     usable = sorted(os.sched_getaffinity(0))
@@ -107,13 +102,6 @@ def _blas() -> list[str]:
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 if __name__ == "__main__":

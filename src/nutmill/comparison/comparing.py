@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -54,10 +55,8 @@ class Comparison(NamedTuple):
 
     def as_dict(self) -> dict:
         """Give all of it in a form that JSON can hold; what was not measured is null."""
-        from nutmill.comparison.page import plain
-
         nested = {"settings": self.settings._asdict(), "summaries": [each._asdict() for each in self.summaries]}
-        return plain(self._asdict() | nested)
+        return _plain(self._asdict() | nested)
 
     def to_html(self, path: str | os.PathLike) -> None:
         """Write a page with tables and plots, which needs no other file and no network."""
@@ -163,3 +162,16 @@ def _notes(summaries: Sequence[Summary], load: float) -> list[str]:
         for each in unsteady
     ]
     return notes
+
+
+def _plain(value: object) -> object:
+    """Turn NaN and infinity, which JSON does not know, into null, however deep."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

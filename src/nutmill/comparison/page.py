@@ -1,7 +1,6 @@
 """A comparison as one page of HTML that needs no other file: sentences, plots as SVG, tables."""
 
 import html
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,19 +48,6 @@ def page(comparison: "Comparison") -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
-
-
-def plain(value: object) -> object:
-    """Turn NaN and infinity, which JSON does not know, into null, however deep."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
 
 
 def _plots(summaries: Sequence[Summary]) -> list[str]:

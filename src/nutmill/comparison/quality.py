@@ -11,7 +11,7 @@ from nutmill.convergence import scalar_columns
 
 
 class Quality(NamedTuple):
-    """How good a set of draws is, over the scalars of the free parameters (of many, an even part)."""
+    """How good a set of draws is, over all of its scalars."""
 
     ess_bulk_min: float
     ess_bulk_median: float
@@ -27,8 +27,21 @@ class Mean(NamedTuple):
     mcse: float
 
 
+def quality(posterior: xr.Dataset) -> Quality:
+    """Compute effective sample sizes and R-hat of `posterior` (dims chain and draw first), per scalar."""
+    bulk = _values(arviz.ess(posterior, method="bulk"))
+    # The two lines of ArviZ have different default tails.
+    tail = _values(arviz.ess(posterior, method="tail", prob=(0.05, 0.95)))
+    rhat = _values(arviz.rhat(posterior))
+    return Quality(
+        float(bulk.min()), float(np.median(bulk)), float(tail.min()), float(np.median(tail)), float(rhat.max())
+    )
+
+
 def judge(posterior: xr.Dataset, names: Sequence[str]) -> tuple[Quality, dict[str, Mean]]:
-    """Compute the quality of draws, and the mean of every scalar by its label, as ``theta[Choate]``.
+    """Compute the quality of the free variables' scalars, of many an even part, and the mean of each by its label.
+
+    A label is as ``theta[Choate]``.
 
     Parameters
     ----------
@@ -42,14 +55,12 @@ def judge(posterior: xr.Dataset, names: Sequence[str]) -> tuple[Quality, dict[st
     moves = np.ptp(columns, axis=(0, 1)) > 0.0  # the diagonal of a correlation matrix has neither
     draws = xr.Dataset({"x": (("chain", "draw", "parameter"), columns[..., moves])})
     with np.errstate(divide="ignore", invalid="ignore"):
-        bulk = arviz.ess(draws, method="bulk")["x"].values
-        # The two lines of ArviZ have different default tails.
-        tail = arviz.ess(draws, method="tail", prob=(0.05, 0.95))["x"].values
-        rhat = arviz.rhat(draws)["x"].values
+        judged = quality(draws)
         mcse = arviz.mcse(draws, method="mean")["x"].values
-    quality = Quality(
-        float(bulk.min()), float(np.median(bulk)), float(tail.min()), float(np.median(tail)), float(rhat.max())
-    )
     moving = np.array(labels, dtype=object)[moves]
     means = columns[..., moves].mean(axis=(0, 1))
-    return quality, {label: Mean(float(m), float(e)) for label, m, e in zip(moving, means, mcse, strict=True)}
+    return judged, {label: Mean(float(m), float(e)) for label, m, e in zip(moving, means, mcse, strict=True)}
+
+
+def _values(dataset: xr.Dataset) -> np.ndarray:
+    return np.concatenate([np.ravel(array.values) for array in dataset.values()])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nutmill.explanation.blas_calls import BlasCall
+from nutmill.units import duration
 
 if TYPE_CHECKING:
     from nutmill.explanation.explaining import Explanation
@@ -51,12 +52,6 @@ def advice(found: "Explanation") -> list[str]:
             "are best."
         )
     return said or ["Nothing stands out: the default layout, one BLAS thread a chain, fits."]
-
-
-def duration(seconds: float) -> str:
-    """Write a time with three digits and a unit that fits."""
-    exponent = max(min(math.floor(math.log10(max(seconds, 1e-9)) / 3), 0), -3)
-    return f"{seconds / 1000.0**exponent:.3g} {('s', 'ms', 'us', 'ns')[-exponent]}"
 
 
 def size(n_bytes: float) -> str:
