@@ -2,7 +2,6 @@
 
 import contextlib
 import json as json_text
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,12 +44,11 @@ def compare(
         raise ModelError(f"Other samplers cannot run {model.path}, which is compiled: name the PyMC model.")
     model_file.check_file(model.path)
     with contextlib.redirect_stdout(sys.stderr):
-        from nutmill.comparison.comparing import compare_source
+        from nutmill.comparison.comparing import compare_source, usable_cores
         from nutmill.comparison.measuring import Settings, Source
 
         source = Source("nutmill.cli.compare_cell", {"file": str(model.path.resolve()), "name": model.name})
-        n_cores = min(cores or sys.maxsize, len(os.sched_getaffinity(0)))
-        settings = Settings((), draws, chains, n_cores, repeats, seed, limit)
+        settings = Settings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, _say)
     _write_files(found, html, out)
     if json:

@@ -1,6 +1,5 @@
 """Measures one run of `nutmill compare`: its process loads the model from the user's file."""
 
-import contextlib
 import sys
 from pathlib import Path
 
@@ -18,5 +17,4 @@ def load(place: dict) -> object:
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):
-        cell.main(*sys.argv[1:], load=load)
+    cell.main(*sys.argv[1:], load=load)

@@ -114,8 +114,7 @@ def compare(
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Source("nutmill.comparison.cell", str(_pickled(model, Path(folder) / "model.pickle")))
-        cores = len(os.sched_getaffinity(0)) if cores is None else cores
-        settings = Settings((), draws, chains, cores, repeats, random_seed, limit_s)
+        settings = Settings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
         return compare_source(source, model.name or "model", settings, samplers, progress)
 
 
@@ -137,6 +136,12 @@ def compare_source(
     summaries = summarize(rows, settings.samplers)
     notes = _notes(summaries, load)
     return Comparison(title, date, settings, machine.identity(), rows, summaries, missing, notes)
+
+
+def usable_cores(wanted: int | None) -> int:
+    """Return how many CPUs a run may have: as many as are wanted and this process may use; None wants all."""
+    usable = len(os.sched_getaffinity(0))
+    return usable if wanted is None else min(wanted, usable)
 
 
 def _pickled(model: pm.Model, path: Path) -> Path:

@@ -64,7 +64,7 @@ _CORES: tuple[Column, ...] = (
 
 def tables(comparison: "Comparison") -> list[Table]:
     """Put the numbers of all samplers that have draws side by side; the fastest come first."""
-    drawn = sorted((each for each in comparison.summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
+    ranked = _ranked(comparison.summaries)
     kinds = (
         ("The way to the draws", _COST),
         ("What the draws cost", _DRAWS),
@@ -75,7 +75,7 @@ def tables(comparison: "Comparison") -> list[Table]:
         Table(
             title,
             ("sampler", *(head for head, _ in columns)),
-            [(each.sampler, *(read(each) for _, read in columns)) for each in drawn],
+            [(each.sampler, *(read(each) for _, read in columns)) for each in ranked],
         )
         for title, columns in kinds
     ]
@@ -83,8 +83,8 @@ def tables(comparison: "Comparison") -> list[Table]:
 
 def sentences(comparison: "Comparison") -> list[str]:
     """Say who was first, what disagrees, what failed, and what could be installed."""
-    drawn = [each for each in comparison.summaries if each.n_runs]
-    said = [*_first(drawn), *_disagreements(drawn), *comparison.notes]
+    ranked = _ranked(comparison.summaries)
+    said = [*_first(ranked), *_disagreements(comparison.summaries), *comparison.notes]
     said += [f"{each.sampler} gave up: {each.failure}" for each in comparison.summaries if each.failure]
     said += [f"{name} is not installed: {install(packages)}" for name, packages in comparison.missing.items()]
     return said
@@ -122,8 +122,12 @@ def _off_by(summary: Summary) -> str:
     return "the reference" if agreement is None else f"{agreement.furthest:+.1f} ({agreement.label})"
 
 
-def _first(drawn: Sequence[Summary]) -> list[str]:
-    ranked = sorted(drawn, key=lambda each: each.to_ess_cold_s)
+def _ranked(summaries: Sequence[Summary]) -> list[Summary]:
+    """Those that have draws, the fastest first."""
+    return sorted((each for each in summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
+
+
+def _first(ranked: Sequence[Summary]) -> list[str]:
     if len(ranked) < 2:
         return []
     first, second = ranked[:2]
@@ -134,10 +138,10 @@ def _first(drawn: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _disagreements(drawn: Sequence[Summary]) -> list[str]:
+def _disagreements(summaries: Sequence[Summary]) -> list[str]:
     return [
         f"{each.sampler} and {each.agreement.reference} disagree on the mean of {each.agreement.label} by "
         f"{abs(each.agreement.furthest):.1f} standard errors: one of them has not seen all of the posterior."
-        for each in drawn
+        for each in summaries
         if each.agreement is not None and abs(each.agreement.furthest) > _FAR
     ]

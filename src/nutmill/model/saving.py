@@ -21,7 +21,7 @@ from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.inline import graph_function
 from nutmill.model.lower import Lowered, prepare_entry
 from nutmill.model.rewrite import rewrite
-from nutmill.model.start import evaluate
+from nutmill.model.start import evaluate, without_c
 from nutmill.native.functions import Functions, Signature
 from nutmill.native.object import symbols_of_numba
 from nutmill.native.processor import Target
@@ -98,7 +98,7 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     lowered, signatures = {}, {}
     declare_slots()
-    with COMPILING, warnings.catch_warnings(), bitcode_only(), config.change_flags(numba__cache=False, cxx=""):
+    with COMPILING, warnings.catch_warnings(), bitcode_only(), without_c(), config.change_flags(numba__cache=False):
         warnings.filterwarnings("ignore", "Numba will use object mode")  # such code is refused below
         for name, function in functions.items():
             outputs = _without_idle_draws(function.outputs)
