@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import threading
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,18 +15,16 @@ from apart import (
     QUIET,
     assert_equals_local_run,
     funnel,
-    in_background,
     long,
     processes,
     reference,
-    sampling_process,
     short,
 )
 from results import assert_same
 from workers import loaded_modules
 
 import nutmill
-from nutmill import CheckpointError, Layout, LayoutError, ModelError, SamplingError, adaptation_of
+from nutmill import CheckpointError, Layout, LayoutError, ModelError, adaptation_of
 from nutmill.artifact import MAGIC, to_bytes
 from nutmill.executor import parent
 from nutmill.executor.sharing import Models, Source
@@ -128,65 +126,6 @@ def test_a_process_unpacks_a_model_once():
     for digest in ("second", "third"):  # and lets go of those that were used long ago
         models.get(Source(digest, None), content)
     assert models.get(Source("first", None), content) is not first
-
-
-def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
-    path = tmp_path / "run"
-    killing = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGKILL))
-    with processes() as broken, pytest.raises(SamplingError, match=re.escape(f'nutmill.resume("{path}", executor=')):
-        long().sample(**{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
-    killing()
-    with processes() as executor:
-        resumed = nutmill.resume(path, long(), draws=OPTIONS["draws"], executor=executor, **QUIET)
-    assert_equals_local_run(resumed, "long")
-
-
-def test_a_killed_process_without_a_folder_is_told():
-    with processes(1) as broken:
-        pid = broken.submit(os.getpid).result()
-        threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
-        with pytest.raises(SamplingError, match=r"\(BrokenProcessPool: .* 0 of 3 groups done: .*checkpoint="):
-            long().sample(**{**OPTIONS, "draws": 100_000}, executor=broken)
-
-
-class Losing(Executor):
-    """Threads of this process, of which the first `n_lost` tasks never tell what they did."""
-
-    def __init__(self, n_lost: int):
-        self.n_lost = n_lost
-        self._threads = ThreadPoolExecutor(1)
-
-    def submit(self, function, /, *arguments):
-        if self.n_lost == 0:
-            return self._threads.submit(function, *arguments)
-        self.n_lost -= 1
-        lost = Future()
-        lost.set_exception(OSError("the node went away"))
-        return lost
-
-
-def test_a_lost_task_is_sent_again(caplog):
-    # All three groups, and two of them once more.
-    assert_equals_local_run(short().sample(**OPTIONS, executor=Losing(5)))
-    assert "The worker of chains 0 to 3 was lost (OSError: the node went away)" in caplog.text
-
-
-def test_a_task_that_is_lost_again_and_again(tmp_path):
-    sentence = r"chains 0 to 3 were lost again and again \(OSError: the node went away\), with 0 of 1 groups done: "
-    with pytest.raises(SamplingError, match=sentence + "nothing is kept"):
-        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3))
-    with pytest.raises(SamplingError, match=sentence + "nutmill.resume"):
-        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3), checkpoint=tmp_path / "run")
-    assert_same(
-        nutmill.resume(tmp_path / "run", short(), **QUIET), short().sample(**{**OPTIONS, "chains": 4}), ("posterior",)
-    )
-
-
-def test_an_executor_that_is_shut_down():
-    with processes(1) as executor:
-        pass
-    with pytest.raises(SamplingError, match=r"takes no tasks \(RuntimeError: cannot schedule"):
-        short().sample(**OPTIONS, executor=executor)
 
 
 def test_an_error_in_a_worker_comes_back_with_its_name(pool):

@@ -5,6 +5,7 @@ A worker imports neither PyMC nor PyTensor nor Numba nor ArviZ.
 
 import copy
 import platform
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -164,6 +165,9 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")
         effective = copy.deepcopy(applied.effective)  # the next group in this process adds to it
+    if run.ending.stopped_by == signal.SIGTERM.name:
+        # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
+        signal.raise_signal(signal.SIGTERM)
     return Answer(worker, effective, run.ending, run if folder is None else None)
 
 
