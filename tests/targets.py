@@ -104,6 +104,9 @@ class NativeTarget(NamedTuple):
     pool: int
     data: int
 
+    def release(self) -> None:
+        """Keep nothing, release nothing."""
+
 
 @functools.cache
 def _entries():

@@ -111,10 +111,13 @@ def find_layout(
         return Found(stored.layout, "profile", stored)
     options = {"chains": chains, "blas": blas, "objective": objective, "on_measure": on_measure}
     workload = Gradients(compiled)
-    if exhaustive:
-        measured = exhaustive_sweep(workload, topology, **options)
-    else:
-        measured = sweep(workload, topology, budget_s=budget_s, **options)
+    try:
+        if exhaustive:
+            measured = exhaustive_sweep(workload, topology, **options)
+        else:
+            measured = sweep(workload, topology, budget_s=budget_s, **options)
+    finally:
+        compiled.binding.release()
     made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
     return Found(measured.best, "sweep", made, profiles.save(made) if keep else None, measured.notes)
 
@@ -270,4 +273,6 @@ def _gradient_s(compiled: CompiledModel, layout: Layout) -> float:
         evaluate(1)
         begin = time.perf_counter()
         evaluate(_ROUGHLY)
-        return (time.perf_counter() - begin) / _ROUGHLY
+        seconds = (time.perf_counter() - begin) / _ROUGHLY
+    compiled.binding.release()
+    return seconds

@@ -49,7 +49,9 @@ def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) 
         count = 1
         while best(lambda: repeat(count), repeats=1) < _LEAST_S:  # noqa: B023  it is called at once
             count *= 2
-        return best(lambda: repeat(count)) / count
+        seconds = best(lambda: repeat(count)) / count
+    binding.release()
+    return seconds
 
 
 def best(work: Callable[[], object], repeats: int = _REPEATS) -> float:

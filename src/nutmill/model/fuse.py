@@ -14,7 +14,7 @@ from nutmill.errors import Status
 from nutmill.model import vectormath
 from nutmill.model.lower import Lowered
 from nutmill.model.runtime import RESHAPE, RUNTIME
-from nutmill.native.object import PREFIX
+from nutmill.native.object import PREFIX, RELEASE
 from nutmill.native.processor import Target
 from nutmill.native.record import POINTER_WORDS
 from nutmill.native.vectormath import available
@@ -132,7 +132,7 @@ def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequ
     glue_module.triple = whole.triple
     glue_module.data_layout = whole.data_layout
     whole.link_in(glue_module)
-    keep = {PREFIX + name for name in exported} | set(slots)
+    keep = {PREFIX + name for name in exported} | {RELEASE, *slots}
     for value in (*whole.functions, *whole.global_variables):
         if not value.is_declaration and value.name not in keep and value.linkage != llvm.Linkage.appending:
             value.linkage = "internal"

@@ -1,9 +1,13 @@
 """What Numba's code calls of Numba, as LLVM IR: linked into each object, so that it needs no Numba to run.
 
 A block of memory has a header of 48 bytes: count of references, destructor and its argument, address and size of the
-data, and a word for allocators of the user, which code of ours never has. The layout is Numba's (`nrt_external.h`),
-because Numba counts the references in line.
+data, and a word for allocators of the user, where ours has how large a block is that it keeps. The layout is Numba's
+(`nrt_external.h`), because Numba counts the references in line.
+
+`model/blocks.py` gives the memory, and takes it back.
 """
+
+from nutmill.model.blocks import BLOCKS, CAPACITY
 
 _DESTRUCTOR, _ARGUMENT, _DATA, _SIZE = 8, 16, 24, 32
 
@@ -23,16 +27,15 @@ def _load(name: str, kind: str, offset: int) -> str:
 def _filled(data: str, destructor: str = "null", argument: str = "null") -> str:
     """Write a header whose memory has one owner."""
     words = [("i64", "1", 0), ("ptr", destructor, _DESTRUCTOR), ("ptr", argument, _ARGUMENT), ("ptr", data, _DATA)]
-    return "".join(_store(*word) for word in [*words, ("i64", "%size", _SIZE), ("ptr", "null", 40)])
+    return "".join(_store(*word) for word in [*words, ("i64", "%size", _SIZE)])
 
 
 _OR_NULL = "  %is_null = icmp eq ptr %info, null\n  br i1 %is_null, label %failed, label %filled\nfilled:\n"
 _FAILED = "failed:\n  ret ptr null\n"
 
 RUNTIME = f"""
-declare noalias ptr @malloc(i64)
 declare ptr @realloc(ptr, i64)
-declare void @free(ptr)
+{BLOCKS}
 
 define ptr @NRT_Allocate(i64 %size) {{
   %data = call ptr @malloc(i64 %size)
@@ -46,7 +49,7 @@ define void @NRT_Free(ptr %data) {{
 
 define ptr @NRT_MemInfo_alloc(i64 %size) {{
   %total = add i64 %size, {_HEADER}
-  %info = call ptr @malloc(i64 %total)
+  %info = call ptr @nutmill_block(i64 %total)
 {_OR_NULL}  %data = getelementptr i8, ptr %info, i64 {_HEADER}
 {_filled("%data")}  ret ptr %info
 {_FAILED}}}
@@ -55,7 +58,7 @@ define ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %alignment) {{
   %step = zext i32 %alignment to i64
   %room = add i64 %step, {_HEADER}
   %total = add i64 %size, %room
-  %info = call ptr @malloc(i64 %total)
+  %info = call ptr @nutmill_block(i64 %total)
 {_OR_NULL}  %address = ptrtoint ptr %info to i64
   %last = add i64 %step, {_HEADER - 1}
   %beyond = add i64 %address, %last
@@ -74,7 +77,7 @@ destroy:
   call void %destructor(ptr %data, i64 %size, ptr %argument)
   br label %release
 release:
-  call void @free(ptr %info)
+  call void @nutmill_give(ptr %info)
   ret void
 }}
 
@@ -98,7 +101,7 @@ header:
   %no_header = icmp eq ptr %info, null
   br i1 %no_header, label %undone, label %filled
 filled:
-{_filled("%data", "@nutmill_destroy_items", "%of_items")}  ret ptr %info
+{_filled("%data", "@nutmill_destroy_items", "%of_items")}{_store("i64", "0", CAPACITY)}  ret ptr %info
 undone:
   call void @free(ptr %data)
   br label %failed

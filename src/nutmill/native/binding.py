@@ -65,12 +65,14 @@ class Binding:
         """Status, log density and gradient (n_dim,) at `position` (n_dim,) float64."""
         lp, gradient = np.zeros(1), np.zeros(self.n_dim)
         status = self._density(position.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data)
+        self.release()
         return status, float(lp[0]), gradient
 
     def repeated(self, position: np.ndarray) -> Callable[[int], int]:
         """Make a function that evaluates density and gradient at `position`, for measuring.
 
         It takes how many times, runs without the GIL, in buffers of its own, and returns how many of them failed.
+        As in a run, the code keeps memory from one call to the next, until `release`.
         """
         q, lp, gradient = np.array(position, dtype=np.float64), np.zeros(1), np.zeros(self.n_dim)
         loop = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(self.code.address("repeat"))
@@ -80,6 +82,10 @@ class Binding:
             return loop(density, q.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data, count)
 
         return repeat
+
+    def release(self) -> None:
+        """Give back the memory that the code keeps from one call to the next, when there are no more calls."""
+        self.code.native.release()
 
     def with_blas(self, address: Callable[[str], int]) -> Binding:
         """Bind another copy of the code, on the same data, to the BLAS whose routines have these addresses."""
@@ -117,6 +123,7 @@ class Binding:
         with ThreadPoolExecutor(threads) as executor:
             for status in executor.map(expand_block, range(0, len(rows), _EXPAND_BLOCK)):
                 _check(status)
+        self.release()
         return {
             name: column.reshape(*leading, *column.shape[1:])
             for name, column in zip(self.code.expanded, unpack(packed, dtypes, shapes), strict=True)

@@ -1,6 +1,7 @@
 """Load a native object in an engine of its own, bind its BLAS, and hand out its functions."""
 
 import ctypes
+import weakref
 from collections.abc import Callable, Iterable
 
 import llvmlite.binding as llvm
@@ -11,6 +12,7 @@ from nutmill.native.processor import target
 from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 
 PREFIX = "nutmill_"  # of the entries of an object
+RELEASE = PREFIX + "release"  # which every object has
 
 # What the names of Numba's functions in C begin with: those of typed lists, of its random numbers, of its runtime.
 _OF_NUMBA = ("numba_", "NRT_")
@@ -43,6 +45,7 @@ class NativeObject:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target().machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
+        weakref.finalize(self, _release, self._engine).atexit = False
         for routine in self.blas_routines:
             self._fill(SLOT_PREFIX + routine, blas(routine))
         for function in self._having_slots(SPECIAL_PREFIX, SPECIAL):
@@ -59,9 +62,17 @@ class NativeObject:
     def _fill(self, slot: str, address_: int) -> None:
         ctypes.c_void_p.from_address(self._engine.get_global_value_address(slot)).value = address_
 
+    def release(self) -> None:
+        """Give back the large blocks that the code keeps for its next calls (`model/runtime.py`); others may run it."""
+        _release(self._engine)
+
     def address(self, name: str) -> int:
         """Address of entry `name`; 0 if the object has none."""
         return self._engine.get_function_address(PREFIX + name)
+
+
+def _release(engine: llvm.ExecutionEngine) -> None:
+    ctypes.CFUNCTYPE(None)(engine.get_function_address(RELEASE))()
 
 
 def unresolved(code: bytes) -> list[str]:

@@ -104,6 +104,8 @@ def drive(
             group.adaptation = adaptation.of_chains(group.chain_ids)
     clock = Clock()
     with ExitStack() as stack:
+        for native in natives:
+            stack.callback(native.release)
         if folder is None:
             keeping = None
         else:

@@ -23,6 +23,9 @@ class NativeModel(Protocol):
     pool: int
     data: int
 
+    def release(self) -> None:
+        """Give back memory that native code keeps for its next call."""
+
 
 class Settings(NamedTuple):
     """What the user sets.
