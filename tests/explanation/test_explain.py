@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pymc as pm
 import pytensor.tensor as pt
 import pytest
 import zoo
@@ -17,6 +18,7 @@ from nutmill.explanation.blas_calls import _FORMS, watch
 from nutmill.explanation.speeds import best, machine_speed
 from nutmill.model.anatomy import operations
 from nutmill.model.densities import from_pytensor
+from nutmill.model.pymc_model import from_pymc
 from nutmill.native.routines import ROUTINES
 
 MATRIX = np.random.default_rng(3).normal(size=(70, 4))
@@ -113,3 +115,17 @@ def test_the_least_time_counts(monkeypatch):
 def test_speeds_of_the_machine_are_sane():
     speed = machine_speed()
     assert 1e8 < speed.bytes_per_s < 1e13 and 1e8 < speed.flops_per_s < 1e13
+
+
+def test_a_covariance_is_factorised_once():
+    """Copies of what it is made of, parted by rewrites, once had everything of it computed twice on PyTensor 2."""
+    with pm.Model() as model:
+        scale = pm.HalfNormal("scale", 1.0)
+        covariance = scale**2 * pm.gp.cov.ExpQuad(1, pm.InverseGamma("length_scale", 5.0, 5.0))
+        process = pm.gp.Marginal(cov_func=covariance)
+        x = np.linspace(0.0, 5.0, 20)
+        process.marginal_likelihood("y", X=x[:, None], y=np.sin(x), sigma=pm.HalfNormal("noise", 1.0))
+    counts = operations(from_pymc(model)).after
+    assert counts["LeanCholesky"] == 1
+    # One with the observations and one with the factor itself, forwards and back.
+    assert counts["LeanSolveTriangular"] == 4

@@ -8,7 +8,7 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.replace import clone_replace
+from pytensor.graph.replace import clone_replace, graph_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.basic import Alloc, AllocDiag, ScalarFromTensor, TensorFromScalar
@@ -41,6 +41,7 @@ _CHEAP = (
 _HOIST, _EXPAND, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
+_FUSE_INDEXED, _EXPAND_DIAGONALS = "fuse_indexed_into_elemwise", "late_inline_OpFromGraph"
 # Solves with one matrix would share LU factors that are no lean ops.
 _SHARED_FACTORS = "reuse_decomposition_multiple_solves"
 
@@ -80,11 +81,11 @@ def rewrite(
 def _mode() -> Mode:
     """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero.
 
-    Without PyTensor 3's own fusion, in the place of which `fuse_loops` stands.
+    Without PyTensor 3's own fusion, in the place of which `fuse_loops` stands, and without what `_expand_graphs` does.
     """
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
-    query = query.excluding("fuse_indexed_into_elemwise", WRONG_DETERMINANTS, _SHARED_FACTORS)
+    query = query.excluding(_FUSE_INDEXED, _EXPAND_DIAGONALS, WRONG_DETERMINANTS, _SHARED_FACTORS)
     return Mode(linker=mode.linker, optimizer=query)
 
 
@@ -93,8 +94,18 @@ def _expand_graphs(fgraph: FunctionGraph) -> None:
     """Put graphs within the graph in the place of the ops that hold them: their gradients have been taken."""
     while nodes := [node for node in fgraph.toposort() if _is_graph(node)]:
         for node in nodes:
-            replacements = zip(node.outputs, inline_ofg_node(node), strict=True)
-            fgraph.replace_all(list(replacements), reason="expand", import_missing=True)
+            replacements = list(zip(node.outputs, _expanded(node), strict=True))
+            fgraph.replace_all(replacements, reason="expand", import_missing=True)
+
+
+def _expanded(node: Apply) -> list[Variable]:
+    """Write the graph within an op in terms of its inputs.
+
+    PyTensor copies what the inputs are computed from, and rewrites may part the copies: so it sees others.
+    """
+    others = [variable.type() for variable in node.inputs]
+    expanded = inline_ofg_node(node.clone_with_new_inputs(others))
+    return graph_replace(expanded, dict(zip(others, node.inputs, strict=True)), strict=False)
 
 
 def _is_graph(node: Apply) -> bool:
