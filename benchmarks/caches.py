@@ -21,11 +21,16 @@ class Caches:
         return folder
 
     def folder(self, model: str, sampler: str, state: str) -> Path:
-        """Return the folder for one cell; the warm one is what the cell with empty caches has filled."""
+        """Return the folder for one cell; the warm one is what an earlier cell has filled."""
+        if state == WARM and not self._begun_empty(model, sampler).exists():
+            return self.left(model, sampler)
         if state == INSTALLED:
             folder = self.left(model, sampler)
             shutil.rmtree(folder, ignore_errors=True)
             return Path(shutil.copytree(self.primed(sampler), folder))
+        return self._begun_empty(model, sampler)
+
+    def _begun_empty(self, model: str, sampler: str) -> Path:
         return self.root / "cells" / sampler / model
 
     def left(self, model: str, sampler: str) -> Path:

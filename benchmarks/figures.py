@@ -1,20 +1,23 @@
-"""The figures that nutmill must reach against nutpie, and whether a set of rows reaches them."""
+"""The figures that nutmill must reach against its peers, and whether a set of rows reaches them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.caches import EMPTY, INSTALLED, WARM
 from benchmarks.comparison import Metric, Ratio, geometric_mean, ratio, select
-from benchmarks.models import MODELS, POSTERIORDB
+from benchmarks.models import MODELS
+from nutmill.comparison.summary import seconds_to_ess
 
 OURS, BASELINE = "nutmill", "nutpie"
+PEERS = (BASELINE, "pymc", "numpyro", "blackjax")
 
 
 class Figure(NamedTuple):
-    """One quantity, where it is read, and the goal for its ratio (arranged so that larger is better for us).
+    """One quantity, where it is read, and the goals for its ratios (arranged so that larger is better for us).
 
-    `goal` is for the geometric mean over `models`, `floor` for each model by itself; 0 where there is none.
+    By peer, `goals` are for the geometric mean over `models`, `floors` for each model by itself. `best` is a floor
+    against the best of all peers.
     """
 
     title: str
@@ -22,8 +25,13 @@ class Figure(NamedTuple):
     larger_is_better: bool
     caches: str
     models: tuple[str, ...]
-    goal: float = 0.0
-    floor: float = 0.0
+    goals: Mapping[str, float] = {}
+    floors: Mapping[str, float] = {}
+    best: float = 0.0
+
+    def wants(self, peer: str) -> bool:
+        """Whether there is a goal against a peer."""
+        return peer in self.goals or peer in self.floors
 
 
 class Outcome(NamedTuple):
@@ -35,7 +43,12 @@ class Outcome(NamedTuple):
 
 
 def ess_per_kilogradient(measured: dict) -> float:
-    """Return the least bulk ESS per thousand gradient evaluations, those of the warmup included."""
+    """Return the least bulk ESS per thousand gradient evaluations, those of the warmup included.
+
+    NaN for samplers that do not tell their gradients.
+    """
+    if measured["draw_gradients"] is None or measured["warmup_gradients"] is None:
+        return math.nan
     gradients = measured["warmup_gradients"] + measured["draw_gradients"]
     return 1000.0 * measured["quality"]["ess_bulk_min"] / gradients
 
@@ -43,6 +56,14 @@ def ess_per_kilogradient(measured: dict) -> float:
 def ess_per_cpu_second(measured: dict) -> float:
     """Return the least bulk ESS per CPU second of sampling, the warmup included, compilation left out."""
     return measured["quality"]["ess_bulk_min"] / max(measured["sampled"]["cpu"], 0.01)
+
+
+def to_400_ess(measured: dict) -> float:
+    """Return the seconds from the start of the process until every parameter has 400 effective draws.
+
+    NaN in files of before this was measured.
+    """
+    return seconds_to_ess(measured) if "built_s" in measured else math.nan
 
 
 def cpu_seconds(measured: dict) -> float:
@@ -55,26 +76,40 @@ def peak_memory(measured: dict) -> float:
     return measured["peak_rss_mb"]
 
 
-KNOWN = tuple(POSTERIORDB)
+FIRST = Figure("Seconds from the start of a process to 400 ESS, model new", to_400_ess, False, INSTALLED, MODELS)
 
 FIGURES = (
-    Figure("Least bulk ESS per 1000 gradients", ess_per_kilogradient, True, WARM, KNOWN, 1.2, 0.85),
-    Figure("CPU seconds to the draws, model new", cpu_seconds, False, INSTALLED, MODELS, floor=1.0),
-    Figure("CPU seconds to the draws, first run ever", cpu_seconds, False, EMPTY, MODELS, floor=1.0),
-    Figure("CPU seconds to the draws, model known", cpu_seconds, False, WARM, MODELS, floor=1.0),
-    Figure("Peak memory in MB", peak_memory, False, INSTALLED, MODELS, floor=1.0),
-    Figure("Least bulk ESS per CPU second of sampling", ess_per_cpu_second, True, WARM, MODELS),
+    Figure(
+        "Least bulk ESS per 1000 gradients",
+        ess_per_kilogradient,
+        True,
+        WARM,
+        MODELS,
+        goals={"nutpie": 1.2, "pymc": 2.0},
+        floors={"nutpie": 0.85},
+        best=0.8,
+    ),
+    Figure(
+        "Least bulk ESS per CPU second of sampling",
+        ess_per_cpu_second,
+        True,
+        WARM,
+        MODELS,
+        goals={"nutpie": 1.5, "pymc": 5.0, "numpyro": 3.0},
+    ),
+    FIRST,
+    Figure("CPU seconds to the draws, model new", cpu_seconds, False, INSTALLED, MODELS, floors={"nutpie": 1.0}),
+    Figure("CPU seconds to the draws, model known", cpu_seconds, False, WARM, MODELS, floors={"nutpie": 1.0}),
+    Figure("CPU seconds to the draws, first run ever", cpu_seconds, False, EMPTY, MODELS, floors={"nutpie": 1.0}),
+    Figure("Peak memory in MB", peak_memory, False, INSTALLED, MODELS, floors={"nutpie": 1.0}),
 )
 
 
-def evaluate(figure: Figure, rows: Sequence[dict]) -> Outcome:
-    """Compute what `rows` say of `figure`; the overall ratio is NaN when no model was measured."""
+def evaluate(figure: Figure, rows: Sequence[dict], peer: str = BASELINE) -> Outcome:
+    """Compute what `rows` say of `figure` against a peer; the overall ratio is NaN when no model was measured."""
     ratios = {}
     for model in figure.models:
-        ours, theirs = (
-            select(rows, figure.metric, model=model, sampler=sampler, caches=figure.caches)
-            for sampler in (OURS, BASELINE)
-        )
+        ours, theirs = (values(figure, rows, model, sampler) for sampler in (OURS, peer))
         if ours and theirs:
             ratios[model] = ratio(ours, theirs) if figure.larger_is_better else ratio(theirs, ours)
     unmeasured = tuple(model for model in figure.models if model not in ratios)
@@ -82,14 +117,43 @@ def evaluate(figure: Figure, rows: Sequence[dict]) -> Outcome:
     return Outcome(ratios, unmeasured, overall)
 
 
-def misses(figure: Figure, outcome: Outcome) -> list[str]:
-    """Say what falls short of `figure`'s goal and floor; what was not measured falls short."""
-    short = []
-    if outcome.unmeasured and (figure.goal or figure.floor):
-        short.append(f"not measured: {', '.join(outcome.unmeasured)}")
-    if figure.goal and outcome.overall.value < figure.goal:
-        short.append(f"the geometric mean is {outcome.overall.value:.2f}, the goal {figure.goal:g}")
-    for model, each in outcome.ratios.items():
-        if figure.floor and each.surely_below(figure.floor):
-            short.append(f"{model} is at {each.value:.2f}, the floor {figure.floor:g}")
+def values(figure: Figure, rows: Sequence[dict], model: str, sampler: str) -> list[float]:
+    """Return what the runs of a sampler on a model came to; nothing of those that do not tell."""
+    found = select(rows, figure.metric, model=model, sampler=sampler, caches=figure.caches)
+    return [value for value in found if not math.isnan(value)]
+
+
+def misses(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> list[str]:
+    """Say what falls short of `figure`'s goals against the samplers measured; what was not measured falls short."""
+    outcomes = {peer: evaluate(figure, rows, peer) for peer in samplers if peer != OURS}
+    short = [sentence for peer, outcome in outcomes.items() for sentence in _misses(figure, peer, outcome)]
+    for model in figure.models if figure.best else ():
+        rivals = {peer: outcome.ratios[model] for peer, outcome in outcomes.items() if model in outcome.ratios}
+        if rivals and min(rivals.values()).surely_below(figure.best):
+            peer = min(rivals, key=rivals.get)
+            short.append(f"{model} is at {rivals[peer].value:.2f} of the best ({peer}), the floor {figure.best:g}")
     return short
+
+
+def _misses(figure: Figure, peer: str, outcome: Outcome) -> list[str]:
+    short = []
+    if outcome.unmeasured and figure.wants(peer):
+        short.append(f"not measured against {peer}: {', '.join(outcome.unmeasured)}")
+    if outcome.overall.value < figure.goals.get(peer, 0.0):
+        short.append(
+            f"against {peer} the geometric mean is {outcome.overall.value:.2f}, the goal {figure.goals[peer]:g}"
+        )
+    floor = figure.floors.get(peer, 0.0)
+    for model, each in outcome.ratios.items():
+        if floor and each.surely_below(floor):
+            short.append(f"{model} is at {each.value:.2f} of {peer}, the floor {floor:g}")
+    return short
+
+
+def first_to_400_ess(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> dict[str, str | None]:
+    """Say for each model which sampler had 400 effective draws of every parameter first; None where none has."""
+    winners = {}
+    for model in models:
+        times = {sampler: min(found) for sampler in samplers if (found := values(FIRST, rows, model, sampler))}
+        winners[model] = min(times, key=times.get) if times else None
+    return winners

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.caches import STATES, WARM
+from benchmarks.caches import WARM
 
 
 class Settings(NamedTuple):
-    """What the user chose: names of models and samplers, how many seeds, and the size of every run."""
+    """What the user chose: models, samplers, states of the compile caches, seeds, and the size of every run."""
 
     models: tuple[str, ...]
     samplers: tuple[str, ...]
+    states: tuple[str, ...]
     seeds: int
     draws: int
     chains: int
@@ -28,14 +29,14 @@ class Cell(NamedTuple):
 
 
 def cells(settings: Settings) -> Iterator[Cell]:
-    """Yield every cell: the first seed with each state of the caches, the others with warm ones.
+    """Yield every cell: the first seed with each of the states, the others with warm caches.
 
     The samplers take turns on each model, and another one begins at each turn.
     """
     turn = 0
     for seed in range(1, settings.seeds + 1):
         for model in settings.models:
-            for state in STATES if seed == 1 else (WARM,):
+            for state in settings.states if seed == 1 else (WARM,):
                 first = turn % len(settings.samplers)
                 for sampler in settings.samplers[first:] + settings.samplers[:first]:
                     yield Cell(model, sampler, seed, state)

@@ -1,4 +1,7 @@
-"""Turns a JSON file of a benchmark into a Markdown page beside it: `python -m benchmarks.report FILE`."""
+"""Turns a JSON file of a benchmark into a Markdown page beside it: `python -m benchmarks.report FILE`.
+
+Of the suite there is a page of HTML with plots, too.
+"""
 
 import argparse
 import json
@@ -10,11 +13,12 @@ from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
-from benchmarks.tables import correctness_section, failures_section, figure_section, short_table
+from benchmarks.page import page
+from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the page of the given JSON file, or print the README's table of it."""
+    """Write the pages of the given JSON file, or print the README's table of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("file", type=Path, help="a JSON file of benchmarks/results")
     parser.add_argument("--short", action="store_true", help="only print the short table for the README")
@@ -25,9 +29,13 @@ def main(arguments: list[str] | None = None) -> None:
     if options.short:
         print(_SHORT[report["kind"]](report))
         return
-    page = options.file.with_suffix(".md")
-    page.write_text(render(report))
-    print(page)
+    text = options.file.with_suffix(".md")
+    text.write_text(render(report))
+    print(text)
+    if report["kind"] == "suite":
+        plots = options.file.with_suffix(".html")
+        plots.write_text(page(report))
+        print(plots)
 
 
 def render(report: dict) -> str:
@@ -38,9 +46,10 @@ def render(report: dict) -> str:
 
 def suite_sections(report: dict) -> list[str]:
     """Render every figure with its misses, and how right the draws are."""
-    rows, settings = report["rows"], report["settings"]
-    sections = [figure_section(figure, rows, settings["samplers"]) for figure in FIGURES]
-    return [*sections, correctness_section(rows, settings["models"], settings["samplers"])]
+    rows, models, samplers = report["rows"], report["settings"]["models"], report["settings"]["samplers"]
+    states = {row["caches"] for row in rows}
+    sections = [figure_section(figure, rows, samplers) for figure in FIGURES if figure.caches in states]
+    return [ranks_section(rows, models, samplers), *sections, correctness_section(rows, models, samplers)]
 
 
 def efficiency_sections(report: dict) -> list[str]:

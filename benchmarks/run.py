@@ -2,16 +2,19 @@
 
 import argparse
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import models
-from benchmarks.caches import WARM, Caches
+from benchmarks.caches import INSTALLED, STATES, WARM, Caches
+from benchmarks.figures import OURS, PEERS
 from benchmarks.plan import Cell, Settings, cells
 from benchmarks.results_file import RESULTS, record
 from nutmill.comparison import samplers
-from nutmill.comparison.caches import environment
+from nutmill.comparison.measuring import variables_of
 from nutmill.comparison.process import run_module
+from nutmill.comparison.samplers.run import Size
 
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
 
@@ -22,6 +25,7 @@ def main(arguments: list[str] | None = None) -> Path:
     settings = Settings(
         tuple(options.models),
         tuple(options.samplers),
+        tuple(state for state in STATES if state in options.states),
         options.seeds,
         options.draws,
         options.chains,
@@ -42,9 +46,10 @@ def measure(settings: Settings) -> Iterator[dict]:
 
 
 def _run(cell: Cell, settings: Settings, folder: Path) -> dict:
-    request = {"model": cell.model, "sampler": cell.sampler, "seed": cell.seed}
-    request |= {"draws": settings.draws, "chains": settings.chains, "cores": settings.cores}
-    row = cell._asdict() | run_module("benchmarks.cell", request, environment(folder), settings.limit_s)
+    size = Size(settings.draws, settings.chains, settings.cores, cell.seed)
+    request = {"model": cell.model, "sampler": cell.sampler, "size": size._asdict(), "begun": time.monotonic()}
+    variables = variables_of(cell.sampler, settings.chains, folder)
+    row = cell._asdict() | run_module("benchmarks.cell", request, variables, settings.limit_s)
     _say(row)
     return row
 
@@ -63,12 +68,18 @@ def _say(row: dict) -> None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
-    parser.add_argument("--samplers", nargs="+", choices=samplers.SAMPLERS, default=["nutmill", "nutpie"])
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each sampler on each model")
+    parser.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=samplers.SAMPLERS,
+        default=[name for name in (OURS, *PEERS) if not samplers.SAMPLERS[name].missing()],
+    )
+    parser.add_argument("--states", nargs="+", choices=STATES, default=[INSTALLED, WARM], help="of the compile caches")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each sampler on each model")
     parser.add_argument("--draws", type=int, default=1000, help="kept draws per chain")
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds that one process may take")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds that one process may take")
     parser.add_argument("--out", default=RESULTS, help="folder of the JSON file")
     parser.add_argument("--quick", action="store_true", help="a smoke run: two models, one seed, few draws")
     preset, _ = parser.parse_known_args(arguments)

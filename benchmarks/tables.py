@@ -4,23 +4,35 @@ import math
 from collections.abc import Sequence
 
 from benchmarks.comparison import Ratio, select
-from benchmarks.figures import BASELINE, FIGURES, OURS, Figure, Outcome, evaluate, misses
+from benchmarks.figures import BASELINE, FIGURES, OURS, Figure, Outcome, evaluate, first_to_400_ess, misses, values
 
 
 def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> str:
-    """Render `figure` as a section: values per model, the ratio, and whether the goal is met."""
-    outcome = evaluate(figure, rows)
+    """Render `figure` as a section: values per model, the ratios to every peer, and whether the goals are met."""
+    peers = [name for name in samplers if name != OURS]
+    outcomes = {peer: evaluate(figure, rows, peer) for peer in peers}
     lines = [f"## {figure.title}", "", _goal(figure), ""]
-    lines += head(["model", *samplers, f"{OURS} vs {BASELINE}"])
-    for model in figure.models:
+    lines += head(["model", *samplers, *(f"{OURS} vs {peer}" for peer in peers)])
+    for model in _measured(figure, rows):
         cells = [_value(figure, rows, model, sampler) for sampler in samplers]
-        lines.append(line([model, *cells, _verdict(figure, outcome, model)]))
-    lines.append(line(["**geometric mean**", *[""] * len(samplers), f"**{show(outcome.overall)}**"]))
-    short = misses(figure, outcome)
+        lines.append(line([model, *cells, *(_verdict(figure, peer, outcomes[peer], model) for peer in peers)]))
+    means = [f"**{show(outcome.overall)}**" for outcome in outcomes.values()]
+    lines.append(line(["**geometric mean**", *[""] * len(samplers), *means]))
+    short = misses(figure, rows, samplers)
     if short:
         lines += ["", "Missed: " + "; ".join(short) + "."]
-    elif figure.goal or figure.floor:
+    elif any(figure.wants(peer) for peer in peers):
         lines += ["", "Met."]
+    return "\n".join(lines)
+
+
+def ranks_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
+    """Render on how many models each sampler was the first to have 400 effective draws of every parameter."""
+    winners = first_to_400_ess(rows, models, samplers)
+    lines = ["## First to 400 ESS", "", *head(["sampler", "models"])]
+    lines += [line([sampler, str(list(winners.values()).count(sampler))]) for sampler in samplers]
+    lost = [f"{model} ({winner or 'none'})" for model, winner in winners.items() if winner != OURS]
+    lines += ["", f"Of {len(models)} models, new to all; {OURS} was not the first on: {', '.join(lost) or 'none'}."]
     return "\n".join(lines)
 
 
@@ -51,7 +63,7 @@ def failures_section(rows: Sequence[dict]) -> str:
 
 def short_table(rows: Sequence[dict], models: Sequence[str]) -> str:
     """Render the README's table: for every model, how many times better than the baseline on each figure."""
-    shown = [figure for figure in FIGURES if figure.goal or figure.floor]
+    shown = [figure for figure in FIGURES if figure.wants(BASELINE) and _measured(figure, rows)]
     outcomes = [evaluate(figure, rows) for figure in shown]
     lines = head([f"{OURS} vs {BASELINE}", *[figure.title for figure in shown]])
     for model in models:
@@ -69,23 +81,30 @@ def show(ratio: Ratio) -> str:
     return f"{ratio.value:.2f}{error}"
 
 
+def _measured(figure: Figure, rows: Sequence[dict]) -> list[str]:
+    """The models of which there are rows in the state that the figure is read in."""
+    known = {row["model"] for row in rows if row["caches"] == figure.caches}
+    return [model for model in figure.models if model in known]
+
+
 def _goal(figure: Figure) -> str:
     better = "larger" if figure.larger_is_better else "smaller"
-    goals = [f"geometric mean at least {figure.goal:g}"] if figure.goal else []
-    goals += [f"no model surely below {figure.floor:g}"] if figure.floor else []
-    return f"Caches: {figure.caches}; {better} is better. Goal for the ratio: {', '.join(goals) or 'none'}."
+    goals = [f"geometric mean against {peer} at least {goal:g}" for peer, goal in figure.goals.items()]
+    goals += [f"no model surely below {floor:g} of {peer}" for peer, floor in figure.floors.items()]
+    goals += [f"no model surely below {figure.best:g} of the best"] if figure.best else []
+    return f"Caches: {figure.caches}; {better} is better. Goals for the ratios: {', '.join(goals) or 'none'}."
 
 
 def _value(figure: Figure, rows: Sequence[dict], model: str, sampler: str) -> str:
-    values = select(rows, figure.metric, model=model, sampler=sampler, caches=figure.caches)
-    return f"{math.prod(values) ** (1 / len(values)):.3g}" if values else "not measured"
+    found = values(figure, rows, model, sampler)
+    return f"{math.prod(found) ** (1 / len(found)):.3g}" if found else "not measured"
 
 
-def _verdict(figure: Figure, outcome: Outcome, model: str) -> str:
+def _verdict(figure: Figure, peer: str, outcome: Outcome, model: str) -> str:
     if model not in outcome.ratios:
-        return "**not measured**"
-    each = outcome.ratios[model]
-    return f"**{show(each)}, missed**" if figure.floor and each.surely_below(figure.floor) else show(each)
+        return "**not measured**" if figure.wants(peer) else "not measured"
+    each, floor = outcome.ratios[model], figure.floors.get(peer, 0.0)
+    return f"**{show(each)}, missed**" if floor and each.surely_below(floor) else show(each)
 
 
 def _worst(measured: Sequence[dict]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: ratios, means, tables, the plan, and models that can be built."""
+"""The pure parts of the benchmarks: ratios, means, times of gradients, and models that can be built."""
 
 import math
 
@@ -8,44 +8,14 @@ import xarray as xr
 from pytensor.compile.mode import Mode
 
 from benchmarks import models
-from benchmarks.caches import EMPTY, INSTALLED, WARM
-from benchmarks.comparison import Ratio, geometric_mean, ratio, select
+from benchmarks.comparison import Ratio, geometric_mean, ratio
 from benchmarks.diagnostics import distances, scalars
-from benchmarks.figures import Figure, cpu_seconds, ess_per_kilogradient, evaluate, misses
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
-from benchmarks.plan import Settings, cells
-from benchmarks.tables import failures_section, figure_section, short_table, show
+from benchmarks.tables import show
 from nutmill.comparison.caches import environment
 from nutmill.comparison.process import explain
 from nutmill.comparison.quality import quality
-
-GRADIENTS = Figure("ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goal=1.2, floor=0.85)
-CPU = Figure("CPU", cpu_seconds, False, INSTALLED, ("easy",), floor=1.0)
-
-
-def row(sampler, ess, *, model="easy", seed=1, caches=WARM, cpu=1.0):
-    """Return a row of a run with 1000 gradients, `ess` effective draws and `3 * cpu` CPU seconds."""
-    spent = {"wall": cpu, "cpu": cpu}
-    best = {"ess_bulk_min": ess, "ess_bulk_median": ess, "ess_tail_min": ess, "ess_tail_median": ess}
-    measurement = {
-        "imported": spent,
-        "compiled": spent,
-        "sampled": spent,
-        "peak_rss_mb": 100.0,
-        "warmup_gradients": 400,
-        "draw_gradients": 600,
-        "divergences": 0,
-        "quality": best | {"rhat_max": 1.0},
-        "distances": {},
-    }
-    cell = {"model": model, "sampler": sampler, "seed": seed, "caches": caches}
-    return cell | {"measurement": measurement}
-
-
-def failed(sampler, model, sentence):
-    """Return the row of a cell that has no result."""
-    return {"model": model, "sampler": sampler, "seed": 1, "caches": WARM, "failure": sentence}
 
 
 def test_a_ratio_divides_geometric_means():
@@ -80,80 +50,10 @@ def test_below_a_bound_means_by_more_than_two_standard_errors():
     assert Ratio(0.84, math.nan).surely_below(0.85)
 
 
-def test_failed_rows_and_other_cells_are_not_selected():
-    rows = [row("nutmill", 300.0), failed("nutmill", "easy", "no"), row("nutpie", 200.0)]
-    assert select(rows, ess_per_kilogradient, sampler="nutmill", model="easy") == [300.0]
-
-
-def test_larger_is_better_for_ess_and_smaller_for_cpu():
-    rows = [row("nutmill", 300.0), row("nutpie", 200.0)]
-    assert evaluate(GRADIENTS, rows).ratios["easy"].value == pytest.approx(1.5, rel=1e-14)
-    rows = [row("nutmill", 1.0, caches=INSTALLED, cpu=1.0), row("nutpie", 1.0, caches=INSTALLED, cpu=4.0)]
-    assert evaluate(CPU, rows).ratios["easy"].value == pytest.approx(4.0, rel=1e-14)
-
-
-def test_a_model_that_was_not_measured_is_a_miss():
-    rows = [row("nutmill", 300.0), row("nutpie", 200.0), failed("nutmill", "hard", "no result within 5 s")]
-    assert misses(GRADIENTS, evaluate(GRADIENTS, rows)) == ["not measured: hard"]
-
-
-def test_a_low_mean_and_a_low_model_are_misses():
-    rows = [row("nutmill", 80.0), row("nutpie", 100.0)]
-    rows += [row("nutmill", 110.0, model="hard"), row("nutpie", 100.0, model="hard")]
-    short = misses(GRADIENTS, evaluate(GRADIENTS, rows))
-    assert short == ["the geometric mean is 0.94, the goal 1.2", "easy is at 0.80, the floor 0.85"]
-
-
-def test_nothing_measured_is_a_miss():
-    assert misses(GRADIENTS, evaluate(GRADIENTS, [])) == ["not measured: easy, hard"]
-
-
-def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
-    rows = [row("nutmill", 300.0, seed=1), row("nutmill", 300.0, seed=2)]
-    rows += [row("nutpie", 200.0, seed=1), row("nutpie", 200.0, seed=2)]
-    section = figure_section(GRADIENTS, rows, ("nutmill", "nutpie"))
-    assert "| easy | 300 | 200 | 1.50 ± 0.00 |" in section
-    assert "| hard | not measured | not measured | **not measured** |" in section
-    assert section.endswith("Missed: not measured: hard.")
-
-
-def test_a_figure_that_is_reached_says_so():
-    rows = [row("nutmill", 9.0, caches=INSTALLED), row("nutpie", 9.0, caches=INSTALLED)]
-    assert figure_section(CPU, rows, ("nutmill", "nutpie")).endswith("Met.")
-
-
-def test_failures_are_listed_with_their_reasons():
-    section = failures_section([failed("nutmill", "hard", "a | b")])
-    assert "| hard | nutmill | 1 | warm | a \\| b |" in section
-
-
-def test_the_short_table_has_a_line_for_every_model_and_one_for_all():
-    rows = [row("nutmill", 300.0, model="kidiq"), row("nutpie", 200.0, model="kidiq")]
-    lines = short_table(rows, ["kidiq"]).splitlines()
-    assert lines[2].startswith("| kidiq | 1.50 |")
-    assert lines[3].startswith("| **geometric mean** | **1.50** |")
-
-
 def test_ratios_are_written_with_their_errors_where_known():
     assert show(Ratio(1.5, 0.02)) == "1.50 ± 0.03"
     assert show(Ratio(1.5, math.nan)) == "1.50"
     assert show(Ratio(math.nan, math.nan)) == "not measured"
-
-
-def test_the_plan_visits_every_state_once_and_every_seed_warm():
-    settings = Settings(("kidiq", "sblrc"), ("nutmill", "nutpie"), 3, 10, 4, 2, 5.0)
-    planned = list(cells(settings))
-    assert len(planned) == len(set(planned)) == 2 * 2 * (3 + 2)
-    for model in settings.models:
-        for sampler in settings.samplers:
-            states = [cell.caches for cell in planned if (cell.model, cell.sampler) == (model, sampler)]
-            # The warm cell needs what the empty one has compiled.
-            assert states == [EMPTY, INSTALLED, WARM, WARM, WARM]
-
-
-def test_the_samplers_take_turns_in_going_first():
-    settings = Settings(("kidiq",), ("nutmill", "nutpie"), 2, 10, 4, 2, 5.0)
-    assert [cell.sampler for cell in cells(settings)][::2] == ["nutmill", "nutpie", "nutmill", "nutpie"]
 
 
 def test_a_cell_keeps_the_users_pytensor_flags_but_not_its_cache(monkeypatch, tmp_path):
@@ -264,7 +164,7 @@ def test_the_quality_of_independent_draws_is_their_number(normal_draws):
     assert judged.rhat_max < 1.01
 
 
-@pytest.mark.parametrize("name", [*models.MODELS, "irt", "generated", models.PRIMING])
+@pytest.mark.parametrize("name", [*models.MODELS, "generated", models.PRIMING])
 def test_every_model_has_a_finite_density_at_its_start(name):
     model = models.build(name)
     # Neither rewritten nor compiled: this is about the model.

@@ -34,7 +34,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     peers = [name for name in samplers.SAMPLERS if name != "nutmill"]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compiling", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=models.NAMES, default=list(MODELS))
-    parser.add_argument("--peers", nargs="*", choices=peers, default=peers)
+    parser.add_argument("--peers", nargs="*", choices=peers, default=["nutpie", "pymc"])
     parser.add_argument("--rounds", type=int, default=3, help="processes for each cell, interleaved")
     parser.add_argument("--once-above", type=float, default=30.0, help="cells that took so many seconds run once")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that one process may take")

@@ -22,8 +22,24 @@ POSTERIORDB = {
     "kilpisjarvi": "kilpisjarvi_mod-kilpisjarvi",
 }
 
-# Larger models on data that a fixed seed makes; nobody has reference draws of them.
-SYNTHETIC = ("radon", "regression", "gaussian_process")
+# Models of further kinds and sizes on data that a fixed seed makes; nobody has reference draws of them.
+SYNTHETIC = (
+    "radon",  # a hierarchy: 390 parameters, 12 000 rows
+    "regression",  # linear: 20 000 rows, 50 effects
+    "gaussian_process",  # marginal: 200 points
+    "latent_process",  # a Gaussian process under counts: 203 parameters
+    "irt",  # 462 parameters, 12 000 answers
+    "poll",  # logistic with crossed effects: 374 parameters, 12 000 rows
+    "negative_binomial",  # a hierarchy of counts: 15 000 rows
+    "varying_slopes",  # a multivariate hierarchy under an LKJ prior: 310 parameters
+    "horseshoe",  # sparse effects: 404 parameters
+    "stochastic_volatility",  # a random walk: 502 parameters
+    "arma",  # a recursion over a series
+    "survival",  # censored times
+    "ordinal",  # ordered answers
+    "zero_inflated",  # a mixture of counts
+    "league",  # paired comparisons that sum to zero
+)
 
 MODELS = (*POSTERIORDB, *SYNTHETIC)
 
@@ -39,7 +55,6 @@ SIZED = {
 
 # Further ones on which compiling is measured: name -> file and sizes.
 COMPILED = {
-    "irt": ("irt", {}),
     "generated": ("generated", {}),  # 2000 nodes of density and gradient, 760 of them of the density
     "generated_wide": ("generated", {"blocks": 13}),  # 6200, and 2300
 }

@@ -1,6 +1,7 @@
 """Comparisons for real: processes of their own, real samplers, time limits, models that cannot be sent."""
 
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 import nutmill
 from nutmill.cli.app import app
-from nutmill.comparison import measuring
+from nutmill.comparison import measuring, samplers
 from nutmill.comparison.samplers import SAMPLERS, Sampler
 from nutmill.errors import ModelError, NutmillError
 
@@ -100,6 +101,24 @@ def test_what_is_not_installed_is_listed(monkeypatch):
     found = nutmill.compare(build(), samplers=["ghost"])
     assert (found.rows, found.missing) == ([], {"ghost": ("no_such_package",)})
     assert "ghost is not installed: pip install no_such_package" in str(found)
+
+
+def test_a_version_that_was_not_tested_is_told(monkeypatch):
+    monkeypatch.setitem(samplers.TESTED, "pymc", ("3.11.",))
+    (note,) = nutmill.compare(build(), samplers=["nutmill"], draws=10, repeats=1, limit_s=0.05).notes
+    assert re.match(rf"pymc {pm.__version__} is installed; this nutmill was tested with 3\.11\.x: ", note)
+
+
+def test_samplers_that_are_installed_for_the_tests_are_those_that_were_tested():
+    installed = [name for name, sampler in SAMPLERS.items() if not sampler.missing()]
+    assert "pymc" in installed
+    assert samplers.untested(installed) == {}
+
+
+@pytest.mark.parametrize(("name", "value"), [("draws", 3), ("chains", 1), ("repeats", 0)])
+def test_too_little_to_compare(name, value):
+    with pytest.raises(ModelError, match=f"{name} must be at least .* to compare samplers, not {value}"):
+        nutmill.compare(build(), samplers=["nutmill"], **{name: value})
 
 
 def test_bad_input():

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 _PACKAGES = ("nutmill", "pymc", "pytensor", "numpy")
 
 
-def main(request: str, answer: str, load: Callable[[object], "pm.Model"] | None = None) -> None:
+def main(
+    request: str,
+    answer: str,
+    load: Callable[[object], "pm.Model"] | None = None,
+    judge: Callable[[object, Run], dict] = lambda model, run: {},
+) -> None:
     """Measure what the JSON text `request` asks for and write the numbers to the file `answer`.
 
     The request holds `model`, which `load` turns into a model (default: the path of a pickle), or None for one that
     only makes the sampler ready; the name of the `sampler`, its `size`, and `begun`, the monotonic clock when the
-    process was started.
+    process was started. `judge` is given the request's `model` and the run, and says what else is to be written.
     """
     cell = json.loads(request)
     size = Size(**cell["size"])
@@ -38,6 +43,7 @@ def main(request: str, answer: str, load: Callable[[object], "pm.Model"] | None 
         "size": size._asdict(),
         "built_s": built.wall - cell["begun"],
         "versions": machine.versions((*samplers.SAMPLERS[cell["sampler"]].needs, *_PACKAGES)),
+        **judge(cell["model"], run),
     }
     Path(answer).write_text(json.dumps(answered))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nutmill.comparison import machine
 from nutmill.comparison.measuring import Settings, Source, measure
-from nutmill.comparison.samplers import SAMPLERS, USUAL
+from nutmill.comparison.samplers import SAMPLERS, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.errors import ModelError
 
@@ -91,7 +91,7 @@ def compare(
     samplers : sequence of str, optional
         Names of `samplers.SAMPLERS`. Default: all that are installed.
     draws, chains : int
-        Of each run. Warmups are as long as the samplers' defaults.
+        Of each run: at least 4 and 2. Warmups are as long as the samplers' defaults.
     cores : int, optional
         CPUs of each run. Default: all that this process may use.
     repeats : int
@@ -110,7 +110,7 @@ def compare(
     Raises
     ------
     ModelError
-        There is no such sampler, or the model cannot be sent to another process.
+        There is no such sampler, too few draws or chains are asked for, or the model cannot be sent to another process.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Source("nutmill.comparison.cell", str(_pickled(model, Path(folder) / "model.pickle")))
@@ -129,12 +129,13 @@ def compare_source(
     names = tuple(samplers or USUAL)
     if unknown := [name for name in names if name not in SAMPLERS]:
         raise ModelError(f"There is no sampler {unknown[0]!r} to compare; choose among {', '.join(SAMPLERS)}.")
+    _check_sizes(settings)
     missing = {name: packages for name in names if (packages := SAMPLERS[name].missing())}
     settings = settings._replace(samplers=tuple(name for name in names if name not in missing))
     date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
     rows = list(measure(source, settings, progress))
     summaries = summarize(rows, settings.samplers)
-    notes = _notes(summaries, load)
+    notes = [*_notes_on_versions(settings.samplers), *_notes_on_load(summaries, load)]
     return Comparison(title, date, settings, machine.identity(), rows, summaries, missing, notes)
 
 
@@ -142,6 +143,13 @@ def usable_cores(wanted: int | None) -> int:
     """Return how many CPUs a run may have: as many as are wanted and this process may use; None wants all."""
     usable = len(os.sched_getaffinity(0))
     return usable if wanted is None else min(wanted, usable)
+
+
+def _check_sizes(settings: Settings) -> None:
+    # What effective sample sizes and R-hat need.
+    for name, least in (("draws", 4), ("chains", 2), ("repeats", 1)):
+        if (value := getattr(settings, name)) < least:
+            raise ModelError(f"{name} must be at least {least} to compare samplers, not {value}.")
 
 
 def _pickled(model: pm.Model, path: Path) -> Path:
@@ -157,7 +165,15 @@ def _pickled(model: pm.Model, path: Path) -> Path:
     return path
 
 
-def _notes(summaries: Sequence[Summary], load: float) -> list[str]:
+def _notes_on_versions(names: Sequence[str]) -> list[str]:
+    return [
+        f"{package} {version} is installed; this nutmill was tested with {' and '.join(TESTED[package])}x: "
+        "what its rows say may have another meaning."
+        for package, version in untested(names).items()
+    ]
+
+
+def _notes_on_load(summaries: Sequence[Summary], load: float) -> list[str]:
     notes = []
     if load > _MAX_LOAD:
         notes.append(f"Other work ran on this machine at the start (load average {load:.1f}): times are too long.")

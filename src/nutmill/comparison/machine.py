@@ -8,7 +8,10 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("nutmill", "nutpie", "pymc", "pytensor", "numba", "llvmlite", "numpy", "scipy", "arviz", "jax")
+PACKAGES = (
+    *("nutmill", "nutpie", "numpyro", "blackjax", "jax", "pymc", "pytensor"),
+    *("numba", "llvmlite", "numpy", "scipy", "arviz"),
+)
 
 
 def identity() -> dict:

@@ -71,11 +71,13 @@ def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat
     draws = 10 if is_priming else settings.draws
     size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)
     request = {"model": source.model, "sampler": sampler, "size": size._asdict(), "begun": time.monotonic()}
-    variables = _variables(sampler, settings, environment(scratch / sampler))
+    variables = variables_of(sampler, settings.chains, scratch / sampler)
     return run_module(source.module, request, variables, settings.limit_s)
 
 
-def _variables(sampler: str, settings: Settings, variables: dict[str, str]) -> dict[str, str]:
-    own = {name: value.format(chains=settings.chains) for name, value in SAMPLERS[sampler].variables.items()}
+def variables_of(sampler: str, chains: int, caches: Path) -> dict[str, str]:
+    """Return the environment of a process that samples so many chains, and has its compile caches in a folder."""
+    variables = environment(caches)
+    own = {name: value.format(chains=chains) for name, value in SAMPLERS[sampler].variables.items()}
     flags = [flag for flag in (variables["PYTENSOR_FLAGS"], own.pop("PYTENSOR_FLAGS", "")) if flag]
     return variables | own | {"PYTENSOR_FLAGS": ",".join(flags)}

@@ -40,11 +40,16 @@ def page(comparison: "Comparison") -> str:
         f'<p class="about">{_text(opening)}</p>',
         f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences(comparison))}</ul>",
         *_plots(comparison.summaries),
-        *(_table(table) for table in tables(comparison)),
-        f'<p class="about">{_text(_versions(about))}</p>',
+        *(table_html(table) for table in tables(comparison)),
+        f'<p class="about">{_text(versions_line(about))}</p>',
     ]
+    return document(comparison.title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Write a page of these parts of HTML."""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(comparison.title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
@@ -72,13 +77,15 @@ def _plots(summaries: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table) -> str:
+    """Write a table under its title."""
     head = "".join(f"<th>{_text(cell)}</th>" for cell in table.heads)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return f'<h2>{_text(table.title)}</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def _versions(about: dict) -> str:
+def versions_line(about: dict) -> str:
+    """List the packages of `machine.identity` with their versions."""
     return ", ".join(f"{package} {version}" for package, version in about["packages"].items())
 
 

@@ -1,11 +1,12 @@
 """The samplers that can be compared, by name: what each one is, and what it needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from nutmill.comparison import machine
 from nutmill.comparison.samplers.run import Run
 
 
@@ -65,6 +66,23 @@ SAMPLERS = {
 
 # What is compared unless other samplers are named.
 USUAL = ("nutmill", "nutmill-pointer", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
+
+
+# Versions, as far as they begin so, with which this release was tested; another one may do things in another way.
+TESTED = {
+    "blackjax": ("1.7.",),
+    "jax": ("0.12.",),
+    "numpyro": ("0.22.",),
+    "nutpie": ("0.16.",),
+    "pymc": ("5.28.", "6.4."),
+}
+
+
+def untested(names: Iterable[str]) -> dict[str, str]:
+    """Return the packages behind these samplers of which another version is installed, with that version."""
+    packages = {package for name in names for package in ("pymc", *SAMPLERS[name].needs)}
+    found = machine.versions(sorted(packages))
+    return {package: version for package, version in found.items() if not version.startswith(TESTED[package])}
 
 
 def load(name: str) -> Callable[..., Run]:

@@ -1,0 +1,42 @@
+"""An ARMA(1, 1) time series, whose errors follow from each other step by step, on data made by a seed."""
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+
+STEPS, SEED = 300, 20261128
+
+
+def build(steps: int = STEPS) -> pm.Model:
+    """Build the model of Stan's user's guide: 4 parameters, a scan over the series."""
+    y = _series(steps)
+    with pm.Model() as model:
+        mean = pm.Normal("mean", 0.0, 10.0)
+        memory = pm.Uniform("memory", -1.0, 1.0)
+        moving = pm.Uniform("moving", -1.0, 1.0)
+        sigma = pm.HalfCauchy("sigma", 2.5)
+
+        def step(now, before, error, mean, memory, moving):
+            return now - (mean + memory * before + moving * error)
+
+        first = y[0] - (mean + memory * mean)
+        later = pytensor.scan(
+            step,
+            sequences=[pt.as_tensor(y[1:]), pt.as_tensor(y[:-1])],
+            outputs_info=[first],
+            non_sequences=[mean, memory, moving],
+            return_updates=False,
+        )
+        errors = pt.concatenate([first[None], later])
+        pm.Potential("likelihood", pm.logp(pm.Normal.dist(0.0, sigma), errors).sum())
+    return model
+
+
+def _series(steps: int) -> np.ndarray:
+    rng = np.random.default_rng(SEED)
+    errors = 0.5 * rng.normal(size=steps)
+    y = np.zeros(steps)
+    for now in range(1, steps):
+        y[now] = 0.3 + 0.6 * y[now - 1] + errors[now] + 0.3 * errors[now - 1]
+    return y

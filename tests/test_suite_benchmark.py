@@ -1,0 +1,182 @@
+"""The benchmark of the suite: the plan, figures with their goals, tables and the page."""
+
+import re
+
+import pytest
+
+from benchmarks.caches import EMPTY, INSTALLED, STATES, WARM, Caches
+from benchmarks.comparison import select
+from benchmarks.figures import (
+    FIGURES,
+    Figure,
+    cpu_seconds,
+    ess_per_kilogradient,
+    evaluate,
+    first_to_400_ess,
+    misses,
+)
+from benchmarks.page import page
+from benchmarks.plan import Settings, cells
+from benchmarks.tables import failures_section, figure_section, ranks_section, short_table
+
+GRADIENTS = Figure(
+    "ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goals={"nutpie": 1.2}, floors={"nutpie": 0.85}, best=0.8
+)
+CPU = Figure("CPU", cpu_seconds, False, INSTALLED, ("easy",), floors={"nutpie": 1.0})
+BOTH = ("nutmill", "nutpie")
+
+
+def row(sampler, ess, *, model="easy", seed=1, caches=WARM, cpu=1.0):
+    """Return a row of a run with 1000 gradients, `ess` effective draws and `3 * cpu` CPU seconds."""
+    spent = {"wall": cpu, "cpu": cpu}
+    best = {"ess_bulk_min": ess, "ess_bulk_median": ess, "ess_tail_min": ess, "ess_tail_median": ess}
+    measurement = {
+        "imported": spent,
+        "compiled": spent,
+        "sampled": spent,
+        "peak_rss_mb": 100.0,
+        "warmup_gradients": 400,
+        "draw_gradients": 600,
+        "divergences": 0,
+        "quality": best | {"rhat_max": 1.0},
+        "distances": {},
+        "built_s": 1.0,
+    }
+    cell = {"model": model, "sampler": sampler, "seed": seed, "caches": caches}
+    return cell | {"measurement": measurement}
+
+
+def failed(sampler, model, sentence):
+    """Return the row of a cell that has no result."""
+    return {"model": model, "sampler": sampler, "seed": 1, "caches": WARM, "failure": sentence}
+
+
+def test_failed_rows_and_other_cells_are_not_selected():
+    rows = [row("nutmill", 300.0), failed("nutmill", "easy", "no"), row("nutpie", 200.0)]
+    assert select(rows, ess_per_kilogradient, sampler="nutmill", model="easy") == [300.0]
+
+
+def test_larger_is_better_for_ess_and_smaller_for_cpu():
+    rows = [row("nutmill", 300.0), row("nutpie", 200.0)]
+    assert evaluate(GRADIENTS, rows).ratios["easy"].value == pytest.approx(1.5, rel=1e-14)
+    rows = [row("nutmill", 1.0, caches=INSTALLED, cpu=1.0), row("nutpie", 1.0, caches=INSTALLED, cpu=4.0)]
+    assert evaluate(CPU, rows).ratios["easy"].value == pytest.approx(4.0, rel=1e-14)
+
+
+def test_a_model_that_was_not_measured_is_a_miss():
+    rows = [row("nutmill", 300.0), row("nutpie", 200.0), failed("nutmill", "hard", "no result within 5 s")]
+    assert misses(GRADIENTS, rows, BOTH) == ["not measured against nutpie: hard"]
+
+
+def test_a_low_mean_and_a_low_model_are_misses():
+    rows = [row("nutmill", 80.0), row("nutpie", 100.0)]
+    rows += [row("nutmill", 110.0, model="hard"), row("nutpie", 100.0, model="hard")]
+    short = misses(GRADIENTS, rows, BOTH)
+    assert short == [
+        "against nutpie the geometric mean is 0.94, the goal 1.2",
+        "easy is at 0.80 of nutpie, the floor 0.85",
+    ]
+
+
+def test_the_best_peer_sets_a_floor_of_its_own():
+    rows = [row("nutmill", 100.0), row("nutpie", 90.0), row("pymc", 130.0)]
+    short = misses(GRADIENTS._replace(models=("easy",)), rows, (*BOTH, "pymc"))
+    assert short == [
+        "against nutpie the geometric mean is 1.11, the goal 1.2",
+        "easy is at 0.77 of the best (pymc), the floor 0.8",
+    ]
+
+
+def test_a_sampler_that_tells_no_gradients_has_no_ess_of_them():
+    silent = row("numpyro", 200.0)
+    silent["measurement"] |= {"draw_gradients": None, "warmup_gradients": None}
+    rows = [row("nutmill", 300.0), silent]
+    assert evaluate(GRADIENTS, rows, "numpyro").ratios == {}
+    assert "| easy | 300 | not measured | not measured |" in figure_section(GRADIENTS, rows, ("nutmill", "numpyro"))
+
+
+def test_the_first_to_enough_draws_is_known_for_every_model():
+    rows = [row("nutmill", 400.0, caches=INSTALLED), row("nutpie", 800.0, caches=INSTALLED, cpu=1.1)]
+    rows += [row("nutpie", 400.0, model="hard", caches=INSTALLED)]
+    # After 3 s of start, import and compile: 0.4 + 0.6 of a second, and 1.1 (0.4 + 0.3) after 3.2 s.
+    assert first_to_400_ess(rows, ("easy", "hard", "none"), BOTH) == {"easy": "nutpie", "hard": "nutpie", "none": None}
+    section = ranks_section(rows, ("easy", "hard", "none"), BOTH)
+    assert "| nutpie | 2 |" in section
+    assert section.endswith("was not the first on: easy (nutpie), hard (nutpie), none (none).")
+
+
+def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
+    rows = [row("nutmill", 300.0, seed=1), row("nutmill", 300.0, seed=2)]
+    rows += [row("nutpie", 200.0, seed=1), row("nutpie", 200.0, seed=2)]
+    rows += [failed("nutpie", "hard", "no")]
+    section = figure_section(GRADIENTS, rows, BOTH)
+    assert "| easy | 300 | 200 | 1.50 ± 0.00 |" in section
+    assert "| hard | not measured | not measured | **not measured** |" in section
+    assert section.endswith("Missed: not measured against nutpie: hard.")
+
+
+def test_a_figure_that_is_reached_says_so():
+    rows = [row("nutmill", 9.0, caches=INSTALLED), row("nutpie", 9.0, caches=INSTALLED)]
+    assert figure_section(CPU, rows, ("nutmill", "nutpie")).endswith("Met.")
+
+
+def test_failures_are_listed_with_their_reasons():
+    section = failures_section([failed("nutmill", "hard", "a | b")])
+    assert "| hard | nutmill | 1 | warm | a \\| b |" in section
+
+
+def test_the_short_table_has_a_line_for_every_model_and_one_for_all():
+    rows = [row("nutmill", 300.0, model="kidiq"), row("nutpie", 200.0, model="kidiq")]
+    lines = short_table(rows, ["kidiq"]).splitlines()
+    assert lines[2].startswith("| kidiq | 1.50 |")
+    assert lines[3].startswith("| **geometric mean** | **1.50** |")
+
+
+def test_the_plan_visits_every_state_once_and_every_seed_warm():
+    settings = Settings(("kidiq", "sblrc"), BOTH, STATES, 3, 10, 4, 2, 5.0)
+    planned = list(cells(settings))
+    assert len(planned) == len(set(planned)) == 2 * 2 * (3 + 2)
+    for model in settings.models:
+        for sampler in settings.samplers:
+            states = [cell.caches for cell in planned if (cell.model, cell.sampler) == (model, sampler)]
+            # The warm cell needs what the empty one has compiled.
+            assert states == [EMPTY, INSTALLED, WARM, WARM, WARM]
+
+
+def test_the_plan_leaves_states_out():
+    settings = Settings(("kidiq",), ("nutmill",), (INSTALLED, WARM), 2, 10, 4, 2, 5.0)
+    assert [cell.caches for cell in cells(settings)] == [INSTALLED, WARM, WARM]
+
+
+def test_warm_caches_are_those_of_the_cell_before(tmp_path):
+    caches = Caches(tmp_path)
+    (caches.primed("nutmill") / "kernel").touch()
+    installed = caches.folder("kidiq", "nutmill", INSTALLED)
+    assert (installed / "kernel").exists()
+    assert caches.folder("kidiq", "nutmill", WARM) == installed
+    empty = caches.folder("kidiq", "nutmill", EMPTY)
+    assert not empty.exists()
+    empty.mkdir(parents=True)
+    assert caches.folder("kidiq", "nutmill", WARM) == empty
+
+
+def test_the_page_of_the_suite_holds_plots_tables_and_what_failed():
+    rows = [row("nutmill", 400.0, model="kidiq", caches=state) for state in (INSTALLED, WARM)]
+    rows += [row("nutpie", 200.0, model="kidiq", caches=state) for state in (INSTALLED, WARM)]
+    rows += [failed("nutpie", "garch", "no result within 5 s")]
+    settings = {"models": ["kidiq", "garch"], "samplers": list(BOTH), "cores": 2, "chains": 4, "draws": 1000}
+    about = {"cpu": "a processor", "usable_cores": 2, "python": "3.13", "packages": {"nutmill": "0.1"}}
+    text = page({"rows": rows, "settings": settings, "machine": about, "date": "today"})
+    assert "nutpie gave up garch (warm): no result within 5 s." in text
+    assert text.count("<svg") == len([figure for figure in FIGURES if figure.caches != EMPTY]) + 1
+    assert "<td>kidiq</td>" in text and "first to 400 effective draws of every parameter on 1 of 2 models" in text
+    assert not re.search("(src|href)=", text)
+
+
+def test_the_samplers_take_turns_in_going_first():
+    settings = Settings(("kidiq",), BOTH, STATES, 2, 10, 4, 2, 5.0)
+    assert [cell.sampler for cell in cells(settings)][::2] == ["nutmill", "nutpie", "nutmill", "nutpie"]
+
+
+def test_nothing_measured_is_a_miss():
+    assert misses(GRADIENTS, [], BOTH) == ["not measured against nutpie: easy, hard"]
