@@ -1,6 +1,6 @@
 """Turns a JSON file of a benchmark into a Markdown page beside it: `python -m benchmarks.report FILE`.
 
-Of the suite there is a page of HTML with plots, too.
+Of some there is a page of HTML with plots, too.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.page import page
 from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
+from benchmarks.validation import tables as validation_tables
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,9 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     text = options.file.with_suffix(".md")
     text.write_text(render(report))
     print(text)
-    if report["kind"] == "suite":
+    if report["kind"] in _PLOTTED:
         plots = options.file.with_suffix(".html")
-        plots.write_text(page(report))
+        plots.write_text(_PLOTTED[report["kind"]](report))
         print(plots)
 
 
@@ -74,7 +75,11 @@ _SECTIONS = {
     "layout": layout_sections,
     "compiling": compiling_tables.sections,
     "batch": batch_tables.sections,
+    "validation": validation_tables.sections,
 }
+
+# Of these there are pages of HTML, too.
+_PLOTTED = {"suite": page, "validation": validation_tables.page}
 
 # What the README shows.
 _SHORT = {

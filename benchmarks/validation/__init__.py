@@ -1,0 +1,1 @@
+"""Whether draws are right: distances from reference draws, and simulation-based calibration."""
