@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from pytensor.compile.mode import Mode
 
+import nutmill
 from benchmarks import models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
 from benchmarks.diagnostics import distances, scalars
@@ -170,6 +171,18 @@ def test_every_model_has_a_finite_density_at_its_start(name):
     # Neither rewritten nor compiled: this is about the model.
     density = model.compile_logp(mode=Mode(linker="py", optimizer=None))
     assert np.isfinite(density(model.initial_point()))
+
+
+@pytest.mark.parametrize("name", models.SYNTHETIC)
+def test_every_model_runs_in_native_code_and_its_gradient_is_that_of_its_density(name):
+    compiled = nutmill.compile_model(models.build(name))
+    assert compiled.code.fused and compiled.code.stands_alone and not compiled.code.python_ops
+    rng = np.random.default_rng(20261128)
+    (q,), direction, step = compiled.starts(None, 1, 1, jitter=True), rng.normal(size=compiled.n_dim), 1e-6
+    _, gradient = compiled.logp_dlogp(q)
+    above, below = (compiled.logp_dlogp(q + sign * step * direction)[0] for sign in (1.0, -1.0))
+    slope = (above - below) / (2.0 * step)
+    assert slope == pytest.approx(gradient @ direction, rel=1e-4, abs=1e-6 * np.abs(gradient * direction).sum())
 
 
 @pytest.mark.parametrize("name", models.POSTERIORDB)

@@ -12,22 +12,27 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RNGConsumerOp
 
 from nutmill.errors import ModelError
+from nutmill.model import environment
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.checks import reaches
 from nutmill.model.compile import COMPILING
+from nutmill.model.fingerprint import Nameless, Reader
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.inline import graph_function
 from nutmill.model.lower import Lowered, prepare_entry
 from nutmill.model.rewrite import rewrite
 from nutmill.model.start import evaluate, without_c
-from nutmill.native.functions import Functions, Signature
-from nutmill.native.object import symbols_of_numba
+from nutmill.native import cache
+from nutmill.native.entry import Entry
+from nutmill.native.functions import Functions, Signature, functions_of
+from nutmill.native.object import symbols_of_numba, unresolved
 from nutmill.native.processor import Target
 from nutmill.native.record import layout
 from nutmill.native.stored import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
 
+_KIND, _OBJECT = "functions", "object"  # in the cache
 _IN_PYTHON = "The start or the data of the model are computed in Python: it cannot be saved."
 
 
@@ -96,6 +101,30 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
 
 
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
+    """Compile functions, or find what was compiled from such graphs before."""
+    key, made_with = _key(functions, target), environment.for_models(target)
+    entry = None if key is None else cache.load(_KIND, key, made_with)
+    if entry is not None and not unresolved(entry.parts[_OBJECT]):
+        return functions_of(entry.parts[_OBJECT], entry.manifest)
+    made = _fused(functions, target)
+    if made.code and key is not None and environment.is_current():
+        cache.store(_KIND, key, made_with, Entry(made.facts(), {_OBJECT: made.code}), ", ".join(made.signatures))
+    return made
+
+
+def _key(functions: Mapping[str, _Function], target: Target) -> str | None:
+    """Name the structure of all of them and what they are compiled with; None if something has no name."""
+    reader = Reader()
+    try:
+        graphs = {name: reader.graph(function.inputs, function.outputs) for name, function in functions.items()}
+    except Nameless:
+        return None
+    if environment.customised():
+        return None
+    return environment.digest({"structure": repr(graphs)} | environment.for_models(target))
+
+
+def _fused(functions: Mapping[str, _Function], target: Target) -> Functions:
     lowered, signatures = {}, {}
     declare_slots()
     with COMPILING, warnings.catch_warnings(), bitcode_only(), without_c(), config.change_flags(numba__cache=False):
