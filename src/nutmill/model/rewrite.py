@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pytensor.compile import Supervisor
-from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.replace import clone_replace, graph_replace
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.basic import Alloc, AllocDiag, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
-from pytensor.tensor.rewriting.ofg import inline_ofg_node
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
@@ -21,6 +19,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.blas import lean_rewriter
 from nutmill.model.compat import WRONG_DETERMINANTS
 from nutmill.model.fusion import fuse_loops
+from nutmill.model.inner_graphs import expand_graphs
 from nutmill.model.scalars import branch_free_rewriter
 from nutmill.model.softmax import softmax_rewriter
 
@@ -91,26 +90,8 @@ def _mode() -> Mode:
 
 @graph_rewriter
 def _expand_graphs(fgraph: FunctionGraph) -> None:
-    """Put graphs within the graph in the place of the ops that hold them: their gradients have been taken."""
-    while nodes := [node for node in fgraph.toposort() if _is_graph(node)]:
-        for node in nodes:
-            replacements = list(zip(node.outputs, _expanded(node), strict=True))
-            fgraph.replace_all(replacements, reason="expand", import_missing=True)
-
-
-def _expanded(node: Apply) -> list[Variable]:
-    """Write the graph within an op in terms of its inputs.
-
-    PyTensor copies what the inputs are computed from, and rewrites may part the copies: so it sees others.
-    """
-    others = [variable.type() for variable in node.inputs]
-    expanded = inline_ofg_node(node.clone_with_new_inputs(others))
-    return graph_replace(expanded, dict(zip(others, node.inputs, strict=True)), strict=False)
-
-
-def _is_graph(node: Apply) -> bool:
-    # A diagonal matrix has a lean form of its own.
-    return isinstance(node.op, OpFromGraph) and not isinstance(node.op, AllocDiag)
+    """Expand graphs within the graph: their gradients have been taken. A diagonal matrix has a lean form of its own."""
+    expand_graphs(fgraph, keep=(AllocDiag,))
 
 
 class Hoist(GraphRewriter):
