@@ -38,10 +38,8 @@ def page(report: dict) -> str:
 def _sentences(
     rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str], shown: Sequence[Figure]
 ) -> list[str]:
-    winners = list(first_to_400_ess(rows, models, samplers).values())
-    said = [
-        f"{OURS} was the first to 400 effective draws of every parameter on {winners.count(OURS)} of {len(models)}."
-    ]
+    n_first = list(first_to_400_ess(rows, models, samplers).values()).count(OURS)
+    said = [f"{OURS} was the first to 400 effective draws of every parameter on {n_first} of {len(models)} models."]
     for figure in shown:
         short = misses(figure, rows, samplers)
         said.append(f"{figure.title}: {'missed: ' + '; '.join(short) if short else 'no goal is missed'}.")

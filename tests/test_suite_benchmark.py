@@ -69,12 +69,12 @@ def test_a_model_that_was_not_measured_is_a_miss():
 
 
 def test_a_low_mean_and_a_low_model_are_misses():
-    rows = [row("nutmill", 80.0), row("nutpie", 100.0)]
+    rows = [row("nutmill", 81.0), row("nutpie", 100.0)]
     rows += [row("nutmill", 110.0, model="hard"), row("nutpie", 100.0, model="hard")]
     short = misses(GRADIENTS, rows, BOTH)
     assert short == [
         "against nutpie the geometric mean is 0.94, the goal 1.2",
-        "easy is at 0.80 of nutpie, the floor 0.85",
+        "easy is at 0.81 of nutpie, the floor 0.85",
     ]
 
 
