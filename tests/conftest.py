@@ -10,6 +10,7 @@ from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
 KERNEL = ("kernel-*", "pointer-*", "shared-*")
+OF_MODELS = ("model", "functions")
 
 _load = cache.load
 
@@ -30,7 +31,7 @@ def cache_of_the_session(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUTMILL_CACHE_DIR", str(own))
         patch.delenv("NUTMILL_CACHE_LIMIT", raising=False)
-        patch.setattr(cache, "load", lambda kind, *rest: None if kind == "model" else _load(kind, *rest))
+        patch.setattr(cache, "load", lambda kind, *rest: None if kind in OF_MODELS else _load(kind, *rest))
         yield own
     copy_kernel(own, users)
 

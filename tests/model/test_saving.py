@@ -16,6 +16,7 @@ from saved import refused, small
 
 from nutmill import compile_model
 from nutmill.artifact import to_bytes
+from nutmill.model import saving
 
 
 @numba.njit
@@ -221,3 +222,22 @@ def test_a_loaded_model_is_sampled_in_threads():
     draws = [loaded.sample(draws=50, tune=50, chains=4, cores=cores, random_seed=3, **QUIET) for cores in (1, 4)]
     first, second = (result["posterior"]["q"].values for result in draws)
     assert first.tobytes() == second.tobytes()
+
+
+def with_data() -> pm.Model:
+    with pm.Model() as model:
+        mean = pm.Normal("mean", 0.0, 2.0)
+        pm.Normal("y", mean, 1.0, observed=pm.Data("y_data", [0.5, 1.0, 2.0]))
+    return model
+
+
+def test_functions_of_a_known_model_are_not_compiled_again(model_cache, monkeypatch):
+    first = to_bytes(compile_model(with_data()))
+    made, compiling = [], saving._fused
+    monkeypatch.setattr(saving, "_fused", lambda *arguments: made.append(True) or compiling(*arguments))
+    assert to_bytes(compile_model(with_data())) == first
+    assert not made
+    for path in model_cache.glob("functions-*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert to_bytes(compile_model(with_data())) == first
+    assert made
