@@ -252,3 +252,13 @@ def test_the_page_on_run_folders_reads_draws_by_numpy_alone(tmp_path, monkeypatc
     positions, n_steps = done.stdout.split()
     assert positions == reference.draws[0].tobytes().hex()
     assert int(n_steps) == reference.statistics[0]["n_steps"].sum()
+
+
+def test_draws_count_when_they_are_in_their_file(tmp_path):
+    """A chain in native code is ahead of its file, which is what draws are judged from."""
+    run_kept(tmp_path / "run")
+    for group in read_groups(tmp_path / "run"):
+        n_kept = len(group.positions(0))
+        group.state.chains["n_draws"] += 50
+        assert group.n_drawn(0) == n_kept + 50
+        assert group.n_at_hand(0) == len(group.positions(0)) == n_kept > 0

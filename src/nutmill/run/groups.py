@@ -106,6 +106,10 @@ class Group:
             return max(0, self._n_draws - self.n_drawn(chain))
         return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
 
+    def n_at_hand(self, chain: int) -> int:
+        """Return how many sampling draws `positions` gives: a chain in native code has drawn more than its file has."""
+        return self.n_drawn(chain) if self.keeper is None else self.keeper.n_written("draws", chain)
+
     def positions(self, chain: int) -> np.ndarray:
         """Return the sampling draws of a chain so far, (n, n_dim) float64, those in files as they lie there."""
         if self.keeper is None:

@@ -42,12 +42,12 @@ class Judge:
             if self._judging.result():
                 self.n_enough, self._counts = count, []
             self._judging = None
-        if self._judging is None and self._counts and self._n_drawn() >= self._counts[0]:
+        if self._judging is None and self._counts and self._n_at_hand() >= self._counts[0]:
             self._judging = self._executor.submit(self._is_enough, self._counts[0])
         return set() if self._judging is None else {self._judging}
 
-    def _n_drawn(self) -> int:
-        return min(group.n_drawn(chain) for group in self._groups for chain in range(len(group.chain_ids)))
+    def _n_at_hand(self) -> int:
+        return min(group.n_at_hand(chain) for group in self._groups for chain in range(len(group.chain_ids)))
 
     def _is_enough(self, count: int) -> bool:
         chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]

@@ -134,11 +134,15 @@ class GroupKeeper:
 
     def read(self, kind: str, chain: int) -> np.ndarray:
         """Open the records of one kind that a chain has written, (n,); they are read when they are looked at."""
-        for number, stream in enumerate(self._streams):
-            if stream.kind == kind:
-                n_records = self._mark(chain, number).n_records
-                return read_records(self._path(stream, chain), self._dtype(stream), n_records)
-        raise KeyError(kind)
+        stream = self._streams[self._number(kind)]
+        return read_records(self._path(stream, chain), self._dtype(stream), self.n_written(kind, chain))
+
+    def n_written(self, kind: str, chain: int) -> int:
+        """Return how many records of one kind a chain has written."""
+        return self._mark(chain, self._number(kind)).n_records
+
+    def _number(self, kind: str) -> int:
+        return [stream.kind for stream in self._streams].index(kind)
 
     @property
     def is_cutting(self) -> bool:
