@@ -102,7 +102,8 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
 
 def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     """Compile functions, or find what was compiled from such graphs before."""
-    key, made_with = _key(functions, target), environment.for_models(target)
+    made_with = environment.for_models(target)
+    key = _key(functions, made_with)
     entry = None if key is None else cache.load(_KIND, key, made_with)
     if entry is not None and not unresolved(entry.parts[_OBJECT]):
         return functions_of(entry.parts[_OBJECT], entry.manifest)
@@ -112,7 +113,7 @@ def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     return made
 
 
-def _key(functions: Mapping[str, _Function], target: Target) -> str | None:
+def _key(functions: Mapping[str, _Function], made_with: Mapping[str, str]) -> str | None:
     """Name the structure of all of them and what they are compiled with; None if something has no name."""
     reader = Reader()
     try:
@@ -121,7 +122,7 @@ def _key(functions: Mapping[str, _Function], target: Target) -> str | None:
         return None
     if environment.customised():
         return None
-    return environment.digest({"structure": repr(graphs)} | environment.for_models(target))
+    return environment.digest({"structure": repr(graphs), **made_with})
 
 
 def _fused(functions: Mapping[str, _Function], target: Target) -> Functions:

@@ -63,7 +63,7 @@ class NativeObject:
         ctypes.c_void_p.from_address(self._engine.get_global_value_address(slot)).value = address_
 
     def release(self) -> None:
-        """Give back the large blocks that the code keeps for its next calls (`model/runtime.py`); others may run it."""
+        """Give back the large blocks that the code keeps for its next calls (`model/blocks.py`); others may run it."""
         _release(self._engine)
 
     def address(self, name: str) -> int:
