@@ -52,8 +52,9 @@ def _pair(builder, power, low, high=None):
 
 @scalar_kernel
 def sigmoid(x):
-    """1 / (1 + exp(-x))."""
-    return 1.0 / (1.0 + math.exp(-x))
+    """1 / (1 + exp(-x)), by way of the exponential that `softplus` takes too, so that a loop with both takes one."""
+    power = math.exp(-abs(x))
+    return select(x < 0.0, power, 1.0) / (1.0 + power)
 
 
 @scalar_kernel

@@ -20,6 +20,7 @@ from nutmill.model.blas import lean_rewriter
 from nutmill.model.compat import WRONG_DETERMINANTS
 from nutmill.model.fusion import fuse_loops
 from nutmill.model.inner_graphs import expand_graphs
+from nutmill.model.logits import without_probabilities
 from nutmill.model.scalars import branch_free_rewriter
 from nutmill.model.softmax import softmax_rewriter
 
@@ -54,7 +55,8 @@ class Rewritten(NamedTuple):
 
 def simplify(output: Variable) -> Variable:
     """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
-    return rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(WRONG_DETERMINANTS,), clone=False)
+    stable = rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(WRONG_DETERMINANTS,), clone=False)
+    return without_probabilities(stable)
 
 
 def rewrite(

@@ -59,15 +59,14 @@ define ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %alignment) {{
   %room = add i64 %step, {_HEADER}
   %total = add i64 %size, %room
   %info = call ptr @nutmill_block(i64 %total)
-{_OR_NULL}  %address = ptrtoint ptr %info to i64
-  %last = add i64 %step, {_HEADER - 1}
-  %beyond = add i64 %address, %last
+{_OR_NULL}  %last = add i64 %step, {_HEADER - 1}
+  %beyond = getelementptr i8, ptr %info, i64 %last
   %mask = sub i64 0, %step
-  %aligned = and i64 %beyond, %mask
-  %offset = sub i64 %aligned, %address
-  %data = getelementptr i8, ptr %info, i64 %offset
+  %data = call ptr @llvm.ptrmask.p0.i64(ptr %beyond, i64 %mask)
 {_filled("%data")}  ret ptr %info
 {_FAILED}}}
+
+declare ptr @llvm.ptrmask.p0.i64(ptr, i64)
 
 define void @NRT_MemInfo_call_dtor(ptr %info) {{
 {_load("destructor", "ptr", _DESTRUCTOR)}  %is_plain = icmp eq ptr %destructor, null

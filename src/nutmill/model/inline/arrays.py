@@ -106,7 +106,11 @@ def pointer(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> ir.Val
     for index, stride in zip(indices, view.strides, strict=True):
         step = builder.mul(index, stride, flags=["nsw"])
         offset = step if offset is None else builder.add(offset, step, flags=["nsw"])
-    return view.data if offset is None else cgutils.pointer_add(builder, view.data, offset)
+    if offset is None:
+        return view.data
+    # Not Numba's arithmetic of integers, in which LLVM loses what a pointer points into, and does not vectorise.
+    first = builder.bitcast(view.data, cgutils.voidptr_t)
+    return builder.bitcast(builder.gep(first, [offset], inbounds=True), view.data.type)
 
 
 def load(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> ir.Value:

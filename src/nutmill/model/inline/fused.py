@@ -36,10 +36,14 @@ def _operation(op: FusedLoop, node: Apply) -> Operation:
 
 
 class _Operand(NamedTuple):
-    """What the loop reads: an array, which of its axes broadcast, and the index of its rows if it has one."""
+    """What the loop reads: an array, which of its axes broadcast, and the index of its rows if it has one.
+
+    Where the loop works in place on the array, `place` is the number of that.
+    """
 
     axes: Axes
     index: Index | None
+    place: int | None
 
 
 class _Result(NamedTuple):
@@ -56,6 +60,9 @@ class _Loop:
         self._op = op
         self._kinds = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
         self._static = _static_shape([v.type.shape for v in node.inputs[:n_operands]], op.indices)
+        self._worked = [r.in_place_of for r in op.results if isinstance(r, Stored) and r.in_place_of is not None]
+        worked = [node.inputs[position] for position in self._worked]
+        self._places = [worked.index(v) if v in worked else None for v in node.inputs[:n_operands]]
         self._scalar = Scalar(op.scalar_op, [v.type.dtype for v in node.inputs[:n_operands]])
         # Read by an index, an array has as many rows as the index.
         self._broadcasts = [
@@ -98,12 +105,13 @@ class _Loop:
     def _operands(self, emitter: Emitter, views: Sequence[View]) -> tuple[list[_Operand], list[ir.Value]]:
         """What is read, and the shape of the loop: an index gives an array as many rows as it has itself."""
         operands, seen = [], []
-        for view, position, broadcasts in zip(views, self._op.indices, self._broadcasts, strict=False):
+        given = zip(views[: len(self._places)], self._op.indices, self._broadcasts, self._places, strict=True)
+        for view, position, broadcasts, place in given:
             index, shape = None, view.shape
             if position is not None:
                 index = Index(emitter, views[position], view.shape[0])
                 shape = [views[position].shape[0], *view.shape[1:]]
-            operands.append(_Operand(Axes(view, broadcasts), index))
+            operands.append(_Operand(Axes(view, broadcasts), index, place))
             seen.append(Axes(view._replace(shape=shape), broadcasts))
         return operands, short_lengths(emitter, common_shape(emitter, seen, _MISFIT), self._static)
 
@@ -126,9 +134,9 @@ class _Loop:
 
     def _write(self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape) -> None:
         operands, results, shape = _flat(emitter, operands, results, shape)
-        memory = Memory(emitter)
+        memory = Memory(emitter, len(self._worked))
         fixed = {
-            i: memory.load_given(operand.axes.view, at(operand.axes, [None] * len(shape)))
+            i: _read(memory, operand, [None] * len(shape))
             for i, operand in enumerate(operands)
             if operand.axes.is_constant
         }
@@ -142,7 +150,7 @@ class _Loop:
                 elif asked.in_place_of is None:
                     memory.store_new(result.view, indices, value)
                 else:
-                    store(emitter, result.view, indices, value)
+                    memory.store_place(self._places[asked.in_place_of], result.view, indices, value)
 
 
 def _static_shape(shapes: Sequence[Sequence[int | None]], indices: Sequence[int | None]) -> list[int | None]:
@@ -159,6 +167,8 @@ def _read(memory: Memory, operand: _Operand, indices: Sequence[ir.Value]) -> ir.
     place = at(operand.axes, indices)
     if operand.index is not None:
         place[0] = operand.index.row(memory, indices[0])
+    if operand.place is not None:
+        return memory.load_place(operand.place, operand.axes.view, place)
     return memory.load_given(operand.axes.view, place)
 
 
@@ -173,4 +183,5 @@ def _flat(emitter: Emitter, operands: list[_Operand], results: list[_Result], sh
     axes, shape = flat
     views = iter(axes[len(operands) :])
     results = [result if result.view is None else result._replace(view=next(views).view) for result in results]
-    return [_Operand(each, None) for each in axes[: len(operands)]], results, shape
+    operands = [operand._replace(axes=each) for operand, each in zip(operands, axes, strict=False)]
+    return operands, results, shape

@@ -90,35 +90,56 @@ def at(operand: Axes, indices: Sequence[ir.Value]) -> list[ir.Value]:
 
 
 class Memory:
-    """Loads and stores of one nest; new arrays overlap with nothing, which spares LLVM its checks at run time."""
+    """Loads and stores of one nest; what overlaps with nothing is said to, which spares LLVM its checks at run time.
+
+    Parameters
+    ----------
+    emitter
+    n_places
+        How many of the given arrays the nest works in place. PyTensor sees to it that what is worked in place is
+        no part of another operand.
+    """
 
     _count = 0
 
-    def __init__(self, emitter: Emitter):
+    def __init__(self, emitter: Emitter, n_places: int = 0):
         self._emitter = emitter
         module = emitter.builder.module
         Memory._count += 1
         domain = module.add_metadata([f"nutmill_domain_{Memory._count}"])
-        scope = module.add_metadata([f"nutmill_scope_{Memory._count}", domain])
-        self._scopes = module.add_metadata([scope])
+        names = [f"nutmill_scope_{Memory._count}_{number}" for number in range(1 + n_places)]
+        self._scopes = [module.add_metadata([name, domain]) for name in names]
 
     def load_given(self, view: View, indices: Sequence[ir.Value]) -> ir.Value:
         """Load from an array that was there before the nest."""
-        return self._marked(lambda: load(self._emitter, view, indices), "load", "noalias")
+        return self._marked(lambda: load(self._emitter, view, indices), "load", None)
 
     def store_new(self, view: View, indices: Sequence[ir.Value], value: ir.Value) -> None:
         """Store into an array that was made for the nest."""
-        self._marked(lambda: store(self._emitter, view, indices, value), "store", "alias.scope")
+        self._marked(lambda: store(self._emitter, view, indices, value), "store", 0)
 
     def load_new(self, view: View, indices: Sequence[ir.Value]) -> ir.Value:
         """Load from an array that was made for the nest."""
-        return self._marked(lambda: load(self._emitter, view, indices), "load", "alias.scope")
+        return self._marked(lambda: load(self._emitter, view, indices), "load", 0)
 
-    def _marked(self, write, opname: str, mark: str):
+    def load_place(self, place: int, view: View, indices: Sequence[ir.Value]) -> ir.Value:
+        """Load from the array of this number, counted from 0, that the nest works in place."""
+        return self._marked(lambda: load(self._emitter, view, indices), "load", 1 + place)
+
+    def store_place(self, place: int, view: View, indices: Sequence[ir.Value], value: ir.Value) -> None:
+        """Store into the array of this number that the nest works in place."""
+        self._marked(lambda: store(self._emitter, view, indices, value), "store", 1 + place)
+
+    def _marked(self, write, opname: str, own: int | None):
         block = self._emitter.builder.block
         first = len(block.instructions)
         result = write()
+        module = self._emitter.builder.module
+        others = [scope for number, scope in enumerate(self._scopes) if number != own]
         for instruction in block.instructions[first:]:
             if instruction.opname == opname:
-                instruction.set_metadata(mark, self._scopes)
+                if own is not None:
+                    instruction.set_metadata("alias.scope", module.add_metadata([self._scopes[own]]))
+                if others:
+                    instruction.set_metadata("noalias", module.add_metadata(others))
         return result
