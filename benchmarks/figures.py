@@ -7,10 +7,11 @@ from typing import NamedTuple
 from benchmarks.caches import EMPTY, INSTALLED, WARM
 from benchmarks.comparison import Metric, Ratio, geometric_mean, ratio, select
 from benchmarks.models import MODELS
+from nutmill.comparison.samplers import STAN
 from nutmill.comparison.summary import seconds_to_ess
 
 OURS, BASELINE = "nutmill", "nutpie"
-PEERS = (BASELINE, "pymc", "numpyro", "blackjax")
+PEERS = (BASELINE, "pymc", "numpyro", "blackjax", STAN)
 
 
 class Figure(NamedTuple):
@@ -85,7 +86,7 @@ FIGURES = (
         True,
         WARM,
         MODELS,
-        goals={"nutpie": 1.2, "pymc": 2.0},
+        goals={"nutpie": 1.2, "pymc": 2.0, STAN: 2.0},
         floors={"nutpie": 0.85},
         best=0.8,
     ),
@@ -95,7 +96,7 @@ FIGURES = (
         True,
         WARM,
         MODELS,
-        goals={"nutpie": 1.5, "pymc": 5.0, "numpyro": 3.0},
+        goals={"nutpie": 1.5, "pymc": 5.0, "numpyro": 3.0, STAN: 3.0},
     ),
     FIRST,
     Figure("CPU seconds to the draws, model new", cpu_seconds, False, INSTALLED, MODELS, floors={"nutpie": 1.0}),

@@ -40,6 +40,8 @@ def measure(settings: Settings) -> Iterator[dict]:
     with tempfile.TemporaryDirectory(prefix="nutmill-bench-") as scratch:
         caches = Caches(Path(scratch))
         for sampler in settings.samplers:
+            if samplers.SAMPLERS[sampler].reads_program:
+                continue  # nothing but a program's own code is compiled
             _run(Cell(models.PRIMING, sampler, 1, WARM), settings, caches.primed(sampler))
         for cell in cells(settings):
             yield _run(cell, settings, caches.folder(cell.model, cell.sampler, cell.caches))
@@ -48,6 +50,8 @@ def measure(settings: Settings) -> Iterator[dict]:
 def _run(cell: Cell, settings: Settings, folder: Path) -> dict:
     size = Size(settings.draws, settings.chains, settings.cores, cell.seed)
     request = {"model": cell.model, "sampler": cell.sampler, "size": size._asdict(), "begun": time.monotonic()}
+    if samplers.SAMPLERS[cell.sampler].reads_program:
+        request["options"] = models.program(cell.model)
     variables = variables_of(cell.sampler, settings.chains, folder)
     row = cell._asdict() | run_module("benchmarks.cell", request, variables, settings.limit_s)
     _say(row)

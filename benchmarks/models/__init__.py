@@ -1,9 +1,10 @@
 """The suite: every benchmark model by name, imported only when it is built."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.models.posteriordb import Reference, load_references
+from benchmarks.models.posteriordb import FOLDER, Reference, load_references
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -89,3 +90,12 @@ def build(name: str, **sizes: int) -> "pm.Model":
 def reference(name: str) -> dict[str, Reference] | None:
     """Return the reference moments of `name` by scalar (keys as `theta[1]`), None where there are none."""
     return load_references()[POSTERIORDB[name]] if name in POSTERIORDB else None
+
+
+def program(name: str) -> dict[str, str] | None:
+    """Return the files `program` and `data` of the same model for Stan, None where there are none."""
+    path = Path(__file__).parent / "stan" / f"{name}.stan"
+    if not path.exists():
+        return None
+    data = FOLDER / f"{POSTERIORDB[name].partition('-')[0]}.json"
+    return {"program": str(path), "data": str(data)}

@@ -73,6 +73,8 @@ def test_values_are_those_of_pytensor(name):
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(found[~finite], expected[~finite])
+    if name == "sigmoid":
+        expected = np.where(x < -700.0, np.exp(np.minimum(x, 0.0)), expected)  # where PyTensor's overflows
     np.testing.assert_array_max_ulp(found[finite], expected[finite], maxulp=4)
 
 

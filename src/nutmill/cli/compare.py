@@ -22,6 +22,7 @@ _Samplers = Annotated[
 _Limit = Annotated[
     float, typer.Option(parser=options.typed(options.values.seconds), metavar="DURATION", help="Of one run.")
 ]
+_STAN = "Run Stan too, on this program of the same model, with the data in the file of that name in .json."
 _File = {"dir_okay": False, "metavar": "FILE", "callback": options.in_a_folder}
 
 
@@ -35,11 +36,12 @@ def compare(
     repeats: Annotated[int, typer.Option(min=1, help="Runs of every sampler, the first on a model new to it.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the first runs; others count on from it.")] = 1,
     limit: _Limit = "10m",
+    stan: Annotated[Path | None, typer.Option(help=_STAN, exists=True, dir_okay=False, metavar="FILE")] = None,
     json: options.Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.", **_File)] = None,
     out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file too.", **_File)] = None,
 ) -> None:
-    """Sample a model with nutmill, nutpie, PyMC, NumPyro and BlackJAX, and say what each one costs and gives."""
+    """Sample a model with nutmill, nutpie, PyMC, NumPyro, BlackJAX and Stan; say what each one costs and gives."""
     if model.name is None:
         raise ModelError(f"Other samplers cannot run {model.path}, which is compiled: name the PyMC model.")
     model_file.check_file(model.path)
@@ -47,7 +49,8 @@ def compare(
         from nutmill.comparison.comparing import compare_source, usable_cores
         from nutmill.comparison.measuring import Settings, Source
 
-        source = Source("nutmill.cli.compare_cell", {"file": str(model.path.resolve()), "name": model.name})
+        place = {"file": str(model.path.resolve()), "name": model.name}
+        source = Source("nutmill.cli.compare_cell", place, stan and str(stan.resolve()))
         settings = Settings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, _say)
     _write_files(found, html, out)

@@ -30,15 +30,16 @@ def main(
     """Measure what the JSON text `request` asks for and write the numbers to the file `answer`.
 
     The request holds `model`, which `load` turns into a model (default: the path of a pickle), or None for one that
-    only makes the sampler ready; the name of the `sampler`, its `size`, and `begun`, the monotonic clock when the
-    process was started. `judge` is given the request's `model` and the run, and says what else is to be written.
+    only makes the sampler ready; the name of the `sampler`, its `size` and further `options`, and `begun`, the
+    monotonic clock when the process was started. `judge` is given the request's `model` and the run, and says what
+    else is to be written.
     """
     cell = json.loads(request)
     size = Size(**cell["size"])
     _keep_to(size.cores)
     model = priming_model() if cell["model"] is None else (load or unpickled)(cell["model"])
     built = now()
-    run = samplers.load(cell["sampler"])(model, size)
+    run = samplers.load(cell["sampler"])(model, size, **cell.get("options", {}))
     answered = reduced(model, run) | {
         "size": size._asdict(),
         "built_s": built.wall - cell["begun"],

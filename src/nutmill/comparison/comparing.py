@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nutmill.comparison import machine
 from nutmill.comparison.measuring import Settings, Source, measure
-from nutmill.comparison.samplers import SAMPLERS, TESTED, USUAL, untested
+from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.errors import ModelError
 
@@ -80,6 +80,7 @@ def compare(
     repeats: int = 3,
     random_seed: int = 1,
     limit_s: float = 600.0,
+    stan: str | os.PathLike | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Sample a model with nutmill and its peers, each run in a process of its own, and say what each has cost.
@@ -100,6 +101,9 @@ def compare(
         Of the first runs; others count on from it.
     limit_s : float
         Seconds after which a process is ended, and its sampler given up.
+    stan : path, optional
+        A Stan program of the same model, with variables called alike, to be run too; its data are the file of the same
+        name that ends in ``.json``.
     progress : callable, optional
         Is told in a line what runs next.
 
@@ -110,10 +114,12 @@ def compare(
     Raises
     ------
     ModelError
-        There is no such sampler, too few draws or chains are asked for, or the model cannot be sent to another process.
+        There is no such sampler or Stan program, too few draws or chains are asked for, or the model cannot be sent to
+        another process.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source = Source("nutmill.comparison.cell", str(_pickled(model, Path(folder) / "model.pickle")))
+        sent = str(_pickled(model, Path(folder) / "model.pickle"))
+        source = Source("nutmill.comparison.cell", sent, stan and os.path.abspath(stan))
         settings = Settings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
         return compare_source(source, model.name or "model", settings, samplers, progress)
 
@@ -126,10 +132,12 @@ def compare_source(
     progress: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Do what `compare` does with a model that the processes load themselves; fills the samplers of `settings`."""
-    names = tuple(samplers or USUAL)
+    usual = USUAL if source.program is None else (*USUAL, STAN)
+    names = tuple(samplers or usual)
     if unknown := [name for name in names if name not in SAMPLERS]:
         raise ModelError(f"There is no sampler {unknown[0]!r} to compare; choose among {', '.join(SAMPLERS)}.")
     _check_sizes(settings)
+    _check_program(names, source.program)
     missing = {name: packages for name in names if (packages := SAMPLERS[name].missing())}
     settings = settings._replace(samplers=tuple(name for name in names if name not in missing))
     date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
@@ -150,6 +158,13 @@ def _check_sizes(settings: Settings) -> None:
     for name, least in (("draws", 4), ("chains", 2), ("repeats", 1)):
         if (value := getattr(settings, name)) < least:
             raise ModelError(f"{name} must be at least {least} to compare samplers, not {value}.")
+
+
+def _check_program(names: Sequence[str], program: str | None) -> None:
+    if STAN in names and program is None:
+        raise ModelError("Stan samples a program of its own: name the file, as in stan='model.stan'.")
+    if program is not None and not Path(program).is_file():
+        raise ModelError(f"There is no Stan program {program}.")
 
 
 def _pickled(model: pm.Model, path: Path) -> Path:

@@ -9,9 +9,12 @@ from pathlib import Path
 from threadpoolctl import threadpool_info
 
 PACKAGES = (
-    *("nutmill", "nutpie", "numpyro", "blackjax", "jax", "pymc", "pytensor"),
+    *("nutmill", "nutpie", "numpyro", "blackjax", "jax", "pystan", "pymc", "pytensor"),
     *("numba", "llvmlite", "numpy", "scipy", "arviz"),
 )
+
+
+_ABSENT = "not installed"
 
 
 def identity() -> dict:
@@ -30,6 +33,11 @@ def identity() -> dict:
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the installed version of each package, or that there is none."""
     return {package: _version(package) for package in packages}
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether there is any version of a package."""
+    return _version(package) != _ABSENT
 
 
 def load_average() -> list[float]:
@@ -59,4 +67,4 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return _ABSENT

@@ -15,10 +15,14 @@ COLD, WARM = "cold", "warm"
 
 
 class Source(NamedTuple):
-    """What the processes run: a module like `nutmill.comparison.cell`, and what its loader turns into the model."""
+    """What the processes run: a module like `nutmill.comparison.cell`, and what its loader turns into the model.
+
+    `program` is the path of a Stan program of the same model, for samplers that need one.
+    """
 
     module: str
     model: object
+    program: str | None = None
 
 
 class Settings(NamedTuple):
@@ -52,6 +56,8 @@ def measure(source: Source, settings: Settings, say: Callable[[str], None] = lam
     with tempfile.TemporaryDirectory(prefix="nutmill-compare-") as scratch:
         alive = list(settings.samplers)
         for sampler in settings.samplers:
+            if SAMPLERS[sampler].reads_program:
+                continue  # nothing but a program's own code is compiled
             say(f"Making {sampler} ready")
             _run(Source(source.module, None), sampler, settings, Path(scratch), 0)
         for repeat in range(settings.repeats if settings.samplers else 0):
@@ -71,6 +77,8 @@ def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat
     draws = 10 if is_priming else settings.draws
     size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)
     request = {"model": source.model, "sampler": sampler, "size": size._asdict(), "begun": time.monotonic()}
+    if SAMPLERS[sampler].reads_program:
+        request["options"] = {"program": source.program}
     variables = variables_of(sampler, settings.chains, scratch / sampler)
     return run_module(source.module, request, variables, settings.limit_s)
 

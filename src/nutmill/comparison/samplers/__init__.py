@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from nutmill.comparison import machine
@@ -25,6 +24,8 @@ class Sampler(NamedTuple):
         Packages besides nutmill and PyMC.
     variables : dict of str
         Of the environment of its process.
+    reads_program : bool
+        Whether it samples a program in a file, of the same model.
     """
 
     title: str
@@ -32,16 +33,19 @@ class Sampler(NamedTuple):
     options: Mapping[str, object] = {}
     needs: tuple[str, ...] = ()
     variables: Mapping[str, str] = {}
+    reads_program: bool = False
 
     def missing(self) -> tuple[str, ...]:
         """Return the packages that it needs and that are not installed here."""
-        return tuple(package for package in self.needs if find_spec(package) is None)
+        return tuple(package for package in self.needs if not machine.is_installed(package))
 
 
 # JAX sees one CPU unless told, and PyMC's samplers on JAX put a chain on each; the cores that a process may use
 # bound what runs at once.
 _JAX_ON_CPU = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count={chains}"}
 _SINGLE = {"PYTENSOR_FLAGS": "floatX=float32"}
+
+STAN = "stan"
 
 SAMPLERS = {
     "nutmill": Sampler("nutmill", "nutmill"),
@@ -62,6 +66,7 @@ SAMPLERS = {
         {"JAX_PLATFORMS": "cuda"},
     ),
     "blackjax": Sampler("BlackJAX", "on_jax", {"library": "blackjax"}, ("jax", "blackjax"), _JAX_ON_CPU),
+    STAN: Sampler("Stan, through PyStan", "stan", needs=("pystan",), reads_program=True),
 }  # fmt: skip
 
 # What is compared unless other samplers are named.
@@ -75,6 +80,7 @@ TESTED = {
     "numpyro": ("0.22.",),
     "nutpie": ("0.16.",),
     "pymc": ("5.28.", "6.4."),
+    "pystan": ("3.10.",),
 }
 
 

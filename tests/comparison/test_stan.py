@@ -1,0 +1,111 @@
+"""Stan beside the model: a real program, compiled and sampled, and what is said where it does not fit."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import nutmill
+from benchmarks import models
+from nutmill.comparison.samplers import stan
+from nutmill.errors import ModelError
+
+PROGRAM = """
+data { array[4] real y; }
+parameters { real mu; matrix[2, 3] many; }
+model {
+  mu ~ std_normal();
+  y ~ normal(mu, 1);
+  for (i in 1:2) for (j in 1:3) many[i, j] ~ normal(10 * i + j, 1);
+}
+"""
+Y = [0.5, 1.5, 1.0, 2.0]
+
+
+def build():
+    with pm.Model(coords={"row": ["a", "b"]}) as model:
+        mu = pm.Normal("mu")
+        centres = 10.0 * np.arange(1, 3)[:, None] + np.arange(1, 4)
+        pm.Normal("many", centres, 1.0, shape=(2, 3), dims=("row", "column"))
+        pm.Normal("y", mu, 1.0, observed=Y)
+    return model
+
+
+runs_here = pytest.mark.skipif(sys.version_info >= (3, 12), reason="PyStan loads what it compiles up to Python 3.11")
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stan")
+    (folder / "normal.stan").write_text(PROGRAM)
+    (folder / "normal.json").write_text(json.dumps({"y": Y}))
+    sizes = {"draws": 400, "chains": 2, "cores": 1, "repeats": 2}
+    return nutmill.compare(build(), samplers=["nutmill", "stan"], **sizes, stan=folder / "normal.stan")
+
+
+@runs_here
+def test_its_draws_are_those_of_the_model(compared):
+    rows = [row["measurement"] for row in compared.rows if row["sampler"] == "stan"]
+    assert len(rows) == 2
+    for told in rows:
+        assert told["quality"]["ess_bulk_min"] > 100
+        wanted = {"mu": 1.0} | {f"many[{r}, {c}]": 10 * i + c + 1 for i, r in enumerate("ab", 1) for c in range(3)}
+        assert told["means"].keys() == wanted.keys()
+        for label, (value, mcse) in told["means"].items():
+            assert abs(value - wanted[label]) < 5 * mcse
+    assert rows[0]["means"]["mu"] != rows[1]["means"]["mu"]  # the second seed draws anew
+
+
+@runs_here
+def test_what_it_tells(compared):
+    cold, warm = (row["measurement"] for row in compared.rows if row["sampler"] == "stan")
+    assert warm["warmup_draws"] == 1000
+    assert warm["warmup_gradients"] > 2000 and warm["draw_gradients"] >= 800 and warm["divergences"] == 0
+    assert cold["compiled"]["cpu"] > 5 * warm["compiled"]["cpu"]  # the compiler's process is waited for
+    assert warm["sampled"]["cpu"] > 0.01  # and so are those of the chains
+    assert warm["versions"]["pystan"].startswith("3.")
+
+
+def fit_of(**variables):
+    """Draws of two chains as PyStan gives them: three each, the first a warmup; the chains take turns."""
+    stats = {"n_leapfrog__": [[1.0, 1.0, 3.0, 7.0, 3.0, 7.0]], "divergent__": [[1.0, 1.0, 0.0, 1.0, 0.0, 1.0]]}
+    return {name: np.array(values) for name, values in (stats | variables).items()}
+
+
+def test_draws_by_chain():
+    many = np.arange(36.0).reshape(2, 3, 6)
+    groups = stan._groups(build(), fit_of(mu=[[0.0, 100.0, 1.0, 101.0, 2.0, 102.0]], many=many), 1, 2)
+    np.testing.assert_array_equal(groups["posterior"]["mu"], [[1.0, 2.0], [101.0, 102.0]])
+    np.testing.assert_array_equal(groups["posterior"]["many"].sel(chain=1, row="b", column=2), many[1, 2, [3, 5]])
+    np.testing.assert_array_equal(groups["sample_stats"]["n_steps"], [[3, 3], [7, 7]])
+    np.testing.assert_array_equal(groups["sample_stats"]["diverging"], [[False, False], [True, True]])
+    np.testing.assert_array_equal(groups["warmup_sample_stats"]["diverging"], [[True], [True]])
+
+
+def test_a_program_of_another_model():
+    with pytest.raises(ModelError, match="The Stan program has no variable called many, which the model has"):
+        stan._groups(build(), fit_of(mu=[[0.0] * 6]), 1, 2)
+    with pytest.raises(ModelError, match="many has 2 axes in the model and 1 in the Stan program"):
+        stan._groups(build(), fit_of(mu=[[0.0] * 6], many=np.zeros((2, 6))), 1, 2)
+
+
+def test_a_program_that_is_not_there():
+    with pytest.raises(ModelError, match=r"name the file, as in stan='model\.stan'"):
+        nutmill.compare(build(), samplers=["stan"])
+    with pytest.raises(ModelError, match=r"There is no Stan program .*nowhere\.stan"):
+        nutmill.compare(build(), samplers=["stan"], stan="nowhere.stan")
+
+
+@pytest.mark.parametrize("name", [name for name in models.MODELS if models.program(name)])
+def test_programs_of_the_suite_have_the_variables_of_the_models(name):
+    files = models.program(name)
+    with open(files["program"]) as program, open(files["data"]) as data:
+        text, known = program.read(), json.load(data)
+    parameters = re.search(r"^parameters \{(.*?)^\}", text, re.DOTALL | re.MULTILINE)[1]
+    declared = re.findall(r"(\w+);", parameters)
+    assert sorted(declared) == sorted(variable.name for variable in models.build(name).free_RVs)
+    given = re.search(r"^data \{(.*?)^\}", text, re.DOTALL | re.MULTILINE)[1]
+    assert set(re.findall(r"(\w+);", given)) <= known.keys()
