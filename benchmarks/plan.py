@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.caches import WARM
-from benchmarks.models import program
-from nutmill.comparison.samplers import SAMPLERS
 
 
 class Settings(NamedTuple):
@@ -33,8 +31,7 @@ class Cell(NamedTuple):
 def cells(settings: Settings) -> Iterator[Cell]:
     """Yield every cell: the first seed with each of the states, the others with warm caches.
 
-    The samplers take turns on each model, and another one begins at each turn. Stan has no turn on a model of which
-    there is no program.
+    The samplers take turns on each model, and another one begins at each turn.
     """
     turn = 0
     for seed in range(1, settings.seeds + 1):
@@ -42,7 +39,5 @@ def cells(settings: Settings) -> Iterator[Cell]:
             for state in settings.states if seed == 1 else (WARM,):
                 first = turn % len(settings.samplers)
                 for sampler in settings.samplers[first:] + settings.samplers[:first]:
-                    if SAMPLERS[sampler].reads_program and program(model) is None:
-                        continue
                     yield Cell(model, sampler, seed, state)
                 turn += 1

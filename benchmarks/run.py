@@ -51,7 +51,7 @@ def _run(cell: Cell, settings: Settings, folder: Path) -> dict:
     size = Size(settings.draws, settings.chains, settings.cores, cell.seed)
     request = {"model": cell.model, "sampler": cell.sampler, "size": size._asdict(), "begun": time.monotonic()}
     if samplers.SAMPLERS[cell.sampler].reads_program:
-        request["options"] = models.program(cell.model)
+        request["options"] = models.stan_files(cell.model, folder)
     variables = variables_of(cell.sampler, settings.chains, folder)
     row = cell._asdict() | run_module("benchmarks.cell", request, variables, settings.limit_s)
     _say(row)

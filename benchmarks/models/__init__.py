@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.models import stan
 from benchmarks.models.posteriordb import FOLDER, Reference, load_references
 
 if TYPE_CHECKING:
@@ -92,10 +93,11 @@ def reference(name: str) -> dict[str, Reference] | None:
     return load_references()[POSTERIORDB[name]] if name in POSTERIORDB else None
 
 
-def program(name: str) -> dict[str, str] | None:
-    """Return the files `program` and `data` of the same model for Stan, None where there are none."""
-    path = Path(__file__).parent / "stan" / f"{name}.stan"
-    if not path.exists():
-        return None
-    data = FOLDER / f"{POSTERIORDB[name].partition('-')[0]}.json"
-    return {"program": str(path), "data": str(data)}
+def stan_files(name: str, folder: Path) -> dict[str, str]:
+    """Return the files `program` and `data` of the same model for Stan; data that a seed makes go to `folder`."""
+    if name in POSTERIORDB:
+        data = FOLDER / f"{POSTERIORDB[name].partition('-')[0]}.json"
+    else:
+        data = folder / f"{name}.json"
+        stan.write(name, data)
+    return {"program": str(stan.program(name)), "data": str(data)}

@@ -10,7 +10,7 @@ STEPS, SEED = 300, 20261128
 
 def build(steps: int = STEPS) -> pm.Model:
     """Build the model of Stan's user's guide: 4 parameters, a scan over the series."""
-    y = _series(steps)
+    (y,) = arrays(steps).values()
     with pm.Model() as model:
         mean = pm.Normal("mean", 0.0, 10.0)
         memory = pm.Uniform("memory", -1.0, 1.0)
@@ -33,10 +33,11 @@ def build(steps: int = STEPS) -> pm.Model:
     return model
 
 
-def _series(steps: int) -> np.ndarray:
+def arrays(steps: int = STEPS) -> dict[str, np.ndarray]:
+    """Make the data by their name: the series."""
     rng = np.random.default_rng(SEED)
     errors = 0.5 * rng.normal(size=steps)
     y = np.zeros(steps)
     for now in range(1, steps):
         y[now] = 0.3 + 0.6 * y[now - 1] + errors[now] + 0.3 * errors[now - 1]
-    return y
+    return {"y": y}

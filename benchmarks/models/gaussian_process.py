@@ -8,9 +8,7 @@ POINTS, SEED = 200, 20261122
 
 def build(points: int = POINTS) -> pm.Model:
     """Build the model: 3 parameters, points at locations in [0, 10] made by a seed."""
-    rng = np.random.default_rng(SEED)
-    x = np.sort(rng.uniform(0.0, 10.0, points))
-    y = np.sin(x) + 0.3 * rng.normal(size=points)
+    x, y = arrays(points).values()
     with pm.Model() as model:
         length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)
         amplitude = pm.HalfNormal("amplitude", 1.0)
@@ -19,3 +17,10 @@ def build(points: int = POINTS) -> pm.Model:
         process = pm.gp.Marginal(cov_func=covariance)
         process.marginal_likelihood("y", X=x[:, None], y=y, sigma=noise)
     return model
+
+
+def arrays(points: int = POINTS) -> dict[str, np.ndarray]:
+    """Make the data by their names: locations and values."""
+    rng = np.random.default_rng(SEED)
+    x = np.sort(rng.uniform(0.0, 10.0, points))
+    return {"x": x, "y": np.sin(x) + 0.3 * rng.normal(size=points)}

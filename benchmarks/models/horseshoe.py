@@ -8,9 +8,7 @@ ROWS, COVARIATES, RELEVANT, SEED = 150, 200, 5, 20261128
 
 def build(rows: int = ROWS) -> pm.Model:
     """Build the model of Piironen and Vehtari (2017), non-centred: 404 parameters."""
-    rng = np.random.default_rng(SEED)
-    x = rng.normal(size=(rows, COVARIATES))
-    y = x[:, :RELEVANT] @ np.array([3.0, -2.0, 2.0, -1.5, 1.0]) + rng.normal(size=rows)
+    x, y = arrays(rows).values()
     with pm.Model(coords={"covariate": np.arange(COVARIATES)}) as model:
         sigma = pm.HalfNormal("sigma", 2.0)
         overall = pm.HalfStudentT("overall", 2, RELEVANT / (COVARIATES - RELEVANT) / np.sqrt(rows))
@@ -22,3 +20,10 @@ def build(rows: int = ROWS) -> pm.Model:
         effect = pm.Deterministic("effect", sigma * overall * shrunk * raw, dims="covariate")
         pm.Normal("y", intercept + x @ effect, sigma, observed=y)
     return model
+
+
+def arrays(rows: int = ROWS) -> dict[str, np.ndarray]:
+    """Make the data by their names: covariates and values."""
+    rng = np.random.default_rng(SEED)
+    x = rng.normal(size=(rows, COVARIATES))
+    return {"x": x, "y": x[:, :RELEVANT] @ np.array([3.0, -2.0, 2.0, -1.5, 1.0]) + rng.normal(size=rows)}

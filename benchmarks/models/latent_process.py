@@ -8,9 +8,7 @@ POINTS, SEED = 200, 20261128
 
 def build(points: int = POINTS) -> pm.Model:
     """Build the model: a Poisson regression on a process in its non-centred form, 203 parameters."""
-    rng = np.random.default_rng(SEED)
-    x = np.sort(rng.uniform(0.0, 10.0, points))
-    counts = rng.poisson(np.exp(1.0 + np.sin(x)))
+    x, counts = arrays(points).values()
     with pm.Model() as model:
         length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)
         amplitude = pm.HalfNormal("amplitude", 1.0)
@@ -19,3 +17,10 @@ def build(points: int = POINTS) -> pm.Model:
         latent = process.prior("latent", X=x[:, None])
         pm.Poisson("counts", pm.math.exp(level + latent), observed=counts)
     return model
+
+
+def arrays(points: int = POINTS) -> dict[str, np.ndarray]:
+    """Make the data by their names: locations and counts."""
+    rng = np.random.default_rng(SEED)
+    x = np.sort(rng.uniform(0.0, 10.0, points))
+    return {"x": x, "counts": rng.poisson(np.exp(1.0 + np.sin(x)))}

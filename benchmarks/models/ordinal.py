@@ -8,10 +8,7 @@ PERSONS, COVARIATES, ANSWERS, SEED = 2500, 6, 5, 20261128
 
 def build(persons: int = PERSONS) -> pm.Model:
     """Build the model: four ordered cutpoints and six effects."""
-    rng = np.random.default_rng(SEED)
-    x = rng.normal(size=(persons, COVARIATES))
-    latent = x @ np.linspace(-0.8, 0.8, COVARIATES) + rng.logistic(size=persons)
-    answers = np.digitize(latent, [-2.0, -0.5, 0.5, 2.0])
+    x, answers = arrays(persons).values()
     with pm.Model(coords={"covariate": np.arange(COVARIATES)}) as model:
         effect = pm.Normal("effect", 0.0, 1.0, dims="covariate")
         cutpoints = pm.Normal(
@@ -24,3 +21,11 @@ def build(persons: int = PERSONS) -> pm.Model:
         )
         pm.OrderedLogistic("answers", eta=x @ effect, cutpoints=cutpoints, compute_p=False, observed=answers)
     return model
+
+
+def arrays(persons: int = PERSONS) -> dict[str, np.ndarray]:
+    """Make the data by their names: covariates and answers from 0."""
+    rng = np.random.default_rng(SEED)
+    x = rng.normal(size=(persons, COVARIATES))
+    latent = x @ np.linspace(-0.8, 0.8, COVARIATES) + rng.logistic(size=persons)
+    return {"x": x, "answers": np.digitize(latent, [-2.0, -0.5, 0.5, 2.0])}
