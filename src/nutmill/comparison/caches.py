@@ -13,6 +13,5 @@ def environment(folder: Path) -> dict[str, str]:
         "NUTMILL_CACHE_DIR": str(folder / "nutmill"),
         "NUTMILL_CACHE_LIMIT": "1G",  # a user's own limit might keep nothing, and warm would be cold
         "NUMBA_CACHE_DIR": str(folder / "numba"),
-        "XDG_CACHE_HOME": str(folder / "user"),  # PyStan's
     }
     return os.environ | moved

@@ -86,6 +86,6 @@ def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat
 def variables_of(sampler: str, chains: int, caches: Path) -> dict[str, str]:
     """Return the environment of a process that samples so many chains, and has its compile caches in a folder."""
     variables = environment(caches)
-    own = {name: value.format(chains=chains) for name, value in SAMPLERS[sampler].variables.items()}
+    own = {name: value.format(chains=chains, caches=caches) for name, value in SAMPLERS[sampler].variables.items()}
     flags = [flag for flag in (variables["PYTENSOR_FLAGS"], own.pop("PYTENSOR_FLAGS", "")) if flag]
     return variables | own | {"PYTENSOR_FLAGS": ",".join(flags)}

@@ -23,7 +23,7 @@ class Sampler(NamedTuple):
     needs : tuple of str
         Packages besides nutmill and PyMC.
     variables : dict of str
-        Of the environment of its process.
+        Of the environment of its process; ``{chains}`` and ``{caches}`` stand for their number and the folder of caches.
     reads_program : bool
         Whether it samples a program in a file, of the same model.
     """
@@ -66,7 +66,10 @@ SAMPLERS = {
         {"JAX_PLATFORMS": "cuda"},
     ),
     "blackjax": Sampler("BlackJAX", "on_jax", {"library": "blackjax"}, ("jax", "blackjax"), _JAX_ON_CPU),
-    STAN: Sampler("Stan, through PyStan", "stan", needs=("pystan",), reads_program=True),
+    STAN: Sampler(
+        "Stan, through PyStan", "stan", needs=("pystan",), variables={"XDG_CACHE_HOME": "{caches}/user"},
+        reads_program=True,
+    ),
 }  # fmt: skip
 
 # What is compared unless other samplers are named.
