@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
@@ -29,6 +30,7 @@ def compile_model(
     fuse: bool = True,
     target: str = NATIVE,
     isolate: bool = False,
+    dtype: str = "float64",
 ) -> CompiledModel:
     """Compile a model to one native object.
 
@@ -53,20 +55,27 @@ def compile_model(
         nodes, which all processors of that level run (v3: AVX2, since about 2015; v4: AVX-512).
     isolate
         Compile in a process of its own, which ends with all the memory that compiling took; this one keeps the code.
+    dtype
+        "float32" evaluates log density and gradient in single precision: arrays and products of matrices, while sums,
+        single numbers, other linear algebra and all that the sampler keeps stay "float64", as are draws.
 
     Raises
     ------
     ModelError
         If the model cannot be sampled by NUTS; the message says which variable, and what to do.
     """
+    if dtype not in ("float64", "float32"):
+        raise ModelError(f'dtype must be "float64" or "float32", not {dtype!r}.')
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
     with without_c():
+        if isinstance(model, Dispatcher) and dtype != "float64":
+            raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
         if isinstance(model, Dispatcher | Variable):
             graph = _graph(model, start or {}, n_dim, data)
-            return _compiled(graph, order)
-        return _from_pymc(_pymc_model(model), var_names, order)
+            return _compiled(replace(graph, dtype=dtype), order)
+        return _from_pymc(_pymc_model(model), var_names, order, dtype)
 
 
 def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:
@@ -94,17 +103,17 @@ def _pymc_model(model):
     return found
 
 
-def _from_pymc(model, var_names: Sequence[str] | None, order: Order) -> CompiledModel:
+def _from_pymc(model, var_names: Sequence[str] | None, order: Order, dtype: str) -> CompiledModel:
     from nutmill.model import recognition
     from nutmill.model.pymc_model import from_pymc
 
     # Code that is not fused is not kept either.
     stages: dict[str, float] = {}
-    key = recognition.key_of(model, var_names, order.target, stages) if order.fuse else None
+    key = recognition.key_of(model, var_names, dtype, order.target, stages) if order.fuse else None
     found = recognition.recognise(key, model, var_names, order.target, stages) if key else None
     if found is not None:
         return CompiledModel(*found)
-    graph = from_pymc(model, var_names)
+    graph = replace(from_pymc(model, var_names), dtype=dtype)
     compiled = _compiled(graph, order)
     if key is not None:
         recognition.remember(key, model, graph, compiled.code)

@@ -37,6 +37,8 @@ def made_up(**changed) -> Explanation:
         "operations": OPERATIONS,
         "gradient_s": 1e-3,
         "gradient_s_all_threads": 6e-4,
+        "gradient_s_single": 5e-4,
+        "logp_moves_by": 2e-5,
         "calls": [BlasCall("dgemv", (500, 1000), 2, 5e-4, 2e6), BlasCall("dpotrf", (9,), 1, 1e-4, 243.0)],
         "blas": "openblas 0.3 (SciPy's), 2 threads unless limited",
         "speed": MachineSpeed(1e10, 4e10),

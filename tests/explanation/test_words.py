@@ -30,6 +30,8 @@ def test_answers():
     assert "2 cores may compute, all physical cores of the machine." in cores
     assert "With 2 BLAS threads a gradient takes 600 us: 1.67 times as fast on 2 times the cores" in cores
     assert "at 4 GB/s, 40% of what one core here reads from memory." in memory
+    assert "a gradient takes 500 us, which is 2.00 times as fast" in elsewhere
+    assert "the log density at the start moves by 2e-05" in elsewhere
     assert "at about 5 us each, would need 20 us for a gradient" in elsewhere
 
 
@@ -39,6 +41,7 @@ def test_what_is_not_known_is_not_said():
     assert "None of it is BLAS" in said and "it has no data" in said and "GPU that starts" not in said
     unseen = made_up(calls=None, fused=False, gradient_s_all_threads=None)
     assert "cannot be seen through the pointer" in as_text(unseen)
+    assert "Float32 was not measured" in as_text(made_up(gradient_s_single=None, logp_moves_by=None))
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,26 @@ def test_function_of_two_operands(function):
     assert largest_error_ulp(run(machine, module, x, y), expected) <= 4
 
 
+@pytest.mark.parametrize("function", [*ONE_OPERAND, *TWO_OPERANDS])
+def test_function_of_float32(function):
+    scalar, low, high = ONE_OPERAND.get(function) or (TWO_OPERANDS[function], 0.1, 9.0)
+    operands = 2 if function in TWO_OPERANDS else 1
+    text = loop_over(f"{function}f", operands=operands).replace("double", "float")
+    machine, module = optimise(vectormath.annotate(text))
+    assert vector_calls(module) <= set(available().get(f"{function}f", []))
+    assert bool(vector_calls(module)) == (f"{function}f" in available())
+    # Within what float32 holds.
+    x, y = np.random.default_rng(13).uniform(max(low, -80), min(high, 35), size=(2, 4001)).astype(np.float32)
+    expected = np.array([scalar(*map(float, pair[:operands])) for pair in zip(x, y, strict=True)], dtype=np.float32)
+    assert largest_error_ulp(run(machine, module, x, y), expected) <= 4
+
+
+def test_an_intrinsic_of_float32():
+    text = loop_over("llvm.exp.f32").replace("double", "float")
+    _, module = optimise(vectormath.annotate(text))
+    assert bool(vector_calls(module)) == ("expf" in available())
+
+
 @pytest.mark.parametrize("flags", ["", "fast", "reassoc nsz arcp contract afn", "nnan"])
 @pytest.mark.parametrize("function", ["llvm.exp.f64", "llvm.log.f64", "exp", "log"])
 def test_intrinsics_and_flags(function, flags):

@@ -48,6 +48,10 @@ class Explanation(NamedTuple):
         Of density and gradient, with one BLAS thread.
     gradient_s_all_threads : float or None
         The same with a BLAS thread on each usable core; None where no BLAS is called, or there is one core.
+    gradient_s_single : float or None
+        The same in single precision, with one BLAS thread; None if there is no graph at hand, or `fused` is false.
+    logp_moves_by : float or None
+        Difference of the log density in single precision, where the model starts.
     calls : list of BlasCall or None
         What one gradient calls, with one BLAS thread; None if it could not be watched.
     blas : str
@@ -64,6 +68,8 @@ class Explanation(NamedTuple):
     operations: Operations | None
     gradient_s: float
     gradient_s_all_threads: float | None
+    gradient_s_single: float | None
+    logp_moves_by: float | None
     calls: list[BlasCall] | None
     blas: str
     speed: MachineSpeed
@@ -128,7 +134,8 @@ class Explanation(NamedTuple):
 def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient.
 
-    Takes a few seconds and one core. With a `pm.Model` its graph is rewritten once more, to count its operations.
+    Takes a few seconds and one core. A `pm.Model` is rewritten once more, to count its operations, and compiled in single
+    precision, too.
 
     Parameters
     ----------
@@ -140,18 +147,19 @@ def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     ModelError
         If the model cannot be compiled, or has no finite density where it starts.
     """
-    counted = None
+    counted = single = None
     if not isinstance(model, CompiledModel):
         from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
 
         compiled = compile_model(model)
+        single = compile_model(model, dtype="float32") if compiled.code.fused else None
         counted = _operations(model)
     else:
         compiled = model
-    return _measured(compiled, counted)
+    return _measured(compiled, single, counted)
 
 
-def _measured(compiled: CompiledModel, counted: Operations | None) -> Explanation:
+def _measured(compiled: CompiledModel, single: CompiledModel | None, counted: Operations | None) -> Explanation:
     machine = topology()
     binding, code = compiled.binding, compiled.code
     (position,) = compiled.starts(None, 1, 0, jitter=True)
@@ -161,6 +169,7 @@ def _measured(compiled: CompiledModel, counted: Operations | None) -> Explanatio
         with threadpool_limits(1, user_api="blas"):
             calls = watch(binding, position)
     more = gradient_seconds(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
+    in_single, moves_by = _in_single(single, position, compiled.logp_dlogp(position)[0])
     names = [parameter.name for parameter in compiled.description.parameters]
     return Explanation(
         parameters=dict(zip(names, binding.shapes, strict=True)),
@@ -171,11 +180,21 @@ def _measured(compiled: CompiledModel, counted: Operations | None) -> Explanatio
         operations=counted,
         gradient_s=alone,
         gradient_s_all_threads=more,
+        gradient_s_single=in_single,
+        logp_moves_by=moves_by,
         calls=calls,
         blas=_blas(),
         speed=machine_speed(),
         machine=machine,
     )
+
+
+def _in_single(
+    single: CompiledModel | None, position: np.ndarray, logp: float
+) -> tuple[float, float] | tuple[None, None]:
+    if single is None:
+        return None, None
+    return gradient_seconds(single.binding, position, 1), abs(single.logp_dlogp(position)[0] - logp)
 
 
 def _data(compiled: CompiledModel) -> list[DataFact]:

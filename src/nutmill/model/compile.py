@@ -27,6 +27,7 @@ from nutmill.model.inline import graph_function
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_bitcode, pointer_kernel, shared_kernel
 from nutmill.model.rewrite import rewrite, simplify
+from nutmill.model.single import in_single
 from nutmill.model.stored import cache_key, find, keep
 from nutmill.native.code import Code, Pointer, code_of, entry_of
 from nutmill.native.object import NativeObject
@@ -212,6 +213,8 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
     if graph.logp.type.ndim != 0:
         raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
     logp = simplify(pt.cast(graph.logp, "float64"))
+    if graph.dtype == "float32":
+        logp = in_single(logp)
     try:
         gradients = grad(logp, [p.variable for p in graph.parameters], disconnected_inputs="ignore")
     except (NotImplementedError, TypeError, ValueError) as error:

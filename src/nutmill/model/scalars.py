@@ -98,7 +98,7 @@ def _funcify(op, node, **_):
 
 
 def branch_free_rewriter() -> GraphRewriter:
-    """Rewriter that replaces functions of float64 by forms that vectorise and need nothing of Python.
+    """Rewriter that replaces functions of float64 and float32 by forms that vectorise and need nothing of Python.
 
     Run it after `specialize`, which knows PyTensor's own ops only, and before elementwise fusion (48).
     Integers are cast; other dtypes are left as they are.
@@ -113,9 +113,10 @@ def branch_free_rewriter() -> GraphRewriter:
 @node_rewriter([Elemwise])
 def _to_branch_free(fgraph, node):
     replacement = _REPLACEMENTS.get(type(node.op.scalar_op))
-    if replacement is None or node.outputs[0].type.dtype != "float64":
+    dtype = node.outputs[0].type.dtype
+    if replacement is None or dtype not in ("float64", "float32"):
         return None
     *integers, x = node.inputs
-    result = replacement(*integers, x if x.type.dtype == "float64" else cast(x, "float64"))
+    result = replacement(*integers, x if x.type.dtype == dtype else cast(x, dtype))
     copy_stack_trace(node.outputs[0], result)
     return [result]

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from nutmill.native.vectormath import ARITY, PREFIX, available, lanes_of
+from nutmill.native.vectormath import ARITY, PREFIX, SINGLE, available, lanes_of
 
 _FIRST_GROUP = 9000  # attribute groups are numbered; no module of Numba's gets as far
 
 # A function where it is called or declared: an intrinsic of LLVM, maybe of vectors, or a name of C.
-_SYMBOL = re.compile(r'@(?:llvm\.(?P<intrinsic>\w+)\.(?:v(?P<lanes>\d+))?f64|"?(?P<c>\w+)"?)(?=\()')
+_SYMBOL = re.compile(r'@(?:llvm\.(?P<intrinsic>\w+)\.(?:v(?P<lanes>\d+))?f(?P<bits>32|64)|"?(?P<c>\w+)"?)(?=\()')
 
 
 def annotate(ir_text: str, forms: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -36,7 +36,7 @@ def annotate(ir_text: str, forms: Mapping[str, Sequence[str]] | None = None) -> 
     used: set[str] = set()
 
     def rename(match: re.Match) -> str:
-        name = match["intrinsic"] or match["c"]
+        name = match["c"] or match["intrinsic"] + ("f" if match["bits"] == "32" else "")
         symbols = {str(lanes_of(symbol)): symbol for symbol in forms.get(name, ())}
         symbol = symbols.get(match["lanes"]) if match["lanes"] else symbols and PREFIX + name
         if not symbol:
@@ -70,16 +70,17 @@ def _declare(names: Sequence[str], forms: Mapping[str, Sequence[str]]) -> list[s
 
 
 def _declare_one(name: str, symbols: Sequence[str], group: int) -> list[str]:
-    arity = ARITY[name]
+    arity, kind = ARITY[name], "float" if name in SINGLE else "double"
     lines, mappings = [], []
     for symbol in symbols:
         lanes = lanes_of(symbol)
-        lines.append(f"declare <{lanes} x double> @{symbol}({_repeat(f'<{lanes} x double>', arity)}) #{group}")
+        vector = f"<{lanes} x {kind}>"
+        lines.append(f"declare {vector} @{symbol}({_repeat(vector, arity)}) #{group}")
         mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{PREFIX}{name}({symbol})")
     variants = f'"vector-function-abi-variant"="{",".join(mappings)}"'
     return [
         *lines,
-        f"declare double @{PREFIX}{name}({_repeat('double', arity)}) #{group}",
+        f"declare {kind} @{PREFIX}{name}({_repeat(kind, arity)}) #{group}",
         f"attributes #{group} = {{ nounwind willreturn memory(none) {variants} }}",
     ]
 

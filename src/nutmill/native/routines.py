@@ -8,11 +8,13 @@ from importlib import import_module
 SLOT_PREFIX = "nutmill_blas_"
 SPECIAL_PREFIX = "nutmill_special_"
 
-# Fortran argument lists: c character, i 32-bit integer, d double, each passed by address; p the data of an
+# Fortran argument lists: c character, i 32-bit integer, d double, f float, each passed by address; p the data of an
 # array; s an integer that the routine gives back. In SciPy's Cython modules every routine is an LP64 one.
 BLAS = {
     "dgemv": "ciidpipidpi",
     "dgemm": "cciiidpipidpi",
+    "sgemv": "ciifpipifpi",
+    "sgemm": "cciiifpipifpi",
     "dtrsv": "cccipipi",
     "dtrsm": "cccciidpipi",
     "dsyrk": "cciidpidpi",

@@ -17,8 +17,11 @@ ARITY = dict.fromkeys(("exp", "log", "sin", "cos"), 1) | {"pow": 2}
 ARITY |= dict.fromkeys(("exp2", "exp10", "expm1", "log2", "log10", "log1p", "tan", "tanh", "sinh", "cosh"), 1)
 ARITY |= dict.fromkeys(("asin", "acos", "atan", "asinh", "acosh", "atanh", "cbrt", "erf", "erfc"), 1)
 ARITY |= {"atan2": 2, "hypot": 2}
+# The same of float32.
+SINGLE = {f"{name}f": arity for name, arity in ARITY.items()}
+ARITY |= SINGLE
 
-# Letter of the vector ABI, values in a vector, and what the CPU must have, widest first.
+# Letter of the vector ABI, float64 values in a vector, and what the CPU must have, widest first.
 _WIDTHS = (("e", 8, "avx512f"), ("d", 4, "avx2"), ("b", 2, "sse4.1"))
 
 
@@ -40,7 +43,8 @@ def available(made_for: Target | None = None) -> dict[str, tuple[str, ...]]:
     letters = [(letter, lanes) for letter, lanes, feature in _WIDTHS if feature in features]
     found = {}
     for name, arity in ARITY.items():
-        symbols = (f"_ZGV{letter}N{lanes}{'v' * arity}_{name}" for letter, lanes in letters)
+        values = 2 if name in SINGLE else 1
+        symbols = (f"_ZGV{letter}N{lanes * values}{'v' * arity}_{name}" for letter, lanes in letters)
         present = tuple(symbol for symbol in symbols if _has(library, symbol))
         if present:
             found[name] = present

@@ -51,6 +51,7 @@ SAMPLERS = {
     "nutmill": Sampler("nutmill", "nutmill"),
     "nutmill-pointer": Sampler("nutmill, its kernel apart from the model", "nutmill", {"fuse": False}),
     "nutmill-tuned": Sampler("nutmill in the layout that measuring chose", "nutmill", {"tuned": True}),
+    "nutmill-float32": Sampler("nutmill, float32", "nutmill", {"dtype": "float32"}),
     "nutpie": Sampler("nutpie on Numba", "nutpie", needs=("nutpie",)),
     "nutpie-jax": Sampler("nutpie on JAX", "nutpie", {"backend": "jax"}, ("nutpie", "jax"), {"JAX_PLATFORMS": "cpu"}),
     "pymc": Sampler("PyMC's own NUTS at its defaults", "pymc_sampler"),

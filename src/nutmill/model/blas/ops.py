@@ -9,7 +9,7 @@ from pytensor.tensor.type import tensor
 
 
 class LeanOp(Op):
-    """Linear algebra on float64, of which no gradient is taken any more; `inline/linear_algebra.py` writes it.
+    """Linear algebra on float64, or products of float32, of which no gradient is taken any more; `inline/linear_algebra.py` writes it.
 
     The first operand is a matrix, or a stack of them along batch axes; then the others are stacks, too, and axes of
     length 1 broadcast.
@@ -38,12 +38,13 @@ class LeanOp(Op):
         return shapes[-1:]
 
     def make_node(self, *operands):
-        """Apply the op to float64 operands, all of them with the same number of batch axes."""
+        """Apply the op to operands of one dtype, all of them with the same number of batch axes."""
         n_batch = self.batch_axes(operands)
         shapes = [operand.type.shape for operand in operands]
         batch = [_common(lengths) for lengths in zip(*(shape[:n_batch] for shape in shapes), strict=True)]
         cores = self.core_shapes(*(shape[n_batch:] for shape in shapes), least=_least)
-        return Apply(self, list(operands), [tensor(dtype="float64", shape=(*batch, *core)) for core in cores])
+        dtype = operands[0].type.dtype
+        return Apply(self, list(operands), [tensor(dtype=dtype, shape=(*batch, *core)) for core in cores])
 
     def perform(self, node, inputs, output_storage):
         """Compile and run the operation, for callers outside Numba."""

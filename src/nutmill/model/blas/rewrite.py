@@ -45,7 +45,7 @@ from nutmill.model.compat import (
 
 
 def lean_rewriter() -> GraphRewriter:
-    """Rewriter that replaces linear algebra on float64 by ops that survive linking and compile quickly.
+    """Rewriter that replaces linear algebra on float64, and products of float32, by ops that survive linking and compile quickly.
 
     Run it after `specialize` and `uncanonicalize`, because they know PyTensor's own ops only, and before
     elementwise fusion (48) and the rewrites that work in place. BLAS rewrites must be left out, as Numba's
@@ -53,7 +53,7 @@ def lean_rewriter() -> GraphRewriter:
 
         mode = get_mode("NUMBA").register((lean_rewriter(), 47))
 
-    Call `declare_slots` before the graph is compiled. Nodes whose result is not float64 stay as they are.
+    Call `declare_slots` before the graph is compiled. Nodes with results of other dtypes stay as they are.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def _product(op, x, y):
         return expand_dims(LeanMatrixVector()(x, y.squeeze(-1)), -1)
     if x.type.broadcastable[-2]:
         return expand_dims(LeanMatrixVector()(y.mT, x.squeeze(-2)), -2)
-    if _is_transposed(y, x):
+    if _is_transposed(y, x) and x.type.dtype == "float64":
         return LeanGram()(x)
     return LeanDot()(x, y)
 
@@ -130,6 +130,7 @@ def _determinant(op, x):
     return sign * exp(logarithm)
 
 
+_PRODUCTS = (Dot, BatchedDot)
 # What takes the place of an op of PyTensor, given the op and its operands; None leaves it where it is.
 _LEAN = {
     Dot: _product,
@@ -150,9 +151,11 @@ _LEAN = {
 @node_rewriter([*_LEAN, Blockwise])
 def _to_lean(fgraph, node):
     core_op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
-    if type(core_op) not in _LEAN or any(out.type.dtype != "float64" for out in node.outputs):
+    dtype = node.outputs[0].type.dtype
+    known = ("float64", "float32") if isinstance(core_op, _PRODUCTS) else ("float64",)
+    if type(core_op) not in _LEAN or any(out.type.dtype != dtype or dtype not in known for out in node.outputs):
         return None
-    operands = [x if x.type.dtype == "float64" else cast(x, "float64") for x in node.inputs]
+    operands = [x if x.type.dtype == dtype else cast(x, dtype) for x in node.inputs]
     results = _LEAN[type(core_op)](core_op, *operands)
     if results is None:
         return None

@@ -39,7 +39,7 @@ def lean(node: Apply) -> Operation:
     check, write = _WRITERS[type(node.op)]
     n_batch = node.op.batch_axes(node.inputs)
     broadcasts = [v.type.broadcastable[:n_batch] for v in node.inputs]
-    kinds_out = [array_kind("float64", v.type.ndim) for v in node.outputs]
+    kinds_out = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
     result_kind = kinds_out[0] if len(kinds_out) == 1 else types.Tuple(kinds_out)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:

@@ -8,15 +8,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, array_kind, new_array, store
+from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, itemsize, new_array, store
 from nutmill.model.inline.filling import copy
 from nutmill.model.inline.loops import nest
 from nutmill.native.routines import BLAS, LAPACK, SLOT_PREFIX
 
-DOUBLE, INT32, BYTE, BIT = ir.DoubleType(), ir.IntType(32), ir.IntType(8), ir.IntType(1)
+DOUBLE, SINGLE, INT32 = ir.DoubleType(), ir.FloatType(), ir.IntType(32)
+BYTE, BIT = ir.IntType(8), ir.IntType(1)
 _POINTER = BYTE.as_pointer()
-_MATRIX = array_kind("float64", 2)
-_ITEM = WORD(8)
 # Sums may be reordered so that they vectorise; NaN and infinities keep their meaning.
 LOOSE = ("reassoc", "contract", "nsz")
 
@@ -59,8 +58,8 @@ def _by_address(builder: ir.IRBuilder, kind: str, value: ir.Value | str | float)
         return builder.bitcast(value, _POINTER)
     if kind == "c":
         value = BYTE(ord(value)) if isinstance(value, str) else value
-    elif kind == "d":
-        value = DOUBLE(value)
+    elif kind in "df":
+        value = (DOUBLE if kind == "d" else SINGLE)(value)
     else:
         value = builder.trunc(value, INT32)
     return builder.bitcast(cgutils.alloca_once_value(builder, value), _POINTER)
@@ -79,14 +78,15 @@ def at_least_one(emitter: Emitter, length: ir.Value) -> ir.Value:
 def row_stride(emitter: Emitter, view: View) -> ir.Value:
     """Distance of two rows in values if BLAS can read the matrix as row-major in place, else 0."""
     builder, (rows, columns) = emitter.builder, view.shape
+    item = WORD(itemsize(emitter, view.kind))
     least = at_least_one(emitter, columns)
     if view.kind.layout == "C":
         return least
     # NumPy gives an axis of length 1 any stride, so such a stride says nothing.
-    is_dense = builder.icmp_signed("==", view.strides[1], _ITEM)
+    is_dense = builder.icmp_signed("==", view.strides[1], item)
     is_dense = builder.or_(is_dense, builder.icmp_signed("<=", columns, ONE))
-    stride = builder.sdiv(view.strides[0], _ITEM)
-    fits = builder.icmp_signed("==", builder.mul(stride, _ITEM), view.strides[0])
+    stride = builder.sdiv(view.strides[0], item)
+    fits = builder.icmp_signed("==", builder.mul(stride, item), view.strides[0])
     fits = builder.and_(fits, builder.icmp_signed(">=", stride, least))
     stride = builder.select(fits, stride, ZERO)
     stride = builder.select(builder.icmp_signed("<=", rows, ONE), least, stride)
@@ -110,17 +110,18 @@ def readable(emitter: Emitter, view: View) -> Iterator[Matrix]:
     along_rows, along_columns = row_stride(emitter, view), row_stride(emitter, transposed(view))
     by_columns = builder.and_(_is_zero(builder, along_rows), builder.not_(_is_zero(builder, along_columns)))
     needs_copy = _is_zero(builder, builder.or_(along_rows, along_columns))
-    struct = emitter.context.get_value_type(_MATRIX)
+    kind = view.kind.copy(layout="C")
+    struct = emitter.context.get_value_type(kind)
     owner, data = cgutils.alloca_once(builder, struct), cgutils.alloca_once_value(builder, view.data)
     builder.store(ir.Constant(struct, None), owner)
     with builder.if_then(needs_copy, likely=False):
-        value, copied = copy(emitter, view, _MATRIX)
+        value, copied = copy(emitter, view, kind)
         builder.store(value, owner)
         builder.store(copied.data, data)
     stride = builder.select(by_columns, along_columns, along_rows)
     stride = builder.select(needs_copy, at_least_one(emitter, view.shape[1]), stride)
     yield Matrix(builder.load(data), builder.not_(by_columns), stride)
-    emitter.context.nrt.decref(builder, _MATRIX, builder.load(owner))
+    emitter.context.nrt.decref(builder, kind, builder.load(owner))
 
 
 def _is_zero(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:

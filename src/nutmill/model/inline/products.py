@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
 
-from nutmill.model.inline.arrays import WORD, ZERO, Emitter, View, load, store
+from nutmill.model.inline.arrays import WORD, ZERO, Emitter, View, itemsize, load, store
 from nutmill.model.inline.loops import nest
 from nutmill.model.inline.matrices import (
-    DOUBLE,
     LOOSE,
     at_least_one,
     call_routine,
@@ -36,13 +36,13 @@ def matrix_product(emitter: Emitter, operands: Sequence[View], results: Sequence
     is_small = builder.icmp_signed("<=", builder.mul(builder.mul(n, k), m), WORD(_FEW_FOR_MATRIX))
     with builder.if_else(is_small, likely=False) as (small, large):
         with small, nest(emitter, out.shape) as (i, j):
-            total = _sum(emitter, k, lambda at: (load(emitter, x, [i, at]), load(emitter, y, [at, j])))
+            total = _sum(emitter, k, x.kind, lambda at: (load(emitter, x, [i, at]), load(emitter, y, [at, j])))
             store(emitter, out, [i, j], total)
         with large, readable(emitter, x) as a, readable(emitter, y) as b:
             forms = letter(emitter, b.by_rows, "N", "T"), letter(emitter, a.by_rows, "N", "T")
             width = at_least_one(emitter, m)
             factors = b.data, b.stride, a.data, a.stride
-            call_routine(emitter, "dgemm", *forms, m, n, k, 1.0, *factors, 0.0, out.data, width)
+            call_routine(emitter, _of(out, "gemm"), *forms, m, n, k, 1.0, *factors, 0.0, out.data, width)
 
 
 def matrix_vector_product(emitter: Emitter, operands: Sequence[View], results: Sequence[View]) -> None:
@@ -56,7 +56,12 @@ def matrix_vector_product(emitter: Emitter, operands: Sequence[View], results: S
     by_hand = builder.or_(by_hand, builder.icmp_signed("==", builder.or_(along_rows, along_columns), ZERO))
     with builder.if_else(by_hand) as (small, large):
         with small, nest(emitter, [rows]) as (i,):
-            total = _sum(emitter, columns, lambda at: (load(emitter, matrix, [i, at]), load(emitter, vector, [at])))
+            total = _sum(
+                emitter,
+                columns,
+                matrix.kind,
+                lambda at: (load(emitter, matrix, [i, at]), load(emitter, vector, [at])),
+            )
             store(emitter, out, [i], total)
         with large:
             by_rows = builder.icmp_signed(">", along_rows, ZERO)
@@ -64,24 +69,30 @@ def matrix_vector_product(emitter: Emitter, operands: Sequence[View], results: S
             stride = builder.select(by_rows, along_rows, along_columns)
             form = letter(emitter, by_rows, "T", "N")
             given = matrix.data, stride, vector.data, step
-            call_routine(emitter, "dgemv", form, n, m, 1.0, *given, 0.0, out.data, WORD(1))
+            call_routine(emitter, _of(out, "gemv"), form, n, m, 1.0, *given, 0.0, out.data, WORD(1))
+
+
+def _of(result: View, name: str) -> str:
+    """Name of a routine for the dtype of what it gives."""
+    return ("s" if result.kind.dtype == types.float32 else "d") + name
 
 
 def _step(emitter: Emitter, vector: View) -> ir.Value:
     """Stride of a vector in values, as BLAS takes it; 0 if it is not a positive number of values."""
     builder, (stride,) = emitter.builder, vector.strides
-    step = builder.sdiv(stride, WORD(8))
-    fits = builder.icmp_signed("==", builder.mul(step, WORD(8)), stride)
+    item = WORD(itemsize(emitter, vector.kind))
+    step = builder.sdiv(stride, item)
+    fits = builder.icmp_signed("==", builder.mul(step, item), stride)
     fits = builder.and_(fits, builder.icmp_signed(">", stride, ZERO))
     step = builder.select(fits, step, ZERO)
     return builder.select(builder.icmp_signed("<=", vector.shape[0], WORD(1)), WORD(1), step)
 
 
-def _sum(emitter: Emitter, length: ir.Value, pair: Callable) -> ir.Value:
+def _sum(emitter: Emitter, length: ir.Value, kind: types.Array, pair: Callable) -> ir.Value:
     """Sum of the products of pairs of numbers."""
     builder = emitter.builder
-    register = cgutils.alloca_once(builder, DOUBLE)
-    builder.store(DOUBLE(0.0), register)
+    zero = emitter.context.get_constant(kind.dtype, 0.0)
+    register = cgutils.alloca_once_value(builder, zero)
     with nest(emitter, [length]) as (at,):
         product = builder.fmul(*pair(at), flags=LOOSE)
         builder.store(builder.fadd(builder.load(register), product, flags=LOOSE), register)

@@ -20,7 +20,7 @@ _COMPARISONS = {
     scalar_ops.EQ: "==",
     scalar_ops.NEQ: "!=",
 }
-# Functions of one float64: of LLVM, where it knows what they mean, or of the C library.
+# Functions of one number: of LLVM, where it knows what they mean, or of the C library.
 _INTRINSICS = {scalar_ops.Exp: "exp", scalar_ops.Log: "log", scalar_ops.Sin: "sin", scalar_ops.Cos: "cos"}
 _INTRINSICS |= {scalar_ops.Sqrt: "sqrt", scalar_ops.Abs: "fabs", scalar_ops.Floor: "floor", scalar_ops.Ceil: "ceil"}
 _LIBRARY = {scalar_ops.Log1p: "log1p", scalar_ops.Expm1: "expm1", scalar_ops.Tanh: "tanh", scalar_ops.Tan: "tan"}
@@ -166,15 +166,17 @@ _GENERAL = {
 
 
 def call_library(emitter: Emitter, name: str, *values: ir.Value) -> ir.Value:
-    """Call a function of float64 of the C library."""
-    signature = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * len(values))
+    """Call a function of the C library: that of float64, or its form for float32."""
+    kind = values[0].type
+    name = name + "f" if kind == ir.FloatType() else name
+    signature = ir.FunctionType(kind, [kind] * len(values))
     function = cgutils.get_or_insert_function(emitter.builder.module, signature, name)
     return emitter.builder.call(function, values)
 
 
 def call_intrinsic(emitter: Emitter, name: str, *values: ir.Value) -> ir.Value:
-    """Call a function of float64 that LLVM knows."""
-    return emitter.builder.call(emitter.builder.module.declare_intrinsic(f"llvm.{name}", [ir.DoubleType()]), values)
+    """Call a function that LLVM knows."""
+    return emitter.builder.call(emitter.builder.module.declare_intrinsic(f"llvm.{name}", [values[0].type]), values)
 
 
 def _unary(call: Callable, name: str) -> Rule:
@@ -196,7 +198,7 @@ _FLOAT_RULES |= {
     scalar_ops.TrueDiv: _float_rule(lambda emitter, a, b: emitter.builder.fdiv(a, b)),
     scalar_ops.Neg: _float_rule(lambda emitter, a: emitter.builder.fneg(a)),
     scalar_ops.Sqr: _float_rule(lambda emitter, a: emitter.builder.fmul(a, a)),
-    scalar_ops.Reciprocal: _float_rule(lambda emitter, a: emitter.builder.fdiv(number(1.0), a)),
+    scalar_ops.Reciprocal: _float_rule(lambda emitter, a: emitter.builder.fdiv(ir.Constant(a.type, 1.0), a)),
     scalar_ops.Pow: _float_rule(lambda emitter, a, b: call_intrinsic(emitter, "pow", a, b)),
     scalar_ops.ArcTan2: _float_rule(lambda emitter, a, b: call_library(emitter, "atan2", a, b)),
 }
@@ -219,4 +221,4 @@ def rule_of(node: Apply) -> Rule | None:
         return _logical
     if kind is scalar_ops.Neg and out.kind == "i":
         return _negated
-    return _FLOAT_RULES.get(kind) if out == np.float64 else None
+    return _FLOAT_RULES.get(kind) if out.kind == "f" else None
