@@ -76,9 +76,28 @@ def test_integer_operand_is_cast():
     np.testing.assert_allclose(lean_function([x, v], x @ v)(counts, weights), counts @ weights, rtol=ROUNDING)
 
 
-def test_single_precision_is_left_alone():
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(40, 30), (3, 2), (0, 5), (1, 200)])
+def test_products_of_single_precision(single_products, layout, shape):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=shape).astype(np.float32), rng.normal(size=(shape[1], 7)).astype(np.float32)
+    v = rng.normal(size=2 * shape[1]).astype(np.float32)[::2]
+    for found, expected in zip(single_products(LAYOUTS[layout](x), y, v), [x @ y, x @ v, x @ x.T], strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def single_products():
+    x, y, v = pt.matrix("x", dtype="float32"), pt.matrix("y", dtype="float32"), pt.vector("v", dtype="float32")
+    function = lean_function([x, y, v], [x @ y, x @ v, x @ x.T])
+    assert any(isinstance(node.op, LeanOp) for node in function.maker.fgraph.apply_nodes)
+    return function
+
+
+def test_factors_of_single_precision_are_left_alone():
     x = pt.matrix("x", dtype="float32")
-    nodes = pytensor.function([x], x @ x, mode=MODE).maker.fgraph.apply_nodes
+    nodes = pytensor.function([x], pt.linalg.cholesky(x), mode=MODE).maker.fgraph.apply_nodes
     assert not any(isinstance(node.op, LeanOp) for node in nodes)
 
 

@@ -234,10 +234,15 @@ def test_integers_are_cast():
     np.testing.assert_allclose(function(np.array([1, 5, 20])), [0.0, math.log(24.0), math.lgamma(20.0)])
 
 
-def test_single_precision_is_left_alone():
-    x = pt.vector("x", dtype="float32")
-    nodes = pytensor.function([x], pt.sigmoid(x), mode=MODE).maker.fgraph.apply_nodes
-    assert not any(isinstance(node.op.scalar_op, BranchFree) for node in nodes)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_single_precision_stays_single(name):
+    symbolic = pt.vector("x", dtype="float32")
+    function = pytensor.function([symbolic], FUNCTIONS[name][1](symbolic), mode=MODE)
+    assert any(isinstance(node.op.scalar_op, BranchFree) for node in function.maker.fgraph.apply_nodes)
+    x = np.random.default_rng(22).uniform(0.1, 30.0, 500).astype(np.float32) * (-1 if name == "log1mexp" else 1)
+    found = function(x)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, apply(name, x.astype(np.float64)), rtol=1e-6, atol=1e-7)
 
 
 def test_other_functions_of_the_process_stay_as_they_were():

@@ -17,9 +17,8 @@ def program(name: str) -> Path:
 def arrays(name: str) -> dict[str, np.ndarray]:
     """Return the data of a model that a seed makes, with what Stan has to be told: `N` rows, and `K` columns."""
     given = import_module(f"benchmarks.models.{name}").arrays()
-    sizes = {"N": len(next(iter(given.values())))}
-    sizes |= {"K": array.shape[1] for array in given.values() if array.ndim == 2}
-    return {**sizes, **given}
+    columns = [array.shape[1] for array in given.values() if array.ndim == 2]
+    return {"N": len(next(iter(given.values()))), **({"K": columns[0]} if columns else {}), **given}
 
 
 def write(name: str, path: Path) -> None:

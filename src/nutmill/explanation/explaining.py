@@ -134,8 +134,8 @@ class Explanation(NamedTuple):
 def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient.
 
-    Takes a few seconds and one core. A `pm.Model` is rewritten once more, to count its operations, and compiled in single
-    precision, too.
+    Takes a few seconds and one core. A `pm.Model` is rewritten once more, to count its operations, and compiled in
+    single precision, too.
 
     Parameters
     ----------

@@ -20,7 +20,18 @@ def select(typing_context, condition, yes, no):
     def codegen(context, builder, signature, values):
         return builder.select(*values)
 
-    return types.float64(types.boolean, types.float64, types.float64), codegen
+    kind = types.float32 if yes == no == types.float32 else types.float64
+    return kind(types.boolean, kind, kind), codegen
+
+
+@intrinsic
+def constant(typing_context, value, operand):
+    """A number in the precision of an operand: in Python's, the loop would go on in double precision."""
+
+    def codegen(context, builder, signature, values):
+        return context.cast(builder, values[0], signature.args[0], signature.return_type)
+
+    return operand(types.float64, operand), codegen
 
 
 def polynomial(*coefficients: float):
@@ -53,14 +64,15 @@ def _pair(builder, power, low, high=None):
 @scalar_kernel
 def sigmoid(x):
     """1 / (1 + exp(-x)), by way of the exponential that `softplus` takes too, so that a loop with both takes one."""
-    power = math.exp(-abs(x))
-    return select(x < 0.0, power, 1.0) / (1.0 + power)
+    power, one = math.exp(-abs(x)), constant(1.0, x)
+    return select(x < constant(0.0, x), power, one) / (one + power)
 
 
 @scalar_kernel
 def softplus(x):
     """log(1 + exp(x)), with nothing that overflows or cancels."""
-    return select(x > 0.0, x, 0.0) + math.log1p(math.exp(-abs(x)))
+    zero = constant(0.0, x)
+    return select(x > zero, x, zero) + math.log1p(math.exp(-abs(x)))
 
 
 _LOG_HALF = math.log(0.5)

@@ -2,14 +2,16 @@
 
 What is written here knows some operations: those that work element by element, those that move elements, and matrix
 products. All others get float64, and what they give is cast. So sums over many observations lose no digits, and a
-parameter that is one number goes in as it is; data are cast once, when they are bound.
+parameter that is one number goes in as it is; data are cast once, when they are bound. What is compared with other
+values than 0 and 1, such as a sum with its tolerance, is computed in double precision a second time.
 """
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.traversal import io_toposort
-from pytensor.scalar.basic import Cast, Switch
+from pytensor.scalar.basic import EQ, GE, GT, LE, LT, NEQ, Cast, Switch
 from pytensor.tensor.basic import Alloc, Join, cast, constant
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
@@ -28,6 +30,7 @@ from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
 
 _MOVING = (DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
 _JOINING = (Join, IncSubtensor, AdvancedIncSubtensor, AdvancedIncSubtensor1)
+_COMPARISONS = (LT, LE, GT, GE, EQ, NEQ)
 _DOUBLE, _SINGLE = "float64", "float32"
 
 
@@ -48,12 +51,20 @@ def in_single(output: Variable) -> Variable:
 
 def _rewritten(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:
     """Give the results of a node for inputs of which some arrays are float32 now."""
+    if _compares_closely(node):
+        return node.outputs
     if not any(v.type.dtype == _DOUBLE for v in (*node.inputs, *node.outputs) if isinstance(v.type, TensorType)):
         return node.clone_with_new_inputs(list(inputs)).outputs
     for kinds, rewrite in _RULES:
         if isinstance(_core(node), kinds):
             return rewrite(node, inputs)
     return _in_double(node, inputs)
+
+
+def _compares_closely(node: Apply) -> bool:
+    if not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, _COMPARISONS):
+        return False
+    return not any(isinstance(v, Constant) and np.isin(v.data, (0, 1)).all() for v in node.inputs)
 
 
 def _core(node: Apply) -> object:

@@ -23,7 +23,7 @@ class Sampler(NamedTuple):
     needs : tuple of str
         Packages besides nutmill and PyMC.
     variables : dict of str
-        Of the environment of its process; ``{chains}`` and ``{caches}`` stand for their number and the folder of caches.
+        Of the environment of its process; ``{chains}`` stands for how many there are, ``{caches}`` for a folder.
     reads_program : bool
         Whether it samples a program in a file, of the same model.
     """

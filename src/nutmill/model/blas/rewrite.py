@@ -45,11 +45,11 @@ from nutmill.model.compat import (
 
 
 def lean_rewriter() -> GraphRewriter:
-    """Rewriter that replaces linear algebra on float64, and products of float32, by ops that survive linking and compile quickly.
+    """Rewriter that replaces linear algebra by ops that survive linking and compile quickly.
 
-    Run it after `specialize` and `uncanonicalize`, because they know PyTensor's own ops only, and before
-    elementwise fusion (48) and the rewrites that work in place. BLAS rewrites must be left out, as Numba's
-    linker does by itself::
+    It takes linear algebra on float64, and products of float32. Run it after `specialize` and `uncanonicalize`, because
+    they know PyTensor's own ops only, and before elementwise fusion (48) and the rewrites that work in place. BLAS
+    rewrites must be left out, as Numba's linker does by itself::
 
         mode = get_mode("NUMBA").register((lean_rewriter(), 47))
 
