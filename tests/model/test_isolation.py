@@ -1,8 +1,10 @@
 """Compiling in a process of its own: the same code, nothing kept, and every way in which the child may fail."""
 
+import gc
 import os
 import re
 import signal
+import weakref
 
 import numba
 import numpy as np
@@ -125,3 +127,21 @@ def test_a_compile_that_will_not_fit_is_announced(monkeypatch):
         compile_model(zoo.regression())
     monkeypatch.setattr(footprint, "available_bytes", lambda: int(expected) + 1)
     footprint.warn_of_memory(graph)
+
+
+@pytest.mark.parametrize(("many", "is_freed"), [(1, True), (10_000, False)])
+def test_what_a_large_model_leaves_behind_is_freed(monkeypatch, many, is_freed):
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
+    graph = compile_model(zoo.regression()).origin.graph
+    monkeypatch.setattr(footprint, "_MANY", many)
+    gc.collect()
+    gc.disable()
+    try:
+        left_behind = weakref.ref(Cycle())
+        footprint.tidy_up(graph)
+        assert (left_behind() is None) == is_freed
+    finally:
+        gc.enable()

@@ -20,7 +20,7 @@ from nutmill.errors import ModelError
 from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
-from nutmill.model.footprint import warn_of_memory
+from nutmill.model.footprint import tidy_up, warn_of_memory
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
@@ -168,6 +168,7 @@ def _fused(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tup
     """Link the model with the kernel; None in place of the object if its code needs Python."""
     with bitcode_only():
         model = _lower(graph, stages)
+    tidy_up(graph)
     with stage(stages, "link"):
         try:
             return model, NativeObject(fuse(kernel_bitcode(), model.lowered, made_for))
@@ -190,6 +191,7 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
         density = rewrite(parameters, arrays, density_outputs(graph), hoist=True)
         expand = rewrite(parameters, arrays, computed, hoist=False)
         prepare = rewrite([], arrays, density.hoisted, hoist=False)
+    tidy_up(graph)
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
     n_given = len(parameters) + len(arrays)
     with stage(stages, "lower"):
