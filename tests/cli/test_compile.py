@@ -35,6 +35,16 @@ def test_a_file_in_the_place_of_a_model():
     assert loaded.logp_dlogp([3.0])[1] == [0.0]
 
 
+def test_in_single_precision():
+    Path("model.py").write_text("import pymc as pm\nwith pm.Model() as model:\n    pm.Normal('y', 0.1, 0.3, shape=3)\n")
+    found = {}
+    for dtype in ("float32", "float64"):
+        run("--out", f"{dtype}.nut", "--dtype", dtype)
+        found[dtype], _ = nutmill.load(f"{dtype}.nut").logp_dlogp([0.1, 0.7, 1.3])
+    assert found["float32"] != found["float64"]
+    assert found["float32"] == pytest.approx(found["float64"], rel=1e-5)
+
+
 def test_without_its_data():
     assert run("--out", "model.nut", "--no-data").stdout.startswith("model.nut: 1 unconstrained values, ")
     assert nutmill.load("model.nut").with_data(x=[5.0, 5.0]).logp_dlogp([10.0])[1] == [0.0]
@@ -47,6 +57,7 @@ def test_without_its_data():
         (["--out", "model.bin"], "a file .nut"),
         (["--out", "none/model.nut"], "there is no folder"),
         (["--out", "model.nut", "--target", "x86-64-v9"], "x86-64-v4"),
+        (["--out", "model.nut", "--dtype", "float16"], "float32"),
     ],
 )
 def test_a_wrong_command_line_is_refused(arguments, said):

@@ -23,6 +23,13 @@ class Processors(StrEnum):
     v4 = "x86-64-v4"
 
 
+class Precision(StrEnum):
+    """In which the log density is evaluated."""
+
+    double = "float64"
+    single = "float32"
+
+
 def _saved(path: Path) -> Path:
     if path.suffix != model_file.SAVED:
         raise typer.BadParameter(f"a compiled model is a file {model_file.SAVED}, not {path.name!r}.")
@@ -33,6 +40,7 @@ _Out = Annotated[Path, typer.Option(callback=_saved, metavar="MODEL.NUT", help="
 _Target = Annotated[
     Processors, typer.Option(help="Processors that the code is for; a level, such as v3 (AVX2), for mixed nodes.")
 ]
+_Dtype = Annotated[Precision, typer.Option(help="Of log density and gradient; draws are float64.")]
 _NoData = Annotated[bool, typer.Option("--no-data", help="Leave the data out; --data gives them when it is sampled.")]
 
 
@@ -41,12 +49,13 @@ def compile_(
     *,
     out: _Out,
     target: _Target = Processors.native,
+    dtype: _Dtype = Precision.double,
     no_data: _NoData = False,
     json: options.Json = False,
 ) -> None:
     """Compile a model into a file that every other command takes in its place."""
     with contextlib.redirect_stdout(sys.stderr):
-        compiled = model_file.compiled_model(model, target=target.value)
+        compiled = model_file.compiled_model(model, target=target.value, dtype=dtype.value)
         compiled.save(out, data=not no_data)
     if json:
         print_json({"model": str(out), "n_dim": compiled.n_dim, "n_bytes": out.stat().st_size})

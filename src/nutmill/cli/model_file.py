@@ -85,8 +85,10 @@ def load_model(place: Place) -> object:
         return returned
 
 
-def compiled_model(place: Place, data: Path | None = None, target: str | None = None) -> "CompiledModel":
+def compiled_model(place: Place, data: Path | None = None, **order: str) -> "CompiledModel":
     """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
+
+    `order` is what `compile_model` takes besides the model, such as `target`.
 
     Raises
     ------
@@ -96,19 +98,19 @@ def compiled_model(place: Place, data: Path | None = None, target: str | None = 
     with stage(f"Loading {place.path}"):
         model = load_model(place)
     with stage(f"Compiling {place}"):
-        compiled = as_compiled(model, target)
+        compiled = as_compiled(model, **order)
     return compiled if data is None else compiled.with_data(**_arrays(data))
 
 
-def as_compiled(model: object, target: str | None = None) -> "CompiledModel":
-    """Compile a model that `load_model` gave, unless it is compiled already; for this machine if no target is named."""
+def as_compiled(model: object, **order: str) -> "CompiledModel":
+    """Compile a model that `load_model` gave, unless it is compiled already."""
     from nutmill.compiled import CompiledModel
 
     if isinstance(model, CompiledModel):
         return model
     from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
 
-    return compile_model(model) if target is None else compile_model(model, target=target)
+    return compile_model(model, **order)
 
 
 def _arrays(path: Path) -> dict:
