@@ -9,7 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from pytensor.graph.traversal import ancestors
-from pytensor.scalar.basic import Composite, Switch
+from pytensor.scalar.basic import Composite, Exp, Switch
 from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
@@ -107,6 +107,12 @@ def test_choice_between_values_of_one_function():
     step = 1e-6
     moved = [(compiled.logp_dlogp(q + step * e)[0] - found) / step for e in np.eye(4)]
     np.testing.assert_allclose(gradient, moved, rtol=1e-4)
+
+
+def test_values_that_are_needed_elsewhere_are_not_computed_twice():
+    x, z, y = pt.vector("x", shape=(4,)), pt.vector("z", shape=(4,)), np.array([1, 0, 1, 0])
+    kinds = scalar_kinds(simplify(pt.switch(y, pt.exp(x), pt.exp(z)).sum() + pt.exp(x).sum()))
+    assert kinds.count(Exp) == 2
 
 
 def test_choice_between_a_value_for_all_and_a_value_for_each_stays():

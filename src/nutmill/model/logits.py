@@ -43,10 +43,10 @@ def _log_of_failure(fgraph, node) -> Sequence[Variable] | None:
 
 @node_rewriter([switch])
 def _function_of_choice(fgraph, node) -> Sequence[Variable] | None:
-    """Choose between two values of one function by choosing what it is a function of."""
+    """Choose between two values of one function by choosing what it is a function of, if nobody else needs them."""
     condition, yes, no = node.inputs
     functions = []
-    while _have_one_function(node.outputs[0], yes, no):
+    while _have_one_function(node.outputs[0], yes, no) and len(fgraph.clients[yes]) == len(fgraph.clients[no]) == 1:
         functions.append(yes.owner.op)
         (yes,), (no,) = yes.owner.inputs, no.owner.inputs
     if not functions:

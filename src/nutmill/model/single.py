@@ -73,8 +73,10 @@ def _core(node: Apply) -> object:
 
 def _in_double(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:
     """Give an operation that is not known here what it had before."""
-    given = [_as(v, old.type.dtype) if isinstance(old.type, TensorType) else v
-             for v, old in zip(inputs, node.inputs, strict=True)]  # fmt: skip
+    given = [
+        _as(new, old.type.dtype) if isinstance(old.type, TensorType) else new
+        for new, old in zip(inputs, node.inputs, strict=True)
+    ]
     return node.clone_with_new_inputs(given).outputs
 
 
