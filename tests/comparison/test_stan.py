@@ -3,13 +3,16 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pymc as pm
 import pytest
+from typer.testing import CliRunner
 
 import nutmill
 from benchmarks import models
+from nutmill.cli.app import app
 from nutmill.comparison.samplers import stan
 from nutmill.errors import ModelError
 
@@ -97,6 +100,13 @@ def test_a_program_that_is_not_there():
         nutmill.compare(build(), samplers=["stan"])
     with pytest.raises(ModelError, match=r"There is no Stan program .*nowhere\.stan"):
         nutmill.compare(build(), samplers=["stan"], stan="nowhere.stan")
+
+
+def test_the_command_names_the_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text("import pymc as pm\nwith pm.Model() as model:\n    pm.Normal('x')\n")
+    result = CliRunner().invoke(app, ["compare", "model.py:model", "--stan", "nowhere.stan"])
+    assert isinstance(result.exception, ModelError) and "There is no Stan program" in str(result.exception)
 
 
 @pytest.mark.parametrize("name", models.MODELS)

@@ -36,7 +36,7 @@ def compare(
     repeats: Annotated[int, typer.Option(min=1, help="Runs of every sampler, the first on a model new to it.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the first runs; others count on from it.")] = 1,
     limit: _Limit = "10m",
-    stan: Annotated[Path | None, typer.Option(help=_STAN, exists=True, dir_okay=False, metavar="FILE")] = None,
+    stan: Annotated[Path | None, typer.Option(help=_STAN, dir_okay=False, metavar="FILE")] = None,
     json: options.Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.", **_File)] = None,
     out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file too.", **_File)] = None,
