@@ -136,7 +136,7 @@ def test_parts_and_their_merge():
 
 
 def test_diagnostics_of_runs_that_are_not_over():
-    arguments = ("--draws", 10_000_000, "--chains", 8, "--max-time", "0.5s", "--cores", 4)
+    arguments = ("--draws", 10_000_000, "--chains", 8, "--max-time", "0.1s", "--cores", 4)
     for ids in ("0-3", "4-7"):
         sample(*arguments, "--chain-ids", ids, "--checkpoint", f"run/chains-{ids}", code=3)
     whole = json.loads(run("diagnose", "run", "--model", "model.py:model", "--json").stdout)
