@@ -21,10 +21,10 @@ parameters {
 }
 transformed parameters {
   matrix[K, K] factor = diag_pre_multiply(sds, correlation);
-  vector[K * (K + 1) %/% 2] covariance;
+  vector[(K * (K + 1)) %/% 2] covariance;
   for (i in 1:K) {
     for (j in 1:i) {
-      covariance[i * (i - 1) %/% 2 + j] = factor[i, j];
+      covariance[(i * (i - 1)) %/% 2 + j] = factor[i, j];
     }
   }
 }
