@@ -19,7 +19,7 @@ _VERSION = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module
 
 
 class BranchFree(ScalarOp):
-    """A function of a float64, and of integers before it, of which no gradient is taken any more."""
+    """A function of a float64 or float32, and of integers before it, of which no gradient is taken any more."""
 
     nin = 1
     function: ClassVar[Callable]

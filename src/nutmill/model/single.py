@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.traversal import io_toposort
-from pytensor.scalar.basic import EQ, GE, GT, LE, LT, NEQ, Cast, Switch
+from pytensor.scalar.basic import Cast, LogicalComparison, Switch
 from pytensor.tensor.basic import Alloc, Join, cast, constant
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
@@ -30,7 +30,6 @@ from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
 
 _MOVING = (DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
 _JOINING = (Join, IncSubtensor, AdvancedIncSubtensor, AdvancedIncSubtensor1)
-_COMPARISONS = (LT, LE, GT, GE, EQ, NEQ)
 _DOUBLE, _SINGLE = "float64", "float32"
 
 
@@ -62,7 +61,7 @@ def _rewritten(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:
 
 
 def _compares_closely(node: Apply) -> bool:
-    if not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, _COMPARISONS):
+    if not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, LogicalComparison):
         return False
     return not any(isinstance(v, Constant) and np.isin(v.data, (0, 1)).all() for v in node.inputs)
 

@@ -82,7 +82,7 @@ def _values(model: "pm.Model", fit: Mapping, name: str, chains: int) -> np.ndarr
 
 
 def _by_chain(draws: np.ndarray, chains: int) -> np.ndarray:
-    """Put chain and draw first; PyStan has the draws on the last axis, those of all chains after one another."""
+    """Put chain and draw first; PyStan has them on the last axis, draw after draw, each of all chains."""
     apart = draws.reshape(*draws.shape[:-1], -1, chains)
     return np.moveaxis(apart, (-1, -2), (0, 1))
 
