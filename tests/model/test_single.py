@@ -1,7 +1,9 @@
 """Single precision: close to double on models of every kind, with sums and the sampler's own numbers in double."""
 
+import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -13,7 +15,9 @@ import zoo
 import nutmill
 from nutmill import compile_model
 from nutmill.errors import ModelError
+from nutmill.model.blas.ops import LeanMatrixVector
 from nutmill.model.compile import density_outputs
+from nutmill.model.fusion import FusedLoop
 from nutmill.model.pymc_model import from_pymc
 from nutmill.model.rewrite import rewrite
 from nutmill.native.processor import target
@@ -67,16 +71,18 @@ def test_it_is_another_computation(single, double):
 
 
 def test_arrays_are_single_and_numbers_double():
-    graph = from_pymc(logistic())
-    graph = graph.__class__(**{**graph.__dict__, "dtype": "float32"})
+    graph = replace(from_pymc(logistic()), dtype="float32")
     outputs = density_outputs(graph)
     assert {v.type.dtype for v in outputs} == {"float64"}
     parameters = [p.variable for p in graph.parameters]
     fgraph = rewrite(parameters, [a.variable for a in graph.arrays], outputs, hoist=True).fgraph
-    arrays = [v for node in fgraph.apply_nodes for v in node.outputs if v.type.ndim == 1 and v.type.shape != (1,)]
-    # Gradients and positions of the sampler are double; what has a value for each observation is not.
-    assert any(v.type.dtype == "float32" for v in arrays)
-    assert all(v.type.shape != (ROWS,) or v.type.dtype != "float64" for v in arrays)
+    products = [node for node in fgraph.apply_nodes if isinstance(node.op, LeanMatrixVector)]
+    assert len(products) == 2 and all(v.type.dtype == "float32" for node in products for v in node.inputs)
+    loops = [node for node in fgraph.apply_nodes if isinstance(node.op, FusedLoop)]
+    (loop,) = [node for node in loops if "int64" in {v.type.dtype for v in node.inputs}]  # over the observations
+    vectors = [v for v in (*loop.inputs, *loop.outputs) if v.type.ndim and not all(v.type.broadcastable)]
+    assert {v.type.dtype for v in vectors} == {"float32", "bool", "int64"}
+    assert loop.outputs[0].type.ndim == 0 and loop.outputs[0].type.dtype == "float64"
 
 
 def test_its_routines_and_vector_forms_are_single(single, tmp_path):
@@ -85,7 +91,8 @@ def test_its_routines_and_vector_forms_are_single(single, tmp_path):
         pytest.skip("no binutils, or no vector math, on this machine")
     (tmp_path / "model.o").write_bytes(single.code.native.code)
     symbols = subprocess.run(["nm", tmp_path / "model.o"], capture_output=True, text=True, check=True).stdout
-    assert "v_expf" in symbols or "v_log1pf" in symbols or "v_log1p" in symbols
+    vectors = set(re.findall(r"_ZGV\w+v_(\w+)", symbols))
+    assert vectors == {"expf", "log1pf"}
 
 
 def test_sums_lose_no_digits():
