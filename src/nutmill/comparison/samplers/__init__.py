@@ -79,8 +79,8 @@ USUAL = ("nutmill", "nutmill-pointer", "nutpie", "nutpie-jax", "pymc-c", "pymc-n
 
 # Versions, as far as they begin so, with which this release was tested; another one may do things in another way.
 TESTED = {
-    "blackjax": ("1.7.",),
-    "jax": ("0.12.",),
+    "blackjax": ("1.5",),
+    "jax": ("0.10.", "0.12."),
     "numpyro": ("0.22.",),
     "nutpie": ("0.16.",),
     "pymc": ("5.28.", "6.4."),
