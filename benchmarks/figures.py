@@ -8,7 +8,7 @@ from benchmarks.caches import EMPTY, INSTALLED, WARM
 from benchmarks.comparison import Metric, Ratio, geometric_mean, ratio, select
 from benchmarks.models import MODELS
 from nutmill.comparison.samplers import STAN
-from nutmill.comparison.summary import seconds_to_ess
+from nutmill.comparison.summary import gradients_of, seconds_to_ess
 
 OURS, BASELINE = "nutmill", "nutpie"
 PEERS = (BASELINE, "pymc", "numpyro", "blackjax", STAN)
@@ -48,15 +48,20 @@ def ess_per_kilogradient(measured: dict) -> float:
 
     NaN for samplers that do not tell their gradients.
     """
-    if measured["draw_gradients"] is None or measured["warmup_gradients"] is None:
-        return math.nan
-    gradients = measured["warmup_gradients"] + measured["draw_gradients"]
-    return 1000.0 * measured["quality"]["ess_bulk_min"] / gradients
+    return 1000.0 * measured["quality"]["ess_bulk_min"] / gradients_of(measured)
 
 
 def ess_per_cpu_second(measured: dict) -> float:
     """Return the least bulk ESS per CPU second of sampling, the warmup included, compilation left out."""
     return measured["quality"]["ess_bulk_min"] / max(measured["sampled"]["cpu"], 0.01)
+
+
+def gradient_microseconds(measured: dict) -> float:
+    """Return the CPU microseconds of sampling per gradient evaluation, all else that sampling does included.
+
+    NaN for samplers that do not tell their gradients.
+    """
+    return 1e6 * measured["sampled"]["cpu"] / gradients_of(measured)
 
 
 def to_400_ess(measured: dict) -> float:
@@ -65,6 +70,14 @@ def to_400_ess(measured: dict) -> float:
     NaN in files of before this was measured.
     """
     return seconds_to_ess(measured) if "built_s" in measured else math.nan
+
+
+def to_sampling(measured: dict) -> float:
+    """Return the seconds from the start of the process until sampling begins: imports, the model, its compile.
+
+    NaN in files of before this was measured.
+    """
+    return measured.get("built_s", math.nan) + measured["imported"]["wall"] + measured["compiled"]["wall"]
 
 
 def cpu_seconds(measured: dict) -> float:
@@ -98,7 +111,10 @@ FIGURES = (
         MODELS,
         goals={"nutpie": 1.5, "pymc": 5.0, "numpyro": 3.0, STAN: 3.0},
     ),
+    # What stands behind the others: they have no goals of their own.
+    Figure("CPU microseconds of sampling per gradient", gradient_microseconds, False, INSTALLED, MODELS),
     FIRST,
+    Figure("Seconds from the start of a process to sampling, model new", to_sampling, False, INSTALLED, MODELS),
     Figure("CPU seconds to the draws, model new", cpu_seconds, False, INSTALLED, MODELS, floors={"nutpie": 1.0}),
     Figure("CPU seconds to the draws, model known", cpu_seconds, False, WARM, MODELS, floors={"nutpie": 1.0}),
     Figure("CPU seconds to the draws, first run ever", cpu_seconds, False, EMPTY, MODELS, floors={"nutpie": 1.0}),

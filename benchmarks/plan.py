@@ -1,6 +1,6 @@
 """Decides what is measured, and in which order, so that drifts of the machine fall on all samplers alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.caches import INSTALLED, WARM
@@ -44,3 +44,15 @@ def cells(settings: Settings) -> Iterator[Cell]:
                     if state != WARM or sampler in (OURS, BASELINE):
                         yield Cell(model, sampler, seed, state)
                 turn += 1
+
+
+def left(settings: Settings, rows: Sequence[dict]) -> list[Cell]:
+    """Return the cells that `rows` of an earlier run lack.
+
+    A model of which any is missing is measured again from its first cell on: its samplers are compared with one
+    another, so they run in one sitting, and what is warm was filled there.
+    """
+    planned = list(cells(settings))
+    done = {Cell(*(row[name] for name in Cell._fields)) for row in rows}
+    broken = {(cell.model, cell.seed) for cell in planned if cell not in done}
+    return [cell for cell in planned if (cell.model, cell.seed) in broken]

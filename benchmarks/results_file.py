@@ -23,6 +23,27 @@ def record(kind: str, folder: Path, settings: dict, rows: Iterable[dict]) -> Pat
         "load_average_start": machine.load_average(),
         "rows": [],
     }
+    return _written(path, report, rows)
+
+
+def resume(path: Path, report: dict, rows: Iterable[dict]) -> Path:
+    """Add `rows`, as they come, to a report whose run was interrupted, and the date to its `resumed`.
+
+    Raises
+    ------
+    SystemExit
+        If this is another machine, or its software has changed: rows of both would be compared.
+    """
+    here = json.loads(json.dumps(machine.identity()))
+    if differing := [name for name, value in here.items() if report["machine"].get(name) != value]:
+        raise SystemExit(
+            f"{path} was begun elsewhere or with other software ({', '.join(differing)}): begin a new run."
+        )
+    report.setdefault("resumed", []).append(datetime.now(UTC).isoformat(timespec="seconds"))
+    return _written(path, report, rows)
+
+
+def _written(path: Path, report: dict, rows: Iterable[dict]) -> Path:
     # Written anew after each row: what has been measured outlives an interrupt.
     for row in rows:
         report["rows"].append(row)

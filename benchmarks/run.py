@@ -1,19 +1,18 @@
 """Measures the suite and writes a dated JSON file: `python -m benchmarks.run --help`."""
 
 import argparse
+import json
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks import models
 from benchmarks.caches import INSTALLED, STATES, WARM, Caches
 from benchmarks.figures import OURS, PEERS
-from benchmarks.plan import Cell, Settings, cells
-from benchmarks.results_file import RESULTS, record
+from benchmarks.plan import Cell, Settings, cells, left
+from benchmarks.results_file import RESULTS, record, resume
 from nutmill.comparison import samplers
-from nutmill.comparison.measuring import variables_of
-from nutmill.comparison.process import run_module
+from nutmill.comparison.measuring import run_sampler
 from nutmill.comparison.samplers.run import Size
 
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
@@ -22,6 +21,8 @@ QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"]
 def main(arguments: list[str] | None = None) -> Path:
     """Parse the command line, measure every cell, and return the path of the JSON file."""
     options = _parse(arguments)
+    if options.resume:
+        return _resumed(options.resume)
     settings = Settings(
         tuple(options.models),
         tuple(options.samplers),
@@ -32,28 +33,36 @@ def main(arguments: list[str] | None = None) -> Path:
         options.cores,
         options.limit,
     )
-    return record("suite", Path(options.out), settings._asdict(), measure(settings))
+    return record("suite", Path(options.out), settings._asdict(), measure(settings, cells(settings)))
 
 
-def measure(settings: Settings) -> Iterator[dict]:
-    """Yield a row for every cell of `settings`, one process at a time, with caches in a temporary folder."""
+def _resumed(path: Path) -> Path:
+    """Measure what an interrupted run has left, and add it to the rows in its file."""
+    report = json.loads(path.read_text())
+    settings = Settings(*(tuple(value) if isinstance(value, list) else value for value in report["settings"].values()))
+    todo = left(settings, report["rows"])
+    again = {(cell.model, cell.seed) for cell in todo}
+    report["rows"] = [row for row in report["rows"] if (row["model"], row["seed"]) not in again]
+    return resume(path, report, measure(settings, todo))
+
+
+def measure(settings: Settings, planned: Iterable[Cell]) -> Iterator[dict]:
+    """Yield a row for every cell, one process at a time, with caches in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="nutmill-bench-") as scratch:
         caches = Caches(Path(scratch))
         for sampler in settings.samplers:
             if samplers.SAMPLERS[sampler].reads_program:
                 continue  # nothing but a program's own code is compiled
             _run(Cell(models.PRIMING, sampler, 1, WARM), settings, caches.primed(sampler))
-        for cell in cells(settings):
+        for cell in planned:
             yield _run(cell, settings, caches.folder(cell.model, cell.sampler, cell.caches))
 
 
 def _run(cell: Cell, settings: Settings, folder: Path) -> dict:
     size = Size(settings.draws, settings.chains, settings.cores, cell.seed)
-    request = {"model": cell.model, "sampler": cell.sampler, "size": size._asdict(), "begun": time.monotonic()}
-    if samplers.SAMPLERS[cell.sampler].reads_program:
-        request["options"] = models.stan_files(cell.model, folder)
-    variables = variables_of(cell.sampler, settings.chains, folder)
-    row = cell._asdict() | run_module("benchmarks.cell", request, variables, settings.limit_s)
+    options = models.stan_files(cell.model, folder) if samplers.SAMPLERS[cell.sampler].reads_program else {}
+    own = {"limit_s": settings.limit_s, "options": options}
+    row = cell._asdict() | run_sampler("benchmarks.cell", cell.model, cell.sampler, size, folder, **own)
     _say(row)
     return row
 
@@ -85,6 +94,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--limit", type=float, default=300.0, help="seconds that one process may take")
     parser.add_argument("--out", default=RESULTS, help="folder of the JSON file")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="measure what the run of this JSON file has left")
     parser.add_argument("--quick", action="store_true", help="a smoke run: two models, one seed, few draws")
     preset, _ = parser.parse_known_args(arguments)
     if preset.quick:

@@ -1,5 +1,6 @@
 """The benchmark of the suite: the plan, figures with their goals, tables and the page."""
 
+import json
 import re
 
 import pytest
@@ -13,10 +14,13 @@ from benchmarks.figures import (
     ess_per_kilogradient,
     evaluate,
     first_to_400_ess,
+    gradient_microseconds,
     misses,
+    to_sampling,
 )
 from benchmarks.page import page
-from benchmarks.plan import Settings, cells
+from benchmarks.plan import Settings, cells, left
+from benchmarks.results_file import record, resume
 from benchmarks.tables import failures_section, figure_section, ranks_section, short_table
 
 GRADIENTS = Figure(
@@ -95,6 +99,13 @@ def test_a_sampler_that_tells_no_gradients_has_no_ess_of_them():
     assert "| easy | 300 | not measured | not measured |" in figure_section(GRADIENTS, rows, ("nutmill", "numpyro"))
 
 
+def test_what_stands_behind_a_figure_is_measured_too():
+    measured = row("nutmill", 300.0, cpu=0.2)["measurement"]
+    # 1000 gradients in a fifth of a second; a second of start, then import and compile.
+    assert gradient_microseconds(measured) == pytest.approx(200.0, rel=1e-14)
+    assert to_sampling(measured) == pytest.approx(1.4, rel=1e-14)
+
+
 def test_the_first_to_enough_draws_is_known_for_every_model():
     rows = [row("nutmill", 400.0, caches=INSTALLED), row("nutpie", 800.0, caches=INSTALLED, cpu=1.1)]
     rows += [row("nutpie", 400.0, model="hard", caches=INSTALLED)]
@@ -150,6 +161,26 @@ def test_the_plan_leaves_states_out_and_runs_warm_only_whom_the_figures_compare_
     planned = list(cells(settings))
     assert [cell.caches for cell in planned if cell.sampler == "numpyro"] == [INSTALLED, INSTALLED]
     assert {cell.sampler for cell in planned if cell.caches == WARM} == {"nutmill", "nutpie"}
+
+
+def test_a_model_that_was_interrupted_is_measured_again_from_its_first_cell_on():
+    settings = Settings(("kidiq", "sblrc", "garch"), BOTH, (INSTALLED, WARM), 1, 10, 4, 2, 5.0)
+    planned = list(cells(settings))
+    rows = [cell._asdict() | {"failure": "no"} for cell in planned[:5]]
+    assert left(settings, rows) == planned[4:]
+    assert left(settings, rows[:4]) == planned[4:]
+    assert left(settings, [cell._asdict() for cell in planned]) == []
+
+
+def test_a_run_is_resumed_on_the_same_machine_only(tmp_path):
+    path = record("suite", tmp_path, {"draws": 10}, [{"model": "kidiq"}])
+    resume(path, json.loads(path.read_text()), [{"model": "sblrc"}])
+    report = json.loads(path.read_text())
+    assert [row["model"] for row in report["rows"]] == ["kidiq", "sblrc"] and len(report["resumed"]) == 1
+    report["machine"]["cpu"] = "another"
+    with pytest.raises(SystemExit, match=r"other software \(cpu\): begin a new run"):
+        resume(path, report, [{"model": "garch"}])
+    assert len(json.loads(path.read_text())["rows"]) == 2
 
 
 def test_warm_caches_are_those_of_the_cell_before(tmp_path):

@@ -28,8 +28,8 @@ POSTERIORDB = {
 SYNTHETIC = (
     "radon",  # a hierarchy: 390 parameters, 12 000 rows
     "regression",  # linear: 20 000 rows, 50 effects
-    "gaussian_process",  # marginal: 200 points
-    "latent_process",  # a Gaussian process under counts: 203 parameters
+    "gaussian_process",  # marginal: 100 points
+    "latent_process",  # a Gaussian process under counts: 43 parameters
     "irt",  # 462 parameters, 12 000 answers
     "poll",  # logistic with crossed effects: 374 parameters, 12 000 rows
     "negative_binomial",  # a hierarchy of counts: 15 000 rows
@@ -47,7 +47,7 @@ MODELS = (*POSTERIORDB, *SYNTHETIC)
 
 # Further ones on which CPU layouts are measured: name -> file and sizes.
 SIZED = {
-    "gaussian_process_100": ("gaussian_process", {"points": 100}),
+    "gaussian_process_200": ("gaussian_process", {"points": 200}),
     "gaussian_process_300": ("gaussian_process", {"points": 300}),
     "gaussian_process_1000": ("gaussian_process", {"points": 1000}),
     "mvnormal_200": ("mvnormal", {}),

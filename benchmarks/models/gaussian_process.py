@@ -3,7 +3,7 @@
 import numpy as np
 import pymc as pm
 
-POINTS, SEED = 200, 20261122
+POINTS, SEED = 100, 20261122
 
 
 def build(points: int = POINTS) -> pm.Model:

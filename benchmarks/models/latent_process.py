@@ -3,11 +3,11 @@
 import numpy as np
 import pymc as pm
 
-POINTS, SEED = 200, 20261128
+POINTS, SEED = 40, 20261128
 
 
 def build(points: int = POINTS) -> pm.Model:
-    """Build the model: a Poisson regression on a process in its non-centred form, 203 parameters."""
+    """Build the model: a Poisson regression on a process in its non-centred form, 43 parameters."""
     x, counts = arrays(points).values()
     with pm.Model() as model:
         length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)

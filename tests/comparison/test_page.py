@@ -39,7 +39,7 @@ def test_sentences(comparison):
     assert said[2:] == [
         "A note.",
         "pymc-c gave up: killed by signal 9 (SIGKILL)",
-        "blackjax is not installed: pip install jax blackjax",
+        "blackjax is not installed: pip install jax 'blackjax<1.6'",
     ]
 
 

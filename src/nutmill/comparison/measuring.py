@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,11 +76,33 @@ def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat
     is_priming = source.model is None
     draws = 10 if is_priming else settings.draws
     size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)
-    request = {"model": source.model, "sampler": sampler, "size": size._asdict(), "begun": time.monotonic()}
-    if SAMPLERS[sampler].reads_program:
-        request["options"] = {"program": source.program}
-    variables = variables_of(sampler, settings.chains, scratch / sampler)
-    return run_module(source.module, request, variables, settings.limit_s)
+    options = {"program": source.program} if SAMPLERS[sampler].reads_program else {}
+    caches, limit_s = scratch / sampler, settings.limit_s
+    return run_sampler(source.module, source.model, sampler, size, caches, limit_s=limit_s, options=options)
+
+
+def run_sampler(
+    module: str, model: object, sampler: str, size: Size, caches: Path, *, limit_s: float, options: Mapping[str, str]
+) -> dict:
+    """Sample a model once in a process of its own, whose compile caches lie in a folder; see `run_module`.
+
+    Parameters
+    ----------
+    module
+        Hands a loader of models to `cell.main`.
+    model
+        What that loader turns into the model.
+    options
+        Of the sampler, besides its own.
+    """
+    request = {
+        "model": model,
+        "sampler": sampler,
+        "size": size._asdict(),
+        "options": options,
+        "begun": time.monotonic(),
+    }
+    return run_module(module, request, variables_of(sampler, size.chains, caches), limit_s)
 
 
 def variables_of(sampler: str, chains: int, caches: Path) -> dict[str, str]:

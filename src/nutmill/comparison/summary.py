@@ -109,6 +109,11 @@ def sampling_seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float
     return measured["sampled"]["wall"] * (warmup + of_draws)
 
 
+def gradients_of(measured: dict) -> float:
+    """Return the gradient evaluations of a run, those of its warmup included; NaN where the sampler does not tell."""
+    return _known(measured["warmup_gradients"]) + _known(measured["draw_gradients"])
+
+
 def warmup_share(measured: dict) -> float:
     """Return the share of the sampling that went into warmup."""
     warmup, draws = measured["warmup_gradients"], measured["draw_gradients"]
@@ -131,10 +136,10 @@ def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None
         compile_warm_s=_median(by_caches[WARM], lambda each: each["compiled"]["wall"]),
         sample_s=_median(good, lambda each: each["sampled"]["wall"]),
         sample_cpu_s=_median(good, lambda each: each["sampled"]["cpu"]),
-        gradients=_median(good, _gradients),
+        gradients=_median(good, gradients_of),
         warmup_gradients=_median(good, lambda each: _known(each["warmup_gradients"])),
         **{kind: _median(good, lambda each, kind=kind: each["quality"][kind]) for kind in _QUALITIES},
-        ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _gradients(each)),
+        ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _ess(each) / gradients_of(each)),
         ess_per_1000_draw_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _known(each["draw_gradients"])),
         ess_per_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["wall"])),
         ess_per_cpu_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["cpu"])),
@@ -158,10 +163,6 @@ def _median(measured: Sequence[dict], read: Callable[[dict], float]) -> float:
 
 def _known(count: int | None) -> float:
     return math.nan if count is None else float(count)
-
-
-def _gradients(measured: dict) -> float:
-    return _known(measured["warmup_gradients"]) + _known(measured["draw_gradients"])
 
 
 def _ess(measured: dict) -> float:

@@ -1,10 +1,11 @@
 """A comparison as tables of text, and in sentences."""
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nutmill.comparison.samplers import SAMPLERS
+from nutmill.comparison.samplers import RELEASES, SAMPLERS
 from nutmill.comparison.summary import WANTED_ESS, Summary
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def sentences(comparison: "Comparison") -> list[str]:
 
 def install(packages: Sequence[str]) -> str:
     """Write the command that installs what a sampler needs."""
-    return f"pip install {' '.join(packages)}"
+    return shlex.join(["pip", "install", *(RELEASES.get(package, package) for package in packages)])
 
 
 def number(value: float) -> str:

@@ -88,6 +88,10 @@ TESTED = {
 }
 
 
+# What to install of a package where the newest release will not do: PyMC cannot drive a later BlackJAX.
+RELEASES = {"blackjax": "blackjax<1.6"}
+
+
 def untested(names: Iterable[str]) -> dict[str, str]:
     """Return the packages behind these samplers of which another version is installed, with that version."""
     packages = {package for name in names for package in ("pymc", *SAMPLERS[name].needs)}
