@@ -83,7 +83,7 @@ _PLOTTED = {"suite": page, "validation": validation_tables.page}
 
 # What the README shows.
 _SHORT = {
-    "suite": lambda report: short_table(report["rows"], report["settings"]["models"]),
+    "suite": lambda report: short_table(report["rows"], report["settings"]["models"], report["settings"]["samplers"]),
     "compiling": compiling_tables.short_table,
 }
 

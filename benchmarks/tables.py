@@ -1,10 +1,10 @@
 """Renders what was measured as Markdown: one table a figure, one on correctness, and a short one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.comparison import Ratio, select
-from benchmarks.figures import BASELINE, FIGURES, OURS, Figure, Outcome, evaluate, first_to_400_ess, misses, values
+from benchmarks.figures import FIGURES, FIRST, OURS, Figure, Outcome, evaluate, first_to_400_ess, misses, values
 
 
 def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> str:
@@ -31,9 +31,13 @@ def ranks_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequenc
     winners = first_to_400_ess(rows, models, samplers)
     lines = ["## First to 400 ESS", "", *head(["sampler", "models"])]
     lines += [line([sampler, str(list(winners.values()).count(sampler))]) for sampler in samplers]
+    return "\n".join([*lines, "", _first_of(winners)])
+
+
+def _first_of(winners: Mapping[str, str | None]) -> str:
     lost = [f"{model} ({winner or 'none'})" for model, winner in winners.items() if winner != OURS]
-    lines += ["", f"Of {len(models)} models, new to all; {OURS} was not the first on: {', '.join(lost) or 'none'}."]
-    return "\n".join(lines)
+    first = f"{OURS} was the first to 400 ESS of every parameter on {len(winners) - len(lost)} of {len(winners)} models"
+    return f"New to all samplers, {first}; others: {', '.join(lost) or 'none'}."
 
 
 def correctness_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
@@ -61,16 +65,25 @@ def failures_section(rows: Sequence[dict]) -> str:
     return "\n".join(lines)
 
 
-def short_table(rows: Sequence[dict], models: Sequence[str]) -> str:
-    """Render the README's table: for every model, how many times better than the baseline on each figure."""
-    shown = [figure for figure in FIGURES if figure.wants(BASELINE) and _measured(figure, rows)]
-    outcomes = [evaluate(figure, rows) for figure in shown]
-    lines = head([f"{OURS} vs {BASELINE}", *[figure.title for figure in shown]])
-    for model in models:
-        cells = [show(outcome.ratios[model]) if model in outcome.ratios else "" for outcome in outcomes]
-        lines.append(line([model, *cells]))
-    lines.append(line(["**geometric mean**", *[f"**{show(outcome.overall)}**" for outcome in outcomes]]))
-    return "\n".join(lines)
+def short_table(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
+    """Render the README's table: for every figure, how many times better than each peer, and on which model least."""
+    peers = [name for name in samplers if name != OURS]
+    lines = head([f"{OURS}, times better than", *peers])
+    for figure in FIGURES:
+        if (figure.goals or figure.floors or figure == FIRST) and _measured(figure, rows):
+            cells = [_mean_and_least(figure, evaluate(figure, rows, peer), peer) for peer in peers]
+            lines.append(line([figure.title, *cells]))
+    return "\n".join([*lines, "", _first_of(first_to_400_ess(rows, models, samplers))])
+
+
+def _mean_and_least(figure: Figure, outcome: Outcome, peer: str) -> str:
+    """Write the geometric mean with its goal, and the model with the lowest ratio."""
+    if not outcome.ratios:
+        return ""
+    least = min(outcome.ratios, key=lambda model: outcome.ratios[model].value)
+    goal = f", goal {figure.goals[peer]:g}" if peer in figure.goals else ""
+    some = f" of {len(outcome.ratios)}" if outcome.unmeasured else ""
+    return f"**{outcome.overall.value:.2f}**{some}{goal}; least {outcome.ratios[least].value:.2f} ({least})"
 
 
 def show(ratio: Ratio) -> str:

@@ -113,7 +113,7 @@ def test_the_first_to_enough_draws_is_known_for_every_model():
     assert first_to_400_ess(rows, ("easy", "hard", "none"), BOTH) == {"easy": "nutpie", "hard": "nutpie", "none": None}
     section = ranks_section(rows, ("easy", "hard", "none"), BOTH)
     assert "| nutpie | 2 |" in section
-    assert section.endswith("was not the first on: easy (nutpie), hard (nutpie), none (none).")
+    assert section.endswith("on 0 of 3 models; others: easy (nutpie), hard (nutpie), none (none).")
 
 
 def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
@@ -136,13 +136,16 @@ def test_failures_are_listed_with_their_reasons():
     assert "| hard | nutmill | 1 | warm | a \\| b |" in section
 
 
-def test_the_short_table_has_a_line_for_every_model_and_one_for_all():
-    rows = [
-        row(sampler, ess, model="kidiq", caches=INSTALLED) for sampler, ess in (("nutmill", 300.0), ("nutpie", 200.0))
-    ]
-    lines = short_table(rows, ["kidiq"]).splitlines()
-    assert lines[2].startswith("| kidiq | 1.50 |")
-    assert lines[3].startswith("| **geometric mean** | **1.50** |")
+def test_the_short_table_has_for_every_figure_and_peer_the_mean_the_goal_and_the_least_model():
+    known = [row("nutmill", ess, model=model, caches=INSTALLED) for model, ess in (("kidiq", 400.0), ("garch", 100.0))]
+    known += [row(peer, 100.0, model="kidiq", caches=INSTALLED) for peer in ("nutpie", "numpyro")]
+    known += [row("nutpie", 200.0, model="garch", caches=INSTALLED)]
+    lines = short_table(known, ("kidiq", "garch"), ("nutmill", "nutpie", "numpyro")).splitlines()
+    assert lines[0] == "| nutmill, times better than | nutpie | numpyro |"
+    assert lines[2].endswith("| **1.41** of 2, goal 1.2; least 0.50 (garch) | **4.00** of 1; least 4.00 (kidiq) |")
+    assert lines[3].endswith("| **4.00** of 1, goal 3; least 4.00 (kidiq) |")
+    assert len([each for each in lines if each.startswith("| CPU micro")]) == 0
+    assert lines[-1].endswith("on 1 of 2 models; others: garch (nutpie).")
 
 
 def test_the_plan_visits_every_state_once_and_every_seed_installed():
