@@ -8,7 +8,7 @@ from benchmarks.caches import EMPTY, INSTALLED, WARM
 from benchmarks.comparison import Metric, Ratio, geometric_mean, ratio, select
 from benchmarks.models import MODELS
 from nutmill.comparison.samplers import STAN
-from nutmill.comparison.summary import gradients_of, seconds_to_ess
+from nutmill.comparison.summary import gradients_of, seconds_to_ess, seconds_to_sampling
 
 OURS, BASELINE = "nutmill", "nutpie"
 PEERS = (BASELINE, "pymc", "numpyro", "blackjax", STAN)
@@ -77,7 +77,7 @@ def to_sampling(measured: dict) -> float:
 
     NaN in files of before this was measured.
     """
-    return measured.get("built_s", math.nan) + measured["imported"]["wall"] + measured["compiled"]["wall"]
+    return seconds_to_sampling(measured) if "built_s" in measured else math.nan
 
 
 def cpu_seconds(measured: dict) -> float:

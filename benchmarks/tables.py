@@ -130,7 +130,7 @@ def _worst(measured: Sequence[dict]) -> list[str]:
         furthest("sd"),
         f"{max(each['quality']['rhat_max'] for each in measured):.3f}",
         f"{min(each['quality']['ess_bulk_min'] for each in measured):.0f}",
-        str(sum(each["divergences"] for each in measured)),
+        str(max(each["divergences"] for each in measured)),
     ]
 
 

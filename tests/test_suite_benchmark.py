@@ -21,7 +21,7 @@ from benchmarks.figures import (
 from benchmarks.page import page
 from benchmarks.plan import Settings, cells, left
 from benchmarks.results_file import record, resume
-from benchmarks.tables import failures_section, figure_section, ranks_section, short_table
+from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
 
 GRADIENTS = Figure(
     "ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goals={"nutpie": 1.2}, floors={"nutpie": 0.85}, best=0.8
@@ -129,6 +129,15 @@ def test_the_table_of_a_figure_shows_values_ratio_and_what_is_missing():
 def test_a_figure_that_is_reached_says_so():
     rows = [row("nutmill", 9.0, caches=INSTALLED), row("nutpie", 9.0, caches=INSTALLED)]
     assert figure_section(CPU, rows, ("nutmill", "nutpie")).endswith("Met.")
+
+
+def test_the_worst_run_counts_and_runs_that_draw_the_same_are_not_added_up():
+    rows = [row("nutmill", 300.0, caches=state) for state in (INSTALLED, WARM)]
+    for each in rows:
+        each["measurement"]["divergences"] = 7
+    assert "| easy | nutmill | no reference | no reference | 1.000 | 300 | 7 |" in correctness_section(
+        rows, ("easy",), ("nutmill",)
+    )
 
 
 def test_failures_are_listed_with_their_reasons():

@@ -98,8 +98,12 @@ def seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
     What was measured until the first draw counts as it is. Effective draws are taken to come evenly after the warmup,
     whose share of the sampling is that of its gradients, or of its draws where the sampler does not tell gradients.
     """
-    before = measured["built_s"] + measured["imported"]["wall"] + measured["compiled"]["wall"]
-    return before + sampling_seconds_to_ess(measured, wanted)
+    return seconds_to_sampling(measured) + sampling_seconds_to_ess(measured, wanted)
+
+
+def seconds_to_sampling(measured: dict) -> float:
+    """Say when sampling begins, in seconds since the process was started: after imports, the model and its compile."""
+    return measured["built_s"] + measured["imported"]["wall"] + measured["compiled"]["wall"]
 
 
 def sampling_seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
