@@ -30,6 +30,27 @@ def sampling_group(target: Target, points: np.ndarray, step_size: float, varianc
     return group
 
 
+def set_directions(group: Group, units: np.ndarray, stretch) -> None:
+    """Give all chains orthonormal directions (rank, n_dim) beside the diagonal that they have."""
+    state, rank = group.state, len(stretch)
+    state.directions[:, :rank] = np.sqrt(state.variance)[:, None] * units
+    state.stretch[:, :rank] = stretch
+    state.chains["rank"] = rank
+
+
+def metric_root(state, chain: int) -> np.ndarray:
+    """Return a matrix R of which R R' is the inverse metric of a chain, as its momenta are drawn: R'^-1 z."""
+    scale, rank = np.sqrt(state.variance[chain]), state.chains[chain]["rank"]
+    units = state.directions[chain, :rank] / scale
+    tilt = np.eye(len(scale)) + units.T @ ((np.sqrt(state.stretch[chain, :rank]) - 1.0)[:, None] * units)
+    return scale[:, None] * tilt
+
+
+def orthonormal(rank: int, n_dim: int) -> np.ndarray:
+    """Return some orthonormal vectors, (rank, n_dim)."""
+    return np.linalg.qr(np.random.default_rng(rank).normal(size=(n_dim, rank)))[0].T
+
+
 def run_warmup(group: Group) -> None:
     """Take a group from its start to the sampling phase."""
     for chain in range(len(group.chain_ids)):

@@ -59,16 +59,17 @@ class Failed(Exception):
 
 
 class Oracle:
-    """NUTS for `density` with a diagonal metric."""
+    """NUTS for `density` with the inverse metric `root @ root.T`."""
 
-    def __init__(self, density, data, variance, state):
-        self.density, self.data, self.variance, self.state = density, data, variance, state
+    def __init__(self, density, data, root, state):
+        self.density, self.data, self.root, self.state = density, data, root, state
+        self.inverse_metric = root @ root.T
         self.n_steps = 0
 
     def transition(self, q, step_size, max_depth):
         """Return the next point, the depth, and what ended it: "depth", "turning" or "diverging"."""
         lp, g = self.evaluate(q)
-        p = normals(self.state, len(q)) / np.sqrt(self.variance)
+        p = np.linalg.solve(self.root.T, normals(self.state, len(q)))
         start = Point(q, p, g, lp, 0)
         self.start_energy, self.step_size, self.n_steps = self.energy(start), step_size, 0
         tree = self.leaf(start)
@@ -101,7 +102,7 @@ class Oracle:
         self.n_steps += 1
         step = self.step_size if forward else -self.step_size
         p = point.p + 0.5 * step * point.g
-        q = point.q + step * self.variance * p
+        q = point.q + step * self.inverse_metric @ p
         lp, g = self.evaluate(q)
         new = Point(q, p + 0.5 * step * g, g, lp, point.index + (1 if forward else -1))
         if not self.energy(new) - self.start_energy <= 1000.0:
@@ -124,11 +125,11 @@ class Oracle:
         spans = [(a.momentum + b.momentum, a.first, b.last)]
         if a.size > 1:
             spans += [(a.momentum + b.first.p, a.first, b.first), (b.momentum + a.last.p, a.last, b.last)]
-        return any(np.dot(rho, self.variance * end.p) <= 0.0 for rho, *ends in spans for end in ends)
+        return any(np.dot(rho, self.inverse_metric @ end.p) <= 0.0 for rho, *ends in spans for end in ends)
 
     def energy(self, point):
         """Return the energy of a point."""
-        return 0.5 * np.dot(point.p, self.variance * point.p) - point.lp
+        return 0.5 * np.dot(point.p, self.inverse_metric @ point.p) - point.lp
 
     def evaluate(self, q):
         """Return log density and gradient."""

@@ -8,7 +8,7 @@ import xarray as xr
 from pytensor.compile.mode import Mode
 
 import nutmill
-from benchmarks import models
+from benchmarks import efficiency, models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
 from benchmarks.diagnostics import distances, scalars
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
@@ -142,6 +142,18 @@ def normal_draws():
     """Return independent draws of a normal with mean 3 and standard deviation 2."""
     draws = 3.0 + 2.0 * np.random.default_rng(1).normal(size=(4, 4000))
     return xr.Dataset({"x": (("chain", "draw"), draws)})
+
+
+def test_the_page_of_efficiency_tells_means_of_seeds_and_the_worst_of_diagnostics():
+    def rows(sampler, ess, n_divergences):
+        row = {"model": "kidiq", "sampler": sampler, "n_gradients": 1000, "rhat_max": 1.0 + n_divergences / 1000}
+        return row | {"ess_bulk_min": ess, "n_divergences": n_divergences}
+
+    measured = [rows("nutmill", 2.0, 0), rows("nutmill", 8.0, 3), rows("nutpie", 2.0, 1), rows("nutpie", 2.0, 0)]
+    lines = efficiency.table(measured, ["kidiq", "earnings"]).splitlines()
+    assert "| kidiq | 4 | 2 | 2.00 ± 1.39 | 3 | 1 | 1.003 | 1.001 |" in lines
+    assert "| earnings | not measured | | | | | | |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
 def test_independent_draws_lie_within_their_standard_errors(normal_draws):

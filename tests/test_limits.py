@@ -98,3 +98,42 @@ def test_adaptation_of_another_model(reference):
         compiled().sample(**OPTIONS, adaptation_state=state._replace(step_size=-state.step_size))
     with pytest.raises(ModelError, match="There is no adaptation state in this"):
         adaptation_of(xr.Dataset())
+
+
+def with_directions(state, rank: int):
+    """Give all chains of a state the same directions."""
+    units = np.linalg.qr(np.random.default_rng(3).normal(size=(state.variance.shape[1], rank)))[0].T
+    n_chains = len(state.step_size)
+    return state._replace(
+        directions=np.sqrt(state.variance)[:, None] * units, stretch=np.full((n_chains, rank), [4.0, 0.1, 3.0][:rank])
+    )
+
+
+def test_warm_start_takes_directions(reference, tmp_path):
+    state = with_directions(adaptation_of(reference), 2)
+    state.save(tmp_path / "state.npz")
+    warm = compiled().sample(
+        **OPTIONS | {"tune": 0}, adaptation_state=nutmill.AdaptationState.load(tmp_path / "state.npz")
+    )
+    learned = adaptation_of(warm)
+    n_chains = len(learned.step_size)
+    np.testing.assert_array_equal(learned.directions, state.directions[:n_chains])
+    np.testing.assert_array_equal(learned.stretch, state.stretch[:n_chains])
+    plain = compiled().sample(**OPTIONS | {"tune": 0}, adaptation_state=state.trimmed(), metric="diag")
+    assert "stretch" not in group(plain, "adaptation")  # asked for, and so without directions
+
+
+def test_directions_that_are_not_orthonormal_are_refused(reference):
+    state = with_directions(adaptation_of(reference), 2)
+    for directions in (2.0 * state.directions, state.directions[:, [0, 0]], state.directions * [[[1.0], [np.nan]]]):
+        with pytest.raises(ModelError, match="orthonormal"):
+            compiled().sample(**OPTIONS, adaptation_state=state._replace(directions=directions))
+
+
+def test_result_of_a_time_without_directions_is_a_diagonal_state(reference):
+    stored = xr.DataTree.from_dict(
+        {"adaptation": group(reference, "adaptation").drop_vars(["directions", "stretch"], errors="ignore")}
+    )
+    state = adaptation_of(stored)
+    assert state.stretch.shape == (len(state.step_size), 0)
+    compiled().sample(**OPTIONS, adaptation_state=state)

@@ -28,6 +28,7 @@ class Request(NamedTuple):
     cores: int | None
     layout: object
     target_accept: float
+    metric: str
     max_treedepth: int
     seed: int
     initvals: Mapping | Sequence | None
@@ -97,6 +98,7 @@ def checked_request(
         cores=None if cores is None else _count("cores", cores, 1),
         layout=_layout(layout),
         target_accept=float(target_accept),
+        metric=metric,
         max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
         initvals=initvals,

@@ -16,7 +16,10 @@ from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
 from nutmill.expansion import DrawsMaker
 from nutmill.request import Request
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.results import Run
+
+_SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric")
 
 
 def to_result(
@@ -48,9 +51,15 @@ def to_result(
 
 
 def _adaptation(run: Run) -> trace.Adaptation:
-    return trace.Adaptation(
-        step_size=run.adaptation.step_size, variance=run.adaptation.variance, position=run.adaptation.position
+    learned = run.adaptation
+    state = AdaptationState(
+        step_size=learned.step_size,
+        variance=learned.variance,
+        position=learned.position,
+        directions=learned.directions,
+        stretch=learned.stretch,
     )
+    return trace.Adaptation(**state.trimmed()._asdict())
 
 
 def _divergences(run: Run) -> trace.Divergences:
@@ -81,7 +90,7 @@ def _attributes(
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
         "tuning_steps": int(run.adaptation.n_warmup.max(initial=0)),
     }
-    settings = {name: getattr(request, name) for name in ("draws", "tune", "chains", "target_accept", "max_treedepth")}
+    settings = {name: getattr(request, name) for name in _SETTINGS}
     stats = {"inference_library_settings": json.dumps(settings)}
     root = {
         "seed": str(request.seed),

@@ -71,7 +71,8 @@ def sample_numba(
         have one BLAS thread a chain, as many chains at once as there are cores to compute with. A `Layout`, or the path
         of a profile, is taken as it is; None measures nothing.
     target_accept
-        Mean acceptance rate that the step size aims for, between 0 and 1.
+        Mean acceptance rate that the step size aims for, between 0 and 1. Where draws still diverge at the end of
+        warmup it aims halfway between this and 1, twice at most; with `tune` it does not.
     max_treedepth
         A trajectory takes at most ``2**max_treedepth`` steps.
     random_seed
@@ -83,7 +84,7 @@ def sample_numba(
     jitter
         Move other starting values by U(-1, 1) on the unconstrained scale.
     metric
-        "auto" or "diag".
+        "diag", or "auto": a diagonal, and as many directions as draws of other chains confirm (`docs/theory.md`).
     var_names
         Variables to report; None reports free variables and Deterministics.
     discard_tuned_samples

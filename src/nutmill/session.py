@@ -28,6 +28,7 @@ def settings_of(request: Request) -> Settings:
         draws=request.draws,
         tune=request.tune,
         target_accept=request.target_accept,
+        metric=request.metric,
         max_treedepth=request.max_treedepth,
         keep_warmup=request.keep_warmup,
         keep_divergences=request.result["divergences"],

@@ -62,6 +62,8 @@ class Adaptation(NamedTuple):
     step_size: np.ndarray  # (chain,) float64
     variance: np.ndarray  # (chain, n_dim) float64, diagonal of the inverse metric
     position: np.ndarray  # (chain, n_dim) float64
+    directions: np.ndarray  # (chain, rank, n_dim) float64, see run.adaptation.AdaptationState
+    stretch: np.ndarray  # (chain, rank) float64
 
 
 class ModelData(NamedTuple):
@@ -166,8 +168,12 @@ def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset
 
 def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
     row = ("chain", "unconstrained_parameter")
-    dims = {"step_size": row[:1], "variance": row, "position": row}
-    arrays = {name: (dims[name], np.asarray(values)) for name, values in adaptation._asdict().items()}
+    direction = ("chain", "direction", "unconstrained_parameter")
+    dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
+    # A dimension of length 0 is one without end in netCDF: without directions there is none.
+    arrays = {
+        name: (dims[name], np.asarray(values)) for name, values in adaptation._asdict().items() if np.size(values)
+    }
     sizes = dict(zip(row, np.shape(adaptation.position), strict=True))
     return xr.Dataset(arrays, coords=labels.coordinates(sizes, model.coords), attrs=_origin())
 

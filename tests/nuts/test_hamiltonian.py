@@ -5,7 +5,7 @@ import ctypes
 import numba
 import numpy as np
 import pytest
-from harness import new_plan, sampling_group
+from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions
 from targets import Target, density, exact_draws
 
 from nutmill.nuts import hamiltonian
@@ -44,10 +44,11 @@ def walk_entry(table, data, n_steps, step_size):
 walk = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3, ctypes.c_double)(walk_entry.address)
 
 
-@pytest.fixture
-def state():
+@pytest.fixture(params=[[], [5.0, 0.1]], ids=["diagonal", "two directions"])
+def state(request):
     points = exact_draws(Target.AUTOREGRESSIVE, 1, N_DIM)
     group = sampling_group(Target.AUTOREGRESSIVE, points, 0.1, np.linspace(0.3, 2.0, N_DIM), new_plan(1))
+    set_directions(group, orthonormal(len(request.param), N_DIM), request.param)
     assert take_steps(group.state, 0, 0.0) == 0
     return group.state
 
@@ -57,17 +58,18 @@ def take_steps(state, n_steps: int, step_size: float) -> int:
 
 
 def test_start_has_the_current_draw_and_a_momentum_of_the_metric(state):
-    point, variance = state.vectors[0, 0], state.variance[0]
+    point, root = state.vectors[0, 0], metric_root(state, 0)
     np.testing.assert_array_equal(point[POSITION], state.position[0])
     np.testing.assert_array_equal(point[GRADIENT], state.gradient[0])
-    np.testing.assert_allclose(point[VELOCITY], variance * point[MOMENTUM], rtol=1e-14)
-    np.testing.assert_allclose(point[ACCELERATION], variance * point[GRADIENT], rtol=1e-14)
+    np.testing.assert_allclose(point[VELOCITY], root @ root.T @ point[MOMENTUM], rtol=1e-12)
+    np.testing.assert_allclose(point[ACCELERATION], root @ root.T @ point[GRADIENT], rtol=1e-12)
     momenta = []
     for _ in range(2000):
         take_steps(state, 0, 0.0)
         momenta.append(state.vectors[0, 0, MOMENTUM].copy())
-    squares = np.array(momenta) ** 2 * variance
-    z = (squares.mean(axis=0) - 1.0) / np.sqrt(2.0 / len(squares))
+    normals = np.array(momenta) @ root
+    excess = normals.T @ normals / len(normals) - np.eye(N_DIM)
+    z = excess / np.sqrt((1.0 + np.eye(N_DIM)) / len(normals))
     assert (np.abs(z) < 4.5).all()
 
 
@@ -85,8 +87,9 @@ def test_reversible(state):
 def test_velocity_stays_the_metric_times_the_momentum(state):
     take_steps(state, 30, 0.1)
     points = state.vectors[0, :31]
-    np.testing.assert_allclose(points[:, VELOCITY], state.variance[0] * points[:, MOMENTUM], rtol=0, atol=1e-13)
-    kinetic = 0.5 * (points[:, VELOCITY] ** 2 / state.variance[0]).sum(axis=1)
+    root = metric_root(state, 0)
+    np.testing.assert_allclose(points[:, VELOCITY], points[:, MOMENTUM] @ root @ root.T, rtol=0, atol=1e-12)
+    kinetic = 0.5 * (np.linalg.solve(root, points[:, VELOCITY].T) ** 2).sum(axis=0)
     np.testing.assert_allclose(state.points[0, 1:31]["energy"] + state.points[0, 1:31]["lp"], kinetic[1:], rtol=1e-12)
 
 
@@ -106,8 +109,8 @@ def test_volume_is_preserved(state):
         position, momentum = phase[:N_DIM], phase[N_DIM:]
         gradient = np.zeros(N_DIM)
         density(position.copy(), gradient, int(Target.AUTOREGRESSIVE))
-        variance = state.variance[0]
-        state.vectors[0, 0] = [position, momentum, variance * momentum, gradient, variance * gradient]
+        inverse_metric = metric_root(state, 0) @ metric_root(state, 0).T
+        state.vectors[0, 0] = [position, momentum, inverse_metric @ momentum, gradient, inverse_metric @ gradient]
         take_steps(state, 5, 0.2)
         return state.vectors[0, 5, [POSITION, MOMENTUM]].ravel()
 

@@ -13,7 +13,7 @@ def test_epochs_grow_as_specified():
 
 @pytest.mark.parametrize("tune", [0, 1, 2, 3, 5, 10, 20, 50, 100, 400, 1000, 5000])
 def test_fixed_length_is_exact(tune):
-    schedule = warmup_schedule(tune, 10)
+    schedule = warmup_schedule(tune, 10, 0.8)
     assert schedule["n_draws"].sum() == tune
     assert (schedule["n_draws"] > 0).all()
     assert not schedule["may_stop"].any()
@@ -29,16 +29,21 @@ def test_terminal_stage_has_its_share(tune, terminal):
 
 
 def test_adaptive_warmup_may_stop_from_a_hundred_draws_on():
-    schedule = warmup_schedule(None, 10)
+    schedule = warmup_schedule(None, 10, 0.8)
     ends = np.cumsum(schedule["n_draws"])
-    assert ends[-1] == 1000
-    assert schedule["n_draws"][-1] == 50
+    np.testing.assert_array_equal(ends[schedule["is_terminal"]], [1000, 1050, 1100])
     np.testing.assert_array_equal(schedule["may_stop"], (ends >= 100) & ~schedule["is_terminal"])
+
+
+def test_terminal_stages_aim_higher_each_time():
+    schedule = warmup_schedule(None, 10, 0.6)
+    np.testing.assert_allclose(schedule["target_accept"][-3:], [0.6, 0.8, 0.9])
+    assert (schedule["target_accept"][:-3] == 0.6).all()
 
 
 @pytest.mark.parametrize(("tune", "early_end"), [(None, 120), (1000, 120), (400, 120), (100, 27), (10, 0)])
 def test_early_trajectories_are_short(tune, early_end):
-    schedule = warmup_schedule(tune, 10)
+    schedule = warmup_schedule(tune, 10, 0.8)
     ends = np.cumsum(schedule["n_draws"])
     np.testing.assert_array_equal(schedule["max_treedepth"], np.where(ends <= early_end, 8, 10))
-    assert (warmup_schedule(tune, 5)["max_treedepth"] == 5).all()
+    assert (warmup_schedule(tune, 5, 0.8)["max_treedepth"] == 5).all()

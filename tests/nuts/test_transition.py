@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from assertions import assert_distribution
-from harness import new_plan, sampling_group
+from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions
 from oracle import Oracle, uniform
 from scipy import stats
 from targets import Target, density, exact_draws, starts
@@ -12,21 +12,23 @@ N_CHAINS = 20_000
 
 
 @pytest.mark.parametrize(
-    ("target", "n_dim", "step_size", "max_depth", "outcomes"),
+    ("target", "n_dim", "step_size", "max_depth", "outcomes", "stretch"),
     [
-        (Target.NORMAL, 1, 0.4, 10, {"turning"}),
-        (Target.AUTOREGRESSIVE, 5, 0.15, 10, {"turning"}),
-        (Target.STUDENT, 3, 0.05, 4, {"turning", "depth"}),
-        (Target.FUNNEL, 4, 1.0, 3, {"turning", "diverging", "depth"}),
-        (Target.HALF_NORMAL, 2, 0.7, 10, {"turning", "diverging"}),
+        (Target.NORMAL, 1, 0.4, 10, {"turning"}, []),
+        (Target.AUTOREGRESSIVE, 5, 0.15, 10, {"turning"}, []),
+        (Target.AUTOREGRESSIVE, 5, 0.1, 10, {"turning"}, [4.0, 0.2]),
+        (Target.STUDENT, 3, 0.05, 4, {"turning", "depth"}, []),
+        (Target.FUNNEL, 4, 1.0, 3, {"turning", "diverging", "depth"}, [3.0]),
+        (Target.HALF_NORMAL, 2, 0.7, 10, {"turning", "diverging"}, []),
     ],
 )
-def test_kernel_equals_oracle(target, n_dim, step_size, max_depth, outcomes):
+def test_kernel_equals_oracle(target, n_dim, step_size, max_depth, outcomes, stretch):
     plan = new_plan(300, max_treedepth=max_depth)
     variance = np.linspace(0.5, 1.5, n_dim)
     group = sampling_group(target, starts(target, 1, n_dim), step_size, variance, plan)
+    set_directions(group, orthonormal(len(stretch), n_dim), stretch)
     state = group.state
-    oracle = Oracle(density, int(target), variance, state.rng[0].copy())
+    oracle = Oracle(density, int(target), metric_root(state, 0), state.rng[0].copy())
     seen = set()
     for draw in range(plan.draws):
         before = state.position[0].copy()

@@ -17,6 +17,7 @@ _OPTIONS = {
     "random_seed": "--seed",
     "target_accept": "--target-accept",
     "max_treedepth": "--max-treedepth",
+    "metric": "--metric",
     "discard_tuned_samples": "--keep-warmup",
 }
 

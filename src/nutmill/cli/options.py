@@ -1,6 +1,7 @@
 """Options that several commands have, and how what the user types becomes a value."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
 
@@ -35,6 +36,13 @@ def checked_out(path: Path | None) -> Path | None:
     if path is not None and path.suffix not in (".nc", ".zarr"):
         raise typer.BadParameter(f"a result is a file .nc or a folder .zarr, not {path.name!r}.")
     return path
+
+
+class MetricForm(StrEnum):
+    """Forms of the metric."""
+
+    AUTO = "auto"
+    DIAG = "diag"
 
 
 class Named(NamedTuple):
@@ -86,6 +94,9 @@ Tune = Annotated[int | None, typer.Option(min=0, help="Draws of warmup. Default:
 Seed = Annotated[int | None, typer.Option(min=0, help="The same seed gives the same draws.")]
 TargetAccept = Annotated[
     float, typer.Option(callback=_acceptance, help="Acceptance rate that the step size aims for, between 0 and 1.")
+]
+Metric = Annotated[
+    MetricForm, typer.Option(help="A diagonal and the directions that draws confirm, or the diagonal alone.")
 ]
 MaxTreedepth = Annotated[int, typer.Option(min=1, max=20, help="A trajectory has at most 2 to this power steps.")]
 Every = Annotated[

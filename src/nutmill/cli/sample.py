@@ -31,6 +31,7 @@ def sample(
     seed: options.Seed = None,
     target_accept: options.TargetAccept = 0.8,
     max_treedepth: options.MaxTreedepth = 10,
+    metric: options.Metric = options.MetricForm.AUTO,
     checkpoint: _Checkpoint = None,
     every: options.Every = None,
     resume: _Resume = False,
@@ -54,6 +55,7 @@ def sample(
         "random_seed": seed,
         "target_accept": target_accept,
         "max_treedepth": max_treedepth,
+        "metric": str(metric),
         "discard_tuned_samples": not keep_warmup,
         "until": until,
     }

@@ -72,6 +72,7 @@ def sbatch(
     seed: options.Seed = None,
     target_accept: options.TargetAccept = 0.8,
     max_treedepth: options.MaxTreedepth = 10,
+    metric: options.Metric = options.MetricForm.AUTO,
     every: options.Every = None,
     to: _Folder = "run",
     result: _Result = "result.nc",
@@ -88,6 +89,7 @@ def sbatch(
         "--seed": secrets.randbits(31) if seed is None else seed,
         "--target-accept": target_accept,
         "--max-treedepth": max_treedepth,
+        "--metric": None if metric is options.MetricForm.AUTO else metric,
         "--every": None if every is None else f"{every:g}s",
         **({"--cores": cpus} if chosen.profile is None else {"--layout": to / LAYOUT}),
     }

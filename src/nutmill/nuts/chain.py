@@ -6,9 +6,10 @@ from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts import stepsize
 from nutmill.nuts.hamiltonian import Trajectory
-from nutmill.nuts.metric import variance_from_gradient_into
+from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
 from nutmill.nuts.rng import uniform
+from nutmill.nuts.rows import keep_row
 from nutmill.nuts.state import GRADIENT, POSITION, SAMPLING, SEARCH, TERMINAL
 from nutmill.nuts.transition import transition
 from nutmill.nuts.vectors import copy_into
@@ -30,7 +31,7 @@ def trajectory_of(density, data, state, chain):
         state.rng[chain],
         state.position[chain],
         state.gradient[chain],
-        state.variance[chain],
+        metric_of(state, chain),
         state.points[chain],
         state.vectors[chain],
         state.slots[chain],
@@ -52,7 +53,7 @@ def start_chain(trajectory, target_accept):
     if not finite:
         return _NON_FINITE
     chain.lp = lp
-    variance_from_gradient_into(trajectory.gradient, trajectory.variance)
+    variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
     status, log_step = stepsize.search(trajectory, target_accept)
     stepsize.restart_after_search(chain, log_step)
     return status
@@ -113,7 +114,7 @@ def _learn(trajectory, state, number, statistics):
         copy_into(trajectory.position, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
-    stepsize.update(chain, statistics.acceptance_rate, state.settings[0].target_accept)
+    stepsize.update(chain, statistics.acceptance_rate, state.schedule[state.group[0].stage].target_accept)
 
 
 @inlined_kernel
@@ -123,12 +124,9 @@ def _learn_moments(trajectory, state, number, statistics):
         block = 2 * (state.group[0].stage % 2)
         if trajectory.chain.n_draws >= state.blocks[number, block].end:
             block += 1
-        add_draw(
-            state.blocks[number, block],
-            state.moments[number, block],
-            trajectory.position,
-            trajectory.gradient,
-        )
+        record, position, gradient = state.blocks[number, block], trajectory.position, trajectory.gradient
+        add_draw(record, state.moments[number, block], position, gradient)
+        keep_row(record, state.rows[number, block], trajectory.chain.n_draws, position, gradient)
 
 
 @inlined_kernel

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts import state as layout
+from nutmill.nuts.room import LowRankSizes, low_rank_sizes
 from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.seeds import seed_stream
 
@@ -25,6 +26,8 @@ class GroupPlan(NamedTuple):
         How many divergences of each chain are kept in full.
     window : int or None
         Rows of draws that a chain has room for, warmup draws and divergences likewise; None: for all.
+    metric : str
+        "diag", or "auto" for a diagonal and the directions that draws can prove.
     """
 
     draws: int
@@ -34,13 +37,38 @@ class GroupPlan(NamedTuple):
     keep_warmup: bool
     n_divergences: int
     window: int | None = None
+    metric: str = "auto"
 
     def room(self, count: int) -> int:
         """Return for how many of so many outputs a chain has room."""
         return count if self.window is None else min(count, self.window)
 
 
-def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids: list[int]) -> layout.GroupState:
+class LearningRoom(NamedTuple):
+    """Arrays that nothing stays in from one barrier to the next: groups whose barriers take turns share them."""
+
+    low_rank_rows: np.ndarray
+    low_rank_matrices: np.ndarray
+
+
+def learning_room(plan: GroupPlan, n_dim: int) -> LearningRoom:
+    """Allocate room for one group of any size."""
+    sizes = [_low_rank(plan, n_chains, n_dim) for n_chains in range(1, layout.GROUP_SIZE + 1)]
+    n_rows, size = max(each.n_work_rows for each in sizes), sizes[0].matrix_size
+    return LearningRoom(np.zeros((n_rows, n_dim)), np.zeros((3, size, size)))
+
+
+def _low_rank(plan: GroupPlan, n_chains: int, n_dim: int) -> LowRankSizes:
+    return low_rank_sizes(n_chains, n_dim) if plan.metric == "auto" else LowRankSizes()
+
+
+def new_group(
+    plan: GroupPlan,
+    initial_points: np.ndarray,
+    seed: int,
+    chain_ids: list[int],
+    room: LearningRoom | None = None,
+) -> layout.GroupState:
     """Allocate the arrays of a group and write its start into them.
 
     Parameters
@@ -50,18 +78,19 @@ def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids:
     seed : int
     chain_ids : list of int
         Each names one stream of random numbers.
+    room : LearningRoom, optional
+        That of other groups; None: one of its own.
 
     Returns
     -------
     GroupState
-        In the phase START. Outputs cost no memory until they are written.
+        In the phase START.
     """
     n_chains, n_dim = initial_points.shape
-    schedule = warmup_schedule(plan.tune, plan.max_treedepth)
+    schedule = warmup_schedule(plan.tune, plan.max_treedepth, plan.target_accept)
     n_warmup = int(schedule["n_draws"].sum())
-    n_warmup_kept = plan.room(n_warmup) if plan.keep_warmup else 0
-    n_slots = plan.max_treedepth + 2
-    n_points = 3 * n_slots + 1  # first, last and chosen of every slot, and the leaf under way
+    low_rank = _low_rank(plan, n_chains, n_dim)
+    room = learning_room(plan, n_dim) if room is None else room
     state = layout.GroupState(
         settings=np.array([(plan.target_accept, plan.max_treedepth)], layout.SETTINGS),
         group=np.zeros(1, layout.GROUP),
@@ -72,24 +101,46 @@ def new_group(plan: GroupPlan, initial_points: np.ndarray, seed: int, chain_ids:
         position=np.array(initial_points, dtype=np.float64, order="C"),
         gradient=np.zeros((n_chains, n_dim)),
         variance=np.ones((n_chains, n_dim)),
+        directions=np.zeros((n_chains, low_rank.max_rank, n_dim)),
+        stretch=np.ones((n_chains, low_rank.max_rank)),
         moments=np.zeros((n_chains, layout.N_BLOCKS, 4, n_dim)),
+        rows=np.zeros((n_chains, layout.N_BLOCKS, low_rank.rows_per_block, 2, n_dim)),
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
-        draws=np.empty((n_chains, plan.room(plan.draws), n_dim)),
-        statistics=np.zeros((n_chains, plan.room(plan.draws)), layout.STATISTICS),
-        warmup_draws=np.empty((n_chains, n_warmup_kept, n_dim)),
-        warmup_statistics=np.zeros((n_chains, n_warmup_kept), layout.STATISTICS),
-        divergences=np.zeros((n_chains, plan.room(plan.n_divergences)), layout.DIVERGENCE),
-        divergence_points=np.empty((n_chains, plan.room(plan.n_divergences), 3, n_dim)),
-        tree=np.zeros(n_chains, layout.TREE),
-        points=np.zeros((n_chains, n_points), layout.POINT),
-        vectors=np.zeros((n_chains, n_points, 5, n_dim)),
-        slots=np.zeros((n_chains, n_slots), layout.SLOT),
-        momentum_sums=np.zeros((n_chains, n_slots, n_dim)),
-        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE))),
+        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size))),
+        **_outputs(plan, n_chains, n_dim, n_warmup),
+        **_trajectories(plan, n_chains, n_dim),
+        **room._asdict(),
     )
     state.group["n_dim"] = n_dim
     state.group["stage"] = -1
     state.chains["admitted"] = True
     return state
+
+
+def _outputs(plan: GroupPlan, n_chains: int, n_dim: int, n_warmup: int) -> dict[str, np.ndarray]:
+    """Allocate what draws are written to; it costs no memory until then."""
+    n_draws, n_divergences = plan.room(plan.draws), plan.room(plan.n_divergences)
+    n_warmup = plan.room(n_warmup) if plan.keep_warmup else 0
+    return {
+        "draws": np.empty((n_chains, n_draws, n_dim)),
+        "statistics": np.zeros((n_chains, n_draws), layout.STATISTICS),
+        "warmup_draws": np.empty((n_chains, n_warmup, n_dim)),
+        "warmup_statistics": np.zeros((n_chains, n_warmup), layout.STATISTICS),
+        "divergences": np.zeros((n_chains, n_divergences), layout.DIVERGENCE),
+        "divergence_points": np.empty((n_chains, n_divergences, 3, n_dim)),
+    }
+
+
+def _trajectories(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.ndarray]:
+    """Allocate what trajectories of `max_treedepth` doublings need."""
+    n_slots = plan.max_treedepth + 2
+    n_points = 3 * n_slots + 1  # first, last and chosen of every slot, and the leaf under way
+    return {
+        "tree": np.zeros(n_chains, layout.TREE),
+        "points": np.zeros((n_chains, n_points), layout.POINT),
+        "vectors": np.zeros((n_chains, n_points, 5, n_dim)),
+        "slots": np.zeros((n_chains, n_slots), layout.SLOT),
+        "momentum_sums": np.zeros((n_chains, n_slots, n_dim)),
+    }

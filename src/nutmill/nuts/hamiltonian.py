@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.metric import draw_momentum_into, multiply_into
+from nutmill.nuts.metric import Metric, draw_momentum_into, multiply_into
 from nutmill.nuts.rng import uniform
 from nutmill.nuts.state import ACCELERATION, GRADIENT, MOMENTUM, POSITION, VELOCITY
 from nutmill.nuts.tree import weigh
@@ -28,7 +28,8 @@ class Trajectory(NamedTuple):
         An address that only the density reads.
     chain, tree : records CHAIN, TREE
     rng : (4,) uint64
-    position, gradient, variance : (n,) float64
+    position, gradient : (n,) float64
+    metric : Metric
     points, vectors : (n_points,) POINT, (n_points, 5, n) float64
     slots, momentum_sums : (n_slots,) SLOT, (n_slots, n) float64
     """
@@ -40,7 +41,7 @@ class Trajectory(NamedTuple):
     rng: np.ndarray
     position: np.ndarray
     gradient: np.ndarray
-    variance: np.ndarray
+    metric: Metric
     points: np.ndarray
     vectors: np.ndarray
     slots: np.ndarray
@@ -83,8 +84,8 @@ def begin(trajectory, step_size):
     tree, start = trajectory.tree, trajectory.vectors[0]
     copy_into(trajectory.position, start[POSITION])
     copy_into(trajectory.gradient, start[GRADIENT])
-    multiply_into(trajectory.variance, start[GRADIENT], start[ACCELERATION])
-    draw_momentum_into(trajectory.variance, trajectory.rng, start[MOMENTUM], start[VELOCITY])
+    multiply_into(trajectory.metric, start[GRADIENT], start[ACCELERATION])
+    draw_momentum_into(trajectory.metric, trajectory.rng, start[MOMENTUM], start[VELOCITY])
     tree.step_size = step_size
     tree.initial_energy = _kick_in_place(0.0, start) - trajectory.chain.lp
     tree.sum_acceptance = 0.0
@@ -110,7 +111,7 @@ def leapfrog(trajectory, source, target, step_size):
     _kick_into(0.5 * step_size, old[MOMENTUM], old[GRADIENT], new[MOMENTUM])
     _kick_and_drift_into(step_size, old, new)
     status, lp = trajectory.density(new[POSITION], new[GRADIENT], trajectory.data)
-    multiply_into(trajectory.variance, new[GRADIENT], new[ACCELERATION])
+    multiply_into(trajectory.metric, new[GRADIENT], new[ACCELERATION])
     kinetic_energy = _kick_in_place(0.5 * step_size, new)
     trajectory.points[target].lp = lp
     trajectory.points[target].energy = kinetic_energy - lp

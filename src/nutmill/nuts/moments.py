@@ -39,6 +39,7 @@ def clear_block(block, moments, start, end):
     block.start = start
     block.end = end
     block.n_good = 0
+    block.n_rows = 0
     moments[:, :] = 0.0
 
 

@@ -10,6 +10,7 @@ _FIRST_EPOCH, _GROWTH = 4, 1.35
 _EARLIEST_STOP = 100
 _EARLY_TREEDEPTH, _EARLY_FRACTION, _EARLY_DRAWS = 8, 0.3, 120
 _TERMINAL_FRACTION, _TERMINAL_DRAWS = 0.15, 20
+_CAUTIOUS_STAGES = 2
 
 
 def epoch_ends(n_draws: int) -> list[int]:
@@ -27,7 +28,7 @@ def terminal_draws(tune: int) -> int:
     return min(wanted, tune - tune // 2)
 
 
-def warmup_schedule(tune: int | None, max_treedepth: int) -> np.ndarray:
+def warmup_schedule(tune: int | None, max_treedepth: int, target_accept: float) -> np.ndarray:
     """Build the stages of warmup.
 
     Parameters
@@ -35,11 +36,14 @@ def warmup_schedule(tune: int | None, max_treedepth: int) -> np.ndarray:
     tune : int or None
         Exact number of warmup draws; None stops when the chains agree, after at most 1000.
     max_treedepth : int
+    target_accept : float
 
     Returns
     -------
     (n_stages,) STAGE
-        The last is the terminal stage, where the metric rests; no stage at all for `tune` = 0.
+        At the end stands a terminal stage, where the metric rests. Where the length of warmup is free two more
+        follow, each for a target halfway to 1 from the one before, to be skipped once nothing diverges. No stage at
+        all for `tune` = 0.
     """
     total = ADAPTIVE_WARMUP_DRAWS if tune is None else tune
     if total == 0:
@@ -49,7 +53,9 @@ def warmup_schedule(tune: int | None, max_treedepth: int) -> np.ndarray:
     stages, start = [], 0
     for end in epoch_ends(total - terminal):
         depth = min(max_treedepth, _EARLY_TREEDEPTH) if end <= early else max_treedepth
-        stages.append((end - start, depth, False, tune is None and end >= _EARLIEST_STOP))
+        stages.append((end - start, depth, target_accept, False, tune is None and end >= _EARLIEST_STOP))
         start = end
-    stages.append((terminal, max_treedepth, True, False))
+    for _ in range(1 + (_CAUTIOUS_STAGES if tune is None else 0)):
+        stages.append((terminal, max_treedepth, target_accept, True, False))
+        target_accept = 1.0 - 0.5 * (1.0 - target_accept)
     return np.array(stages, STAGE)

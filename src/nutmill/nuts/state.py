@@ -13,9 +13,20 @@ START, WARMUP, SEARCH, TERMINAL, SAMPLING = range(5)
 POSITION, MOMENTUM, VELOCITY, GRADIENT, ACCELERATION = range(5)
 MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
+# What a row of a draw holds, of those that teach directions.
+DRAW_POSITION, DRAW_GRADIENT = range(2)
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
-STAGE = np.dtype([("n_draws", "i8"), ("max_treedepth", "i8"), ("is_terminal", "?"), ("may_stop", "?")], align=True)
+STAGE = np.dtype(
+    [
+        ("n_draws", "i8"),
+        ("max_treedepth", "i8"),
+        ("target_accept", "f8"),
+        ("is_terminal", "?"),
+        ("may_stop", "?"),  # after this one, if the chains agree: what follows is terminal
+    ],
+    align=True,
+)
 GROUP = np.dtype(
     [
         ("n_dim", "i8"),
@@ -23,6 +34,7 @@ GROUP = np.dtype(
         ("stage", "i8"),  # row of the schedule
         ("stage_end", "i8"),  # number of draws at which the next barrier stands
         ("n_warmup", "i8"),  # draws of warmup, known once the phase is SAMPLING
+        ("n_divergences", "i8"),  # of all chains when the stage began
         ("has_metric", "?"),  # the admitted chains share a metric learned from draws
     ],
     align=True,
@@ -42,11 +54,13 @@ CHAIN = np.dtype(
         ("n_warmup_gradients", "i8"),  # 0 during warmup
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
+        ("rank", "i8"),  # directions of the metric
         ("admitted", "?"),
+        ("member", "?"),  # of the chains that are learned from just now
     ],
     align=True,
 )
-BLOCK = np.dtype([("start", "i8"), ("end", "i8"), ("n_good", "i8")], align=True)
+BLOCK = np.dtype([("start", "i8"), ("end", "i8"), ("n_good", "i8"), ("n_rows", "i8")], align=True)
 STATISTICS = np.dtype(
     [
         ("lp", "f8"),
@@ -103,8 +117,12 @@ class GroupState(NamedTuple):
         The current draw and the gradient of its log density.
     variance : (c, n) float64
         Diagonal of the inverse metric.
+    directions, stretch : (c, max_rank, n) float64, (c, max_rank) float64
+        What the inverse metric has beside its diagonal (`metric.Metric`); zeros and ones beyond the rank of a chain.
     moments : (c, 4, 4, n) float64
         Per block: mean and sum of squares of positions, then of gradients.
+    rows : (c, 4, n_rows, 2, n) float64
+        Per block: some of its draws, spread evenly over it, with their gradients.
     warmup_lp : (c, n_warmup_max) float64
     stop : (1,) int64
         Not zero: return after the current draw.
@@ -122,6 +140,8 @@ class GroupState(NamedTuple):
         The stack of sub-trees.
     pool_work : (4, n_warmup_max or more) float64
         Room for sorting.
+    low_rank_rows, low_rank_matrices : (m, n) float64, (3, k, k) float64
+        Room to learn directions in.
     """
 
     settings: np.ndarray
@@ -133,7 +153,10 @@ class GroupState(NamedTuple):
     position: np.ndarray
     gradient: np.ndarray
     variance: np.ndarray
+    directions: np.ndarray
+    stretch: np.ndarray
     moments: np.ndarray
+    rows: np.ndarray
     warmup_lp: np.ndarray
     stop: np.ndarray
     unkept: np.ndarray
@@ -149,10 +172,12 @@ class GroupState(NamedTuple):
     slots: np.ndarray
     momentum_sums: np.ndarray
     pool_work: np.ndarray
+    low_rank_rows: np.ndarray
+    low_rank_matrices: np.ndarray
 
 
-# One entry of the table: the address and four lengths (1 where the array has fewer axes).
-WORDS = 5
+# One entry of the table: the address and five lengths (1 where the array has fewer axes).
+WORDS = 6
 
 # Data type and number of axes of each field.
 FIELDS = GroupState(
@@ -165,7 +190,10 @@ FIELDS = GroupState(
     position=(np.float64, 2),
     gradient=(np.float64, 2),
     variance=(np.float64, 2),
+    directions=(np.float64, 3),
+    stretch=(np.float64, 2),
     moments=(np.float64, 4),
+    rows=(np.float64, 5),
     warmup_lp=(np.float64, 2),
     stop=(np.int64, 1),
     unkept=(STATISTICS, 1),
@@ -181,6 +209,8 @@ FIELDS = GroupState(
     slots=(SLOT, 2),
     momentum_sums=(np.float64, 3),
     pool_work=(np.float64, 2),
+    low_rank_rows=(np.float64, 2),
+    low_rank_matrices=(np.float64, 3),
 )
 
 
@@ -194,7 +224,7 @@ def address_table(state: GroupState) -> np.ndarray:
 
     Returns
     -------
-    (25 * 5,) int64
+    (30 * 6,) int64
     """
     table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):

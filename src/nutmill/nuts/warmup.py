@@ -21,7 +21,7 @@ def pool_chains(state):
     is_ready = True
     if group.phase == WARMUP:
         admit_chains(chains, state.blocks, state.warmup_lp, state.pool_work, group)
-        n_learned = learn_metrics(chains, state.blocks, state.moments, state.variance, group.stage_end)
+        n_learned = learn_metrics(state, group.stage_end)
         if group.has_metric:
             average_dual_averaging(chains)
         elif n_learned >= FEWEST_DRAWS:
@@ -31,11 +31,31 @@ def pool_chains(state):
         if is_ready and schedule[group.stage].may_stop:
             rhat = largest_rhat(chains, state.blocks, state.moments, state.warmup_lp, group.stage_end)
             if rhat < _CONVERGED_RHAT:
-                group.stage = schedule.shape[0] - 2
+                group.stage = _last_stage_that_learns(schedule)
+    elif group.phase == TERMINAL and _n_divergences(chains) == group.n_divergences:
+        group.stage = schedule.shape[0] - 1  # nothing diverges: no shorter step is needed
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
     if is_ready:
         _begin_next_stage(group, schedule, chains, state.blocks, state.moments)
+
+
+@kernel
+def _last_stage_that_learns(schedule):
+    """Return the stage before the terminal ones."""
+    last = schedule.shape[0] - 1
+    while schedule[last].is_terminal:
+        last -= 1
+    return last
+
+
+@kernel
+def _n_divergences(chains):
+    """Add up the divergences of warmup so far."""
+    total = 0
+    for chain in range(chains.shape[0]):
+        total += chains[chain].n_warmup_divergences
+    return total
 
 
 @kernel
@@ -52,6 +72,7 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
             chains[chain].n_warmup_gradients = chains[chain].n_gradients
         return
     stage = schedule[group.stage]
+    group.n_divergences = _n_divergences(chains)
     group.phase = TERMINAL if stage.is_terminal else WARMUP
     group.stage_end = start + stage.n_draws
     if stage.is_terminal:

@@ -9,6 +9,9 @@ import numpy as np
 
 from nutmill.errors import ModelError
 
+# Draws under a metric whose directions are not orthonormal would not be those of the posterior.
+_ORTHOGONAL = 1e-8
+
 
 class AdaptationState(NamedTuple):
     """Step sizes, metric and positions of chains, from which another run of the same or a similar model starts.
@@ -20,11 +23,21 @@ class AdaptationState(NamedTuple):
         Diagonal of the inverse metric, on the unconstrained scale.
     position : (chains, n_dim) float64
         The last draws, on the unconstrained scale.
+    directions, stretch : (chains, rank, n_dim) float64, (chains, rank) float64
+        What the inverse metric has beside its diagonal: with S the square root of that, directions S u_k with
+        orthonormal u_k, each of which is stretched by a factor. The rank may be 0.
     """
 
     step_size: np.ndarray
     variance: np.ndarray
     position: np.ndarray
+    directions: np.ndarray
+    stretch: np.ndarray
+
+    def trimmed(self) -> Self:
+        """Leave out directions that no chain uses."""
+        rank = int((self.stretch != 1.0).sum(axis=1).max(initial=0))
+        return self._replace(directions=self.directions[:, :rank], stretch=self.stretch[:, :rank])
 
     def save(self, path: str | os.PathLike) -> None:
         """Write an .npz file."""
@@ -54,12 +67,26 @@ class AdaptationState(NamedTuple):
     def check(self, n_dim: int) -> None:
         """Raise ModelError unless the state fits a model of `n_dim` unconstrained values."""
         n_rows = np.shape(self.step_size)[:1]
-        wanted = (n_rows, (*n_rows, n_dim), (*n_rows, n_dim))
+        rank = np.shape(self.stretch)[1:2]
+        wanted = (n_rows, (*n_rows, n_dim), (*n_rows, n_dim), (*n_rows, *rank, n_dim), (*n_rows, *rank))
         if n_rows in ((), (0,)) or tuple(map(np.shape, self)) != wanted:
             raise ModelError(
                 f"adaptation_state does not fit this model of {n_dim} unconstrained values: its arrays have the shapes "
                 f"{', '.join(str(np.shape(array)) for array in self)}."
             )
-        scales = np.concatenate([np.ravel(self.step_size), np.ravel(self.variance)])
+        scales = np.concatenate([np.ravel(array) for array in (self.step_size, self.variance, self.stretch)])
         if not (np.isfinite(scales).all() and (scales > 0).all() and np.isfinite(self.position).all()):
-            raise ModelError("adaptation_state must hold positive step sizes and variances, and finite positions.")
+            raise ModelError(
+                "adaptation_state must hold positive step sizes, variances and stretches, and finite positions."
+            )
+        if not self._is_orthogonal():
+            raise ModelError(
+                "adaptation_state must hold directions that are orthonormal once divided by the square roots of the "
+                "variances, or zero."
+            )
+
+    def _is_orthogonal(self) -> bool:
+        units = self.directions / np.sqrt(self.variance)[:, None, :]
+        products = units @ units.swapaxes(1, 2)
+        expected = np.eye(self.stretch.shape[1]) * (self.stretch != 1.0)[:, :, None]
+        return bool(np.allclose(products, expected, rtol=0.0, atol=_ORTHOGONAL))

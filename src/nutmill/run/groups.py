@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.nuts.group import GroupPlan, new_group
+from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.files import draw_record
@@ -171,6 +171,10 @@ class Group:
         """Take metric and step sizes from another run; warmup, if there is any, goes on from them."""
         chains, log_step = self.state.chains, np.log(adaptation.step_size)
         self.state.variance[...] = adaptation.variance
+        rank = min(adaptation.stretch.shape[1], self.state.stretch.shape[1])
+        self.state.directions[:, :rank] = adaptation.directions[:, :rank]
+        self.state.stretch[:, :rank] = adaptation.stretch[:, :rank]
+        chains["rank"] = (self.state.stretch != 1.0).sum(axis=1)
         chains["log_step_centre"] += log_step - chains["log_step"]
         chains["log_step"] = chains["log_step_bar"] = log_step
 
@@ -222,6 +226,7 @@ def new_groups(
         draws=settings.draws,
         tune=settings.tune,
         target_accept=settings.target_accept,
+        metric=settings.metric,
         max_treedepth=settings.max_treedepth,
         keep_warmup=settings.keep_warmup,
         n_divergences=settings.draws if settings.keep_divergences else 0,
@@ -229,9 +234,9 @@ def new_groups(
     )
     draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))
     statistics = np.zeros(draws.shape[:2], STATISTICS)
-    groups = []
+    groups, room = [], learning_room(plan, n_dim)  # one for all: the driver takes their barriers one after the other
     for part in split_into_groups(chain_ids):
-        state = new_group(plan, initial_points[part], seed, chain_ids[part])
+        state = new_group(plan, initial_points[part], seed, chain_ids[part], room)
         state = state._replace(draws=draws[part], statistics=statistics[part])
         keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part])
         groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))

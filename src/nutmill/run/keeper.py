@@ -13,7 +13,7 @@ from nutmill.run.state_file import OF_CHAINS, OF_GROUP, SavedState, StateFiles
 
 CHAINS, GROUPS = "chains", "groups"
 # What has taught the metric is of no use once that is fixed, and it is large.
-_IDLE_WHILE_SAMPLING = {"moments"}
+_IDLE_WHILE_SAMPLING = {"moments", "rows"}
 # In these phases a call is not made of draws, and cannot be told from one that is still to be made.
 _UNDIVIDED = (START, SEARCH)
 

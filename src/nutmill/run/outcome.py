@@ -75,6 +75,8 @@ def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
     return Adaptation(
         step_size=np.exp(_of_chains(groups, "log_step_bar")),
         variance=np.concatenate([group.state.variance for group in groups]),
+        directions=np.concatenate([group.state.directions for group in groups]),
+        stretch=np.concatenate([group.state.stretch for group in groups]),
         n_warmup=np.concatenate(n_warmup),
         admitted=_of_chains(groups, "admitted"),
         position=position,
@@ -129,7 +131,7 @@ def _messages(group: Group, settings: Settings) -> list[str]:
                 f"Chain {chain_id} hardly moved at the end of warmup; its step size may not fit: look at its "
                 "trace, or pass a longer tune=."
             )
-    if settings.tune is None and not messages and group.n_warmup == ADAPTIVE_WARMUP_DRAWS:
+    if settings.tune is None and not messages and group.n_warmup >= ADAPTIVE_WARMUP_DRAWS:
         messages.append(
             f"Chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
             "the posterior may have several modes, or need a longer warmup: pass tune=."

@@ -38,6 +38,8 @@ class Settings(NamedTuple):
         Warmup draws of each chain; None: until the chains agree, at most 1000.
     target_accept : float
         Mean acceptance that warmup tunes the step size for, between 0 and 1.
+    metric : str
+        "auto" or "diag", see `nuts.group.GroupPlan`.
     max_treedepth : int
         Largest number of doublings of a trajectory.
     keep_warmup : bool
@@ -49,6 +51,7 @@ class Settings(NamedTuple):
     draws: int = 1000
     tune: int | None = None
     target_accept: float = 0.8
+    metric: str = "auto"
     max_treedepth: int = 10
     keep_warmup: bool = False
     keep_divergences: bool = False
@@ -96,6 +99,8 @@ class Adaptation(NamedTuple):
     step_size : (chains,) float64
     variance : (chains, n_dim) float64
         Diagonal of the inverse metric.
+    directions, stretch : (chains, max_rank, n_dim) float64, (chains, max_rank) float64
+        What it has beside its diagonal (`nuts.metric.Metric`); zeros and ones where there is nothing.
     n_warmup : (chains,) int64
         Draws of warmup.
     admitted : (chains,) bool
@@ -106,6 +111,8 @@ class Adaptation(NamedTuple):
 
     step_size: np.ndarray
     variance: np.ndarray
+    directions: np.ndarray
+    stretch: np.ndarray
     n_warmup: np.ndarray
     admitted: np.ndarray
     position: np.ndarray

@@ -1,0 +1,210 @@
+"""Directions that the diagonal metric does not see: fitted to draws and gradients, and proven on other draws.
+
+The metric of least Fisher divergence for draws with covariance A and gradients with covariance B is their geometric
+mean Sigma, with Sigma B Sigma = A (Seyboldt et al. 2026). It is found where the diagonal one is the identity, in the
+span of the draws and gradients, and what differs from 1 in it by a factor of two or more is a candidate. As many are
+taken as can be found again in draws that did not take part: those of the other half of the chains.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill._jit import inlined_kernel, kernel, vector_kernel
+from nutmill.nuts.linear_algebra import (
+    add_multiple,
+    dot,
+    factorise,
+    orthogonalise_rows,
+    orthonormal_basis_into,
+    scale_in_place,
+    solve_transposed,
+)
+from nutmill.nuts.rows import BOTH, gather_rows
+from nutmill.nuts.vectors import copy_into
+
+# How many draws there must be at least, and for each direction.
+_FEWEST_ROWS, _ROWS_PER_DIRECTION = 6, 4
+# Draws and gradients that are taken for granted, each of unit size, in every direction: they keep it near 1.
+_PRIOR_ROWS = 0.1
+_LARGEST_UNSEEN = math.log(2.0)
+
+
+class Room(NamedTuple):
+    """Where directions are learned.
+
+    Attributes
+    ----------
+    rows : (m, n) float64
+        For draws, gradients, a basis of their span.
+    matrices : (3, k, k) float64
+    found : (max_rank, n) float64
+        Orthonormal candidates, the furthest from 1 first.
+    stretch : (max_rank or more,) float64
+        Theirs.
+    squares : (k,) float64
+    """
+
+    rows: np.ndarray
+    matrices: np.ndarray
+    found: np.ndarray
+    stretch: np.ndarray
+    squares: np.ndarray
+
+
+@inlined_kernel
+def room_of(state):
+    """View the room of a group."""
+    max_rank, n_rows = state.directions.shape[1], state.low_rank_rows.shape[0]
+    return Room(
+        state.low_rank_rows[: n_rows - max_rank],
+        state.low_rank_matrices,
+        state.low_rank_rows[n_rows - max_rank :],
+        state.pool_work[0],
+        state.pool_work[1],
+    )
+
+
+@kernel
+def proven_rank(window, variance, room):
+    """Find the directions of the members of a window, into `room`; return how many to trust.
+
+    Parameters
+    ----------
+    window : Window
+    variance : (n,) float64
+        The diagonal metric.
+    room : Room
+    """
+    fewest, most, n_found = math.inf, 0, 0
+    # Each half, and then both: in a loop, because Numba compiles what it calls once for each place.
+    for half in (0, 1, BOTH):
+        if fewest == 0:
+            return 0
+        n_rows = _gather(window, variance, room, half)
+        n_found = _fit(room, n_rows) if n_rows >= _FEWEST_ROWS else 0
+        n_found = min(n_found, n_rows // (_ROWS_PER_DIRECTION if half == BOTH else _ROWS_PER_DIRECTION // 2))
+        if half != BOTH:
+            n_proven = _n_confirmed(room, n_found, _gather(window, variance, room, 1 - half))
+            fewest, most = min(fewest, n_proven), max(most, n_proven)
+    return min(n_found, most)
+
+
+@kernel
+def _n_confirmed(room, n_found, n_rows):
+    """Return how many directions are stretched or shrunk in other draws, too."""
+    n_confirmed = 0
+    for k in range(n_found):
+        spread, force = 0.0, 0.0
+        for row in range(n_rows):
+            spread += dot(room.rows[2 * row], room.found[k]) ** 2
+            force += dot(room.rows[2 * row + 1], room.found[k]) ** 2
+        seen, claimed = 0.5 * math.log(spread / force), math.log(room.stretch[k])
+        n_confirmed += seen * claimed > 0.0 and abs(seen) > 0.5 * _LARGEST_UNSEEN
+    return n_confirmed
+
+
+@kernel
+def _gather(window, variance, room, half):
+    """Put draws and gradients by turns into the room, in the units of the diagonal metric; return how many."""
+    n_rows = gather_rows(window, half, room.rows)
+    for row in range(n_rows):
+        _scale(variance, room.rows[2 * row], room.rows[2 * row + 1])
+    return n_rows
+
+
+@vector_kernel
+def _scale(variance, position, gradient):
+    for i in range(variance.shape[0]):
+        scale = math.sqrt(variance[i])
+        position[i] /= scale
+        gradient[i] *= scale
+
+
+@kernel
+def _fit(room, n_rows):
+    """Fill `found` and `stretch` from the draws and gradients in the room; return how many there are."""
+    n_dim, max_size = room.rows.shape[1], room.matrices.shape[1]
+    rows, basis = room.rows[: 2 * n_rows], room.rows[2 * n_rows : 2 * n_rows + max_size]
+    is_whole = n_dim <= min(2 * n_rows, max_size)
+    size = n_dim if is_whole else orthonormal_basis_into(rows, basis)
+    basis = basis[: 0 if is_whole else size]
+    # As long as there is room, and zeros beyond `size`: a matrix of other strides would not vectorise.
+    _second_moments_into(rows, basis, size, room.matrices)
+    for kind in range(2):
+        if not factorise(room.matrices[kind, :size]):
+            return 0
+    out = room.matrices[2, :size]
+    _geometric_mean_rows(room.matrices[0, :size], room.matrices[1, :size], out, room.squares)
+    return _take_furthest(out, basis, room)
+
+
+@kernel
+def _second_moments_into(rows, basis, size, out):
+    """Sum the outer products of draws and of gradients, in the coordinates of a basis, none: their own.
+
+    Parameters
+    ----------
+    rows : (m, n) float64
+        Draws and gradients by turns.
+    basis : (size, n) float64
+    size : int
+    out : (3, k, k) float64
+        What the last matrix had in it is lost.
+    """
+    coordinates = out[2, 0]
+    out[:, :size] = 0.0
+    for kind in range(2):
+        for i in range(size):
+            out[kind, i, i] = _PRIOR_ROWS
+    for row in range(rows.shape[0]):
+        if basis.shape[0] == 0:
+            copy_into(rows[row], coordinates[: rows.shape[1]])
+        for k in range(basis.shape[0]):
+            coordinates[k] = dot(basis[k], rows[row])
+        for i in range(size):
+            add_multiple(out[row % 2, i], coordinates[i], coordinates)
+
+
+@kernel
+def _geometric_mean_rows(spread, force, out, squares):
+    """Write orthogonal rows r_k of which sum_k r_k r_k' is Sigma, given the Cholesky factors C of A and L of B.
+
+    C' L has the singular values s and right singular vectors v that make Sigma = Z Z' with Z = L'^-1 V diag(s)^1/2.
+    """
+    size = spread.shape[0]
+    out[:, :] = 0.0
+    for i in range(size):
+        for m in range(i, size):
+            add_multiple(out[i, : m + 1], spread[m, i], force[m, : m + 1])
+    orthogonalise_rows(out, squares)
+    for i in range(size):
+        scale_in_place(out[i], squares[i] ** -0.25)
+        solve_transposed(force, out[i])
+    orthogonalise_rows(out, squares)
+
+
+@kernel
+def _take_furthest(rows, basis, room):
+    """Take of orthogonal rows those whose squared length is furthest from 1; return how many are taken."""
+    for n_found in range(room.found.shape[0]):
+        furthest, distance = 0, 0.0
+        for k in range(rows.shape[0]):
+            log_stretch = abs(math.log(dot(rows[k], rows[k])))
+            if log_stretch > distance:
+                furthest, distance = k, log_stretch
+        if not distance > _LARGEST_UNSEEN:
+            return n_found
+        row, out = rows[furthest], room.found[n_found]
+        stretch = dot(row, row)
+        scale_in_place(row, 1.0 / math.sqrt(stretch))
+        room.stretch[n_found] = stretch
+        out[:] = 0.0
+        if basis.shape[0] == 0:
+            copy_into(row, out)
+        for k in range(basis.shape[0]):
+            add_multiple(out, row[k], basis[k])
+        for k in range(n_found):
+            add_multiple(out, -dot(room.found[k], out), room.found[k])
+    return room.found.shape[0]

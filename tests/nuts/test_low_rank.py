@@ -1,0 +1,193 @@
+"""Directions of the metric: what is fitted equals the oracle's, and what is not confirmed is not believed."""
+
+import numba
+import numpy as np
+import pytest
+from harness import metric_root, new_plan, new_target_group, orthonormal, run_warmup
+from scipy import linalg
+from targets import Target, scale, starts
+
+from nutmill.nuts import low_rank
+from nutmill.nuts.group import learning_room, new_group
+from nutmill.nuts.room import low_rank_sizes
+from nutmill.nuts.rows import BOTH, Window, gather_rows
+
+PRIOR = 0.1
+
+
+@numba.njit
+def fit(rows, matrices, found, stretch, squares, n_rows):
+    return low_rank._fit(low_rank.Room(rows, matrices, found, stretch, squares), n_rows)
+
+
+@numba.njit
+def gather(chains, blocks, rows, n_draws, half, out):
+    return gather_rows(Window(chains, blocks, rows, n_draws), half, out)
+
+
+@numba.njit
+def proven(chains, blocks, rows, n_draws, variance, room):
+    work, matrices, found, stretch, squares = room
+    window = Window(chains, blocks, rows, n_draws)
+    return low_rank.proven_rank(window, variance, low_rank.Room(work, matrices, found, stretch, squares))
+
+
+def new_room(n_rows: int, n_dim: int, size: int = 40, max_rank: int = 8):
+    work = np.zeros((2 * n_rows + size + 2, n_dim))
+    return work, np.zeros((3, size, size)), np.zeros((max_rank, n_dim)), np.zeros(max_rank), np.zeros(size)
+
+
+def geometric_mean(positions: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Return Sigma with Sigma B Sigma = A, for A and B with the prior, by square roots of matrices."""
+    prior = PRIOR * np.eye(positions.shape[1])
+    a, b = positions.T @ positions + prior, gradients.T @ gradients + prior
+    root = linalg.sqrtm(b).real
+    inverse = np.linalg.inv(root)
+    return inverse @ linalg.sqrtm(root @ a @ root).real @ inverse
+
+
+@pytest.mark.parametrize(("n_rows", "n_dim"), [(40, 6), (20, 40), (10, 60)], ids=["whole", "square", "in the span"])
+def test_fit_is_the_geometric_mean(n_rows, n_dim):
+    rng = np.random.default_rng(n_dim)
+    scales = np.ones(n_dim)
+    scales[:3] = [6.0, 3.0, 0.2]
+    turn = linalg.qr(rng.normal(size=(n_dim, n_dim)))[0]
+    positions = rng.normal(size=(n_rows, n_dim)) * scales @ turn
+    gradients = rng.normal(size=(n_rows, n_dim)) / scales @ turn
+    room = new_room(n_rows, n_dim)
+    work, _, found, stretch, _ = room
+    work[: 2 * n_rows : 2], work[1 : 2 * n_rows : 2] = positions, gradients
+    n_found = fit(*room, n_rows)
+    values, vectors = np.linalg.eigh(geometric_mean(positions, gradients))
+    order = np.argsort(-np.abs(np.log(values)))
+    expected = min(len(stretch), int((np.abs(np.log(values)) > np.log(2.0)).sum()))
+    assert n_found == expected > 0
+    np.testing.assert_allclose(stretch[:n_found], values[order[:n_found]], rtol=1e-7)
+    np.testing.assert_allclose(found[:n_found] @ found[:n_found].T, np.eye(n_found), atol=1e-13)
+    along = np.abs((found[:n_found] * vectors[:, order[:n_found]].T).sum(axis=1))
+    np.testing.assert_allclose(along, 1.0, atol=1e-6)
+
+
+def window_by_hand(tilts: list[float], n_dim: int = 30):
+    """Rows of one chain each: independent normals, stretched by a factor along the first of these directions."""
+    rng, units = np.random.default_rng(2), orthonormal(1, n_dim)
+    state = new_group(new_plan(tune=100), np.zeros((len(tilts), n_dim)), 1, list(range(len(tilts))))
+    state.chains["member"] = True
+    n_rows = state.rows.shape[2]
+    for chain, tilt in enumerate(tilts):
+        for block in range(4):
+            state.blocks[chain, block] = (10 + 10 * block, 20 + 10 * block, n_rows, n_rows)
+            positions = rng.normal(size=(n_rows, n_dim))
+            positions += (tilt - 1.0) * (positions @ units.T) @ units
+            state.rows[chain, block, :, 0] = positions
+            state.rows[chain, block, :, 1] = -positions - (tilt**-2 - 1.0) * (positions @ units.T) @ units
+    return state, units[0]
+
+
+@pytest.mark.parametrize(
+    ("tilts", "rank"), [([5.0] * 4, 1), ([5.0, 5.0], 1), ([5.0], 1), ([5.0, 1.0, 5.0, 1.0], 0), ([1.0] * 4, 0)]
+)
+def test_a_direction_needs_a_second_witness(tilts, rank):
+    state, unit = window_by_hand(tilts)
+    n_dim = len(unit)
+    room = new_room(4 * 64, n_dim)
+    assert proven(state.chains, state.blocks, state.rows, 40, np.ones(n_dim), room) == rank
+    if rank > 0:
+        _, _, found, stretch, _ = room
+        assert abs(found[0] @ unit) > 0.99
+        np.testing.assert_allclose(stretch[0], 25.0, rtol=0.1)  # a little less: the prior pulls it to 1
+
+
+def test_rows_are_those_of_the_window_by_turns_and_centred():
+    state, _ = window_by_hand([1.0, 2.0, 3.0, 4.0])
+    state.blocks[:, 0]["end"] = 15  # before the window of 40 draws, which begins at 20
+    state.chains[3]["member"] = False
+    for half, chains in ((BOTH, [0, 1, 2]), (0, [0, 2]), (1, [1])):
+        out = np.zeros((600, 30))
+        n_rows = gather(state.chains, state.blocks, state.rows, 40, half, out)
+        expected = state.rows[chains][:, 1:].reshape(-1, 2, 30)
+        expected = expected - expected.mean(axis=0)
+        assert n_rows == len(expected)
+        np.testing.assert_allclose(out[: 2 * n_rows], expected.reshape(-1, 30), atol=1e-12)
+
+
+def test_kept_rows_are_spread_over_their_block():
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 1, 300), new_plan(tune=400))
+    n_rows = group.state.rows.shape[2]
+    assert group.start(0) == 0
+    group.pool()
+    while group.state.group[0]["stage_end"] < 400:
+        assert group.advance(0, group.n_missing(0)) == 0
+        last = group.state.blocks[0, 2 * (group.state.group[0]["stage"] % 2)].copy()
+        rows = group.state.rows[0, 2 * (group.state.group[0]["stage"] % 2)].copy()
+        group.pool()
+    # Of the last block that teaches: every draw whose turn it is, or none where the chain did not move.
+    stride = -(-(last["end"] - last["start"]) // n_rows)
+    draws = group.state.warmup_draws[0, last["start"] : last["end"] : stride]
+    assert stride > 1 and 0 < last["n_rows"] <= n_rows
+    moved = group.state.warmup_statistics[0, last["start"] : last["end"] : stride]["index_in_trajectory"] != 0
+    np.testing.assert_array_equal(rows[: last["n_rows"], 0], draws[moved])
+    assert last["n_rows"] == moved.sum()
+
+
+def whitened_spread(state, chain: int, covariance: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues of the covariance in the units of a chain's metric."""
+    inverse = np.linalg.inv(metric_root(state, chain))
+    return np.linalg.eigvalsh(inverse @ covariance @ inverse.T)
+
+
+@pytest.mark.parametrize("n_chains", [1, 2, 4])
+def test_correlations_are_found(n_chains):
+    n_dim = 20
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, n_chains, n_dim), new_plan())
+    run_warmup(group)
+    covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(n_dim), np.arange(n_dim)))
+    spread = whitened_spread(group.state, 0, covariance)
+    before = np.linalg.eigvalsh(covariance / np.sqrt(np.outer(*[group.state.variance[0]] * 2)))
+    assert spread[-1] / spread[0] < 12.0 < before[-1] / before[0] / 10.0
+    assert (group.state.chains["rank"] == group.state.chains["rank"][0]).all()
+    np.testing.assert_array_equal(group.state.directions, group.state.directions[:1].repeat(n_chains, axis=0))
+
+
+@pytest.mark.parametrize("target", [Target.NORMAL, Target.SCALED, Target.STUDENT])
+def test_nothing_is_found_where_there_is_nothing(target):
+    """More dimensions than draws, where every sample covariance has large directions (SAMPLER.md 6)."""
+    n_dim = 400
+    points = starts(target, 4, n_dim)
+    if target == Target.SCALED:
+        points *= [scale(i, n_dim) for i in range(n_dim)]
+    group = new_target_group(target, points, new_plan())
+    run_warmup(group)
+    assert (group.state.chains["rank"] == 0).all()
+
+
+def test_stuck_chain_learns_no_directions_of_the_others():
+    points = starts(Target.AUTOREGRESSIVE, 4, 10)
+    points[2] = 1e6
+    group = new_target_group(Target.AUTOREGRESSIVE, points, new_plan(tune=100))
+    run_warmup(group)
+    ranks = group.state.chains["rank"]
+    assert not group.state.chains[2]["admitted"]
+    assert ranks[0] == ranks[1] == ranks[3] > 0
+    assert not np.array_equal(group.state.directions[2], group.state.directions[0])
+
+
+def test_diagonal_stays_diagonal():
+    plan = new_plan(metric="diag")
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, 10), plan)
+    run_warmup(group)
+    assert group.state.directions.shape == (4, 0, 10)
+    assert (group.state.chains["rank"] == 0).all()
+
+
+@pytest.mark.parametrize("n_dim", [1, 3, 128, 256, 257, 512, 513, 2000, 10_000, 100_000])
+def test_room_is_bounded(n_dim):
+    for n_chains in (1, 2, 4):
+        sizes = low_rank_sizes(n_chains, n_dim)
+        n_rows = 4 * n_chains * sizes.rows_per_block
+        assert sizes.matrix_size <= min(n_dim, 256)
+        assert n_dim <= sizes.matrix_size or 2 * n_rows <= max(sizes.matrix_size, 32)
+        assert sizes.max_rank * n_dim <= max(16384, 2 * n_dim)
+        assert sizes.matrix_size**2 * n_dim <= 2**25
+        one = learning_room(new_plan(), n_dim)
+        assert one.low_rank_rows.shape[0] >= sizes.n_work_rows
