@@ -43,26 +43,33 @@ def measure(settings: dict) -> Iterator[dict]:
 
 
 def table(rows: list[dict], names: list[str]) -> str:
-    """Render ESS per 1000 gradients of both samplers, their ratio, and the geometric means."""
+    """Render ESS per 1000 gradients of both samplers, their ratio, divergences, and the geometric means."""
     lines = [
-        "Least bulk ESS of the free variables per 1000 gradients, warmup included; geometric means over seeds.",
+        "Least bulk ESS of the free variables per 1000 gradients, warmup included: geometric means over seeds.",
+        "Divergences of four chains of 1000 draws, and R-hat: the largest of all seeds.",
         "",
+        "| model | nutmill | nutpie | ratio | divergences: nutmill | nutpie | R-hat: nutmill | nutpie |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += ["| model | nutmill | nutpie | ratio |", "|---|---:|---:|---:|"]
     ratios: dict[str, Ratio] = {}
     for name in names:
         values = {sampler: _efficiencies(rows, name, sampler) for sampler in SAMPLERS}
         if not all(values.values()):
-            lines.append(f"| {name} | not measured | | |")
+            lines.append(f"| {name} | not measured | | | | | | |")
             continue
         ratios[name] = ratio(values["nutmill"], values["nutpie"])
         means = [f"{np.exp(np.mean(np.log(values[sampler]))):.3g}" for sampler in SAMPLERS]
         miss = " (below the floor)" if ratios[name].surely_below(FLOOR) else ""
-        lines.append(f"| {name} | {means[0]} | {means[1]} | {_text(ratios[name])}{miss} |")
+        worst = [_largest(rows, name, sampler, "n_divergences") for sampler in SAMPLERS]
+        worst += [f"{_largest(rows, name, sampler, 'rhat_max'):.3f}" for sampler in SAMPLERS]
+        cells = [name, *means, f"{_text(ratios[name])}{miss}", *map(str, worst)]
+        lines.append(f"| {' | '.join(cells)} |")
     for title, chosen in (("posteriordb", models.POSTERIORDB), ("all", models.MODELS)):
         found = [ratios[name] for name in chosen if name in ratios]
         if found:
-            lines.append(f"| **geometric mean, {title}** (goal {GOAL}) | | | **{_text(geometric_mean(found))}** |")
+            lines.append(
+                f"| **geometric mean, {title}** (goal {GOAL}) | | | **{_text(geometric_mean(found))}** | | | | |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -72,6 +79,10 @@ def _efficiencies(rows: list[dict], model: str, sampler: str) -> list[float]:
         for row in rows
         if (row["model"], row["sampler"]) == (model, sampler) and "ess_bulk_min" in row
     ]
+
+
+def _largest(rows: list[dict], model: str, sampler: str, figure: str) -> float:
+    return max(row[figure] for row in rows if (row["model"], row["sampler"]) == (model, sampler) and figure in row)
 
 
 def _text(value: Ratio) -> str:
