@@ -143,8 +143,10 @@ def test_dask_gives_up_and_that_is_told(tmp_path):
 
 
 def test_interrupt_ends_groups_on_dask(client):
-    threading.Timer(2.0, signal.raise_signal, (signal.SIGINT,)).start()
-    result = long().sample(**LONG | {"draws": 1_000_000}, executor=client.get_executor())
+    compiled, executor = long(), client.get_executor()
+    # Long after the run has begun to watch for signals, also on a busy machine.
+    threading.Timer(5.0, signal.raise_signal, (signal.SIGINT,)).start()
+    result = compiled.sample(**LONG | {"draws": 1_000_000}, executor=executor)
     assert result.attrs["stopped_by"] == "SIGINT"
     assert result.posterior.sizes["draw"] < 1_000_000
     # Workers are free again: nobody waits for what was called off.

@@ -95,7 +95,14 @@ def test_attributes(result):
     assert result.attrs["seed"] == "3" and result.attrs["fused"] == 1 and result.attrs["interrupted"] == 0
     stats = group(result, "sample_stats")
     settings = json.loads(stats.attrs["inference_library_settings"])
-    assert settings == {"draws": 150, "tune": 200, "chains": 2, "target_accept": 0.8, "max_treedepth": 10}
+    assert settings == {
+        "draws": 150,
+        "tune": 200,
+        "chains": 2,
+        "target_accept": 0.8,
+        "max_treedepth": 10,
+        "metric": "auto",
+    }
     assert group(result, "posterior").attrs["tuning_steps"] == 200
     assert group(result, "warmup_posterior").sizes["draw"] == 200
 

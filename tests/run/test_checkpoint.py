@@ -189,10 +189,10 @@ def test_a_folder_holds_one_run(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 300 kB."""
+    """A file system of 400 kB."""
     path = tmp_path / "disk"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", path], check=True)
     yield path
     subprocess.run(["umount", path], check=True)
 
@@ -207,7 +207,7 @@ def test_full_disk(small_disk, tmp_path):
 
 
 def test_disk_that_is_full_from_the_start(small_disk):
-    (small_disk / "ballast").write_bytes(bytes(290_000))
+    (small_disk / "ballast").write_bytes(bytes(390_000))
     with pytest.raises(CheckpointError, match="No space left on device"):
         run_kept(small_disk / "run")
     (small_disk / "ballast").unlink()

@@ -78,7 +78,7 @@ def proven_rank(window, variance, room):
     room : Room
     """
     fewest, most, n_found = math.inf, 0, 0
-    # Each half, and then both: in a loop, because Numba compiles what it calls once for each place.
+    # Each half, and then both: a loop, so that the compiler sees each function called once.
     for half in (0, 1, BOTH):
         if fewest == 0:
             return 0
