@@ -150,8 +150,10 @@ def test_interrupt_keeps_what_is_done(threads):
     options = {**OPTIONS, "draws": 500_000, "discard_tuned_samples": True}
     begun = threading.Event()
     threads.submit(begun.wait)  # one thread for the run, which is in its first group when the signal comes
-    threading.Timer(2.0, signal.raise_signal, (signal.SIGINT,)).start()
-    result = long().sample(**options, executor=threads)
+    compiled = long()
+    # Long after the run has begun to watch for signals, also on a busy machine.
+    threading.Timer(5.0, signal.raise_signal, (signal.SIGINT,)).start()
+    result = compiled.sample(**options, executor=threads)
     begun.set()
     assert result.attrs["interrupted"] == 1
     assert result.attrs["stopped_by"] == "SIGINT"
