@@ -102,6 +102,16 @@ def test_more_draws_of_a_run():
     assert_same("draws.nc", "whole.nc")
 
 
+def test_a_run_with_a_diagonal_metric_keeps_it():
+    sample("--draws", 60, "--metric", "diag", "--out", "whole.nc")
+    sample("--draws", 30, "--metric", "diag", "--checkpoint", "run")
+    said = fault("sample", "model.py:model", "--checkpoint", "run", "--resume", *SETTINGS)
+    assert "other values of --metric:" in said
+    sample("--draws", 60, "--metric", "diag", "--checkpoint", "run", "--resume", "--out", "draws.nc")
+    assert_same("draws.nc", "whole.nc")
+    assert json.loads(Path("run/manifest.json").read_text())["settings"]["metric"] == "diag"
+
+
 def test_resume_asks_for_the_same_run():
     sample("--draws", 30, "--checkpoint", "run")
     assert "holds a run already: go on with it by --resume" in fault("sample", "model.py:model", "--checkpoint", "run")

@@ -80,6 +80,11 @@ def test_without_a_layout_a_task_has_a_core_a_chain(here):
     assert "--array=0-0" in directives()
 
 
+def test_tasks_are_given_a_metric_that_was_asked_for(here):
+    document = told("model.py:model", "--chains", 4, "--layout", "none", "--metric", "diag")
+    assert document["sampling"][document["sampling"].index("--metric") + 1] == "diag"
+
+
 def test_nodes_bound_the_cores_at_once(here):
     for nodes, at_once in ((1, 4), (2, 8), (9, 16)):
         arguments = ("--nodes", nodes, "--cpus-per-node", 16, "--layout", "none", "--to", f"run{nodes}")
