@@ -51,14 +51,7 @@ def to_result(
 
 
 def _adaptation(run: Run) -> trace.Adaptation:
-    learned = run.adaptation
-    state = AdaptationState(
-        step_size=learned.step_size,
-        variance=learned.variance,
-        position=learned.position,
-        directions=learned.directions,
-        stretch=learned.stretch,
-    )
+    state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
     return trace.Adaptation(**state.trimmed()._asdict())
 
 

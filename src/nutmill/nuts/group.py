@@ -52,7 +52,7 @@ class LearningRoom(NamedTuple):
 
 
 def learning_room(plan: GroupPlan, n_dim: int) -> LearningRoom:
-    """Allocate room for one group of any size."""
+    """Allocate room for one group of up to GROUP_SIZE chains."""
     sizes = [_low_rank(plan, n_chains, n_dim) for n_chains in range(1, layout.GROUP_SIZE + 1)]
     n_rows, size = max(each.n_work_rows for each in sizes), sizes[0].matrix_size
     return LearningRoom(np.zeros((n_rows, n_dim)), np.zeros((3, size, size)))

@@ -44,6 +44,7 @@ class Room(NamedTuple):
     stretch : (max_rank or more,) float64
         Theirs.
     squares : (k,) float64
+        Of the lengths of rows that have been made orthogonal.
     """
 
     rows: np.ndarray
@@ -187,19 +188,19 @@ def _geometric_mean_rows(spread, force, out, squares):
 
 @kernel
 def _take_furthest(rows, basis, room):
-    """Take of orthogonal rows those whose squared length is furthest from 1; return how many are taken."""
+    """Take of orthogonal rows those whose length, squared in the room, is furthest from 1; return how many."""
     for n_found in range(room.found.shape[0]):
         furthest, distance = 0, 0.0
         for k in range(rows.shape[0]):
-            log_stretch = abs(math.log(dot(rows[k], rows[k])))
+            log_stretch = abs(math.log(room.squares[k]))
             if log_stretch > distance:
                 furthest, distance = k, log_stretch
         if not distance > _LARGEST_UNSEEN:
             return n_found
         row, out = rows[furthest], room.found[n_found]
-        stretch = dot(row, row)
-        scale_in_place(row, 1.0 / math.sqrt(stretch))
-        room.stretch[n_found] = stretch
+        room.stretch[n_found] = room.squares[furthest]
+        scale_in_place(row, 1.0 / math.sqrt(room.stretch[n_found]))
+        room.squares[furthest] = 1.0  # so that it is not taken again
         out[:] = 0.0
         if basis.shape[0] == 0:
             copy_into(row, out)
