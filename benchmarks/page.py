@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from benchmarks.figures import FIGURES, FIRST, OURS, Figure, evaluate, first_to_400_ess, misses, values
-from benchmarks.tables import show
+from benchmarks.tables import first_of, show
 from nutmill.comparison.page import document, table_html, versions_line
 from nutmill.comparison.plots import Bar, bars
 from nutmill.comparison.tables import Table, number
@@ -38,8 +38,7 @@ def page(report: dict) -> str:
 def _sentences(
     rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str], shown: Sequence[Figure]
 ) -> list[str]:
-    n_first = list(first_to_400_ess(rows, models, samplers).values()).count(OURS)
-    said = [f"{OURS} was the first to 400 effective draws of every parameter on {n_first} of {len(models)} models."]
+    said = [first_of(first_to_400_ess(rows, models, samplers))]
     for figure in shown:
         short = misses(figure, rows, samplers)
         said.append(f"{figure.title}: {'missed: ' + '; '.join(short) if short else 'no goal is missed'}.")

@@ -31,10 +31,11 @@ def ranks_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequenc
     winners = first_to_400_ess(rows, models, samplers)
     lines = ["## First to 400 ESS", "", *head(["sampler", "models"])]
     lines += [line([sampler, str(list(winners.values()).count(sampler))]) for sampler in samplers]
-    return "\n".join([*lines, "", _first_of(winners)])
+    return "\n".join([*lines, "", first_of(winners)])
 
 
-def _first_of(winners: Mapping[str, str | None]) -> str:
+def first_of(winners: Mapping[str, str | None]) -> str:
+    """Say on how many models we were first, and who was on the others."""
     lost = [f"{model} ({winner or 'none'})" for model, winner in winners.items() if winner != OURS]
     first = f"{OURS} was the first to 400 ESS of every parameter on {len(winners) - len(lost)} of {len(winners)} models"
     return f"New to all samplers, {first}; others: {', '.join(lost) or 'none'}."
@@ -73,7 +74,7 @@ def short_table(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[
         if (figure.goals or figure.floors or figure == FIRST) and _measured(figure, rows):
             cells = [_mean_and_least(figure, evaluate(figure, rows, peer), peer) for peer in peers]
             lines.append(line([figure.title, *cells]))
-    return "\n".join([*lines, "", _first_of(first_to_400_ess(rows, models, samplers))])
+    return "\n".join([*lines, "", first_of(first_to_400_ess(rows, models, samplers))])
 
 
 def _mean_and_least(figure: Figure, outcome: Outcome, peer: str) -> str:

@@ -216,7 +216,7 @@ def test_the_page_of_the_suite_holds_plots_tables_and_what_failed():
     text = page({"rows": rows, "settings": settings, "machine": about, "date": "today"})
     assert "nutpie gave up garch (warm): no result within 5 s." in text
     assert text.count("<svg") == len([figure for figure in FIGURES if figure.caches != EMPTY]) + 1
-    assert "<td>kidiq</td>" in text and "first to 400 effective draws of every parameter on 1 of 2 models" in text
+    assert "<td>kidiq</td>" in text and "first to 400 ESS of every parameter on 1 of 2 models" in text
     assert not re.search("(src|href)=", text)
 
 

@@ -21,6 +21,7 @@ from nutmill.model.fingerprint import Nameless, Reader
 from nutmill.model.fuse import Unlinkable, fuse
 from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.inline import graph_function
+from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.lower import Lowered, prepare_entry
 from nutmill.model.rewrite import rewrite
 from nutmill.model.start import evaluate, without_c
@@ -107,7 +108,8 @@ def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
     entry = None if key is None else cache.load(_KIND, key, made_with)
     if entry is not None and not unresolved(entry.parts[_OBJECT]):
         return functions_of(entry.parts[_OBJECT], entry.manifest)
-    made = _fused(functions, target)
+    with no_lost_interrupt():
+        made = _fused(functions, target)
     if made.code and key is not None and environment.is_current():
         cache.store(_KIND, key, made_with, Entry(made.facts(), {_OBJECT: made.code}), ", ".join(made.signatures))
     return made
