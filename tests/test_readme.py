@@ -102,12 +102,14 @@ def test_the_benchmark_table_can_be_put_in():
     assert README.index("<!-- benchmark:start -->") < README.index("<!-- benchmark:end -->")
 
 
-def test_the_benchmark_tables_are_what_their_commands_print(capsys):
-    files = set(re.findall(r"`python -m benchmarks\.report --short ([\w./-]+\.json)`", README))
+@pytest.mark.parametrize("path", ["README.md", "docs/costs.md"])
+def test_the_benchmark_tables_are_what_their_commands_print(path, capsys):
+    text = (ROOT / path).read_text()
+    files = set(re.findall(r"`python -m benchmarks\.report --short ([\w./-]+\.json)`", text))
     assert files
     for file in files:
         report.main(["--short", str(ROOT / file)])
-        assert capsys.readouterr().out.strip() in README, file
+        assert capsys.readouterr().out.strip() in text, file
 
 
 @each_document
