@@ -99,6 +99,7 @@ def _opening(report: dict) -> str:
         f"Linux {machine['kernel']}",
         f"- Load average before and after: {report['load_average_start']}, {report['load_average_end']}",
         *([f"- Interrupted, and resumed at: {', '.join(report['resumed'])}"] if "resumed" in report else []),
+        *([f"- nutmill at commit {report['commit']}"] if "commit" in report else []),
         f"- Python {machine['python']}: {versions}",
         f"- BLAS: {'; '.join(machine['blas'])}",
         f"- Settings: {settings}; every run in a process of its own",

@@ -1,6 +1,8 @@
 """Writes rows into a dated JSON file together with the machine's identity."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ def record(kind: str, folder: Path, settings: dict, rows: Iterable[dict]) -> Pat
     report = {
         "kind": kind,
         "date": begun.isoformat(timespec="seconds"),
+        "commit": _commit(),
         "machine": machine.identity(),
         "settings": settings,
         "load_average_start": machine.load_average(),
@@ -32,15 +35,24 @@ def resume(path: Path, report: dict, rows: Iterable[dict]) -> Path:
     Raises
     ------
     SystemExit
-        If this is another machine, or its software has changed: rows of both would be compared.
+        If this is another machine, or its software has changed, ours included: rows of both would be compared.
     """
-    here = json.loads(json.dumps(machine.identity()))
-    if differing := [name for name, value in here.items() if report["machine"].get(name) != value]:
+    here = json.loads(json.dumps({"commit": _commit(), **machine.identity()}))
+    begun = {"commit": report.get("commit"), **report["machine"]}
+    if differing := [name for name, value in here.items() if begun.get(name) != value]:
         raise SystemExit(
             f"{path} was begun elsewhere or with other software ({', '.join(differing)}): begin a new run."
         )
     report.setdefault("resumed", []).append(datetime.now(UTC).isoformat(timespec="seconds"))
     return _written(path, report, rows)
+
+
+def _commit() -> str:
+    """Name the sources: the commit that is checked out, and whether files differ from it."""
+    if shutil.which("git") is None:
+        return "unknown"
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, cwd=RESULTS, capture_output=True, text=True).stdout.strip() or "unknown"
 
 
 def _written(path: Path, report: dict, rows: Iterable[dict]) -> Path:

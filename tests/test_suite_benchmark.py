@@ -189,6 +189,9 @@ def test_a_run_is_resumed_on_the_same_machine_only(tmp_path):
     resume(path, json.loads(path.read_text()), [{"model": "sblrc"}])
     report = json.loads(path.read_text())
     assert [row["model"] for row in report["rows"]] == ["kidiq", "sblrc"] and len(report["resumed"]) == 1
+    assert report["commit"]
+    with pytest.raises(SystemExit, match=r"other software \(commit\): begin a new run"):
+        resume(path, {**report, "commit": "another"}, [{"model": "garch"}])
     report["machine"]["cpu"] = "another"
     with pytest.raises(SystemExit, match=r"other software \(cpu\): begin a new run"):
         resume(path, report, [{"model": "garch"}])
