@@ -27,7 +27,7 @@ def measured(**changed):
         "divergences": 1,
         "quality": QUALITY,
         "means": {"mu": [1.0, 0.03], "tau": [2.0, 0.03]},
-        "blas": ["openblas 0.3, 2 threads"],
+        "blas": ["openblas 0.3 (2 threads)"],
         "size": {"draws": 1000, "chains": 4, "cores": 2, "seed": 1, "tune": None},
         "versions": {"nutmill": "0.1"},
     } | changed

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from threadpoolctl import threadpool_info
-
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
 from nutmill.comparison.samplers.run import Run, Size
@@ -74,7 +72,7 @@ def reduced(model: "pm.Model", run: Run) -> dict:
         chain, 0 likewise; `divergences`; `quality` and `means`, see `quality.judge`; `blas`, the libraries with their
         threads.
     """
-    blas = _blas()  # before ArviZ loads others
+    blas = machine.blas_in_use()  # before ArviZ loads others
     from nutmill.comparison.quality import judge
 
     warmup = group(run.trace, "warmup_sample_stats") if "warmup_sample_stats" in run.trace else {}
@@ -101,14 +99,6 @@ def _keep_to(cores: int) -> None:
 
 def _steps(stats) -> int | None:
     return int(stats["n_steps"].sum()) if "n_steps" in stats else None
-
-
-def _blas() -> list[str]:
-    return sorted(
-        f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
-        for pool in threadpool_info()
-        if pool["user_api"] == "blas"
-    )
 
 
 if __name__ == "__main__":

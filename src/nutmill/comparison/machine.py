@@ -13,12 +13,13 @@ PACKAGES = (
     *("numba", "llvmlite", "numpy", "scipy", "arviz"),
 )
 
-
 _ABSENT = "not installed"
 
 
 def identity() -> dict:
     """Return what identifies this machine: processor, cores, memory, kernel, Python, packages, BLAS."""
+    import scipy.linalg  # noqa: F401  (brings the BLAS that is named below)
+
     return {
         "cpu": _field("/proc/cpuinfo", "model name"),
         "usable_cores": len(os.sched_getaffinity(0)),
@@ -26,7 +27,7 @@ def identity() -> dict:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": versions(PACKAGES),
-        "blas": _blas(),
+        "blas": blas_in_use(),
     }
 
 
@@ -45,9 +46,8 @@ def load_average() -> list[float]:
     return [round(load, 2) for load in os.getloadavg()]
 
 
-def _blas() -> list[str]:
-    import scipy.linalg  # noqa: F401  (loads the library that is looked for)
-
+def blas_in_use() -> list[str]:
+    """Return the BLAS libraries in this process, with their versions and threads."""
     return sorted(
         f"{pool['internal_api']} {pool['version']} ({pool['num_threads']} threads)"
         for pool in threadpool_info()
