@@ -91,7 +91,8 @@ class CompiledModel:
         Raises
         ------
         ModelError
-            If a name is unknown, a dtype or rank is another, lengths do not fit, or observations are NaN.
+            If a name is unknown, a dtype or rank is another, lengths do not fit, values are masked or missing,
+            observations are NaN, or NaN elsewhere make the log density NaN.
         """
         description = newdata.replace_arrays(self.description, arrays, coords or {})
         new = replace(self, description=description, replaced=True)
@@ -192,9 +193,11 @@ class CompiledModel:
         pieces = list(self.split(base.position).values())
         terms = self.origin.not_finite(pieces, self.description.values)
         table = inits.failure(status, self.description.names, self.binding.shapes, gradient, terms)
+        table = table or "  everything is finite, jittered starts are not"
+        nan = "; ".join(newdata.nan_places(self.description))
         return (
             f"No start with finite log density and gradient was found for chain {chain} in {inits.MAX_TRIES} "
-            f"tries. At the unjittered start:\n{table or '  everything is finite, jittered starts are not'}\n"
+            f"tries{nan and f': {nan}'}. At the unjittered start:\n{table}\n"
             "Check the data and priors of these variables, or pass initvals inside the support "
             "(jitter=False)."
         )

@@ -12,6 +12,7 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
+from nutmill.native.newdata import without_gaps
 
 
 def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> ModelGraph:
@@ -64,8 +65,9 @@ def from_njit(density: Callable, n_dim: int, data: np.ndarray | Sequence[np.ndar
     """
     if isinstance(n_dim, bool) or int(n_dim) != n_dim or n_dim < 1:
         raise ModelError(f"n_dim must be the number of values of the density, at least 1, not {n_dim!r}.")
-    named = {"data": data} if isinstance(data, np.ndarray) else {f"data_{i}": a for i, a in enumerate(data)}
-    arrays = [DataArray(name, pt.as_tensor(a).type(name), np.asarray(a), False) for name, a in named.items()]
+    given = {"data": data} if isinstance(data, np.ndarray) else {f"data_{i}": a for i, a in enumerate(data)}
+    named = {name: without_gaps(name, array, observed=False) for name, array in given.items()}
+    arrays = [DataArray(name, pt.as_tensor(array).type(name), array, False) for name, array in named.items()]
     q = pt.vector("q", dtype="float64")
     zeros = np.zeros(int(n_dim))
     return ModelGraph(

@@ -19,6 +19,7 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.model.lengths import with_open_lengths
 from nutmill.native import description
+from nutmill.native.newdata import without_gaps
 
 
 class Parameter(NamedTuple):
@@ -144,6 +145,11 @@ def lift(
     Returns
     -------
     The new outputs, and one `DataArray` for each input, in the order in which the graph meets them.
+
+    Raises
+    ------
+    ModelError
+        If values are masked: PyMC puts a mask over NaN that `pm.set_data` is given.
     """
     names = {_storage(variable): name for variable, name in names.items()}
     observed = {_storage(variable) for variable in observed}
@@ -156,13 +162,17 @@ def lift(
         if variable in structural or not _is_data(variable, is_observed=storage in observed):
             continue
         if storage not in arrays:
-            shared = isinstance(variable, SharedVariable)
-            value = np.asarray(variable.get_value(borrow=True) if shared else variable.data)
-            name = names.get(storage)
-            arrays[storage] = DataArray(name, open_input(variable.type, name), value, storage in observed)
+            name, is_observed = names.get(storage), storage in observed
+            value = without_gaps(name, held(variable), observed=is_observed)
+            arrays[storage] = DataArray(name, open_input(variable.type, name), value, is_observed)
         replacements[variable] = arrays[storage].variable
     lifted = clone_replace(outputs, replacements, rebuild_strict=False)
     return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_length=True) for length in lengths)]
+
+
+def held(variable: Constant | SharedVariable) -> np.ndarray:
+    """Value of a constant or shared variable: what it holds itself, maybe with a mask."""
+    return np.asanyarray(variable.get_value(borrow=True) if isinstance(variable, SharedVariable) else variable.data)
 
 
 def _storage(variable: Variable) -> object:

@@ -14,7 +14,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.errors import ModelError
 from nutmill.model import environment
 from nutmill.model.compile import stage
-from nutmill.model.graph import ModelGraph
+from nutmill.model.graph import ModelGraph, held
 from nutmill.model.origin import GraphOrigin
 from nutmill.model.pymc_model import from_pymc, start_of
 from nutmill.model.start import evaluate
@@ -24,7 +24,7 @@ from nutmill.native import cache
 from nutmill.native.code import Code
 from nutmill.native.description import DataArray, Description, Parameter, Reported
 from nutmill.native.entry import Entry
-from nutmill.native.newdata import check_not_nan
+from nutmill.native.newdata import check_not_nan, without_gaps
 from nutmill.native.processor import Target
 
 _log = logging.getLogger("nutmill")
@@ -98,9 +98,7 @@ def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
 
 
 def _value(leaf: Variable) -> np.ndarray | None:
-    if not isinstance(leaf.type, TensorType):
-        return None
-    return np.asarray(leaf.get_value(borrow=True) if isinstance(leaf, SharedVariable) else leaf.data)
+    return held(leaf) if isinstance(leaf.type, TensorType) else None
 
 
 def _place(array: np.ndarray, found: Sequence[Variable]) -> int | None:
@@ -127,7 +125,8 @@ def _description(entry: Entry, model: pm.Model) -> Description:
     arrays = []
     for number, (place, dtype, shape, name, observed, broadcast) in enumerate(facts["arrays"]):
         kept = np.frombuffer(entry.parts[str(number)], dtype).reshape(shape) if place is None else values[place]
-        arrays.append(DataArray(name, kept, observed, tuple(broadcast)))
+        value = without_gaps(name, kept, observed=observed)
+        arrays.append(DataArray(name, value, observed, tuple(broadcast)))
     for array in arrays:
         check_not_nan(array.name, array.value, observed=array.observed)
     return Description(

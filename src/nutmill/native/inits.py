@@ -75,8 +75,9 @@ def failure(
         bad = np.flatnonzero(~np.isfinite(gradient[first : first + size]))
         first += size
         if len(bad):
-            index = tuple(int(i) for i in np.unravel_index(bad[0], shape)) if shape else ""
-            lines.append(f"  {name:<30} gradient not finite in {len(bad)} of {size} values, first {index}")
+            index = tuple(int(i) for i in np.unravel_index(bad[0], shape))
+            where = f" in {len(bad)} of {size} values, first {index}" if shape else ""
+            lines.append(f"  {name:<30} gradient not finite{where}")
     if status:
         lines.append(f"  status: {sentence(status)}")
     return "\n".join(lines)

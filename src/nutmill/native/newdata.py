@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
 
 def _converted(array: DataArray, value: object) -> np.ndarray:
     dtype, rank = array.value.dtype, array.value.ndim
-    value = np.asarray(value)
+    value = without_gaps(array.name, value, observed=array.observed)
     if value.ndim != rank:
         raise ModelError(f"{array.name} has rank {rank}; the new array has rank {value.ndim} (shape {value.shape}).")
     if not np.can_cast(value.dtype, dtype, "same_kind"):
@@ -72,14 +73,42 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
     return converted
 
 
+def without_gaps(name: str | None, value: object, *, observed: bool) -> np.ndarray:
+    """Make a plain array of data: what lies under a mask is no value, and NumPy would take it for one.
+
+    Raises
+    ------
+    ModelError
+        With the array's name and the first place that is masked or holds no number, such as pandas' NA.
+    """
+    if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
+        value = np.ma.array(value)  # which keeps the masks of rows
+    array = np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        gaps, what = np.ma.getmaskarray(value), "is masked"
+    elif array.dtype.kind == "O":  # columns of pandas that may hold NA, lists with None in them
+        gaps, what = np.reshape([not isinstance(item, Real | np.bool_) for item in array.flat], array.shape), "is {}"
+    else:
+        return array
+    if gaps.any():
+        place = _first(gaps)
+        cure = "drop this observation, or build the model anew with it masked" if observed else "fill it in, or drop it"
+        raise ModelError(f"{name or 'An array of the model'} {what.format(array[place])} at {place}: {cure}.")
+    return array if array.dtype.kind != "O" else np.reshape(array.tolist(), array.shape)
+
+
 def check_not_nan(name: str | None, value: np.ndarray, *, observed: bool) -> None:
     """Refuse observations that are NaN; raises ModelError with the variable's name and the first place."""
     if observed and value.dtype.kind == "f" and np.isnan(value).any():
-        place = tuple(int(i) for i in np.argwhere(np.isnan(value))[0])
         raise ModelError(
-            f"Observed data of {name} are NaN, first at {place}. Drop these observations, or pass a "
-            "masked array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
+            f"Observed data of {name} are NaN, first at {_first(np.isnan(value))}. Drop these observations, or build "
+            "the model with a masked array (np.ma.masked_invalid) outside of pm.Data to have them imputed."
         )
+
+
+def _first(wrong: np.ndarray) -> tuple[int, ...]:
+    """Place of the first true value."""
+    return tuple(int(i) for i in np.argwhere(wrong)[0])
 
 
 def _lengths(model: Description, new: Mapping[str, np.ndarray], coords: Mapping[str, Sequence]) -> dict[str, int]:
@@ -121,11 +150,19 @@ def check_indices(model: Description, origin: Origin) -> None:
 
 
 def check_density(binding: Binding, start: Sequence[np.ndarray], model: Description) -> None:
-    """Evaluate the density once; raises ModelError with the shape of every array that has a name."""
+    """Evaluate the density once; raises ModelError with the array that makes it NaN, or the shape of every array."""
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
-    status, _, _ = binding.density(position)
+    status, logp, _ = binding.density(position)
     if status == Status.OP_RAISED or status < 0:
         raise _unfit(model, sentence(status))
+    if np.isnan(logp) and (places := nan_places(model)):
+        raise ModelError(f"{' and '.join(places)}, and so is the log density: fill it in, or drop it.")
+
+
+def nan_places(model: Description) -> list[str]:
+    """Say of each array of data that holds NaN where that is first."""
+    found = [(a.name or "a constant", np.isnan(a.value)) for a in model.arrays if a.value.dtype.kind == "f"]
+    return [f"{name} is NaN at {_first(is_nan)}" for name, is_nan in found if is_nan.any()]
 
 
 def _unfit(model: Description, why: str) -> ModelError:
