@@ -9,7 +9,7 @@ from nutmill.files import cache_folder
 from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
-KERNEL = ("kernel-*", "pointer-*", "shared-*")
+KERNEL = "kernel-*.entry"
 OF_MODELS = ("model", "functions")
 
 _load = cache.load
@@ -17,7 +17,7 @@ _load = cache.load
 
 def copy_kernel(source: Path, target: Path) -> None:
     """Copy the compiled kernel from one cache folder to another, where it is not there yet."""
-    for path in (path for pattern in KERNEL for path in source.glob(f"{pattern}.entry")):
+    for path in source.glob(KERNEL):
         if not (target / path.name).exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)

@@ -169,7 +169,7 @@ def test_chains_of_another_layout(path):
         load(path)
 
 
-@pytest.mark.parametrize("part", ["object", "shared", "functions"])
+@pytest.mark.parametrize("part", ["object", "kernel", "functions"])
 def test_code_that_calls_what_is_not_there(path, part):
     module = llvm.parse_assembly(
         "declare i32 @of_another_world(i64)\n"

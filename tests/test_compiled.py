@@ -113,7 +113,7 @@ def test_a_dimension_of_parameters_may_grow():
 def test_report_names_parameters_data_and_costs():
     report = zoo.compiled("regression").report()
     for piece in (
-        "6 unconstrained values, fused",
+        "6 unconstrained values, in a native object",
         "parameter sigma_log__ ()",
         "data      x (10, 2) float64",
         "CPU s",

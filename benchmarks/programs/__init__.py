@@ -9,15 +9,10 @@ from benchmarks.programs.program import Program
 if TYPE_CHECKING:
     import pymc as pm
 
-# Our name -> the module of this package, and the function there.
-PROGRAMS = {
-    "nutmill": ("nutmill", "fused"),
-    "nutmill_pointer": ("nutmill", "through_pointer"),
-    "nutpie": ("nutpie", "compiled"),
-}
+# Names of the compilers, each of a module of this package.
+PROGRAMS = ("nutmill", "nutpie")
 
 
 def load(name: str) -> Callable[["pm.Model"], Program]:
     """Return the function that compiles a model with the compiler called `name`, one of `PROGRAMS`."""
-    module, function = PROGRAMS[name]
-    return getattr(import_module(f"benchmarks.programs.{module}"), function)
+    return import_module(f"benchmarks.programs.{name}").compiled

@@ -1,4 +1,4 @@
-"""nutmill's compiled model, the kernel linked with it or calling it through a pointer."""
+"""nutmill's compiled model."""
 
 import ctypes
 from typing import TYPE_CHECKING
@@ -11,20 +11,11 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
-def fused(model: "pm.Model") -> Program:
-    """Compile `model` with nutmill to one object."""
-    return _program(model, fuse=True)
-
-
-def through_pointer(model: "pm.Model") -> Program:
-    """Compile `model` with nutmill, the kernel apart."""
-    return _program(model, fuse=False)
-
-
-def _program(model: "pm.Model", *, fuse: bool) -> Program:
+def compiled(model: "pm.Model") -> Program:
+    """Compile `model` with nutmill."""
     import nutmill
 
-    program = nutmill.compile_model(model, fuse=fuse)
+    program = nutmill.compile_model(model)
     binding = program.binding
     # int32 (position, logp, gradient, data)
     loop = native_loop(binding.code.native.address("density"), 4, ctypes.c_int32)

@@ -20,19 +20,19 @@ from nutmill.labels import label_array
 from nutmill.native.code import Code, code_of, entry_of, object_in
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
-from nutmill.native.object import NativeObject, symbols_of_numba, unresolved
+from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
 from nutmill.native.processor import Target, obstacle
-from nutmill.native.record import POINTER_WORDS
+from nutmill.native.record import ENTRY_WORDS, FIRST_WORD
 from nutmill.nuts.state import FIELDS
 
 MAGIC = b"nutmill model 1\n"
 
-_SHARED, _FUNCTIONS = "shared", "functions"
+_KERNEL, _FUNCTIONS = "kernel", "functions"
 _NAMES_TOLD = 5
 _MODE = 0o644  # code that a group may write is code that a group may make others run
 
 # The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
-_CHAINS = hashlib.sha256(repr((FIELDS, POINTER_WORDS)).encode()).hexdigest()[:16]
+_CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
 
 
 def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True) -> None:
@@ -89,7 +89,7 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True) -> bytes:
         "description": told(replace(description, coords=labels), arrays, data=data),
         "origin": told_origin(origin, arrays, data=data),
     }
-    objects = {_SHARED: code.shared.code, _FUNCTIONS: origin.functions.code}
+    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: origin.functions.code}
     names = [parameter.rv_name for parameter in description.parameters]
     about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
     header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
@@ -110,12 +110,12 @@ def from_bytes(content: bytes) -> CompiledModel:
     entry = Entry(manifest["code"], parts)
     if reason := obstacle(Target.from_list(manifest["code"]["target"])):
         raise Damaged(reason)
-    objects = [object_in(entry), parts[_SHARED], *filter(None, [parts[_FUNCTIONS]])]
+    objects = [object_in(entry), parts[_KERNEL], *filter(None, [parts[_FUNCTIONS]])]
     if missing := sorted({name for code in objects for name in unresolved(code)}):
         raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
     arrays = Arrays(parts)
     description = described(manifest["description"], arrays)
-    code = replace(code_of(entry, NativeObject(parts[_SHARED]), {}), from_cache=False)
+    code = replace(code_of(entry, loaded_once(parts[_KERNEL]), {}), from_cache=False)
     origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
     return CompiledModel(description, code, origin)
 

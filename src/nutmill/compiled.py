@@ -123,7 +123,8 @@ class CompiledModel:
 
     def report(self) -> str:
         """Describe parameters, data and native code in a few lines."""
-        lines = [f"{self.n_dim} unconstrained values, {'fused' if self.code.fused else 'through a pointer'}"]
+        where = "a native object" if self.code.fused else "Numba's engine"
+        lines = [f"{self.n_dim} unconstrained values, in {where}"]
         for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
             lines.append(f"  parameter {parameter.name} {shape}")
         for array in self.description.arrays:

@@ -33,7 +33,7 @@ def compile_model(
     isolate: bool = False,
     dtype: str = "float64",
 ) -> CompiledModel:
-    """Compile a model to one native object.
+    """Compile a model to a native object, which the sampler calls.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def compile_model(
     data
         For an njit density: what it gets as ``data``, an array or a tuple of arrays.
     fuse
-        Link kernel and model into one object; False calls the model through a pointer.
+        Link the model into a native object of its own; False leaves it in Numba's engine, for this process alone.
     target
         The processors that the code is for: "native", this one; or a level such as "x86-64-v3", for clusters of mixed
         nodes, which all processors of that level run (v3: AVX2, since about 2015; v4: AVX-512).

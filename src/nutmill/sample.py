@@ -97,7 +97,7 @@ def sample_numba(
         What else to put in the result, by name: ``log_likelihood``, ``include_transformed`` (draws on the
         unconstrained scale), ``divergences`` (where trajectories diverged); all False.
     fuse
-        Link sampler and model into one native object; False calls the model through a pointer.
+        Link the model into a native object of its own; False leaves it in Numba's engine, for this process alone.
     checkpoint
         A folder for the run, new or empty. Draws go to its files instead of memory, and every `every` seconds, at a
         signal and at the end a state from which `nutmill.resume` goes on to the same draws, also after a kill.

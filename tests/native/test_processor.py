@@ -118,7 +118,7 @@ print(repr(compiled.logp_dlogp(np.zeros(1))[0]))
 @on_x86
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="no disassembler")
 @pytest.mark.parametrize("name", BEYOND)
-@pytest.mark.parametrize("part", ["native", "shared", "functions"])
+@pytest.mark.parametrize("part", ["native", "kernel", "functions"])
 def test_instructions_are_those_of_the_level(tmp_path, name, part):
     model = compiled(name)
     origin = model.origin.stored(model.description.values, model.code.target)

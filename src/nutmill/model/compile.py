@@ -21,16 +21,16 @@ from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.footprint import tidy_up, warn_of_memory
-from nutmill.model.fuse import Unlinkable, fuse
+from nutmill.model.fuse import Unlinkable, link_addresses, link_model
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
 from nutmill.model.isolation import Answer, compile_apart
-from nutmill.model.kernel import kernel_bitcode, pointer_kernel, shared_kernel
+from nutmill.model.kernel import kernel_object
 from nutmill.model.rewrite import rewrite, simplify
 from nutmill.model.single import in_single
 from nutmill.model.stored import cache_key, find, keep
-from nutmill.native.code import Code, Pointer, code_of, entry_of
-from nutmill.native.object import NativeObject
+from nutmill.native.code import Code, code_of, entry_of
+from nutmill.native.object import NativeObject, loaded_once
 from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
 from nutmill.native.record import Slot, layout
@@ -49,7 +49,7 @@ class Order(NamedTuple):
     target : Target
         For which processors.
     fuse : bool
-        Link kernel and model into one object; False: call the model through a pointer.
+        Link the model into an object of its own; False: leave it in Numba's engine.
     isolate : bool
         In a process of its own, see `isolation`.
     """
@@ -69,7 +69,7 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
     """
     stages: dict[str, float] = {}
     with COMPILING:
-        # Only fused code stands alone; the pointer form lives in Numba's engine, in this process.
+        # Only fused code stands alone; other code lives in Numba's engine, in this process.
         key, found = _recall(graph, order.target, stages) if order.fuse else (None, None)
         if found is not None:
             return found
@@ -85,13 +85,13 @@ def compile_for_parent(graph: ModelGraph, made_for: Target) -> Answer:
     stages: dict[str, float] = {}
     code = _compile(graph, made_for, stages)
     entry = entry_of(code) if code.stands_alone else None
-    return Answer(entry, code.shared.code, stages, code.python_ops, peak_bytes())
+    return Answer(entry, code.kernel.code, stages, code.python_ops, peak_bytes())
 
 
 def _compiled_apart(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> Code:
     answer = compile_apart(graph, made_for)
     stages |= answer.stages
-    code = code_of(answer.entry, NativeObject(answer.shared), stages)
+    code = code_of(answer.entry, loaded_once(answer.kernel), stages)
     return replace(code, from_cache=False, peak_bytes=answer.peak_bytes)
 
 
@@ -126,11 +126,13 @@ class _Model(NamedTuple):
 def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
     """Compile a model here."""
     declare_slots()
+    made_for = fuse_for or target()
     with _naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
         fused = native is not None
         if not fused:
-            model, native = _lower(graph, stages), pointer_kernel()
+            model = _lower(graph, stages)
+            native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
         warnings.warn(
             "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
@@ -141,14 +143,14 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
     computed = graph.computed()
     return Code(
         native=native,
-        shared=shared_kernel(fuse_for or target()),
-        target=fuse_for or target(),
+        kernel=kernel_object(made_for),
+        target=made_for,
         slots=slots,
         n_prepared=n_prepared,
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
         stands_alone=_stands_alone(lowered, fused=fused),
-        pointers={} if fused else {name: Pointer(entry.address, entry.owner) for name, entry in lowered.items()},
+        owners=() if fused else [entry.owner for entry in lowered.values()],
         fused=fused,
         python_ops=tuple(python_ops),
         stages=stages,
@@ -165,13 +167,13 @@ def _stands_alone(lowered: Mapping[str, lower.Lowered], *, fused: bool) -> bool:
 
 
 def _fused(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tuple[_Model, NativeObject | None]:
-    """Link the model with the kernel; None in place of the object if its code needs Python."""
+    """Link the model's functions into an object; None in its place if their code needs Python."""
     with bitcode_only():
         model = _lower(graph, stages)
     tidy_up(graph)
     with stage(stages, "link"):
         try:
-            return model, NativeObject(fuse(kernel_bitcode(), model.lowered, made_for))
+            return model, NativeObject(link_model(model.lowered, made_for))
         except Unlinkable:
             return model, None
 

@@ -1,7 +1,7 @@
-"""Link bitcode of the kernel and of a model, optimise it as one module, and emit one native object.
+"""Link bitcode into native objects: one of the kernel, which serves every model, and one of each model.
 
-Two forms: `fused` holds kernel and model, optimised across the seam; `pointer` holds the kernel alone, which reads
-the addresses of the model's functions from the data record, and so serves every model.
+The kernel reads the address of the model's density from the data record. So it is optimised once per installation,
+not once more with every model, which takes longer than all of a small model; a call costs a nanosecond or two.
 """
 
 import re
@@ -16,7 +16,7 @@ from nutmill.model.lower import Lowered
 from nutmill.model.runtime import RESHAPE, RUNTIME
 from nutmill.native.object import PREFIX, RELEASE
 from nutmill.native.processor import Target
-from nutmill.native.record import POINTER_WORDS
+from nutmill.native.record import DENSITY_WORD, ENTRY_WORDS
 from nutmill.native.vectormath import available
 
 # What code that calls back into the interpreter begins with; such code cannot leave Numba's engine.
@@ -59,8 +59,13 @@ class Bitcode(NamedTuple):
     symbol: str
 
 
-def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered], target: Target) -> bytes:
-    """Link kernel and model and return the native object, whose entries are called `nutmill_<name>`.
+def link_kernel(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
+    """Return the native object of the kernel, which finds the density of a model in the data record."""
+    return _build(_kernel_modules(kernel), [_call_density(), _REPEAT], [*kernel, "repeat"], target)
+
+
+def link_model(model: Mapping[str, Lowered], target: Target) -> bytes:
+    """Return the native object of a model, whose entries are called `nutmill_<name>`.
 
     Raises
     ------
@@ -68,19 +73,15 @@ def fuse(kernel: Mapping[str, Bitcode], model: Mapping[str, Lowered], target: Ta
         If code of the model needs Python.
     """
     modules = [_model_module(entry, target) for entry in model.values()]
-    glue = [_call(name, entry.symbol, entry.n_words) for name, entry in model.items()]
-    return _build([*modules, *_kernel_modules(kernel)], glue, [*kernel, *model], target)
+    glue = [_call(name, f'@"{entry.symbol}"', entry.n_words) for name, entry in model.items()]
+    declared = [_declare(entry.symbol, entry.n_words) for entry in model.values()]
+    return _build(modules, [*declared, *glue], [*model], target)
 
 
-def fuse_pointer(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
-    """Return the native object of the kernel alone, with the model's entries called through the data record."""
-    glue = [_call_pointer(name, n_words, word) for name, (n_words, word) in POINTER_WORDS.items()]
-    return _build(_kernel_modules(kernel), glue, [*kernel, *POINTER_WORDS], target)
-
-
-def fuse_shared(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
-    """Return the native object of what never calls a density by its symbol: one serves all models."""
-    return _build(_kernel_modules(kernel), [_REPEAT], [*kernel, "repeat"], target)
+def link_addresses(model: Mapping[str, Lowered], target: Target) -> bytes:
+    """Return a native object with the same entries, which call the model where it lies in Numba's engine."""
+    glue = [_call(name, f"inttoptr (i64 {entry.address} to ptr)", entry.n_words) for name, entry in model.items()]
+    return _build([], glue, [*model], target)
 
 
 def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
@@ -110,7 +111,7 @@ def _keep(module: llvm.ModuleRef, symbol: str) -> llvm.ValueRef:
 
 def _build(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str], target: Target) -> bytes:
     machine = target.machine()
-    module = _link(modules, glue, exported)
+    module = _link(modules, glue, exported, machine)
     _optimise(module, machine)
     return machine.emit_object(_without_idle_counts(module))
 
@@ -122,15 +123,17 @@ def _without_idle_counts(module: llvm.ModuleRef) -> llvm.ModuleRef:
     return module if counted == text else llvm.parse_assembly(counted)
 
 
-def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str]) -> llvm.ModuleRef:
-    whole, *others = modules
-    for module in others:
+def _link(
+    modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequence[str], machine: llvm.TargetMachine
+) -> llvm.ModuleRef:
+    whole = llvm.parse_assembly("")
+    whole.triple, whole.data_layout = machine.triple, str(machine.target_data)
+    for module in modules:
         whole.link_in(module)
     slots = sorted(set(re.findall(rf"@({PREFIX}(?:blas|special)_\w+) = external", str(whole))))
     text = "\n".join([*glue, RUNTIME, RESHAPE, *(f"@{slot} = global ptr null" for slot in slots)])
     glue_module = llvm.parse_assembly(text)
-    glue_module.triple = whole.triple
-    glue_module.data_layout = whole.data_layout
+    glue_module.triple, glue_module.data_layout = whole.triple, whole.data_layout
     whole.link_in(glue_module)
     keep = {PREFIX + name for name in exported} | {RELEASE, *slots}
     for value in (*whole.functions, *whole.global_variables):
@@ -139,26 +142,33 @@ def _link(modules: Sequence[llvm.ModuleRef], glue: Sequence[str], exported: Sequ
     return whole
 
 
-def _call(name: str, symbol: str, n_words: int) -> str:
-    """IR of a C function around one in Numba's convention; an exception there becomes a status here."""
-    parameters = ", ".join(f"i64 %w{i}" for i in range(n_words))
-    types_ = ", ".join(["i64"] * n_words)
-    body = _body(f'@"{symbol}"', parameters)
-    return f'declare i32 @"{symbol}"(ptr, ptr, {types_})\n' + _define(name, parameters, body)
+def _declare(symbol: str, n_words: int) -> str:
+    """IR that declares a function in Numba's convention."""
+    return f'declare i32 @"{symbol}"(ptr, ptr, {", ".join(["i64"] * n_words)})'
 
 
-def _call_pointer(name: str, n_words: int, word: int) -> str:
-    """IR of a C function that calls what word `word` of the record, its last argument, points to."""
-    parameters = ", ".join(f"i64 %w{i}" for i in range(n_words))
-    body = f"""  %at = add i64 %w{n_words - 1}, {8 * word}
+def _call_density() -> str:
+    """IR of a C function that calls the density whose address the record, its last argument, holds."""
+    parameters = _parameters(ENTRY_WORDS["density"])
+    return f"""define i32 @{PREFIX}density({parameters}) {{
+  %at = add i64 %w{ENTRY_WORDS["density"] - 1}, {8 * DENSITY_WORD}
   %slot = inttoptr i64 %at to ptr
   %function = load ptr, ptr %slot
-{_body("%function", parameters)}"""
-    return _define(name, parameters, body)
+  %status = call i32 %function({parameters})
+  ret i32 %status
+}}
+"""
 
 
-def _body(function: str, parameters: str) -> str:
-    return f"""  %result = alloca i64
+def _parameters(n_words: int) -> str:
+    return ", ".join(f"i64 %w{i}" for i in range(n_words))
+
+
+def _call(name: str, function: str, n_words: int) -> str:
+    """IR of a C function around one in Numba's convention; an exception there becomes a status here."""
+    parameters = _parameters(n_words)
+    return f"""define i32 @{PREFIX}{name}({parameters}) {{
+  %result = alloca i64
   %exception = alloca ptr
   store i64 0, ptr %result
   %raised = call i32 {function}(ptr %result, ptr %exception, {parameters})
@@ -166,11 +176,9 @@ def _body(function: str, parameters: str) -> str:
   %status = trunc i64 %code to i32
   %is_fine = icmp eq i32 %raised, 0
   %answer = select i1 %is_fine, i32 %status, i32 {int(Status.OP_RAISED)}
-  ret i32 %answer"""
-
-
-def _define(name: str, parameters: str, body: str) -> str:
-    return f"define i32 @{PREFIX}{name}({parameters}) {{\n{body}\n}}\n"
+  ret i32 %answer
+}}
+"""
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:

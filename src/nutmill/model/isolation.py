@@ -43,8 +43,8 @@ class Answer(NamedTuple):
     ----------
     entry : Entry or None
         The code; None if it cannot leave its process.
-    shared : bytes
-        Object file of what no density is needed for.
+    kernel : bytes
+        Object file of the sampler.
     stages : dict
         CPU seconds of each step.
     python_ops : tuple of str
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
     """
 
     entry: Entry | None
-    shared: bytes
+    kernel: bytes
     stages: dict[str, float]
     python_ops: tuple[str, ...]
     peak_bytes: int

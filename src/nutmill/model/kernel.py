@@ -1,6 +1,7 @@
-"""The NUTS kernel as bitcode, compiled once per installation: its density is a symbol that `fuse` resolves later."""
+"""The NUTS kernel as a native object, compiled once per installation; it serves every model."""
 
 import ctypes
+import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,19 @@ from numba.extending import intrinsic
 from nutmill._jit import kernel
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.environment import digest, digest_of_files, is_current, toolchain
-from nutmill.model.fuse import Bitcode, fuse_pointer, fuse_shared
+from nutmill.model.fuse import Bitcode, link_kernel
 from nutmill.native.cache import recall
-from nutmill.native.code import SHARED_ENTRIES
-from nutmill.native.entry import Entry
+from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.object import PREFIX, NativeObject
-from nutmill.native.processor import Target, target
+from nutmill.native.processor import Target, for_all_models, target
+
+_log = logging.getLogger("nutmill")
+
+# Levels of x86-64 for which the kernel is compiled when the package is built (`setup.py`).
+SHIPPED = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 _DENSITY = PREFIX + "density"
+_OBJECT = "object"
 
 # What the compiled kernel depends on, besides compilers and CPU.
 _ROOT = Path(__file__).parents[1]
@@ -29,33 +35,55 @@ _OWN = ("bitcode.py", "fuse.py", "kernel.py", "runtime.py")
 _SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), *(_ROOT / "model" / name for name in _OWN)])
 
 
-@cache
-def kernel_bitcode() -> dict[str, Bitcode]:
-    """Bitcode of the entry points that call the density, from disk if this installation compiled it before."""
-    return {name: entry for name, entry in _entries().items() if name not in SHARED_ENTRIES}
+def kernel_object(made_for: Target) -> NativeObject:
+    """The kernel for models that are made for a target, loaded once a process: the package's, or compiled."""
+    return _loaded(for_all_models(made_for))
 
 
 @cache
-def pointer_kernel() -> NativeObject:
-    """The same entry points for models called through a pointer, loaded once a process; see `fuse_pointer`."""
-    return NativeObject(
-        _recall("pointer", target(), lambda: _object(fuse_pointer(kernel_bitcode(), target()))).parts["object"]
-    )
+def _loaded(made_for: Target) -> NativeObject:
+    return NativeObject(_shipped(made_for) or _compiled(made_for))
 
 
-@cache
-def shared_kernel(made_for: Target) -> NativeObject:
-    """What never calls a density by its symbol, loaded once a process; see `fuse_shared`."""
-    return NativeObject(_recall("shared", made_for, lambda: _object(_fuse_shared(made_for))).parts["object"])
+def write_kernels(folder: Path) -> None:
+    """Write the kernel for each level of processors that a package is made for, as `_shipped` finds it."""
+    folder.mkdir(exist_ok=True)
+    for made_for in map(target, SHIPPED):
+        code = link_kernel(_bitcode(), made_for)
+        header = Header(_OBJECT, "", _origin(made_for), "the sampler", {}, [])
+        (folder / _file_name(made_for)).write_bytes(pack(header, {_OBJECT: code}))
 
 
-def _fuse_shared(made_for: Target) -> bytes:
-    entries = {name: entry for name, entry in _entries().items() if name in SHARED_ENTRIES}
-    return fuse_shared(entries, made_for)
+def _shipped(made_for: Target) -> bytes | None:
+    """Machine code that came with the package; None if there is none for these processors, or of these sources."""
+    path = _ROOT / "kernels" / _file_name(made_for)
+    try:
+        header, parts = unpack(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, Damaged) as error:
+        _log.warning("%s is not used, and the sampler is compiled: %s", path, error)
+        return None
+    if header.environment != _origin(made_for):
+        _log.info("the sampler is compiled, because its sources have changed since %s was made", path)
+        return None
+    return parts[_OBJECT]
 
 
-@cache
-def _entries() -> dict[str, Bitcode]:
+def _origin(made_for: Target) -> dict[str, str]:
+    return {"sources": _SOURCES, "target": made_for.name, "triple": made_for.triple}
+
+
+def _file_name(made_for: Target) -> str:
+    return f"{made_for.name}.kernel"
+
+
+def _compiled(made_for: Target) -> bytes:
+    entry = _recall("kernel-object", made_for, lambda: Entry({}, {_OBJECT: link_kernel(_bitcode(), made_for)}))
+    return entry.parts[_OBJECT]
+
+
+def _bitcode() -> dict[str, Bitcode]:
     # Numba's bitcode is made for no processor in particular, but its compiler looks at this one.
     entry = _recall("kernel", target(), _kernel_entry)
     return {name: Bitcode(bitcode, entry.manifest[name]) for name, bitcode in entry.parts.items()}
@@ -70,10 +98,6 @@ def _kernel_entry() -> Entry:
     compiled = _compile()
     symbols = {name: entry.symbol for name, entry in compiled.items()}
     return Entry(symbols, {name: entry.bitcode for name, entry in compiled.items()})
-
-
-def _object(code: bytes) -> Entry:
-    return Entry({}, {"object": code})
 
 
 def _compile() -> dict[str, Bitcode]:

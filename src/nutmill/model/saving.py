@@ -18,7 +18,7 @@ from nutmill.model.blas import declare_slots
 from nutmill.model.checks import reaches
 from nutmill.model.compile import COMPILING
 from nutmill.model.fingerprint import Nameless, Reader
-from nutmill.model.fuse import Unlinkable, fuse
+from nutmill.model.fuse import Unlinkable, link_model
 from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.inline import graph_function
 from nutmill.model.interrupts import no_lost_interrupt
@@ -140,7 +140,7 @@ def _fused(functions: Mapping[str, _Function], target: Target) -> Functions:
     if not lowered:
         return Functions(b"", {})
     try:
-        code = fuse({}, lowered, target)
+        code = link_model(lowered, target)
     except Unlinkable as error:
         raise ModelError(_IN_PYTHON) from error
     if any(entry.has_addresses for entry in lowered.values()) or symbols_of_numba(code):

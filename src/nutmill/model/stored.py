@@ -6,7 +6,7 @@ from dataclasses import replace
 from nutmill.model import environment
 from nutmill.model.fingerprint import fingerprint
 from nutmill.model.graph import ModelGraph
-from nutmill.model.kernel import shared_kernel
+from nutmill.model.kernel import kernel_object
 from nutmill.native import cache
 from nutmill.native.code import Code, code_of, entry_of, object_in
 from nutmill.native.object import unresolved
@@ -37,7 +37,7 @@ def find(key: str, target: Target, stages: dict[str, float]) -> Code | None:
     if missing:
         _log.warning("code from the cache is not used: this process lacks %s", ", ".join(missing))
         return None
-    return replace(code_of(entry, shared_kernel(target), stages), key=key)
+    return replace(code_of(entry, kernel_object(target), stages), key=key)
 
 
 def keep(key: str, code: Code, graph: ModelGraph) -> None:

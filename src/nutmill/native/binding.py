@@ -14,7 +14,7 @@ from nutmill.errors import ModelError, sentence
 from nutmill.native.code import Code
 from nutmill.native.object import NativeObject
 from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
-from nutmill.native.record import POINTER_WORDS, Record, fill
+from nutmill.native.record import ENTRY_WORDS, Record, fill
 
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
 
@@ -90,7 +90,7 @@ class Binding:
     def with_blas(self, address: Callable[[str], int]) -> Binding:
         """Bind another copy of the code, on the same data, to the BLAS whose routines have these addresses."""
         code = replace(self.code, native=NativeObject(self.code.native.code, address))
-        return replace(self, code=code)
+        return replace(self, code=code, record=self.record.with_density(code.address("density")))
 
     def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
         """Compute the reported variables that are not pieces of the position.
@@ -161,11 +161,10 @@ def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndar
     """
     shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
     n_given = len(code.slots) - code.n_prepared
-    pointers = {name: entry.address for name, entry in code.pointers.items()}
     prepared = []
     if code.n_prepared:
-        prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays, pointers))
-    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], pointers))
+        prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays))
+    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.address("density")))
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:
@@ -203,8 +202,7 @@ def computed(address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record
 
 def _at(address: int, form: str):
     """Make what lies at an address callable: a function in the form of entry `form`."""
-    n_words, _ = POINTER_WORDS[form]
-    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * n_words)(address)
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * ENTRY_WORDS[form])(address)
 
 
 def _check(status: int) -> None:

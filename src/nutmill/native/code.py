@@ -2,26 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.native.entry import Entry
 from nutmill.native.object import NativeObject
 from nutmill.native.processor import Target
-from nutmill.native.record import Slot
+from nutmill.native.record import ENTRY_WORDS, Slot
 
 _OBJECT = "object"
-
-# Entries that never call a density by its symbol: one object serves all models.
-SHARED_ENTRIES = ("pool", "repeat")
-
-
-class Pointer(NamedTuple):
-    """A function of a model in Numba's engine, for code that is not fused."""
-
-    address: int
-    owner: object  # keeps what that engine needs to run it
 
 
 @dataclass(frozen=True)
@@ -31,21 +20,21 @@ class Code:
     Attributes
     ----------
     native
-        The loaded object; its entries follow `model/lower.py` and `nuts/entry.py`.
-    shared
-        What no density is needed for: the same for all models.
+        The loaded object of the model; its entries follow `model/lower.py`.
+    kernel
+        The loaded object of the sampler, the same for all models; its entries follow `nuts/entry.py`.
     target
-        The processors that it was made for.
+        The processors that the model's object was made for.
     slots
         Where each parameter, each array and each prepared array lies in the record, in this order.
-    pointers
-        Functions of the model in Numba's engine, for the first words of the record; none in a fused object.
+    owners
+        Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
     n_prepared
         How many of the slots `prepare` fills.
     expanded, expanded_ranks
         Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     fused
-        False: the kernel calls the model through a pointer.
+        The model's functions lie in `native`; False: it leads to functions in Numba's engine.
     stands_alone
         It is fused and holds no addresses of this process: it means the same in another one.
     python_ops
@@ -61,13 +50,13 @@ class Code:
     """
 
     native: NativeObject
-    shared: NativeObject
+    kernel: NativeObject
     target: Target
     slots: Sequence[Slot]
     n_prepared: int
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
-    pointers: Mapping[str, Pointer] = field(default_factory=dict)
+    owners: Sequence[object] = ()
     fused: bool = True
     stands_alone: bool = True
     python_ops: tuple[str, ...] = ()
@@ -78,7 +67,7 @@ class Code:
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""
-        return (self.shared if name in SHARED_ENTRIES else self.native).address(name)
+        return (self.native if name in ENTRY_WORDS else self.kernel).address(name)
 
     def facts(self) -> dict:
         """All that `code_of` needs besides the objects, as JSON can say it."""
@@ -92,16 +81,16 @@ class Code:
 
 
 def entry_of(code: Code) -> Entry:
-    """Pack fused code; the shared object is not in it."""
+    """Pack fused code; the kernel is not in it."""
     return Entry(code.facts(), {_OBJECT: code.native.code})
 
 
-def code_of(entry: Entry, shared: NativeObject, stages: dict[str, float]) -> Code:
+def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Code:
     """Load what `entry_of` packed."""
     facts = entry.manifest
     return Code(
         native=NativeObject(entry.parts[_OBJECT]),
-        shared=shared,
+        kernel=kernel,
         target=Target.from_list(facts["target"]),
         slots=[Slot(word, np.dtype(dtype), ndim, is_parameter) for word, dtype, ndim, is_parameter in facts["slots"]],
         n_prepared=facts["n_prepared"],

@@ -41,7 +41,7 @@ class Functions:
     def __call__(self, name: str, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute the outputs of a function; raises ModelError if its arguments do not fit each other."""
         signature = self.signatures[name]
-        record = fill(signature.slots, [], arrays, {})
+        record = fill(signature.slots, [], arrays)
         return computed(self._native.address(name), signature.outputs, record)
 
     def facts(self) -> dict:

@@ -3,6 +3,7 @@
 import ctypes
 import weakref
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -69,6 +70,12 @@ class NativeObject:
     def address(self, name: str) -> int:
         """Address of entry `name`; 0 if the object has none."""
         return self._engine.get_function_address(PREFIX + name)
+
+
+@lru_cache(maxsize=8)
+def loaded_once(code: bytes) -> NativeObject:
+    """Load an object that binds no BLAS and keeps nothing: one serves all that brings the same code."""
+    return NativeObject(code)
 
 
 def _release(engine: llvm.ExecutionEngine) -> None:

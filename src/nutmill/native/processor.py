@@ -84,6 +84,16 @@ def target(name: str = NATIVE) -> Target:
     return Target(name, triple, name, tuple(sorted(feature for level in reached for feature in _LEVELS[level])))
 
 
+def for_all_models(made_for: Target) -> Target:
+    """Give the level of x86-64 that a target reaches: what the kernel is made for; elsewhere the target itself.
+
+    Few kinds of kernel serve all processors, and chains draw the same on all that reach a level.
+    """
+    levels = list(_LEVELS) if made_for.triple.startswith("x86_64") else []
+    reached = [level for level in map(target, levels) if set(level.features) <= set(made_for.features)]
+    return reached[-1] if reached else made_for
+
+
 def obstacle(made_for: Target) -> str | None:
     """Say why code that was made for a target cannot run here; None if it can."""
     here = target()

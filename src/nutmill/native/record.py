@@ -6,15 +6,18 @@ Code knows positions in the record, dtypes and ranks; lengths and addresses are 
 never means new code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-# Where the pointer form finds the functions of a model: entry -> (number of its words, word of the record).
-POINTER_WORDS = {"density": (4, 0), "expand": (6, 1), "prepare": (3, 2)}
-FIRST_WORD = len(POINTER_WORDS)
+# Where the kernel finds the address of the model's density, a C function.
+DENSITY_WORD = 0
+FIRST_WORD = 1
+
+# How many 64-bit words each entry of a model takes.
+ENTRY_WORDS = {"density": 4, "expand": 6, "prepare": 3}
 
 
 class Slot(NamedTuple):
@@ -43,6 +46,12 @@ class Record:
     words: np.ndarray  # (n_words,) int64
     arrays: tuple[np.ndarray, ...]
 
+    def with_density(self, address: int) -> "Record":
+        """Make a record of the same arrays from which the kernel calls another density."""
+        words = self.words.copy()
+        words[DENSITY_WORD] = address
+        return Record(words, self.arrays)
+
     @property
     def address(self) -> int:
         """Address of the words, as native code takes it."""
@@ -53,16 +62,15 @@ def fill(
     slots: Sequence[Slot],
     shapes: Sequence[tuple[int, ...]],
     arrays: Sequence[np.ndarray],
-    pointers: Mapping[str, int],
+    density: int = 0,
 ) -> Record:
-    """Write addresses of functions, parameter shapes and array addresses into a new record.
+    """Write the address of the density, shapes of parameters and addresses of arrays into a new record.
 
     The record keeps copies of arrays that are not C-contiguous or of another dtype, and all others as they are.
     """
     last = slots[-1]
     words = np.zeros(last.word + 1 + last.ndim, dtype=np.int64)
-    for name, pointer in pointers.items():
-        words[POINTER_WORDS[name][1]] = pointer
+    words[DENSITY_WORD] = density
     arrays = tuple(np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True))
     offset = 0
     for slot, shape in zip(slots, shapes, strict=False):

@@ -49,7 +49,6 @@ STAN = "stan"
 
 SAMPLERS = {
     "nutmill": Sampler("nutmill", "nutmill"),
-    "nutmill-pointer": Sampler("nutmill, its kernel apart from the model", "nutmill", {"fuse": False}),
     "nutmill-tuned": Sampler("nutmill in the layout that measuring chose", "nutmill", {"tuned": True}),
     "nutmill-float32": Sampler("nutmill, float32", "nutmill", {"dtype": "float32"}),
     "nutpie": Sampler("nutpie on Numba", "nutpie", needs=("nutpie",)),
@@ -74,7 +73,7 @@ SAMPLERS = {
 }  # fmt: skip
 
 # What is compared unless other samplers are named.
-USUAL = ("nutmill", "nutmill-pointer", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
+USUAL = ("nutmill", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
 
 
 # Versions, as far as they begin so, with which this release was tested; another one may do things in another way.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TUNING_S = 5.0
 
 
-def run(model: "pm.Model", size: Size, *, fuse: bool = True, tuned: bool = False, dtype: str = "float64") -> Run:
+def run(model: "pm.Model", size: Size, *, tuned: bool = False, dtype: str = "float64") -> Run:
     """Sample `model` with nutmill; its warmup is kept, because its gradients count.
 
     Compiling and sampling apart is what `sample_numba(model)` does in one call. Finding a layout counts as compiling.
@@ -22,7 +22,7 @@ def run(model: "pm.Model", size: Size, *, fuse: bool = True, tuned: bool = False
     nutmill = import_module("nutmill")
 
     def prepare() -> tuple:
-        program = nutmill.compile_model(model, fuse=fuse, dtype=dtype)
+        program = nutmill.compile_model(model, dtype=dtype)
         if not tuned:
             return program, {"cores": size.cores}
         fresh = {"use_profile": False, "keep": False}

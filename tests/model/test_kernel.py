@@ -1,0 +1,84 @@
+"""The finished kernel: one object for all models, from the package, the cache, or compiled where both are of no use."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import zoo
+
+from nutmill import compile_model
+from nutmill.model import kernel
+from nutmill.native.object import undefined_symbols
+from nutmill.native.processor import for_all_models, target
+
+HERE = for_all_models(target())
+
+on_x86 = pytest.mark.skipif(not HERE.triple.startswith("x86_64"), reason="levels are those of x86-64")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The kernel for this processor, as a package brings it."""
+    folder = tmp_path_factory.mktemp("written")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "SHIPPED", (HERE.name,))
+        kernel.write_kernels(folder)
+    return folder / f"{HERE.name}.kernel"
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path, written):
+    """A package whose kernel for this processor was made of these sources; the path of that kernel."""
+    monkeypatch.setattr(kernel, "_ROOT", tmp_path)
+    (tmp_path / "kernels").mkdir()
+    return Path(shutil.copy2(written, tmp_path / "kernels"))
+
+
+def test_all_models_share_one_kernel_and_hold_none():
+    one, other = zoo.compiled("regression"), compile_model(zoo.counts(), fuse=False)
+    assert one.code.kernel is other.code.kernel is kernel.kernel_object(target())
+    assert {one.binding.advance, one.binding.start, one.binding.pool} == {
+        other.binding.advance, other.binding.start, other.binding.pool,
+    }  # fmt: skip
+    assert not one.code.native.address("advance") and one.code.native.address("density")
+
+
+def test_the_kernel_calls_no_density_by_name():
+    assert "nutmill_density" not in undefined_symbols(kernel.kernel_object(target()).code)
+
+
+@on_x86
+def test_a_target_has_the_kernel_of_the_level_that_it_reaches():
+    for name in ("x86-64", "x86-64-v2", "x86-64-v3"):
+        assert for_all_models(target(name)).name == name
+    assert set(HERE.features) <= set(target().features)
+
+
+@on_x86
+def test_the_package_brings_the_code_that_would_be_compiled(package):
+    assert kernel._shipped(HERE) == kernel._compiled(HERE)
+    assert kernel._shipped(target("x86-64")) is None  # which nothing was made for
+
+
+@on_x86
+def test_a_kernel_of_other_sources_is_not_used(package, monkeypatch, caplog):
+    monkeypatch.setattr(kernel, "_SOURCES", "edited")
+    with caplog.at_level(logging.INFO, logger="nutmill"):
+        assert kernel._shipped(HERE) is None
+    assert "the sampler is compiled, because its sources have changed" in caplog.text
+
+
+@on_x86
+def test_a_damaged_kernel_is_not_used(package, caplog):
+    content = bytearray(package.read_bytes())
+    content[-100] ^= 1
+    package.write_bytes(bytes(content))
+    assert kernel._shipped(HERE) is None
+    assert "is not used, and the sampler is compiled: its checksum does not fit" in caplog.text
+
+
+@on_x86
+def test_a_kernel_for_another_processor_under_this_name_is_not_used(package, monkeypatch):
+    monkeypatch.setattr(kernel, "_file_name", lambda made_for: package.name)
+    assert kernel._shipped(target("x86-64")) is None
