@@ -17,6 +17,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce, Elemwise
 
 from nutmill.model.compat import taken_rows
+from nutmill.model.properties import is_known
 
 REDUCERS = (scalar_ops.Add, scalar_ops.Mul, scalar_ops.Maximum, scalar_ops.Minimum, scalar_ops.AND, scalar_ops.OR)
 
@@ -76,7 +77,7 @@ def fuse_loops(fgraph: FunctionGraph) -> None:
 
 
 def _fuse(fgraph: FunctionGraph, node: Apply) -> None:
-    if not _is_numeric(node):
+    if not _is_numeric(node) or not is_known(node.op):
         return
     inputs, indices = _read(fgraph, node)
     results, replaced = _written(fgraph, node, indices)
@@ -111,7 +112,8 @@ def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int 
 
 
 def _can_be_read(rows: tuple | None, variable: Variable) -> bool:
-    return rows is not None and len(rows[1]) == 1 and not variable.type.broadcastable[0]
+    is_plain = rows is not None and len(rows[1]) == 1 and is_known(variable.owner.op)
+    return is_plain and not variable.type.broadcastable[0]
 
 
 def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
@@ -131,8 +133,8 @@ def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
 
 
 def _is_full_reduction(client) -> bool:
-    if not isinstance(client, Apply) or not isinstance(client.op, CAReduce):
+    if not isinstance(client, Apply) or not isinstance(client.op, CAReduce) or not is_known(client.op):
         return False
     dtypes = client.inputs[0].type.dtype, client.outputs[0].type.dtype
-    is_known = type(client.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)
-    return is_known and client.inputs[0].type.ndim > 0 and client.outputs[0].type.ndim == 0
+    is_ours = type(client.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)
+    return is_ours and client.inputs[0].type.ndim > 0 and client.outputs[0].type.ndim == 0

@@ -13,6 +13,7 @@ from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
 from nutmill.model import branchfree, gamma
+from nutmill.model.properties import is_known
 
 # PyTensor keeps compiled ops on disk; the key follows every change of the functions' source.
 _VERSION = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (branchfree, gamma))).hexdigest()
@@ -114,7 +115,7 @@ def branch_free_rewriter() -> GraphRewriter:
 def _to_branch_free(fgraph, node):
     replacement = _REPLACEMENTS.get(type(node.op.scalar_op))
     dtype = node.outputs[0].type.dtype
-    if replacement is None or dtype not in ("float64", "float32"):
+    if replacement is None or dtype not in ("float64", "float32") or not is_known(node.op):
         return None
     *integers, x = node.inputs
     result = replacement(*integers, x if x.type.dtype == dtype else cast(x, dtype))

@@ -27,6 +27,7 @@ from pytensor.tensor.subtensor import (
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
+from nutmill.model.properties import is_known
 
 _MOVING = (DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
 _JOINING = (Join, IncSubtensor, AdvancedIncSubtensor, AdvancedIncSubtensor1)
@@ -55,7 +56,7 @@ def _rewritten(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:
     if not any(v.type.dtype == _DOUBLE for v in (*node.inputs, *node.outputs) if isinstance(v.type, TensorType)):
         return node.clone_with_new_inputs(list(inputs)).outputs
     for kinds, rewrite in _RULES:
-        if isinstance(_core(node), kinds):
+        if isinstance(_core(node), kinds) and is_known(_core(node)):
             return rewrite(node, inputs)
     return _in_double(node, inputs)
 

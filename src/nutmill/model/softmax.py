@@ -10,6 +10,7 @@ from pytensor.tensor.math import sum as total
 from pytensor.tensor.special import LogSoftmax, Softmax
 
 from nutmill.model.compat import SoftmaxGrad
+from nutmill.model.properties import is_known
 
 
 def _softmax(axis: int | None, x: Variable) -> Variable:
@@ -39,7 +40,7 @@ def softmax_rewriter() -> GraphRewriter:
 
 @node_rewriter(list(_EXPANSIONS))
 def _expand(fgraph, node) -> Sequence[Variable] | None:
-    if node.outputs[0].type.dtype != "float64":
+    if node.outputs[0].type.dtype != "float64" or not is_known(node.op):
         return None
     result = _EXPANSIONS[type(node.op)](node.op.axis, *node.inputs)
     copy_stack_trace(node.outputs[0], result)

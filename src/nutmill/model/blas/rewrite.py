@@ -42,6 +42,7 @@ from nutmill.model.compat import (
     SolveTriangular,
     is_lower,
 )
+from nutmill.model.properties import is_known
 
 
 def lean_rewriter() -> GraphRewriter:
@@ -153,7 +154,9 @@ def _to_lean(fgraph, node):
     core_op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
     dtype = node.outputs[0].type.dtype
     known = ("float64", "float32") if isinstance(core_op, _PRODUCTS) else ("float64",)
-    if type(core_op) not in _LEAN or any(out.type.dtype != dtype or dtype not in known for out in node.outputs):
+    if type(core_op) not in _LEAN or not is_known(node.op):
+        return None
+    if any(out.type.dtype != dtype or dtype not in known for out in node.outputs):
         return None
     operands = [x if x.type.dtype == dtype else cast(x, dtype) for x in node.inputs]
     results = _LEAN[type(core_op)](core_op, *operands)

@@ -34,6 +34,7 @@ from nutmill.model.inline import (
 )
 from nutmill.model.inline.operation import Operation, call_of
 from nutmill.model.inline.steps import Program, Step, program_function
+from nutmill.model.properties import is_known
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,
@@ -126,7 +127,7 @@ def _final_numbers(fgraph: FunctionGraph, operations: Mapping[Apply, Operation |
 
 def _operation(node: Apply) -> Operation | None:
     writer = next((_WRITERS[kind] for kind in type(node.op).__mro__ if kind in _WRITERS), None)
-    return writer(node) if writer else None
+    return writer(node) if writer and is_known(node.op) else None
 
 
 def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | None]) -> set[Variable]:

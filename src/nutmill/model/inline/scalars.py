@@ -17,6 +17,7 @@ from nutmill.model.inline.arrays import Emitter, numba_dtype
 from nutmill.model.inline.operation import call_of
 from nutmill.model.inline.rules import Rule, rule_of
 from nutmill.model.inline.special import special_rule
+from nutmill.model.properties import is_known
 
 
 class Scalar:
@@ -51,7 +52,7 @@ class _ScalarGraph:
 
     def __init__(self, fgraph: FunctionGraph):
         self._sources, self._results = list(fgraph.inputs), list(fgraph.outputs)
-        self._parts = [(part, rule_of(part) or special_rule(part) or _ready(part)) for part in fgraph.toposort()]
+        self._parts = [(part, _rule(part)) for part in fgraph.toposort()]
 
     def emit(self, emitter: Emitter, values: Sequence[ir.Value]) -> list[ir.Value]:
         known = dict(zip(self._sources, values, strict=True))
@@ -67,13 +68,22 @@ def _value(emitter: Emitter, variable, known: dict) -> ir.Value:
     return known[variable]
 
 
-def _ready(node: Apply) -> Rule:
-    """A rule that writes a composite within a composite, or a loop, or calls Numba's form of a node."""
+def _rule(node: Apply) -> Rule:
+    """How to write a node: of our own, as a composite within a composite or a loop, or by a call of Numba's form."""
+    own = _own_rule(node) if is_known(node.op) else None
+    return own or _by_numba(node)
+
+
+def _own_rule(node: Apply) -> Rule | None:
     if isinstance(node.op, Composite):
         inner = Scalar(node.op, [v.type.dtype for v in node.inputs])
         return lambda emitter, _, values: inner.emit(emitter, values)
     if isinstance(node.op, ScalarLoop):
         return _repeating(node.op)
+    return rule_of(node) or special_rule(node)
+
+
+def _by_numba(node: Apply) -> Rule:
     function = numba_funcify(node.op, node=node)
     return _calling(function if isinstance(function, Dispatcher) else numba_njit(function))
 
