@@ -32,8 +32,9 @@ def to_result(
     described = compiled.description
     shown = compiled.origin.shown(described.values)
     model = trace.ModelData(
-        observed={name: shown[name] for name in described.observed},
-        constant={name: shown[name] for name in described.constant},
+        # Copies: what users change in a result is no data of the model.
+        observed={name: np.array(shown[name]) for name in described.observed},
+        constant={name: np.array(shown[name]) for name in described.constant},
         coords={**described.coords, "chain": run.chain_ids},
         dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
     )

@@ -5,6 +5,7 @@ every data set of the same structure, and compile time does not depend on how mu
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -110,8 +111,8 @@ class ModelGraph:
         return description.Description(
             parameters=tuple(description.Parameter(p.name, p.rv_name, p.dims) for p in self.parameters),
             arrays=tuple(
-                description.DataArray(array.name, array.value, array.observed, _broadcast_axes(array.variable))
-                for array in self.arrays
+                description.DataArray(a.name, description.owned(a.value), a.observed, _broadcast_axes(a.variable))
+                for a in self.arrays
             ),
             reported={
                 name: description.Reported(node.dims, numbers.get(node.variable))
@@ -166,7 +167,7 @@ def lift(
             value = without_gaps(name, held(variable), observed=is_observed)
             arrays[storage] = DataArray(name, open_input(variable.type, name), value, is_observed)
         replacements[variable] = arrays[storage].variable
-    lifted = clone_replace(outputs, replacements, rebuild_strict=False)
+    lifted = with_own_constants(clone_replace(outputs, replacements, rebuild_strict=False))
     return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_length=True) for length in lengths)]
 
 
@@ -193,6 +194,22 @@ def _is_data(variable: Variable, *, is_observed: bool) -> bool:
         return True
     # Arrays of one value are broadcast scalars, and booleans are masks: both are part of what the model is.
     return any(length != 1 for length in variable.type.shape) and variable.type.dtype != "bool"
+
+
+def with_own_constants(outputs: Sequence[Variable]) -> list[Variable]:
+    """Copy a graph whose constants hold the user's arrays: it is evaluated later, when these may have changed."""
+    return clone_replace(list(outputs), {variable: _copied(variable) for variable in _constants(outputs)})
+
+
+def _constants(outputs: Sequence[Variable]) -> list[Constant]:
+    """Arrays among the constants of a graph."""
+    return [v for v in ancestors(outputs) if isinstance(v, Constant) and isinstance(v.type, TensorType) and v.type.ndim]
+
+
+def _copied(constant: Constant) -> Constant:
+    made = type(constant)(constant.type, description.owned(constant.data), name=constant.name)
+    made.tag = copy(constant.tag)
+    return made
 
 
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:

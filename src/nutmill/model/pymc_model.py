@@ -18,7 +18,7 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Starting, lift, open_input
+from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Starting, lift, open_input, with_own_constants
 from nutmill.native.newdata import check_not_nan
 
 RESERVED_NAMES = {"chain", "draw"}
@@ -108,7 +108,7 @@ def start_of(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
     expressions = start_expressions(model, {})
     names, _ = _data_names(model)
     if not any(variable in names for variable in ancestors(expressions)):
-        return [], expressions
+        return [], with_own_constants(expressions)
     return start_given(model, {})
 
 

@@ -22,7 +22,7 @@ from nutmill.model.stored import about, find
 from nutmill.model.unbuilt import leaves, name_of
 from nutmill.native import cache
 from nutmill.native.code import Code
-from nutmill.native.description import DataArray, Description, Parameter, Reported
+from nutmill.native.description import DataArray, Description, Parameter, Reported, owned
 from nutmill.native.entry import Entry
 from nutmill.native.newdata import check_not_nan, without_gaps
 from nutmill.native.processor import Target
@@ -126,7 +126,7 @@ def _description(entry: Entry, model: pm.Model) -> Description:
     for number, (place, dtype, shape, name, observed, broadcast) in enumerate(facts["arrays"]):
         kept = np.frombuffer(entry.parts[str(number)], dtype).reshape(shape) if place is None else values[place]
         value = without_gaps(name, kept, observed=observed)
-        arrays.append(DataArray(name, value, observed, tuple(broadcast)))
+        arrays.append(DataArray(name, owned(value), observed, tuple(broadcast)))
     for array in arrays:
         check_not_nan(array.name, array.value, observed=array.observed)
     return Description(
@@ -157,7 +157,8 @@ class RecognisedOrigin:
         self._model, self._var_names = model, var_names
         self._description = description
         self._shown = shown
-        self._start_arrays, self._start = start_of(model)
+        arrays, self._start = start_of(model)
+        self._start_arrays = [array._replace(value=owned(array.value)) for array in arrays]
         self._fixed_starts: dict[int, list[np.ndarray]] = {}
         numbers = {array.name: number for number, array in enumerate(description.arrays) if array.name is not None}
         self._start_places = [numbers.get(array.name) for array in self._start_arrays]

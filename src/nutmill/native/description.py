@@ -26,6 +26,13 @@ class DataArray(NamedTuple):
     broadcast: tuple[int, ...] = ()  # axes of length one, over which the model broadcasts
 
 
+def owned(value: np.ndarray) -> np.ndarray:
+    """Copy an array that others may change; what has been computed from it would not follow."""
+    mine = np.array(value, order="C")
+    mine.flags.writeable = False
+    return mine
+
+
 class Reported(NamedTuple):
     """A variable that is reported of each draw."""
 
