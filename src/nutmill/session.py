@@ -47,7 +47,8 @@ def sample_session(
     sizes = {"chains": len(request.chain_ids), "draws": request.draws, "cores": request.cores}
     found = layout_for(compiled, request.layout, topology=topology, **sizes)
     with ExitStack() as stack:
-        applied = stack.enter_context(found.layout.applied(topology))
+        limits = stack.enter_context(ExitStack())
+        applied = limits.enter_context(found.layout.applied(topology))
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
         run = drive(
@@ -63,6 +64,7 @@ def sample_session(
             folder=folder,
             limits=request.limits,
         )
+        limits.close()
         result = finish(compiled, run, request, {"source": found.source} | applied.effective, folder)
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")

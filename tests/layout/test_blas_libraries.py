@@ -18,6 +18,7 @@ from nutmill.errors import LayoutError
 from nutmill.layout import blas, blas_library
 from nutmill.layout.blas import find_blas, installed_blas, scipy_blas, survey_blas
 from nutmill.layout.blas_library import open_library
+from nutmill.layout.pools import Layout
 
 # Errors of a product in the order of summation: the same sum in another order.
 ROUNDING = 300 * np.finfo(float).eps * np.abs(MATRIX) @ np.abs(MATRIX)
@@ -208,9 +209,8 @@ def test_mkl_is_kept_from_choosing_fewer_threads(made_up):
     library = find_blas(made_up(MKL_LIKE))
     dynamic = MKL_LIKE["MKL_Get_Dynamic"]
     assert dynamic() == 1
-    with pytest.raises(KeyError), library.as_many_as_asked():
+    with pytest.raises(KeyError), Layout(1, blas=library.path).applied():
         assert dynamic() == 0
         raise KeyError
     assert dynamic() == 1
-    with scipy_blas().as_many_as_asked():
-        pass
+    assert scipy_blas().dynamic is None

@@ -3,7 +3,6 @@
 A worker imports neither PyMC nor PyTensor nor Numba nor ArviZ.
 """
 
-import copy
 import platform
 import signal
 import time
@@ -16,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nutmill.errors import CheckpointError, NutmillError, SamplingError
-from nutmill.executor.sharing import Layouts, Models, Source
+from nutmill.executor.sharing import Models, Source
 from nutmill.layout.pools import Layout
+from nutmill.layout.process_limits import CalledOff
 from nutmill.layout_search import natives_for
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.driver import OnProgress, drive
@@ -30,7 +30,7 @@ from nutmill.run.status import StatusFile
 # How often a worker looks whether its group is still wanted, and whether a folder has become free.
 _LOOK_S, _ASK_AGAIN_S = 0.25, 1.0
 
-_models, _layouts = Models(), Layouts()
+_models = Models()
 
 
 class Keep(NamedTuple):
@@ -90,6 +90,10 @@ class Task(NamedTuple):
         is_seen = self.keep is not None or self.host == platform.node()
         return self.running is not None and is_seen and not self.running.exists()
 
+    def is_over(self) -> bool:
+        """Whether this group need not begin any more."""
+        return self.is_called_off() or self.left_s == 0.0
+
     @property
     def left_s(self) -> float | None:
         """Seconds to the end of the run."""
@@ -141,11 +145,14 @@ def same(content: bytes) -> bytes:
 
 
 def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
-    if task.is_called_off() or task.left_s == 0.0:
+    if task.is_over():
         return Answer(worker)
     compiled = _models.get(task.model, content)
     with ExitStack() as stack:
-        applied = stack.enter_context(_layouts.applied(task.layout))
+        try:
+            applied = stack.enter_context(task.layout.applied(is_called_off=_at_intervals(task.is_over)))
+        except CalledOff:
+            return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
         run = drive(
@@ -164,11 +171,10 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
         )
         if status is not None:
             status.end("stopped" if run.interrupted else "finished")
-        effective = copy.deepcopy(applied.effective)  # the next group in this process adds to it
     if run.ending.stopped_by == signal.SIGTERM.name:
         # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
         signal.raise_signal(signal.SIGTERM)
-    return Answer(worker, effective, run.ending, run if folder is None else None)
+    return Answer(worker, applied.effective, run.ending, run if folder is None else None)
 
 
 def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:

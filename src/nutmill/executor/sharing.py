@@ -1,15 +1,12 @@
-"""What groups of chains that run in one worker process share: compiled models, and the layout that holds there."""
+"""Compiled models, which groups of chains that run in one worker process share."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.artifact import from_bytes
 from nutmill.compiled import CompiledModel
-from nutmill.errors import CheckpointError, LayoutError, ModelError
-from nutmill.layout.pools import Applied, Layout
+from nutmill.errors import CheckpointError, ModelError
 from nutmill.native.entry import Damaged
 
 # A run needs one; more would hold the data of runs that are over.
@@ -67,41 +64,3 @@ def _unpacked(source: Source, content: bytes | None) -> CompiledModel:
         raise ModelError(f"the compiled model cannot be used there: {error}.") from error
     compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
     return compiled
-
-
-class Layouts:
-    """The layout of this process: the first group applies it, the last takes it back."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._users = 0
-        self._applied: Applied | None = None
-        self._stack = ExitStack()
-
-    @contextmanager
-    def applied(self, layout: Layout) -> Iterator[Applied]:
-        """Limit the thread pools of this process, as `Layout.applied` does, while any group needs it.
-
-        Raises
-        ------
-        LayoutError
-            If groups of another run are in this process, with another layout, or it cannot be had here.
-        """
-        with self._lock:
-            if self._applied is None:
-                self._applied = self._stack.enter_context(layout.applied())
-            elif self._applied.layout != layout:
-                raise LayoutError(
-                    f"another run has the layout {self._applied.layout} in this process, and this one {layout}: take "
-                    "workers of their own for one of them, or the same layout."
-                )
-            self._users += 1
-            applied = self._applied
-        try:
-            yield applied
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    self._applied = None
-                    self._stack.close()

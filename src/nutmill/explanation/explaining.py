@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from nutmill.compiled import CompiledModel
+from nutmill.errors import LayoutError
 from nutmill.explanation.blas_calls import BlasCall, watch
 from nutmill.explanation.speeds import MachineSpeed, gradient_seconds, machine_speed
+from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology, topology
+from nutmill.native.binding import Binding
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -47,7 +49,8 @@ class Explanation(NamedTuple):
     gradient_s : float
         Of density and gradient, with one BLAS thread.
     gradient_s_all_threads : float or None
-        The same with a BLAS thread on each usable core; None where no BLAS is called, or there is one core.
+        The same with a BLAS thread on each usable core; None where no BLAS is called, there is one core, or BLAS
+        cannot have so many threads.
     gradient_s_single : float or None
         The same in single precision, with one BLAS thread; None if there is no graph at hand, or `fused` is false.
     logp_moves_by : float or None
@@ -166,9 +169,9 @@ def _measured(compiled: CompiledModel, single: CompiledModel | None, counted: Op
     alone = gradient_seconds(binding, position, 1)
     calls = None
     if code.fused:
-        with threadpool_limits(1, user_api="blas"):
+        with Layout(1).applied():
             calls = watch(binding, position)
-    more = gradient_seconds(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
+    more = _with_threads(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
     in_single, moves_by = _in_single(single, position, compiled.logp_dlogp(position)[0])
     names = [parameter.name for parameter in compiled.description.parameters]
     return Explanation(
@@ -187,6 +190,13 @@ def _measured(compiled: CompiledModel, single: CompiledModel | None, counted: Op
         speed=machine_speed(),
         machine=machine,
     )
+
+
+def _with_threads(binding: Binding, position: np.ndarray, count: int) -> float | None:
+    try:
+        return gradient_seconds(binding, position, count)
+    except LayoutError:  # more than the library can have
+        return None
 
 
 def _in_single(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from nutmill.layout.pools import Layout
 from nutmill.native.binding import Binding
 
 # Larger than the last cache of most machines, and read in some ten milliseconds.
@@ -36,7 +36,7 @@ def machine_speed() -> MachineSpeed:
 
     x = np.ones(_VECTOR_BYTES // 8)
     a = np.asfortranarray(np.random.default_rng(1).normal(size=(_MATRIX, _MATRIX)))
-    with threadpool_limits(1, user_api="blas"):
+    with Layout(1).applied():
         reading = best(lambda: ddot(x, x))
         computing = best(lambda: dgemm(1.0, a, a))
     return MachineSpeed(x.nbytes / reading, 2.0 * _MATRIX**3 / computing)
@@ -45,7 +45,7 @@ def machine_speed() -> MachineSpeed:
 def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) -> float:
     """Time one evaluation of density and gradient at `position` (n_dim,) with so many BLAS threads."""
     repeat = binding.repeated(position)
-    with threadpool_limits(blas_threads, user_api="blas"):
+    with Layout(1, blas_threads).applied():
         count = 1
         while best(lambda: repeat(count), repeats=1) < _LEAST_S:  # noqa: B023  it is called at once
             count *= 2

@@ -6,8 +6,7 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -124,19 +123,11 @@ class BlasLibrary:
             raise LayoutError(f"{self.label} cannot be limited: it has no function that sets its number of threads.")
         self.threads.set(count)
 
-    @contextmanager
-    def as_many_as_asked(self) -> Iterator[None]:
-        """Keep MKL, in a `with`, from using fewer threads than it was set to; nothing for other libraries."""
+    @property
+    def dynamic(self) -> tuple[Callable[[], int], Callable[[int], object]] | None:
+        """How to read and set whether MKL may use fewer threads than it was set to; None for other libraries."""
         get, set_ = symbol(self.handle, "MKL_Get_Dynamic"), symbol(self.handle, "MKL_Set_Dynamic")
-        if self.name != "mkl" or get is None or set_ is None:
-            yield
-            return
-        before = get()
-        set_(0)
-        try:
-            yield
-        finally:
-            set_(before)
+        return None if self.name != "mkl" or get is None or set_ is None else (get, set_)
 
     def pin_pool(self, cpus: Collection[int]) -> bool:
         """Pin the threads that this library keeps (not its callers) to `cpus`; False where it offers no way."""

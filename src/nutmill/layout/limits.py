@@ -1,14 +1,15 @@
 """Limits the thread pools of this process, through threadpoolctl for those it knows, and reads what took effect."""
 
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 from nutmill.layout.blas_library import BlasLibrary
+from nutmill.layout.process_limits import Setting, held
 
 
 class Wanted(NamedTuple):
@@ -65,16 +66,49 @@ class Limits:
         self._controller = controller
         self._chosen = chosen
         self._wanted = wanted
+        known = {pool.filepath for pool in controller.lib_controllers}
+        self._unknown = _unknown(chosen, known)
 
     def in_this_thread(self, chosen: BlasLibrary | None) -> None:
         """Set the limits that a thread has to set for itself: those of OpenMP, MKL and BLIS."""
-        for pool in self._controller.lib_controllers:
-            # Only the pool that OpenBLAS made itself belongs to the process; the thread that applied limits set it.
-            info = pool.info()
-            if info["internal_api"] != "openblas" or info["threading_layer"] == "openmp":
+        for pool, info in _with_info(self._controller):
+            if not _is_of_process(info):
                 pool.set_num_threads(_asked(info, self._wanted))
         if chosen is not None and chosen.threads is not None and chosen.threads.of_calling_thread:
             chosen.set_threads(self._wanted.chosen)
+
+    @contextmanager
+    def of_this_thread(self) -> Iterator[None]:
+        """Set them, and bring back what was before."""
+        before = [(pool, info) for pool, info in _with_info(self._controller) if not _is_of_process(info)]
+        chosen = [one for one in self._unknown if one.can_limit and one.threads.of_calling_thread]
+        counts = [library.get_threads() for library in chosen]
+        try:
+            self.in_this_thread(None)
+            for library in chosen:
+                library.set_threads(self._wanted.chosen)
+            yield
+        finally:
+            for pool, info in before:
+                pool.set_num_threads(info["num_threads"])
+            for library, count in zip(chosen, counts, strict=True):
+                library.set_threads(count)
+
+    def of_process(self) -> list[tuple[Setting, int]]:
+        """What libraries keep for all threads of the process, and what this layout needs."""
+        needed = [
+            (_setting(pool), _asked(info, self._wanted))
+            for pool, info in _with_info(self._controller)
+            if _is_of_process(info) and info["num_threads"] is not None
+        ]
+        for library in self._unknown:
+            if library.can_limit and not library.threads.of_calling_thread:
+                label, set_ = f"{library.path} ({library.origin})", library.set_threads
+                needed.append((Setting(label, library.get_threads, set_, set_), self._wanted.chosen))
+        for library in {library.path: library for library in self._chosen}.values():
+            if (dynamic := library.dynamic) is not None:
+                needed.append((Setting(f"{library.path} (dynamic)", *dynamic, dynamic[1]), 0))
+        return needed
 
     def read(self) -> list[dict]:
         """Read what took effect in the calling thread: an entry for each library, asked beside effective."""
@@ -91,31 +125,53 @@ class Limits:
             }
             for info in self._controller.info()
         ]
-        known = {entry["path"] for entry in entries}
-        return entries + [_entry(library, self._wanted.chosen) for library in _unknown(self._chosen, known)]
+        return entries + [_entry(library, self._wanted.chosen) for library in self._unknown]
 
 
 @contextmanager
-def limited(wanted: Wanted, chosen: Sequence[BlasLibrary]) -> Iterator[Limits]:
+def limited(
+    wanted: Wanted, chosen: Sequence[BlasLibrary], is_called_off: Callable[[], bool] | None = None
+) -> Iterator[Limits]:
     """Limit every pool while in the `with`; what was there before comes back, also after an exception.
+
+    Waits while others in this process need other limits; see `process_limits.held`.
 
     Parameters
     ----------
     wanted : Wanted
     chosen : sequence of BlasLibrary
         The libraries that chains call, each once.
+    is_called_off : callable, optional
+        Asked while it waits.
     """
     controller = known_pools()
     limits = Limits(controller, chosen, wanted)
-    known = {pool.filepath for pool in controller.lib_controllers}
+    # OpenBLAS obeys one thread at a time; that it does so no longer than need be is counted for each thread.
+    no_pool = controller.select(internal_api=())
     with ExitStack() as stack:
-        asked = [{**info, "num_threads": _asked(info, wanted)} for info in controller.info()]
-        stack.enter_context(controller.limit(limits=asked))
-        for library in _unknown(chosen, known):
-            stack.enter_context(_directly_limited(library, wanted.chosen))
-        for library in {library.path: library for library in chosen}.values():
-            stack.enter_context(library.as_many_as_asked())
-        yield limits
+        stack.enter_context(no_pool.limit(limits=None))
+        with held(limits.of_process(), is_called_off, stack.close), limits.of_this_thread():
+            yield limits
+
+
+def _with_info(controller: ThreadpoolController) -> list[tuple[LibController, dict]]:
+    return [(pool, pool.info()) for pool in controller.lib_controllers]
+
+
+def _is_of_process(info: dict) -> bool:
+    """Whether all threads that call a library share its pool: only those that OpenBLAS makes itself."""
+    return info["internal_api"] == "openblas" and info["threading_layer"] != "openmp"
+
+
+def _setting(pool: LibController) -> Setting:
+    def restore(count: int) -> None:
+        pool.set_num_threads(count)
+        if pool.get_num_threads() != count and "clear_controlling_thread" in dir(pool):
+            # The thread whose limits it obeys is that of another run, which has ended.
+            pool.clear_controlling_thread(force=True)
+            pool.set_num_threads(count)
+
+    return Setting(pool.filepath, pool.get_num_threads, pool.set_num_threads, restore)
 
 
 def _asked(info: dict, wanted: Wanted) -> int:
@@ -127,19 +183,6 @@ def _asked(info: dict, wanted: Wanted) -> int:
 def _unknown(libraries: Sequence[BlasLibrary], known: Collection[str]) -> list[BlasLibrary]:
     """Those that threadpoolctl does not control: private copies, and files under names that it does not know."""
     return [library for library in libraries if library.is_private or library.path not in known]
-
-
-@contextmanager
-def _directly_limited(library: BlasLibrary, count: int) -> Iterator[None]:
-    if not library.can_limit:
-        yield
-        return
-    before = library.get_threads()
-    library.set_threads(count)
-    try:
-        yield
-    finally:
-        library.set_threads(before)
 
 
 def _entry(library: BlasLibrary, asked: int) -> dict:

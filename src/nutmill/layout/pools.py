@@ -1,7 +1,8 @@
 """A CPU layout: how many chains at once, BLAS threads for each, and where; applied in a `with` and read back."""
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral
@@ -17,6 +18,8 @@ from nutmill.layout.topology import Topology
 from nutmill.layout.topology import topology as read_topology
 
 __all__ = ["Applied", "Layout", "Mode", "Placement", "places"]
+
+_log = logging.getLogger("nutmill")
 
 Placement = Literal["free", "compact", "spread"]
 Mode = Literal["threads", "own_pools"]
@@ -79,16 +82,23 @@ class Layout:
         return cls(**values)
 
     @contextmanager
-    def applied(self, topology: Topology | None = None) -> Iterator["Applied"]:
+    def applied(
+        self, topology: Topology | None = None, is_called_off: Callable[[], bool] | None = None
+    ) -> Iterator["Applied"]:
         """Limit the thread pools of this process as the layout says, while in the `with`.
 
-        Enter it in the main thread, before chains start: a limit that is set in a chain's thread may be ignored,
-        and threads that a pool starts inherit the CPUs of the thread that makes it grow.
+        Where other threads of this process have applied layouts with as many BLAS threads, all share the limits, and
+        the last one to end brings back what was before the first. Where they have another number, this waits until
+        they have ended, and the log says so.
+
+        Enter it before chains start: threads that a pool starts inherit the CPUs of the thread that makes it grow.
 
         Parameters
         ----------
         topology : Topology, optional
             Where workers are pinned; by default this machine's, read only if they are.
+        is_called_off : callable, optional
+            Asked while it waits; True ends the wait with `process_limits.CalledOff`.
 
         Raises
         ------
@@ -103,11 +113,11 @@ class Layout:
         with ExitStack() as stack:
             with unpinned():
                 cpus = _cpus(self, topology, notes)
-                limits = stack.enter_context(limited(wanted, list(dict.fromkeys(libraries))))
+                limits = stack.enter_context(limited(wanted, list(dict.fromkeys(libraries)), is_called_off))
                 notes += pin_private_pools(libraries, cpus)
             notes += check_limits(self, libraries, limits)
             applied = Applied(self, libraries, cpus, limits, notes)
-            stack.callback(applied.restore)
+            stack.callback(applied.end)
             yield applied
 
 
@@ -179,8 +189,15 @@ class Applied:
             raise LayoutError(self.notes[0])
         return self._libraries[worker]
 
-    def restore(self) -> None:
-        """Give the thread that applied the layout its CPUs back, in case it was a worker."""
+    def end(self) -> None:
+        """Note a number of threads that did not stay, and give the thread that applied the layout its CPUs back."""
+        for library in dict.fromkeys(self._libraries):
+            if (threads := library.get_threads()) != self._blas_threads:
+                self.notes.append(
+                    f"Another part of the program has set {library.label} to {threads} BLAS threads meanwhile, not the "
+                    f"{self._blas_threads} of the layout: draws may have other last bits than those of another run."
+                )
+                _log.warning(self.notes[-1])
         if self._cpus_before is not None:
             unpin(self._cpus_before)
             self._cpus_before = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from nutmill.errors import LayoutError
 from nutmill.layout.blas_library import BlasLibrary, load, recognise
 from nutmill.layout.pins import current_cpus, pin, unpinnable
+from nutmill.layout.process_limits import unchanged
 
 # Libraries cannot be unloaded safely, their pools may be running: copies are kept and used again.
 _copies: dict[str, list[BlasLibrary]] = {}
@@ -37,7 +38,8 @@ def private_copies(library: BlasLibrary, count: int) -> tuple[BlasLibrary, ...]:
     with _lock:
         made = _copies.setdefault(library.path, [])
         while len(made) < count:
-            made.append(_copied(library, len(made)))
+            with unchanged():  # numbers of threads tell a copy from its original
+                made.append(_copied(library, len(made)))
         return tuple(made[:count])
 
 

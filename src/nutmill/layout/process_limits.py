@@ -1,0 +1,213 @@
+"""One owner of the numbers that libraries keep for a whole process: the first who needs one sets it, the last restores.
+
+OpenBLAS has one number of threads for all threads that call it. Runs that overlap and need the same one share it; one
+that needs another waits, because a number that changes while chains run changes their draws.
+"""
+
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+from nutmill.errors import LayoutError
+
+_log = logging.getLogger("nutmill")
+
+# How often one who waits looks up: Ctrl-C is heard whichever thread the signal met, and that nobody wants it any more.
+_LOOK_S = 0.25
+
+
+class CalledOff(Exception):
+    """Nobody wants any more what waited here."""
+
+
+class Setting(NamedTuple):
+    """A number that a library keeps for the whole process.
+
+    Attributes
+    ----------
+    name : str
+        Of the library and what it counts; the same for everybody who means the same.
+    get() -> int
+    set(number)
+        May have no effect where another part of the program holds it.
+    restore(number)
+        Sets it whoever holds it.
+    """
+
+    name: str
+    get: Callable[[], int]
+    set: Callable[[int], object]
+    restore: Callable[[int], object]
+
+
+Wanted = Sequence[tuple[Setting, int]]
+
+
+@contextmanager
+def held(
+    wanted: Wanted, is_called_off: Callable[[], bool] | None = None, let_go: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Keep each setting at its number while in the `with`; what was there before comes back when nobody needs it.
+
+    Waits as long as other threads need other numbers. Within one thread it may nest, as long as nobody else shares
+    what is in effect.
+
+    Parameters
+    ----------
+    wanted : sequence of (Setting, int)
+    is_called_off : callable, optional
+        Asked while it waits.
+    let_go : callable
+        Called after that, before anybody who waits goes on.
+
+    Raises
+    ------
+    LayoutError
+        If this thread shares a number with others, and now needs another: it would wait for itself.
+    CalledOff
+        If `is_called_off` said so.
+    """
+    _follow_forks()
+    owner = _owner
+    owner.enter(wanted, is_called_off)
+    try:
+        yield
+    finally:
+        if owner is _owner:  # else this is a fork of the process that entered
+            owner.leave(wanted, let_go)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Let nobody change a number while in the `with`, which should be short."""
+    with _owner.unchanged():
+        yield
+
+
+class _Level:
+    """A number in effect, and the threads that need it."""
+
+    def __init__(self, setting: Setting, number: int):
+        self.setting, self.number = setting, number
+        self.before = self.effective = setting.get()
+        self.holders: Counter[int] = Counter()
+
+    def set(self) -> None:
+        """Set the number, unless it is that already."""
+        if self.setting.get() != self.number:
+            self.setting.set(self.number)
+        self.effective = self.setting.get()
+
+    def undo(self) -> None:
+        """Bring back what was before, unless another part of the program has changed it since."""
+        if self.setting.get() == self.effective != self.before:
+            self.setting.restore(self.before)
+
+
+class _Owner:
+    """What holds in one process: for each setting the levels that one thread has nested, mostly one."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._levels: dict[str, list[_Level]] = {}
+
+    def enter(self, wanted: Wanted, is_called_off: Callable[[], bool] | None) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            self._wait(wanted, me, is_called_off)
+            entered = []
+            try:
+                for setting, number in wanted:
+                    entered.append((setting, number))
+                    self._join(setting, number, me)
+            except BaseException:
+                self._leave(entered, me)
+                raise
+
+    def leave(self, wanted: Wanted, let_go: Callable[[], object]) -> None:
+        with self._changed:
+            try:
+                self._leave(wanted, threading.get_ident())
+                let_go()
+            finally:
+                self._changed.notify_all()
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        with self._changed:
+            yield
+
+    def abandon(self) -> None:
+        """Undo all; nobody uses it any more."""
+        for levels in self._levels.values():
+            for level in reversed(levels):
+                level.undo()
+
+    def _wait(self, wanted: Wanted, me: int, is_called_off: Callable[[], bool] | None) -> None:
+        is_told = False
+        while (obstacle := self._obstacle(wanted, me)) is not None:
+            in_effect, needed = obstacle
+            if any(level.holders[me] for levels in self._levels.values() for level in levels):
+                raise LayoutError(
+                    f"This thread has applied a layout with {in_effect} BLAS threads, which other runs in this process "
+                    f"share, and now needs {needed}; a process has one number: end the layout first."
+                )
+            if not is_told:
+                _log.warning(
+                    "Waiting for other runs in this process: they have %d BLAS threads and this one needs %d, and a "
+                    "process has one number. Each begins in turn, and draws what it would draw alone.",
+                    in_effect,
+                    needed,
+                )
+            is_told = True
+            self._changed.wait(_LOOK_S)
+            if is_called_off is not None and is_called_off():
+                raise CalledOff
+
+    def _obstacle(self, wanted: Wanted, me: int) -> tuple[int, int] | None:
+        """A number in effect for others, and the one that is needed in its place."""
+        for setting, number in wanted:
+            for level in self._levels.get(setting.name, ()):
+                if level.number != number and any(thread != me for thread in level.holders):
+                    return level.number, number
+        return None
+
+    def _join(self, setting: Setting, number: int, me: int) -> None:
+        levels = self._levels.setdefault(setting.name, [])
+        if not levels or levels[-1].number != number:
+            levels.append(_Level(setting, number))
+        levels[-1].holders[me] += 1
+        levels[-1].set()
+
+    def _leave(self, wanted: Wanted, me: int) -> None:
+        for setting, _ in reversed(wanted):
+            levels = self._levels[setting.name]
+            level = levels[-1]
+            level.holders[me] -= 1
+            level.holders += Counter()  # without those that are at zero
+            if not level.holders:
+                levels.pop()
+                level.undo()
+            if not levels:
+                del self._levels[setting.name]
+
+
+_owner = _Owner()
+
+
+@cache
+def _follow_forks() -> None:
+    """Let a fork of this process begin with what was before: the threads that need it now are not there."""
+    if "register_at_fork" in dir(os):
+        os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _begin_anew() -> None:
+    global _owner
+    left, _owner = _owner, _Owner()
+    left.abandon()

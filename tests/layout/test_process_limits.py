@@ -1,0 +1,172 @@
+"""Layouts that several threads apply at the same time: shared, waited for, refused, and given back by the last."""
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+
+import pytest
+from layout.fortran import wait_until
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from nutmill.errors import LayoutError
+from nutmill.layout.blas import installed_blas, scipy_blas
+from nutmill.layout.pools import Layout
+from nutmill.layout.process_limits import CalledOff
+
+ONE, TWO = Layout(1, 1), Layout(1, 2)
+
+
+def thread_counts():
+    """Threads of every pool by file."""
+    return {info["filepath"]: info["num_threads"] for info in threadpool_info()}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_libraries():
+    """A library that is loaded later would count as a change."""
+    installed_blas()
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was():
+    """Every test must leave the process as it found it, and threads free to set limits of their own."""
+    before = thread_counts()
+    yield
+    assert thread_counts() == before
+    with threadpool_limits(3):
+        assert set(thread_counts().values()) == {3}
+    assert thread_counts() == before
+
+
+class Other:
+    """A layout that another thread applies, until it is told to leave."""
+
+    def __init__(self, layout, **options):
+        self.entered, self._leave, self.error = threading.Event(), threading.Event(), None
+        self._thread = threading.Thread(target=self._hold, args=(layout, options))
+        self._thread.start()
+
+    def _hold(self, layout, options):
+        try:
+            with layout.applied(**options):
+                self.entered.set()
+                self._leave.wait()
+                self.threads = scipy_blas().get_threads()
+        except BaseException as error:
+            self.error = error
+
+    def leave(self):
+        self._leave.set()
+        self._thread.join()
+
+
+@contextmanager
+def other(layout, **options):
+    """Another thread that has applied a layout."""
+    holder = Other(layout, **options)
+    holder.entered.wait()
+    try:
+        yield holder
+    finally:
+        holder.leave()
+
+
+@pytest.mark.parametrize("mode", ["threads", "own_pools"])
+def test_the_first_sets_and_the_last_restores(mode):
+    before = scipy_blas().get_threads()
+    layout = Layout(1, 2 if before == 1 else 1, mode=mode)
+    with other(layout) as first, layout.applied() as applied:
+        first.leave()
+        assert applied.blas(0).get_threads() == layout.blas_threads
+        assert mode == "own_pools" or scipy_blas().get_threads() == layout.blas_threads
+    assert scipy_blas().get_threads() == before
+    assert applied.notes == []
+    with layout.applied():  # the same when another thread is the last
+        last = Other(layout)
+        last.entered.wait()
+    assert mode == "own_pools" or scipy_blas().get_threads() == layout.blas_threads
+    last.leave()
+    assert scipy_blas().get_threads() == before
+
+
+def test_another_number_waits_for_its_turn(caplog):
+    with other(TWO) as first:
+        waiting = [Other(Layout(1, count)) for count in (1, 1, 3)]
+        wait_until(lambda: len(caplog.records) == 3)
+        assert scipy_blas().get_threads() == 2
+        assert not any(one.entered.is_set() for one in waiting)
+        first.leave()
+    assert first.threads == 2
+    for one, count in zip(waiting, (1, 1, 3), strict=True):
+        one.leave()
+        assert (one.error, one.threads) == (None, count)
+    assert "they have 2 BLAS threads and this one needs 1, and a process has one number" in caplog.text
+
+
+def test_own_pools_wait_for_their_number_alone():
+    private = Layout(1, 2, mode="own_pools")
+    with other(private):
+        with Layout(2, 2, mode="own_pools").applied() as applied:
+            assert applied.blas(1).get_threads() == 2
+        with ONE.applied():  # the shared library has one thread beside private copies
+            pass
+        waiting = Other(Layout(1, 3, mode="own_pools"))
+        assert not waiting.entered.wait(0.2)
+    waiting.leave()
+    assert waiting.error is None
+
+
+def test_a_wait_can_be_interrupted():
+    with other(TWO), pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,)).start()
+        ONE.applied().__enter__()
+
+
+def test_a_wait_can_be_called_off():
+    with other(TWO), pytest.raises(CalledOff):
+        ONE.applied(is_called_off=lambda: True).__enter__()
+
+
+def test_a_thread_does_not_wait_for_itself():
+    with ONE.applied(), other(ONE):
+        with pytest.raises(LayoutError, match="applied a layout with 1 BLAS threads, which other runs in this"):
+            TWO.applied().__enter__()
+        assert scipy_blas().get_threads() == 1
+
+
+def test_an_error_of_one_leaves_the_others_their_limits():
+    with other(TWO) as first:
+        with pytest.raises(KeyError), TWO.applied():
+            raise KeyError
+        assert scipy_blas().get_threads() == 2
+    assert first.threads == 2
+
+
+def test_a_fork_begins_with_what_was_before():
+    before = thread_counts()
+    with other(Layout(1, 3)):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                kept = thread_counts() == before
+                with ONE.applied():  # nobody is there to be waited for
+                    status = int(not (kept and scipy_blas().get_threads() == 1))
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert scipy_blas().get_threads() == 3
+
+
+def test_a_number_that_others_change_meanwhile_is_told(caplog):
+    before = scipy_blas().get_threads()
+    with TWO.applied() as applied:
+        with threadpool_limits(1):  # and given back
+            pass
+        scipy_blas().set_threads(3)
+    (note,) = applied.notes
+    assert "has set openblas" in note and "to 3 BLAS threads meanwhile, not the 2 of the layout" in note
+    assert note in caplog.text
+    assert scipy_blas().get_threads() == 3  # what others have set is theirs
+    scipy_blas().set_threads(before)
