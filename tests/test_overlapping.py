@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from results import assert_same
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from nutmill import Layout, SamplingError, adaptation_of, compile_model
+from nutmill.identity import identity
 from nutmill.layout.blas import installed_blas
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
@@ -42,12 +44,18 @@ def process_as_it_was():
 
 @pytest.fixture(scope="module")
 def process():
-    """A Gaussian process of so many points that its factors and products are made by all BLAS threads there are."""
+    """Factors of so large matrices that all BLAS threads make them: of data alone, in the density, in what is reported.
+
+    Their last bits depend on how many threads there are.
+    """
     rng = np.random.default_rng(1)
-    x = np.sort(rng.uniform(0.0, 5.0, 200))
     with pm.Model() as model:
-        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=pm.Gamma("length_scale", 2.0, 1.0)))
-        gp.marginal_likelihood("y", X=x[:, None], y=np.sin(x), sigma=pm.HalfNormal("noise", 1.0))
+        x = pm.Data("x", rng.normal(size=(300, 200)))
+        scale, noise = pm.HalfNormal("scale"), pm.HalfNormal("noise")
+        gram = x.T @ x / 300
+        pm.Potential("of_data", 1e-3 * pt.tanh(scale * pt.linalg.cholesky(gram + np.eye(200))).sum())
+        pm.MvNormal("y", np.zeros(200), cov=scale * gram + (noise + 0.1) * np.eye(200), observed=rng.normal(size=200))
+        pm.Deterministic("root", pt.linalg.cholesky(scale * gram + np.eye(200))[-1])
     return compile_model(model)
 
 
@@ -68,6 +76,20 @@ def alone(process):
 def test_threads_of_blas_matter_to_this_model(alone):
     with pytest.raises(AssertionError):
         assert_same(alone[ONE], alone[TWO], DRAWN)
+
+
+def test_draws_do_not_depend_on_threads_outside_of_sampling(process, alone):
+    """Those of the process, with which data are prepared, what is reported is computed, and runs are recognised."""
+    data = {"x": process.description.arrays[0].value + 0.0}
+    found = []
+    for count in (1, 2):
+        with threadpool_limits(count):
+            again = process.with_data(**data)
+            assert_same(again.sample(**SHORT, layout=ONE), alone[ONE], DRAWN)
+            reported = again.expand(np.ones((3, again.n_dim)))["root"]
+            prepared = [array.tobytes() for array in again.binding.record.arrays]
+            found.append((prepared, reported.tobytes(), identity(again, "")["model"]))
+    assert found[0] == found[1]
 
 
 def test_eight_at_once(process, plain, alone):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.layout.pools import Applied, Layout
 from nutmill.native import inits, newdata
 from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
@@ -147,11 +150,21 @@ class CompiledModel:
             names = ", ".join(sorted(self.description.missing))
             raise ModelError(f"This model was saved without its data: give them by with_data ({names}).")
         shapes = [np.shape(value) for value in self.start_values()]
-        return bind(self.code, shapes, self.description.values)
+        with self.one_blas_thread():
+            return bind(self.code, shapes, self.description.values)
+
+    def one_blas_thread(self, workers: int = 1) -> AbstractContextManager[Applied | None]:
+        """Let BLAS have one thread while in the `with`, if this model may call it.
+
+        For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
+        of the program have, or another machine.
+        """
+        return Layout(workers).applied() if self.code.calls_blas else nullcontext()
 
     def start_values(self, seed: int = 0) -> list[np.ndarray]:
         """Initial value of each parameter on the unconstrained scale, without jitter."""
-        return self.origin.start(self.description.values, seed)
+        with self.one_blas_thread():
+            return self.origin.start(self.description.values, seed)
 
     def starts(
         self,
@@ -186,7 +199,8 @@ class CompiledModel:
     def _base(self, given: Mapping[str, object], seed: int) -> inits.Start:
         if not given:
             return inits.flatten(self.start_values(seed), self.description.names, {})
-        values, names = newdata.start_with(self.description, self.origin, given, seed)
+        with self.one_blas_thread():
+            values, names = newdata.start_with(self.description, self.origin, given, seed)
         return inits.flatten(values, self.description.names, names)
 
     def _explain(self, base: inits.Start, status: int, chain: int) -> str:
@@ -215,7 +229,10 @@ class CompiledModel:
     def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
         """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
         pieces = list(self.split(draws).values())
-        computed = self.binding.expand(draws, threads)
+        numbers = itertools.count()
+        with self.one_blas_thread(threads) as applied:
+            on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
+            computed = self.binding.expand(draws, threads, on_thread)
         return {
             name: computed[name] if reported.parameter is None else pieces[reported.parameter]
             for name, reported in self.description.reported.items()

@@ -92,7 +92,9 @@ class Binding:
         code = replace(self.code, native=NativeObject(self.code.native.code, address))
         return replace(self, code=code, record=self.record.with_density(code.address("density")))
 
-    def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+    def expand(
+        self, draws: np.ndarray, threads: int = 1, on_thread: Callable[[], object] | None = None
+    ) -> dict[str, np.ndarray]:
         """Compute the reported variables that are not pieces of the position.
 
         Parameters
@@ -100,6 +102,8 @@ class Binding:
         draws : (..., n_dim) float64, C-contiguous
         threads : int
             How many blocks of draws are computed at the same time.
+        on_thread : callable, optional
+            Called first in each thread.
 
         Returns
         -------
@@ -120,7 +124,7 @@ class Binding:
             q, out = rows[first : first + _EXPAND_BLOCK], packed[first : first + _EXPAND_BLOCK]
             return expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
 
-        with ThreadPoolExecutor(threads) as executor:
+        with ThreadPoolExecutor(threads, initializer=on_thread) as executor:
             for status in executor.map(expand_block, range(0, len(rows), _EXPAND_BLOCK)):
                 _check(status)
         self.release()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -64,6 +65,11 @@ class Code:
     from_cache: bool = False
     key: str | None = None
     peak_bytes: int = 0
+
+    @cached_property
+    def calls_blas(self) -> bool:
+        """Whether it may call BLAS; what Numba has compiled may do so unseen."""
+        return not self.fused or bool(self.native.blas_routines)
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""
