@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from nutmill.errors import sentence
 from nutmill.nuts.entry import entry_points
 
 
@@ -106,6 +107,10 @@ class NativeTarget(NamedTuple):
 
     def release(self) -> None:
         """Keep nothing, release nothing."""
+
+    def told(self, status: int) -> str:
+        """Say what a status means."""
+        return sentence(status)
 
 
 @functools.cache

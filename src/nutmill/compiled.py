@@ -192,7 +192,7 @@ class CompiledModel:
             bases[id(given)] = base
             found = inits.find_start(self.binding, base, seed, chain, jitter=jitter)
             if not isinstance(found, np.ndarray):
-                raise ModelError(self._explain(base, found, chain))
+                raise ModelError(self._explain(base, found, chain)) from self.binding.cause
             positions[row] = found
         return positions
 
@@ -207,7 +207,8 @@ class CompiledModel:
         _, _, gradient = self.binding.density(base.position)
         pieces = list(self.split(base.position).values())
         terms = self.origin.not_finite(pieces, self.description.values)
-        table = inits.failure(status, self.description.names, self.binding.shapes, gradient, terms)
+        told = self.binding.told(status) if status else None
+        table = inits.failure(told, self.description.names, self.binding.shapes, gradient, terms)
         table = table or "  everything is finite, jittered starts are not"
         nan = "; ".join(newdata.nan_places(self.description))
         return (

@@ -21,7 +21,7 @@ from nutmill.model import lower
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.footprint import tidy_up, warn_of_memory
-from nutmill.model.fuse import Unlinkable, link_addresses, link_model
+from nutmill.model.fuse import Unlinkable, link_addresses, link_model, needs_python
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline import graph_function
 from nutmill.model.isolation import Answer, compile_apart
@@ -30,6 +30,7 @@ from nutmill.model.rewrite import rewrite, simplify
 from nutmill.model.single import in_single
 from nutmill.model.stored import cache_key, find, keep
 from nutmill.native.code import Code, code_of, entry_of
+from nutmill.native.in_python import InPython
 from nutmill.native.object import NativeObject, loaded_once
 from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
@@ -129,10 +130,13 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
     made_for = fuse_for or target()
     with _naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
-        fused = native is not None
+        fused, in_python = native is not None, None
         if not fused:
             model = _lower(graph, stages)
-            native = NativeObject(link_addresses(model.lowered, made_for))
+    if not fused:
+        # Operations of PyTensor that only look up an address in Python may run side by side.
+        model, in_python = _guarded(model, one_at_a_time=bool(python_ops) or graph.native_density is not None)
+        native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
         warnings.warn(
             "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
@@ -153,8 +157,20 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         owners=() if fused else [entry.owner for entry in lowered.values()],
         fused=fused,
         python_ops=tuple(python_ops),
+        in_python=in_python,
         stages=stages,
     )
+
+
+def _guarded(model: _Model, *, one_at_a_time: bool) -> tuple[_Model, InPython | None]:
+    """Lead to functions that run Python by way of what is returned beside the model."""
+    lowered, in_python = dict(model.lowered), None
+    for name, entry in model.lowered.items():
+        if needs_python(entry):
+            in_python = in_python or InPython(one_at_a_time=one_at_a_time)
+            address, wrapped = in_python.around(entry.address, entry.n_words)
+            lowered[name] = entry._replace(address=address, owner=(entry.owner, wrapped))
+    return model._replace(lowered=lowered), in_python
 
 
 def _stands_alone(lowered: Mapping[str, lower.Lowered], *, fused: bool) -> bool:

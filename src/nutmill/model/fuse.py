@@ -93,8 +93,17 @@ def _kernel_modules(kernel: Mapping[str, Bitcode]) -> list[llvm.ModuleRef]:
     return modules
 
 
+def needs_python(entry: Lowered) -> bool:
+    """Whether the code of an entry calls back into Python."""
+    return _NEEDS_PYTHON.search(_text(entry)) is not None
+
+
+def _text(entry: Lowered) -> str:
+    return str(llvm.parse_bitcode(entry.bitcode))
+
+
 def _model_module(entry: Lowered, target: Target) -> llvm.ModuleRef:
-    text = str(llvm.parse_bitcode(entry.bitcode))
+    text = _text(entry)
     if _NEEDS_PYTHON.search(text):
         raise Unlinkable
     module = llvm.parse_assembly(vectormath.annotate(text, available(target)))

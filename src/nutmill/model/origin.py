@@ -60,7 +60,10 @@ class GraphOrigin:
         if not variables:
             return {}
         terms = self.graph.terms()
-        values = evaluate(variables, [by_name[variable.name] for variable in variables], list(terms.values()))
+        try:
+            values = evaluate(variables, [by_name[variable.name] for variable in variables], list(terms.values()))
+        except Exception:  # an operation fails there, and may raise what it likes; the status tells of it
+            return {}
         return {name: float(value) for name, value in zip(terms, values, strict=True) if not np.isfinite(value)}
 
     def with_log_likelihood(self, result):

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from nutmill.errors import ModelError, sentence
+from nutmill.errors import ModelError
 from nutmill.native.code import Code
+from nutmill.native.in_python import InPython, told
 from nutmill.native.object import NativeObject
 from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
 from nutmill.native.record import ENTRY_WORDS, Record, fill
@@ -64,7 +65,8 @@ class Binding:
     def density(self, position: np.ndarray) -> tuple[int, float, np.ndarray]:
         """Status, log density and gradient (n_dim,) at `position` (n_dim,) float64."""
         lp, gradient = np.zeros(1), np.zeros(self.n_dim)
-        status = self._density(position.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data)
+        words = position.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data
+        status = _call(self.code.in_python, self._density, *words)
         self.release()
         return status, float(lp[0]), gradient
 
@@ -79,13 +81,23 @@ class Binding:
         density = self.code.address("density")
 
         def repeat(count: int) -> int:
-            return loop(density, q.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data, count)
+            words = density, q.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.data, count
+            return _call(self.code.in_python, loop, *words)
 
         return repeat
 
     def release(self) -> None:
         """Give back the memory that the code keeps from one call to the next, when there are no more calls."""
         self.code.native.release()
+
+    def told(self, status: int) -> str:
+        """Say what a status means; where the model runs Python, with the error that was raised there last."""
+        return told(self.code.in_python, status)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The error that was raised last where the model runs Python."""
+        return None if self.code.in_python is None else self.code.in_python.error
 
     def with_blas(self, address: Callable[[str], int]) -> Binding:
         """Bind another copy of the code, on the same data, to the BLAS whose routines have these addresses."""
@@ -126,7 +138,7 @@ class Binding:
 
         with ThreadPoolExecutor(threads, initializer=on_thread) as executor:
             for status in executor.map(expand_block, range(0, len(rows), _EXPAND_BLOCK)):
-                _check(status)
+                _check(status, self.code.in_python)
         self.release()
         return {
             name: column.reshape(*leading, *column.shape[1:])
@@ -143,7 +155,8 @@ class Binding:
         ranks = self.code.expanded_ranks
         words = room_for_lengths(ranks)
         origin = np.zeros(self.n_dim)
-        _check(self._expand(origin.ctypes.data, 1, 0, 0, words.ctypes.data, self.data))
+        asked = origin.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
+        _check(_call(self.code.in_python, self._expand, *asked), self.code.in_python)
         return shapes_of(words, ranks)
 
     @cached_property
@@ -174,10 +187,12 @@ def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndar
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:
     slots = code.slots[-code.n_prepared :]
     kinds = [(slot.dtype, slot.ndim) for slot in slots]
-    return computed(code.address("prepare"), kinds, record)
+    return computed(code.address("prepare"), kinds, record, code.in_python)
 
 
-def computed(address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record) -> list[np.ndarray]:
+def computed(
+    address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record, in_python: InPython | None = None
+) -> list[np.ndarray]:
     """Run a function in the form of `prepare` twice: for the shapes of what depends on data alone, then for the values.
 
     Parameters
@@ -188,6 +203,8 @@ def computed(address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record
         Of its outputs.
     record : Record
         Of the data that it reads.
+    in_python : InPython, optional
+        If the function runs Python.
 
     Raises
     ------
@@ -197,10 +214,10 @@ def computed(address: int, kinds: Sequence[tuple[np.dtype, int]], record: Record
     dtypes, ranks = [dtype for dtype, _ in kinds], [rank for _, rank in kinds]
     function = _at(address, "prepare")
     words = room_for_lengths(ranks)
-    _check(function(0, words.ctypes.data, record.address))
+    _check(_call(in_python, function, 0, words.ctypes.data, record.address), in_python)
     shapes = shapes_of(words, ranks)
     packed = np.empty((1, sum(packed_sizes(dtypes, shapes))), dtype=np.uint8)
-    _check(function(packed.ctypes.data, words.ctypes.data, record.address))
+    _check(_call(in_python, function, packed.ctypes.data, words.ctypes.data, record.address), in_python)
     return [column[0] for column in unpack(packed, dtypes, shapes)]
 
 
@@ -209,9 +226,14 @@ def _at(address: int, form: str):
     return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * ENTRY_WORDS[form])(address)
 
 
-def _check(status: int) -> None:
+def _call(in_python: InPython | None, function: Callable[..., int], *words: int) -> int:
+    return function(*words) if in_python is None else in_python.call(function, *words)
+
+
+def _check(status: int, in_python: InPython | None) -> None:
     if status:
-        raise ModelError(f"The model cannot be evaluated with these data: {sentence(status)}.")
+        cause = None if in_python is None else in_python.error
+        raise ModelError(f"The model cannot be evaluated with these data: {told(in_python, status)}.") from cause
 
 
 def _words(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:

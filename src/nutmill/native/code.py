@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nutmill.native.entry import Entry
+from nutmill.native.in_python import InPython
 from nutmill.native.object import NativeObject
 from nutmill.native.processor import Target
 from nutmill.native.record import ENTRY_WORDS, Slot
@@ -40,6 +41,8 @@ class Code:
         It is fused and holds no addresses of this process: it means the same in another one.
     python_ops
         Ops that run in the interpreter, because they have no native form.
+    in_python
+        What stands between the kernel and functions that call back into Python; None if none does.
     stages
         Seconds of CPU of each step of the compile, or of finding the code in the cache.
     from_cache
@@ -61,6 +64,7 @@ class Code:
     fused: bool = True
     stands_alone: bool = True
     python_ops: tuple[str, ...] = ()
+    in_python: InPython | None = None
     stages: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False
     key: str | None = None

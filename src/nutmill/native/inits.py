@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.errors import ModelError, sentence
+from nutmill.errors import ModelError
 from nutmill.native.binding import Binding
 
 MAX_TRIES = 500
@@ -65,9 +65,9 @@ def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[s
 
 
 def failure(
-    status: int, names: Sequence[str], shapes: Sequence[tuple[int, ...]], gradient: np.ndarray, terms: Mapping
+    told: str | None, names: Sequence[str], shapes: Sequence[tuple[int, ...]], gradient: np.ndarray, terms: Mapping
 ) -> str:
-    """Say why no start was found: a line for each term and each gradient that is not finite."""
+    """Say why no start was found: a line for each term and each gradient that is not finite, what a status means."""
     lines = [f"  {name:<30} log density {value}" for name, value in terms.items()]
     first = 0
     for name, shape in zip(names, shapes, strict=True):
@@ -78,6 +78,6 @@ def failure(
             index = tuple(int(i) for i in np.unravel_index(bad[0], shape))
             where = f" in {len(bad)} of {size} values, first {index}" if shape else ""
             lines.append(f"  {name:<30} gradient not finite{where}")
-    if status:
-        lines.append(f"  status: {sentence(status)}")
+    if told:
+        lines.append(f"  status: {told}")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 
-from nutmill.errors import ModelError, Status, sentence
+from nutmill.errors import ModelError, Status
 from nutmill.native.binding import Binding
 from nutmill.native.description import DataArray, Description
 from nutmill.native.origin import Origin
@@ -154,7 +154,7 @@ def check_density(binding: Binding, start: Sequence[np.ndarray], model: Descript
     position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     status, logp, _ = binding.density(position)
     if status == Status.OP_RAISED or status < 0:
-        raise _unfit(model, sentence(status))
+        raise _unfit(model, binding.told(status))
     if np.isnan(logp) and (places := nan_places(model)):
         raise ModelError(f"{' and '.join(places)}, and so is the log density: fill it in, or drop it.")
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 
 import numpy as np
 
-from nutmill.errors import SamplingError, sentence
+from nutmill.errors import SamplingError
 from nutmill.nuts.state import SEARCH, START
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
@@ -217,7 +217,9 @@ class _Driver:
         group, chain = self._running.pop(future)
         group.running.remove(chain)
         status = future.result()
-        _check(status, group.chain_ids[chain], group.phase == START)
+        if status < 0 or (group.phase == START and status != 0):
+            what = "cannot start" if group.phase == START else "had to stop"
+            raise SamplingError(f"Chain {group.chain_ids[chain]} {what}: {group.told(status)}.")
         return group, chain
 
     def _stop(self) -> None:
@@ -281,10 +283,3 @@ def _advance(group: Group, chain: int, n_draws: int) -> int:
         share = _BLOCK_S / max(time.perf_counter() - begin, 1e-9)
         group.draws_in_time[chain] = max(1, int(n_draws * min(share, 2.0)))
     return status
-
-
-def _check(status: int, chain_id: int, is_start: bool) -> None:
-    if is_start and status != 0:
-        raise SamplingError(f"Chain {chain_id} cannot start: {sentence(status)}.")
-    if status < 0:
-        raise SamplingError(f"Chain {chain_id} had to stop: {sentence(status)}.")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nutmill.errors import sentence
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.run.adaptation import AdaptationState
@@ -75,6 +76,7 @@ class Group:
         self.cpu_s = [0.0, 0.0]
         self._n_draws = state.draws.shape[1] if n_draws is None else n_draws
         self._calls = [native_calls(native) for native in natives]
+        self._told = natives[0].told if natives else sentence
         self._data = natives[0].data if natives else 0  # without native code it can be read
         self._table = address_table(state)
 
@@ -146,6 +148,10 @@ class Group:
     def stop(self) -> None:
         """Ask the native calls under way to return after the current draw."""
         self.state.stop[0] = 1
+
+    def told(self, status: int) -> str:
+        """Say what a status of a native call means."""
+        return self._told(status)
 
     def progress(self, chain: int) -> ChainProgress:
         """Read the counters of a chain, which native code may be moving."""

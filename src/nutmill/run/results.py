@@ -26,6 +26,9 @@ class NativeModel(Protocol):
     def release(self) -> None:
         """Give back memory that native code keeps for its next call."""
 
+    def told(self, status: int) -> str:
+        """Say what a status of these functions means."""
+
 
 class Settings(NamedTuple):
     """What the user sets.
