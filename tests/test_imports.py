@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "files": set(),
     "labels": set(),
     "units": set(),
+    "stderr": set(),
     "nuts": {"errors", "_jit"},
     "layout": {"errors", "files"},
     "native": {"errors", "files"},
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "run": {"errors", "files", "nuts"},
     "trace": {"errors", "labels"},
     "result_file": {"errors"},
-    "convergence": {"errors", "labels", "trace"},
+    "convergence": {"errors", "labels", "stderr", "trace"},
     "compiled": {"errors", "layout", "native"},  # its bits must not depend on how many threads BLAS has elsewhere
     "artifact": {"errors", "files", "labels", "native", "nuts", "compiled"},
     "compiling": {"errors", "native", "model", "compiled"},
@@ -34,10 +35,10 @@ MAY_IMPORT = {
     "memory": {"errors", "layout", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "native"},
     "identity": {"errors", "compiled"},
-    "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result"},
+    "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result", "stderr"},
     "executor": {
         *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),
-        "session",
+        *("session", "stderr"),
     },
     "resuming": {
         *("errors", "files", "run", "layout", "artifact", "compiled", "executor", "identity", "request", "session"),
@@ -52,7 +53,7 @@ MAY_IMPORT = {
     "comparison": {"__init__", "errors", "convergence", "trace"},
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("artifact", "comparison", "convergence", "explanation", "result_file", "run", "units"),
+        *("artifact", "comparison", "convergence", "explanation", "result_file", "run", "stderr", "units"),
     },
     "__main__": {"cli"},
     "__init__": set(),  # it names its homes in strings, and imports them when they are used

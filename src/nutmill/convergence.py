@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
+from nutmill.stderr import unheard
 from nutmill.trace import group
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def check(
 def report(findings: Iterable[Finding]) -> None:
     """Log each finding as one warning of the logger ``nutmill``, which Python shows on stderr by default."""
     for finding in findings:
-        _log.warning(finding.message)
+        with unheard():
+            _log.warning(finding.message)
 
 
 def _divergences(stats: xr.Dataset) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from nutmill.run.folder import RunFolder
 from nutmill.run.progress import open_progress
 from nutmill.run.results import Run, Settings
 from nutmill.run.status import StatusFile
+from nutmill.stderr import unheard
 
 _log = logging.getLogger("nutmill")
 
@@ -104,6 +105,10 @@ def tell(run: Run, folder: RunFolder | None) -> None:
     """Log why a run ended before its last draw."""
     if run.interrupted:
         where = "" if folder is None else f'; nutmill.resume("{folder.path}") goes on to the same draws'
-        _log.warning("Stopped by %s after %d draws of each chain%s.", run.ending.stopped_by, len(run.draws[0]), where)
+        with unheard():
+            _log.warning(
+                "Stopped by %s after %d draws of each chain%s.", run.ending.stopped_by, len(run.draws[0]), where
+            )
     elif run.ending.n_enough is not None:
-        _log.info("Draws were enough after %d of each chain.", run.ending.n_enough)
+        with unheard():
+            _log.info("Draws were enough after %d of each chain.", run.ending.n_enough)

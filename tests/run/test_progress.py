@@ -230,7 +230,7 @@ def test_a_terminal_gets_a_table_and_the_process_stays_as_it_was(monkeypatch):
     with open(writer, "w") as stream:
         before = sys.stdout, sys.stderr, threading.active_count()
         with open_progress(stream=stream) as progress:
-            assert isinstance(progress, TableProgress)
+            assert isinstance(progress.shown, TableProgress)
             progress.update([sampling()])
             assert (sys.stdout, sys.stderr, threading.active_count()) == before
         shown = ""
@@ -245,5 +245,5 @@ def test_a_dumb_terminal_gets_lines(monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     reader, writer = pty.openpty()
     with open(writer, "w") as stream:
-        assert isinstance(open_progress(stream=stream), LogProgress)
+        assert isinstance(open_progress(stream=stream).shown, LogProgress)
     os.close(reader)

@@ -22,6 +22,7 @@ from nutmill.cli import (
     tune,
 )
 from nutmill.errors import NutmillError
+from nutmill.stderr import say
 
 app = typer.Typer(
     name="nutmill",
@@ -66,5 +67,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments if arguments is None else list(arguments), prog_name="nutmill")
     except NutmillError as error:
-        print(f"nutmill: {error}", file=sys.stderr)
+        say(f"nutmill: {error}")
         sys.exit(exits.Exit.ERROR)

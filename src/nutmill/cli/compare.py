@@ -11,6 +11,7 @@ import typer
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.errors import ModelError, NutmillError
+from nutmill.stderr import say
 
 if TYPE_CHECKING:
     from nutmill.comparison.comparing import Comparison
@@ -52,16 +53,12 @@ def compare(
         place = {"file": str(model.path.resolve()), "name": model.name}
         source = Source("nutmill.cli.compare_cell", place, stan and str(stan.resolve()))
         settings = Settings((), draws, chains, usable_cores(cores), repeats, seed, limit)
-        found = compare_source(source, str(model), settings, sampler, _say)
+        found = compare_source(source, str(model), settings, sampler, say)
     _write_files(found, html, out)
     if json:
         print_json(found.as_dict())
     else:
         _print(found)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _write_files(found: "Comparison", html: Path | None, out: Path | None) -> None:

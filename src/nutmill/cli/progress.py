@@ -1,11 +1,11 @@
 """One line that says how far a command is, on a terminal, on stderr."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nutmill.stderr import is_terminal, unheard
 from nutmill.units import duration
 
 if TYPE_CHECKING:
@@ -46,13 +46,24 @@ class Progress:
 
 @contextmanager
 def open_progress(budget_s: float | None) -> Iterator[Progress]:
-    """Show progress while in the `with`, if stderr is a terminal."""
-    if not sys.stderr.isatty():
+    """Show progress while in the `with`, if stderr is a terminal, and as long as it is there."""
+    if not is_terminal():
         yield Progress(lambda text: None, budget_s)
         return
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield Progress(lambda text: live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True), budget_s)
+    live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+
+    def show(text: str) -> None:
+        with unheard():
+            live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    with unheard():
+        live.start()
+    try:
+        yield Progress(show, budget_s)
+    finally:
+        with unheard():
+            live.stop()

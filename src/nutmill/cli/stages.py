@@ -1,10 +1,11 @@
 """Says on stderr what a command is at, and that it still is, when that takes long."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from nutmill.stderr import say
 
 QUIET_S, REPEAT_S = 2.0, 30.0
 
@@ -17,7 +18,7 @@ def stage(text: str, quiet_s: float = QUIET_S, repeat_s: float = REPEAT_S) -> It
     def tell() -> None:
         wait_s = quiet_s
         while not ended.wait(wait_s):
-            print(f"{text} ({time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
+            say(f"{text} ({time.monotonic() - begin:.0f} s)")
             wait_s = repeat_s
 
     teller = threading.Thread(target=tell, name="nutmill-stage", daemon=True)

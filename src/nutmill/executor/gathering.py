@@ -10,6 +10,7 @@ from nutmill.executor.engines import Engine
 from nutmill.executor.remote import Answer, Task
 from nutmill.run.limits import MAX_TIME, Deadline
 from nutmill.run.signals import StopSignals
+from nutmill.stderr import unheard
 
 _log = logging.getLogger("nutmill")
 
@@ -115,7 +116,8 @@ class Gathering:
             raise self._given_up(f"A worker died, and with it the whole executor ({_told(error)})") from error
         if self._engine.is_final(error) or self._n_lost[number] == _TRIES:
             raise self._given_up(f"The workers of {chains} were lost again and again ({_told(error)})") from error
-        _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _told(error))
+        with unheard():
+            _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _told(error))
         self._send(number)
 
     def _given_up(self, what: str) -> SamplingError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -21,7 +22,9 @@ TABLE_INTERVAL_S = 0.5
 LOG_INTERVAL_S, LONGEST_LOG_INTERVAL_S, LOG_SHARE = 5.0, 60.0, 0.05
 NOTEBOOK_WIDTH = 120
 
-__all__ = ["ChainProgress", "LogProgress", "NoProgress", "Progress", "TableProgress", "open_progress"]
+__all__ = ["ChainProgress", "LogProgress", "NoProgress", "Progress", "TableProgress", "UntilItFails", "open_progress"]
+
+_log = logging.getLogger("nutmill")
 
 Paint = Callable[[Table], object]
 
@@ -46,12 +49,18 @@ def open_progress(progressbar: bool = True, stream: TextIO | None = None) -> Pro
         False: show nothing.
     stream
         Where to write, by default stderr as it is now. A terminal or a notebook gets a live table, a file
-        lines.
+        lines, and what is closed or cannot be written nothing.
     """
-    if not progressbar:
-        return NoProgress()
     stream = sys.stderr if stream is None else stream
-    console = Console(file=stream)
+    if not progressbar or stream is None:
+        return NoProgress()
+    with suppress(OSError, ValueError):  # a stream that is closed does not even say whether it is a terminal
+        return UntilItFails(_form_for(stream))
+    return NoProgress()
+
+
+def _form_for(stream: TextIO) -> Progress:
+    console = _Console(file=stream)
     if console.is_jupyter:
         return TableProgress(_notebook(), NOTEBOOK_WIDTH)
     if stream.isatty() and not console.is_dumb_terminal:
@@ -70,6 +79,41 @@ class NoProgress:
 
     def update(self, rows: list[ChainProgress]) -> None:
         """Take rows, and leave them."""
+
+
+class UntilItFails:
+    """Shows what another progress shows, and nothing more once that has failed: a run does not end for its progress.
+
+    The disk under a log fills up, a terminal goes away, the reader of a pipe dies; what is lost then are words.
+
+    Parameters
+    ----------
+    shown
+        The other progress.
+    """
+
+    def __init__(self, shown: Progress) -> None:
+        self.shown = shown
+
+    def __enter__(self) -> Self:
+        self._try(self.shown.__enter__)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._try(self.shown.__exit__, kind, error, trace)
+
+    def update(self, rows: list[ChainProgress]) -> None:
+        """Take rows, for the other progress as long as that works."""
+        self._try(self.shown.update, rows)
+
+    def _try(self, method: Callable[..., object], *arguments: object) -> None:
+        try:
+            method(*arguments)
+        except Exception:  # of a stream, of a terminal's library, of a notebook's messages
+            failed, self.shown = self.shown, NoProgress()
+            _log.debug("the progress cannot be shown any more", exc_info=True)
+            with suppress(Exception):  # gives back the cursor, where there still is one
+                failed.__exit__(None, None, None)
 
 
 class TableProgress:
@@ -100,8 +144,10 @@ class TableProgress:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._paint(table(lines(self._views), self._width))
-        self._surface.__exit__(kind, error, trace)
+        try:
+            self._paint(table(lines(self._views), self._width))
+        finally:
+            self._surface.__exit__(kind, error, trace)
 
     def update(self, rows: list[ChainProgress]) -> None:
         """Take rows; paint them unless the table is too fresh."""
@@ -151,6 +197,14 @@ class LogProgress:
         self._stream.writelines(f"{text}\n" for text in sentences if text not in self._written)
         self._stream.flush()
         self._written = sentences
+
+
+class _Console(Console):
+    """rich's console; a pipe that nobody reads is an error like others to it, where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Hand on the BrokenPipeError, as which it is called."""
+        raise
 
 
 @contextmanager
