@@ -61,14 +61,14 @@ def test_tasks_have_all_chains_once(start, tmp_path, chains):
     assert ids == list(range(chains))
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 138])
 def test_a_task_ends_as_its_chains_do(start, tmp_path, code):
     """Also when they were stopped and nobody said that its time is over: after scancel it is not to come back."""
     assert start(new_job(), CODE=str(code)).wait() == code
     assert "scontrol" not in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize(("code", "goes_back"), [(3, True), (0, False), (1, False)])
+@pytest.mark.parametrize(("code", "goes_back"), [(3, True), (138, True), (0, False), (1, False)])
 def test_a_task_whose_time_is_over_goes_back_if_its_chains_can_go_on(start, tmp_path, code, goes_back):
     task = start(new_job(), CODE=str(code), UNTIL_USR1="yes")
     while not (tmp_path / "ready").exists():
@@ -85,6 +85,14 @@ def test_parts_are_folders_and_logs_are_not(start, tmp_path):
     assert start(new_job(), "merge.sbatch").wait() == 0
     expected = "nutmill merge run/chains-0-3/ run/chains-4-7/ --model model.py:model --out run/result.nc\n"
     assert (tmp_path / "log").read_text() == expected
+
+
+def test_names_that_begin_with_a_dash_are_no_options(start, tmp_path):
+    job = new_job()._replace(model="-x.nut", data=Path("--wrap=y.npz"))
+    for name in ("chains.sbatch", "merge.sbatch"):
+        assert start(job, name).wait() == 0
+    for line in (tmp_path / "arguments").read_text().splitlines():
+        assert {"./-x.nut", "./--wrap=y.npz"} <= set(line.split("|"))
 
 
 def test_names_with_blanks_reach_nutmill_whole(start, tmp_path):

@@ -1,6 +1,7 @@
 """`nutmill sbatch`: the very text of its scripts, what is refused, and which layout it takes."""
 
 import json
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -97,6 +98,21 @@ def test_tasks_share_a_seed_that_nobody_chose(here):
     first = told("model.py:model", "--chains", 8, "--layout", "none", "--to", "a")["sampling"]
     second = told("model.py:model", "--chains", 8, "--layout", "none", "--to", "b")["sampling"]
     assert first.index("--seed") == second.index("--seed") and first != second
+
+
+@pytest.mark.parametrize("stem", ["a b", "a --wrap=cmd", "naïve", "$(x)", "a%j"])
+def test_the_name_of_a_job_is_one_word(here, stem):
+    Path(f"{stem}.py").touch()
+    written(f"{stem}.py:model", "--chains", 4, "--layout", "none")
+    (name,) = [line for line in directives() if line.startswith("--job-name")]
+    assert re.fullmatch(r"--job-name=nutmill-[a-z.-]+", name, flags=re.ASCII)
+
+
+@pytest.mark.parametrize("arguments", [["a\ntouch X\n.nut"], ["a\r.nut"], ["a.nut", "--data", "b\u2028.npz"]])
+def test_a_line_break_in_a_name_is_refused(here, arguments):
+    Path("b\u2028.npz").touch()
+    assert "line breaks" in written(*arguments, "--chains", 4, code=2).stderr
+    assert not Path("run").exists()
 
 
 def test_submit_finds_its_folder_from_anywhere(here, tmp_path):

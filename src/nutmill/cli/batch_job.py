@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -60,12 +61,13 @@ class BatchJob(NamedTuple):
     @property
     def data_options(self) -> tuple[str, ...]:
         """Options that name the data."""
-        return () if self.data is None else ("--data", str(self.data))
+        return () if self.data is None else ("--data", _file(str(self.data)))
 
     @property
     def name(self) -> str:
-        """Of the job in Slurm."""
-        return f"nutmill-{Path(self.model.rpartition(':')[0] or self.model).stem}"
+        """Of the job in Slurm, which reads what follows a blank as another option."""
+        stem = Path(self.model.rpartition(":")[0] or self.model).stem
+        return f"nutmill-{re.sub(r'[^A-Za-z0-9_.-]+', '-', stem)}"
 
 
 def scripts(job: BatchJob) -> dict[str, str]:
@@ -96,7 +98,7 @@ def chains_script(job: BatchJob) -> str:
     return head + _CHAINS.format(
         group=GROUP_SIZE,
         beyond=_beyond(job),
-        model=_words(job.model),
+        model=_words(_file(job.model)),
         options=_words("--chains", str(job.chains), *job.data_options, *job.sampling),
         folder=job.folder,
     )
@@ -116,7 +118,7 @@ def merge_script(job: BatchJob) -> str:
         *job.directives,
     )
     return head + _MERGE.format(
-        folder=job.folder, result=job.result, model=_words("--model", job.model, *job.data_options)
+        folder=job.folder, result=job.result, model=_words("--model", _file(job.model), *job.data_options)
     )
 
 
@@ -138,6 +140,11 @@ def _head(job: BatchJob, about: str, *directives: str) -> str:
     """Write the beginning of a job script; what sets the environment up often cannot live with ``set -u``."""
     lines = ["#!/bin/bash", f"# {about}", "# Written by `nutmill sbatch`.", *(f"#SBATCH {one}" for one in directives)]
     return "\n".join([*lines, *job.setup, "set -euo pipefail", "", ""])
+
+
+def _file(name: str) -> str:
+    """Write the name of a file so that no command takes it for an option."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _words(*words: str) -> str:
@@ -174,7 +181,8 @@ while [[ $is_cut_short ]]; do
     wait "$step" || code=$?
 done
 
-if ((code == 3)) && [[ $time_is_over ]]; then
+# 138 is a death by USR1: it came before nutmill could listen, and what is on disk is whole all the same.
+if ((code == 3 || code == 138)) && [[ $time_is_over ]]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

@@ -79,6 +79,7 @@ def sbatch(
     json: options.Json = False,
 ) -> None:
     """Write an array of Slurm jobs, each a group of four chains, and a job that joins them into one result."""
+    _check_files(model, data)
     with contextlib.redirect_stdout(sys.stderr):
         chosen = stored_layout.choose(layout, model, chains, data)
     cpus = cpus_per_task or chosen.cpus
@@ -109,6 +110,14 @@ def sbatch(
     profile = {} if chosen.profile is None else {LAYOUT: json_text.dumps(chosen.profile.as_dict(), indent=1)}
     write(to, scripts(job) | profile)
     _tell(job, chosen, as_json=json)
+
+
+def _check_files(model: options.Model, data: Path | None) -> None:
+    try:
+        for file in (model, *([] if data is None else [data])):
+            sbatch_values.check_file(str(file))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def write(folder: Path, texts: dict[str, str]) -> None:

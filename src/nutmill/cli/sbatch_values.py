@@ -49,6 +49,12 @@ def result(text: str) -> str:
     return text
 
 
+def check_file(text: str) -> None:
+    """Refuse the name of a file that a line of a script does not hold as it is, or that does other things there."""
+    if not text.isprintable():
+        raise ValueError(f"the name of a file in a job script has no line breaks or other such characters: {text!r}.")
+
+
 def shell_line(text: str) -> str:
     """Read a line of shell."""
     if "\n" in text or not text.strip():
