@@ -98,7 +98,7 @@ def test_errors_are_one_sentence(monkeypatch, capsys):
 def test_the_script_is_installed():
     root = Path(__file__).parents[2]
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"nutmill": "nutmill.cli.app:main"}
+    assert project["scripts"] == {"nutmill": "nutmill.__main__:main"}
     assert any(line.startswith("typer") for line in project["dependencies"])
     script = Path(sys.executable).parent / "nutmill"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)

@@ -12,8 +12,6 @@ from numba.extending import intrinsic
 
 from nutmill import compile_model
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @ctypes.CFUNCTYPE(None)
 def interrupt():
@@ -46,7 +44,7 @@ def flat():
     return numba.njit(lambda q, gradient, data: 0.0)
 
 
-def test_an_interrupt_that_is_dropped_while_compiling_is_raised_afterwards():
+def test_an_interrupt_that_is_dropped_while_compiling_is_raised_afterwards_and_not_printed():
     with pytest.raises(KeyboardInterrupt):
         compile_model(density(), n_dim=1)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -55,6 +53,19 @@ def test_an_interrupt_that_is_dropped_while_compiling_is_raised_afterwards():
 def test_without_interrupts_nothing_is_raised():
     assert compile_model(flat(), n_dim=1).n_dim == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_another_handler_raises_comes_too():
+    def end(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        with pytest.raises(TimeoutError):
+            compile_model(density(), n_dim=1)
+        assert signal.getsignal(signal.SIGINT) is end
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_handler_of_the_user_stays_in_charge():

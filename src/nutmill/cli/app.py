@@ -1,5 +1,6 @@
 """The command `nutmill`: its commands, and how an error reads."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,6 +19,7 @@ from nutmill.cli import (
     sample,
     sbatch,
     status,
+    stopping,
     topology,
     tune,
 )
@@ -31,10 +33,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("sample", epilog=exits.epilog(exits.SAMPLES))(sample.sample)
-app.command("resume", epilog=exits.epilog(exits.SAMPLES))(resume.resume)
+app.command("sample", epilog=exits.epilog(exits.STOPPABLE))(sample.sample)
+app.command("resume", epilog=exits.epilog(exits.STOPPABLE))(resume.resume)
 app.command("status", epilog=exits.epilog(exits.ALWAYS))(status.status)
-app.command("merge", epilog=exits.epilog(exits.JUDGES))(merge.merge)
+app.command("merge", epilog=exits.epilog(exits.STOPPABLE))(merge.merge)
 app.command("compile", epilog=exits.epilog(exits.ALWAYS))(compile.compile_)
 app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
 app.command("tune", epilog=exits.epilog(exits.ALWAYS))(tune.tune)
@@ -53,19 +55,32 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# What typer makes of KeyboardInterrupt: what shells give a process that SIGINT has ended.
+_BY_CTRL_C = 128 + signal.SIGINT
+# What can be gone on with after a signal; other commands end by it.
+_STOPPABLE = {"sample", "resume", "merge"}
+
+
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Sample PyMC models with NUTS at machine speed on CPUs."""
+    if context.invoked_subcommand not in _STOPPABLE:
+        stopping.let_go()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; it exits with a code of `exits.Exit`, with 1 after an error of one sentence."""
+    """Run the command; it exits with a code of `exits.Exit`, with 1 after an error of one sentence, 130 by Ctrl-C."""
     try:
         app(args=arguments if arguments is None else list(arguments), prog_name="nutmill")
     except NutmillError as error:
         say(f"nutmill: {error}")
         sys.exit(exits.Exit.ERROR)
+    except SystemExit as end:
+        if end.code == _BY_CTRL_C:
+            say("nutmill: Stopped by Ctrl-C.")
+        raise

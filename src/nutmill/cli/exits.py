@@ -14,14 +14,14 @@ class Exit(IntEnum):
 
 
 ALWAYS = (Exit.GOOD, Exit.ERROR, Exit.USAGE)
-SAMPLES = (*ALWAYS, Exit.STOPPED, Exit.NOT_CONVERGED)
+STOPPABLE = (*ALWAYS, Exit.STOPPED, Exit.NOT_CONVERGED)
 JUDGES = (*ALWAYS, Exit.NOT_CONVERGED)
 
 _MEANINGS = {
     Exit.GOOD: "it has finished",
     Exit.ERROR: "an error, told in one sentence on stderr",
     Exit.USAGE: "a wrong command line",
-    Exit.STOPPED: "stopped early, by a signal or --max-time; `nutmill resume` goes on",
+    Exit.STOPPED: "stopped early, by a signal or --max-time; `nutmill resume`, or this command again, goes on",
     Exit.NOT_CONVERGED: "it has finished, and --strict was asked for, and something says not to trust the draws yet",
 }
 

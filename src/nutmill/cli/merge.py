@@ -10,6 +10,7 @@ import typer
 from nutmill.cli import model_file, options
 from nutmill.cli.outcome import Wanted, finish
 from nutmill.cli.stages import stage
+from nutmill.cli.stopping import stoppable
 
 _Parts = Annotated[
     list[Path], typer.Argument(metavar="FOLDER...", help="Runs of parts of the chains: what --checkpoint named.")
@@ -32,11 +33,13 @@ def merge(
     if data is not None and model is None:
         raise typer.BadParameter("--data replaces data of a model: name it with --model.")
     wanted = Wanted(out, None, strict, json)
-    with contextlib.redirect_stdout(sys.stderr):
-        wanted.check()
-        compiled = None if model is None else model_file.compiled_model(model, data)
-        with stage(f"Joining {len(parts)} runs"):
-            import nutmill
+    with stoppable(lambda: "nothing has changed: give the command again."):
+        with contextlib.redirect_stdout(sys.stderr):
+            wanted.check()
+            compiled = None if model is None else model_file.compiled_model(model, data)
+            with stage(f"Joining {len(parts)} runs"):
+                import nutmill
 
-            result = nutmill.merge(parts, compiled, partial=partial, compute_convergence_checks=False)  # `finish` does
-    finish(result, wanted)
+                how = {"partial": partial, "compute_convergence_checks": False}  # `finish` computes them
+                result = nutmill.merge(parts, compiled, **how)
+        finish(result, wanted)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import model_file, options
+from nutmill.cli.begun import how_to_go_on
 from nutmill.cli.outcome import Wanted, finish
+from nutmill.cli.stopping import stoppable
 
 _Run = Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the run: what --checkpoint named.")]
 _Draws = Annotated[int | None, typer.Option(min=1, help="Draws to keep of each chain. Default: as before.")]
@@ -33,19 +35,20 @@ def resume(
     if data is not None and model is None:
         raise typer.BadParameter("--data replaces data of a model: name it with --model.")
     wanted = Wanted(out, run, strict, json)
-    with contextlib.redirect_stdout(sys.stderr):
-        wanted.check()
-        import nutmill
+    with stoppable(lambda: how_to_go_on(run)):
+        with contextlib.redirect_stdout(sys.stderr):
+            wanted.check()
+            import nutmill
 
-        result = nutmill.resume(
-            run,
-            None if model is None else model_file.compiled_model(model, data),
-            draws=draws,
-            max_time=max_time,
-            until=until,
-            cores=cores,
-            layout=None if layout == "none" else layout,
-            compute_convergence_checks=False,  # `finish` does
-            **({} if every is None else {"every": every}),
-        )
-    finish(result, wanted)
+            result = nutmill.resume(
+                run,
+                None if model is None else model_file.compiled_model(model, data),
+                draws=draws,
+                max_time=max_time,
+                until=until,
+                cores=cores,
+                layout=None if layout == "none" else layout,
+                compute_convergence_checks=False,  # `finish` does
+                **({} if every is None else {"every": every}),
+            )
+        finish(result, wanted)

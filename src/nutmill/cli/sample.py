@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import model_file, options
-from nutmill.cli.begun import begun_run
+from nutmill.cli.begun import begun_run, how_to_go_on
 from nutmill.cli.outcome import Wanted, finish
+from nutmill.cli.stopping import stoppable
 
 _Chains = Annotated[int, typer.Option(min=1, help="Chains of the whole run.")]
 _Checkpoint = Annotated[
@@ -67,17 +68,18 @@ def sample(
         **({} if every is None else {"every": every}),
     }
     wanted = Wanted(out, checkpoint, strict, json)
-    with contextlib.redirect_stdout(sys.stderr):
-        wanted.check()
-        begun = None if checkpoint is None else begun_run(checkpoint)
-        if begun is not None:
-            begun.check(asked, resume=resume)
-        compiled = model_file.compiled_model(model, data)
-        if begun is None:
-            result = compiled.sample(**asked, **how, checkpoint=checkpoint)
-        else:
-            result = begun.go_on(compiled, asked, how)
-    finish(result, wanted)
+    with stoppable(None if checkpoint is None else lambda: how_to_go_on(checkpoint)):
+        with contextlib.redirect_stdout(sys.stderr):
+            wanted.check()
+            begun = None if checkpoint is None else begun_run(checkpoint)
+            if begun is not None:
+                begun.check(asked, resume=resume)
+            compiled = model_file.compiled_model(model, data)
+            if begun is None:
+                result = compiled.sample(**asked, **how, checkpoint=checkpoint)
+            else:
+                result = begun.go_on(compiled, asked, how)
+        finish(result, wanted)
 
 
 def _check(

@@ -44,7 +44,7 @@ class StatusFile:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
             with suppress(OSError):
-                self.end("failed")
+                self.end("failed" if isinstance(error, Exception) else "stopped")  # Ctrl-C and the like are no failures
 
     def update(self, rows: Sequence[ChainProgress]) -> None:
         """Take the state of all chains, and write it unless the file is too fresh; cheap enough to be called often."""

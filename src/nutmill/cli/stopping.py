@@ -1,0 +1,100 @@
+"""Signals to a command: one whose work can be gone on with ends with 3, whatever it was at when the signal came."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from nutmill.stderr import say
+
+# What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help.
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+# What is raised may be dropped (other packages catch everything in places): the signal then comes once more.
+_AGAIN_S = 1.0
+
+# Those that came before a command knew what they mean to it.
+_early: list[int] = []
+
+
+class Stopped(BaseException):
+    """A signal has come. No Exception: nobody should take it for a failure and go on."""
+
+
+def hold() -> None:
+    """Note signals from the start of the process on; `let_go` or `stoppable` act on them.
+
+    A signal that somebody wanted ignored, or has a handler for, stays theirs.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _note)
+
+
+def let_go() -> None:
+    """Let signals do what they do by default, those too that have come since `hold`."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _note:
+            signal.signal(number, signal.SIG_DFL)
+    for number in _early:
+        signal.raise_signal(number)
+
+
+@contextmanager
+def stoppable(advice: Callable[[], str] | None) -> Iterator[None]:
+    """End the command with `Exit.STOPPED` at a signal that comes within the `with`, or has come before.
+
+    While chains are sampled their driver notes signals itself, and saves what there is.
+
+    Parameters
+    ----------
+    advice : callable or None
+        Says what to do then. None: nothing is left that could be gone on with, and signals do what they do by default.
+    """
+    if advice is None:
+        let_go()
+        yield
+        return
+    try:
+        with _stopped_by_signals():
+            yield
+    except (Stopped, KeyboardInterrupt) as stopped:
+        import typer  # here, because `hold` comes before all that takes time
+
+        from nutmill.cli.exits import Exit
+
+        say(f"Stopped by {stopped.args[0] if stopped.args else signal.SIGINT.name}; {advice()}")
+        raise typer.Exit(Exit.STOPPED) from None
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Raise Stopped within the `with`, and let signals do afterwards what they did before."""
+    before, again = {}, []
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        again.append(threading.Timer(_AGAIN_S, signal.raise_signal, [number]))
+        again[-1].start()
+        raise Stopped(signal.Signals(number).name)
+
+    try:
+        for number in _SIGNALS:
+            before[number] = signal.signal(number, stop)
+        if _early:
+            stop(_early[0], None)
+        yield
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        for timer in again:
+            timer.cancel()
+            timer.join()
+        for number, handler in before.items():
+            # None: it was set by code that is not Python's, and cannot be given back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    _early.append(number)
