@@ -39,5 +39,6 @@ $(VENV)/bin/python:
 
 # The stamp is newer than what it was made from, so pip runs again only when that changes.
 $(VENV)/.installed-%: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	@echo "Installing nutmill and what it needs into $(VENV), and compiling its sampler: a minute or two."
 	$(VENV)/bin/python -m pip install --quiet --editable ".[$(EXTRAS_$*)]" $(CONSTRAINTS:%=--constraint %)
 	touch $@
