@@ -9,6 +9,8 @@ import numba
 import numpy as np
 
 from nutmill.errors import sentence
+from nutmill.model.kernel import kernel_object
+from nutmill.native import processor
 from nutmill.nuts.entry import entry_points
 
 
@@ -103,6 +105,7 @@ class NativeTarget(NamedTuple):
     start: int
     advance: int
     pool: int
+    mixing: int
     data: int
 
     def release(self) -> None:
@@ -120,8 +123,8 @@ def _entries():
 
 def native(target: Target, n_dim: int) -> NativeTarget:
     """Compile the kernel for the targets, once a session."""
-    entries = _entries()
-    return NativeTarget(n_dim, *(entry.address for entry in entries), int(target))
+    entries, mixing = _entries(), kernel_object(processor.target()).address("mixing")
+    return NativeTarget(n_dim, *(entry.address for entry in entries), mixing, int(target))
 
 
 def starts(target: Target, n_chains: int, n_dim: int, seed: int = 0) -> np.ndarray:

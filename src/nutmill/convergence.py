@@ -1,4 +1,4 @@
-"""The report at the end of a run: ArviZ's diagnostics of the draws, as sentences that say what to do."""
+"""The report at the end of a run: diagnostics of the draws, as sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
+from nutmill.native.mixing import mixing_of
+from nutmill.native.processor import target
 from nutmill.stderr import unheard
 from nutmill.trace import group
 
@@ -22,10 +24,10 @@ MAX_SHARE_AT_TREE_LIMIT = 0.05
 MIN_BFMI = 0.3
 # A chain in a mode of its own lies many deviations below the rest; one that only mixes slowly does not.
 MAX_LP_GAP = 5.0
-# ArviZ needs four draws to split a chain in two halves and compare them.
+# A chain is split in two halves, and each needs two draws to have a variance.
 MIN_DRAWS = 4
-# R-hat and ESS together take ArviZ 2-4 ms a parameter: this many keep the report near a second.
-MAX_PARAMETERS = 400
+# R-hat and ESS of a parameter take 0.2 ms for 4000 draws: this many keep the report near two seconds.
+MAX_PARAMETERS = 10_000
 N_NAMED = 3
 
 _log = logging.getLogger("nutmill")
@@ -39,17 +41,15 @@ class Finding(NamedTuple):
     variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
 
 
-class Mixing(NamedTuple):
-    """How the chains mix, by ArviZ's estimators: one entry for each scalar that is finite and moves.
+class Named(NamedTuple):
+    """How the chains mix: one entry for each scalar that is finite and moves.
 
     Attributes
     ----------
     labels : (n,) object
         As "theta[Choate]".
-    rhat : (n,) float64
-        Infinite where a chain never moved; NaN with a single chain.
-    ess : (n,) float64
-        Bulk effective sample size of all chains together.
+    rhat, ess : (n,) float64
+        As in `native.mixing.Mixing`; the effective sample size is that of the bulk.
     """
 
     labels: np.ndarray
@@ -57,11 +57,17 @@ class Mixing(NamedTuple):
     ess: np.ndarray
 
 
-def mixing(data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None) -> Mixing:
+def mixing(data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None) -> Named:
     """Compute R-hat and effective sample sizes; see `check` for the arguments. Needs `MIN_DRAWS` draws a chain."""
     posterior = group(data, "posterior")
     columns, labels, _ = scalar_columns(posterior, list(posterior) if var_names is None else var_names)
-    return _mixing(columns, labels, np.isfinite(columns).all(axis=(0, 1)))
+    return _mixing(columns, labels, np.isfinite(columns).all(axis=(0, 1)), _address())
+
+
+def _address() -> int:
+    from nutmill.model.kernel import kernel_object  # brings Numba, which whoever has a compiled model need not pay for
+
+    return kernel_object(target()).address("mixing")
 
 
 def check(
@@ -69,6 +75,7 @@ def check(
     *,
     var_names: Sequence[str] | None = None,
     notes: Iterable[str] = (),
+    address: int | None = None,
 ) -> list[Finding]:
     """Look for signs that the draws should not be trusted.
 
@@ -81,6 +88,8 @@ def check(
         `MAX_PARAMETERS` scalars a part is looked at, the small variables first, and the report says so.
     notes
         Sentences of the sampler itself, for example on a chain that was not admitted; they come first.
+    address
+        Of the kernel's `mixing`; None looks for a kernel.
 
     Returns
     -------
@@ -97,7 +106,8 @@ def check(
         message = "Only one chain: whether chains agree cannot be checked. Sample four or more."
         findings.append(Finding("too_few", message))
     findings += [*_bfmi(stats), *_lp(stats)]
-    return [*findings, *_parameters(posterior, list(posterior) if var_names is None else var_names)]
+    names = list(posterior) if var_names is None else var_names
+    return [*findings, *_parameters(posterior, names, _address() if address is None else address)]
 
 
 def report(findings: Iterable[Finding]) -> None:
@@ -133,13 +143,10 @@ def _tree_depth(stats: xr.Dataset) -> Iterator[Finding]:
 
 
 def _bfmi(stats: xr.Dataset) -> Iterator[Finding]:
-    import arviz  # here, because it takes seconds that a run without the report should not pay
-
     energy = stats["energy"].values
     moving = energy.std(axis=1) > 0  # a chain that stands still has no BFMI; R-hat and ESS name it
     bfmi = np.full(len(energy), np.inf)
-    if moving.any():
-        bfmi[moving] = arviz.bfmi(energy[moving])
+    bfmi[moving] = (np.diff(energy[moving], axis=1) ** 2).mean(axis=1) / energy[moving].var(axis=1, ddof=1)
     if (low := bfmi < MIN_BFMI).any():
         yield Finding(
             "bfmi",
@@ -165,7 +172,7 @@ def _lp(stats: xr.Dataset) -> Iterator[Finding]:
         )
 
 
-def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding]:
+def _parameters(posterior: xr.Dataset, names: Sequence[str], address: int) -> Iterator[Finding]:
     """Compute R-hat and ESS of the scalars behind `names`, and name the worst."""
     columns, labels, n_all = scalar_columns(posterior, names)
     finite = np.isfinite(columns).all(axis=(0, 1))
@@ -176,29 +183,20 @@ def _parameters(posterior: xr.Dataset, names: Sequence[str]) -> Iterator[Finding
             f"Draws of {_first(bad)} are not finite. Bound what they are computed from in the model.",
             bad,
         )
-    yield from _slow(_mixing(columns, labels, finite), len(columns))
+    yield from _slow(_mixing(columns, labels, finite, address), len(columns))
     if n_all > columns.shape[-1]:
         yield Finding("sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters.")
 
 
-def _mixing(columns: np.ndarray, labels: Sequence[str], finite: np.ndarray) -> Mixing:
-    import arviz  # here, because it takes seconds that a run without the report should not pay
-
+def _mixing(columns: np.ndarray, labels: Sequence[str], finite: np.ndarray, address: int) -> Named:
     # What never changes in any chain (the diagonal of a correlation matrix) has no R-hat, and needs none.
     kept = finite.copy()
     kept[finite] = np.ptp(columns[..., finite], axis=(0, 1)) > 0
-    labels = np.array(labels, dtype=object)[kept]
-    if not kept.any():
-        return Mixing(labels, np.empty(0), np.empty(0))
-    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), columns[..., kept])})
-    with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved: its R-hat is infinite
-        rhat = arviz.rhat(dataset)["x"].values if len(columns) > 1 else None
-        ess = arviz.ess(dataset)["x"].values
-    rhat = np.full(len(labels), np.nan) if rhat is None else np.where(np.isnan(rhat), np.inf, rhat)
-    return Mixing(labels, rhat, np.where(np.isnan(ess), 0.0, ess))
+    found = mixing_of(address, columns[..., kept])
+    return Named(np.array(labels, dtype=object)[kept], found.rhat, found.ess_bulk)
 
 
-def _slow(found: Mixing, n_chains: int) -> Iterator[Finding]:
+def _slow(found: Named, n_chains: int) -> Iterator[Finding]:
     """Name the parameters whose chains disagree, and those with too few effective draws."""
     labels, rhat, ess = found
     if (bad := rhat > MAX_RHAT).any():
@@ -222,8 +220,10 @@ def _slow(found: Mixing, n_chains: int) -> Iterator[Finding]:
         )
 
 
-def scalar_columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str], int]:
-    """Put the scalars of some variables side by side, at most `MAX_PARAMETERS` of them.
+def scalar_columns(
+    posterior: xr.Dataset, names: Sequence[str], most: int | None = None
+) -> tuple[np.ndarray, list[str], int]:
+    """Put the scalars of some variables side by side, at most so many of them; `MAX_PARAMETERS` unless told.
 
     Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an
     equal number of scalars, evenly spaced, fills the rest.
@@ -237,7 +237,7 @@ def scalar_columns(posterior: xr.Dataset, names: Sequence[str]) -> tuple[np.ndar
     numbers = (posterior[name] for name in names if posterior[name].dtype != bool)
     variables = sorted(numbers, key=lambda variable: variable.size)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    columns, labels, n_all, room = [np.empty((*shape, 0))], [], 0, MAX_PARAMETERS
+    columns, labels, n_all, room = [np.empty((*shape, 0))], [], 0, MAX_PARAMETERS if most is None else most
     for position, variable in enumerate(variables):
         n_scalars = math.prod(variable.shape[2:])
         flat = variable.values.reshape(*shape, n_scalars)

@@ -85,7 +85,8 @@ def finish(
 
         described = compiled.description
         free = [p.rv_name for p in described.parameters if p.rv_name in described.reported]
-        convergence.report(convergence.check(result, var_names=free, notes=run.messages))
+        address = compiled.binding.mixing
+        convergence.report(convergence.check(result, var_names=free, notes=run.messages, address=address))
     return result
 
 

@@ -101,7 +101,7 @@ def _kernel_entry() -> Entry:
 
 
 def _compile() -> dict[str, Bitcode]:
-    from nutmill.nuts.entry import entry_points
+    from nutmill.nuts.entry import entry_points, mixing_entry
 
     # Numba loads what it compiles, so the symbol must resolve; nothing in its engine ever calls it.
     llvm.add_symbol(_DENSITY, ctypes.cast(_unlinked, ctypes.c_void_p).value)
@@ -111,7 +111,7 @@ def _compile() -> dict[str, Bitcode]:
         return _linked_density(position, gradient, data)
 
     with bitcode_only():
-        entries = entry_points(density)._asdict()
+        entries = entry_points(density)._asdict() | {"mixing": mixing_entry()}
         return {
             name: Bitcode(entry._library._get_module_for_linking().as_bitcode(), entry.native_name)
             for name, entry in entries.items()

@@ -58,6 +58,11 @@ class Binding:
         return self.code.address("pool")
 
     @property
+    def mixing(self) -> int:
+        """Address of the kernel's `mixing`."""
+        return self.code.address("mixing")
+
+    @property
     def data(self) -> int:
         """Address of the data record."""
         return self.record.address

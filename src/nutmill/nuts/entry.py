@@ -5,7 +5,8 @@ from typing import NamedTuple
 from numba import cfunc, types
 
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
-from nutmill.nuts.table import group_state
+from nutmill.nuts.mixing import judge
+from nutmill.nuts.table import group_state, mixing_room
 from nutmill.nuts.warmup import pool_chains
 
 _TABLE = types.CPointer(types.int64)
@@ -64,3 +65,17 @@ def pool_entry():
         return 0
 
     return nutmill_pool
+
+
+def mixing_entry():
+    """Compile `mixing(room, first, last) -> int32`, which judges the scalars from `first` to before `last`.
+
+    `room` is the table of a `nuts.mixing.Room`.
+    """
+
+    @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)
+    def nutmill_mixing(table, first, last):
+        judge(mixing_room(table), first, last)
+        return 0
+
+    return nutmill_mixing

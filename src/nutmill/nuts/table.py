@@ -1,4 +1,4 @@
-"""The table of a group's arrays as compiled code takes it: a pointer becomes a named tuple of arrays."""
+"""Tables of arrays as compiled code takes them: a pointer becomes a named tuple of arrays."""
 
 import numpy as np
 from llvmlite import ir
@@ -7,27 +7,39 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from nutmill.nuts.state import FIELDS, WORDS, GroupState
+from nutmill.nuts.mixing_room import ROOM_FIELDS
+from nutmill.nuts.state import FIELDS, WORDS
 
 
-@intrinsic
-def group_state(_typing, table):
-    """Rebuild the named tuple of arrays from a pointer to the table; nothing is copied."""
-    kinds = [types.Array(from_dtype(np.dtype(dtype)), ndim, "C") for dtype, ndim in FIELDS]
-    result = types.NamedTuple(kinds, GroupState)
+def _reader(fields):
+    """Make a function of compiled code that rebuilds a named tuple of arrays from a pointer to its table.
 
-    def generate(context, builder, _signature, arguments):
-        arrays = []
-        for field, kind in enumerate(kinds):
-            first = WORDS * field
-            words = [
-                builder.load(builder.gep(arguments[0], [ir.Constant(ir.IntType(64), first + k)]))
-                for k in range(1 + kind.ndim)
-            ]
-            arrays.append(_array_at(context, builder, kind, words[0], words[1:]))
-        return context.make_tuple(builder, result, arrays)
+    Nothing is copied. `fields` is such a tuple, with the dtype and rank of each array in its place.
+    """
 
-    return result(table), generate
+    @intrinsic
+    def read(_typing, table):
+        kinds = [types.Array(from_dtype(np.dtype(dtype)), ndim, "C") for dtype, ndim in fields]
+        result = types.NamedTuple(kinds, type(fields))
+
+        def generate(context, builder, _signature, arguments):
+            arrays = []
+            for field, kind in enumerate(kinds):
+                first = WORDS * field
+                words = [
+                    builder.load(builder.gep(arguments[0], [ir.Constant(ir.IntType(64), first + k)]))
+                    for k in range(1 + kind.ndim)
+                ]
+                arrays.append(_array_at(context, builder, kind, words[0], words[1:]))
+            return context.make_tuple(builder, result, arrays)
+
+        return result(table), generate
+
+    return read
+
+
+group_state = _reader(FIELDS)
+mixing_room = _reader(ROOM_FIELDS)
 
 
 def _array_at(context, builder, kind, address, shape):

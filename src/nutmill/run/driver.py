@@ -117,7 +117,7 @@ def drive(
         watch = Watch(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
             Deadline(limits.max_time_s),
-            stack.enter_context(Judge(limits.until, settings.draws, groups)),
+            stack.enter_context(Judge(limits.until, settings.draws, groups, natives[0].mixing)),
             interval_s,
             is_called_off,
         )

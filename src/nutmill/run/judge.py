@@ -5,6 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
+from nutmill.native.mixing import mixing_of
 from nutmill.run.groups import Group
 from nutmill.run.limits import Until, counts_to_judge
 
@@ -21,10 +24,11 @@ class Judge:
         The first count at which they were.
     """
 
-    def __init__(self, until: Until | None, draws: int, groups: Sequence[Group]):
+    def __init__(self, until: Until | None, draws: int, groups: Sequence[Group], mixing: int):
         self.n_enough: int | None = None
         self._until = until
         self._groups = groups
+        self._mixing = mixing
         self._counts = [] if until is None else counts_to_judge(draws)
         self._judging: Future | None = None
 
@@ -51,4 +55,4 @@ class Judge:
 
     def _is_enough(self, count: int) -> bool:
         chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]
-        return self._until.is_met(chains)
+        return self._until.is_met(mixing_of(self._mixing, np.stack(chains)))

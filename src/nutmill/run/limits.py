@@ -1,13 +1,14 @@
-"""When a run ends before its last draw: a time limit, or draws that are good enough by ArviZ's estimators."""
+"""When a run ends before its last draw: a time limit, or draws that are good enough."""
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.native.mixing import Mixing
 
 # What ends a run, beside the names of signals.
 MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
@@ -30,16 +31,11 @@ class Until(NamedTuple):
     ess: float | None = None
     rhat: float | None = None
 
-    def is_met(self, chains: Sequence[np.ndarray]) -> bool:
-        """Judge chains, each (n, n_dim) float64, by ArviZ's estimators; NaN is never enough."""
-        import arviz  # takes seconds
-        import xarray
-
-        data = xarray.Dataset({"x": (("chain", "draw", "parameter"), np.stack(chains))})
-        with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved
-            if self.rhat is not None and not (arviz.rhat(data)["x"].values <= self.rhat).all():
-                return False
-            return self.ess is None or bool((arviz.ess(data)["x"].values >= self.ess).all())
+    def is_met(self, found: Mixing) -> bool:
+        """Tell whether all values mix well enough; NaN is never enough."""
+        if self.rhat is not None and not (found.rhat <= self.rhat).all():
+            return False
+        return self.ess is None or bool((found.ess_bulk >= self.ess).all())
 
 
 class Limits(NamedTuple):

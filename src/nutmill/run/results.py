@@ -15,12 +15,13 @@ def statistics_bytes() -> int:
 
 
 class NativeModel(Protocol):
-    """Compiled kernel and density: addresses of C functions (`nuts.entry.EntryPoints`) and of the data."""
+    """Compiled kernel and density: addresses of C functions (`nuts.entry`) and of the data."""
 
     n_dim: int
     start: int
     advance: int
     pool: int
+    mixing: int
     data: int
 
     def release(self) -> None:

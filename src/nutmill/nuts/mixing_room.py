@@ -1,0 +1,112 @@
+"""The arrays in which compiled code judges draws, as Python lays them out; needs no Numba."""
+
+from functools import lru_cache
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+# Of a number to be sorted, and values of each.
+BYTES, VALUES = 8, 256
+
+
+class Room(NamedTuple):
+    """Draws to judge, what is found, and arrays to work in.
+
+    Of each scalar there are n draws of all chains together, m of them in halves of h draws.
+
+    Attributes
+    ----------
+    draws : (n_chains, n_draws, n_scalars) float64
+        Finite.
+    found : (n_scalars, 3) float64
+        R-hat, bulk and tail effective sample size.
+    scores : (2 m + 1,) float64
+        Normal score of each half of a rank.
+    waves : (2, 2**(k - 1)) float64
+        Cosines and sines of the transform.
+    values : (n,) float64
+        The draws of one scalar, chain after chain.
+    bits : (n,) int64
+        The memory of `values`.
+    order : (2, n) int64
+    counts : (8, 256) int64
+    ordered, folded : (m,) float64
+        The draws in halves, ascending; their distances from the median, ascending.
+    places, folded_places : (m,) int64
+        Where `ordered` and `folded` lie in `z`.
+    z : (2 n_chains, h) float64
+        What is judged: scores or indicators of the halves.
+    rho : (h,) float64
+    spectrum : (3, 2**k) float64, with room for 2 h
+    """
+
+    draws: np.ndarray
+    found: np.ndarray
+    scores: np.ndarray
+    waves: np.ndarray
+    values: np.ndarray
+    bits: np.ndarray
+    order: np.ndarray
+    counts: np.ndarray
+    ordered: np.ndarray
+    folded: np.ndarray
+    places: np.ndarray
+    folded_places: np.ndarray
+    z: np.ndarray
+    rho: np.ndarray
+    spectrum: np.ndarray
+
+
+# The dtype and rank of each array.
+ROOM_FIELDS = Room(
+    draws=(np.float64, 3),
+    found=(np.float64, 2),
+    scores=(np.float64, 1),
+    waves=(np.float64, 2),
+    values=(np.float64, 1),
+    bits=(np.int64, 1),
+    order=(np.int64, 2),
+    counts=(np.int64, 2),
+    ordered=(np.float64, 1),
+    folded=(np.float64, 1),
+    places=(np.int64, 1),
+    folded_places=(np.int64, 1),
+    z=(np.float64, 2),
+    rho=(np.float64, 1),
+    spectrum=(np.float64, 2),
+)
+
+
+def room_for(draws: np.ndarray) -> Room:
+    """Make a room for C-contiguous draws (n_chains, n_draws, n_scalars) float64, of four draws a chain at least."""
+    n_chains, n_draws, n_scalars = draws.shape
+    n, half = n_chains * n_draws, n_draws // 2
+    m, size = 2 * n_chains * half, 1 << (2 * half - 1).bit_length()
+    angles = 2.0 * np.pi / size * np.arange(size // 2)
+    values = np.empty(n)
+    return Room(
+        draws=draws,
+        found=np.empty((n_scalars, 3)),
+        scores=_normal_scores(m),
+        waves=np.stack([np.cos(angles), np.sin(angles)]),
+        values=values,
+        bits=values.view(np.int64),
+        order=np.empty((2, n), np.int64),
+        counts=np.empty((BYTES, VALUES), np.int64),
+        ordered=np.empty(m),
+        folded=np.empty(m),
+        places=np.empty(m, np.int64),
+        folded_places=np.empty(m, np.int64),
+        z=np.empty((2 * n_chains, half)),
+        rho=np.empty(half),
+        spectrum=np.empty((3, size)),
+    )
+
+
+@lru_cache(maxsize=4)
+def _normal_scores(m: int) -> np.ndarray:
+    """Scores of ranks 0, 1/2, 1, ... m by Blom (1958); those below 1 are not used."""
+    score, twice = NormalDist().inv_cdf, range(2, m + 2)
+    lower = np.array([score((k / 2 - 3 / 8) / (m + 1 / 4)) for k in twice])  # the upper half mirrors it
+    return np.concatenate([[-np.inf, -np.inf], lower, -lower[-2::-1]])

@@ -1,0 +1,76 @@
+"""How chains mix by compiled code: equal to ArviZ, for draws of every kind, and for lengths that are awkward."""
+
+import arviz
+import numpy as np
+import pytest
+import xarray as xr
+
+from nutmill.model.kernel import kernel_object
+from nutmill.native.mixing import Mixing, mixing_of
+from nutmill.native.processor import target
+
+
+def mixing(draws: np.ndarray) -> Mixing:
+    return mixing_of(kernel_object(target()).address("mixing"), draws)
+
+
+def draws_of_every_kind(n_chains: int, n_draws: int) -> np.ndarray:
+    """Independent and correlated, alternating, tied, rounded, repeated, with heavy tails, apart, of unlike scales."""
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(n_chains, n_draws, 12))
+    for draw in range(1, n_draws):
+        for k, correlation in enumerate([0.5, 0.9, 0.99, 0.999, -0.5]):
+            kept, new = correlation * draws[:, draw - 1, k], np.sqrt(1.0 - correlation**2) * draws[:, draw, k]
+            draws[:, draw, k] = kept + new
+    draws[..., 5] = rng.integers(0, 5, size=(n_chains, n_draws))
+    draws[..., 6] = np.sinh(5.0 * draws[..., 6])
+    draws[0, :, 7] += 3.0
+    draws[..., 8] *= np.arange(1, n_chains + 1)[:, None]
+    draws[..., 9] = np.round(draws[..., 9], 1)
+    draws[..., 10] = np.repeat(draws[:, : n_draws // 3 + 1, 10], 3, axis=1)[:, :n_draws]
+    draws[..., 11] *= 1e-200
+    return draws
+
+
+@pytest.mark.parametrize(("n_chains", "n_draws"), [(4, 1000), (4, 1003), (3, 129), (2, 7), (2, 4), (5, 70)])
+def test_it_is_arviz_s(n_chains, n_draws):
+    draws = draws_of_every_kind(n_chains, n_draws)
+    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), draws)})
+    found = mixing(draws)
+    np.testing.assert_allclose(found.rhat, arviz.rhat(dataset)["x"].values, rtol=1e-10)
+    np.testing.assert_allclose(found.ess_bulk, arviz.ess(dataset)["x"].values, rtol=1e-10)
+    tail = arviz.ess(dataset, method="tail", prob=(0.05, 0.95))["x"].values
+    np.testing.assert_allclose(found.ess_tail, tail, rtol=1e-10)
+
+
+def test_one_chain_has_no_rhat():
+    found = mixing(draws_of_every_kind(1, 50))
+    assert np.isnan(found.rhat).all() and (found.ess_bulk > 0.0).all()
+
+
+def test_draws_that_are_not_finite_are_not_judged():
+    draws = draws_of_every_kind(4, 100)
+    whole = mixing(draws)
+    draws[2, 50, 3], draws[1, 7, 4] = np.nan, -np.inf
+    found = mixing(draws)
+    for before, after, worst in zip(whole, found, (np.inf, 0.0, 0.0), strict=True):
+        assert (after[[3, 4]] == worst).all()
+        np.testing.assert_array_equal(np.delete(after, [3, 4]), np.delete(before, [3, 4]))
+
+
+def test_chains_that_never_move():
+    draws = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 100, 1))
+    found = mixing(draws)
+    assert found.rhat == np.inf and 0.0 < found.ess_bulk < 10.0
+    assert mixing(np.zeros((4, 100, 1))).ess_bulk == 400.0
+
+
+def test_the_order_of_numbers_by_their_bits():
+    """Signs, zeros of both signs, subnormal numbers and all exponents: the ranks are those of the values."""
+    rng = np.random.default_rng(2)
+    values = rng.permutation(
+        np.concatenate([[0.0, -0.0, 5e-324, -5e-324], *(s * 10.0 ** rng.uniform(-300, 300, 198) for s in (1, -1))])
+    )
+    ranks = np.unique(values, return_inverse=True)[1].astype(float)
+    by_value, by_rank = (mixing(x.reshape(4, 100, 1)) for x in (values, ranks))
+    assert by_value.ess_bulk == by_rank.ess_bulk and by_value.ess_tail == by_rank.ess_tail
