@@ -92,6 +92,15 @@ def test_tree_depth_is_told_from_five_per_cent_on(n_cut, is_told):
     assert ("tree_depth" in found) == is_told
     if is_told:
         assert "(chain 2)" in found["tree_depth"].message
+        assert "flat priors" not in found["tree_depth"].message
+
+
+def test_where_every_trajectory_is_cut_off_the_draws_are_not_called_fine():
+    """As on a density without an end, beside an R-hat of 2."""
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["reached_max_treedepth"][:] = True
+    message = kinds(stats=stats)["tree_depth"].message
+    assert "cut off 100%" in message and "flat priors" in message and "fine" not in message
 
 
 def test_slow_energy():

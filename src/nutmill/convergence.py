@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_RHAT = 1.01
 MIN_ESS_PER_CHAIN = 100
 MAX_SHARE_AT_TREE_LIMIT = 0.05
+NEARLY_ALL = 0.9
 MIN_BFMI = 0.3
 # A chain in a mode of its own lies many deviations below the rest; one that only mixes slowly does not.
 MAX_LP_GAP = 5.0
@@ -134,11 +135,13 @@ def _tree_depth(stats: xr.Dataset) -> Iterator[Finding]:
     reached = stats["reached_max_treedepth"].values
     if reached.size == 0 or (share := reached.mean(axis=1)).max() <= MAX_SHARE_AT_TREE_LIMIT:
         return
+    no_end = " So many are cut off where a posterior has no end: look for flat priors that the data do not bound."
     yield Finding(
         "tree_depth",
         f"The maximum tree depth cut off {share.max():.0%} of the trajectories of the worst chain "
-        f"({_chains(stats, share > MAX_SHARE_AT_TREE_LIMIT)}): the draws are fine but costly. Rescale or "
-        "reparameterize the model, or raise max_treedepth.",
+        f"({_chains(stats, share > MAX_SHARE_AT_TREE_LIMIT)}): draws are costly, and near those before them; R-hat and "
+        f"effective sample sizes tell what they are worth. Rescale or reparameterize the model, or raise max_treedepth."
+        f"{no_end if share.max() > NEARLY_ALL else ''}",
     )
 
 
