@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "trace": {"errors", "labels"},
     "result_file": {"errors"},
     "convergence": {"errors", "labels", "model", "native", "stderr", "trace"},
-    "compiled": {"errors", "layout", "native"},  # its bits must not depend on how many threads BLAS has elsewhere
+    # Its bits must not depend on how many threads BLAS has elsewhere; the last two are types of arguments alone.
+    "compiled": {"errors", "layout", "native", "request", "run"},
     "artifact": {"errors", "files", "labels", "native", "nuts", "compiled"},
     "compiling": {"errors", "native", "model", "compiled"},
     "request": {"errors", "layout", "nuts", "run"},
@@ -56,7 +57,11 @@ MAY_IMPORT = {
         *("artifact", "comparison", "convergence", "explanation", "result_file", "run", "stderr", "units"),
     },
     "__main__": {"cli"},
-    "__init__": set(),  # it names its homes in strings, and imports them when they are used
+    # For type checkers; at run time it imports what is used, when it is used.
+    "__init__": {
+        *("artifact", "comparison", "compiled", "compiling", "errors", "explanation", "layout", "layout_search"),
+        *("merging", "resuming", "run", "sample", "warm"),
+    },
 }
 # Sampling and files are built on CompiledModel, whose methods are their public doors: imported inside these methods.
 DEFERRED = {("compiled", "sample"), ("compiled", "artifact")}

@@ -1,6 +1,25 @@
 """nutmill samples PyMC models with NUTS at machine speed on CPUs."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr__` does it
+    from nutmill.artifact import load
+    from nutmill.comparison.comparing import compare
+    from nutmill.compiled import CompiledModel
+    from nutmill.compiling import compile_model
+    from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
+    from nutmill.explanation.explaining import explain
+    from nutmill.layout.pools import Layout
+    from nutmill.layout_search import find_layout
+    from nutmill.merging import merge
+    from nutmill.resuming import resume
+    from nutmill.run.adaptation import AdaptationState
+    from nutmill.run.status import status
+    from nutmill.sample import sample_numba
+    from nutmill.warm import adaptation_of
+
+    __version__: str
 
 __all__ = [
     "AdaptationState",
@@ -45,15 +64,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str):
-    """Import a public name when it is first used: PyTensor takes seconds, and `import nutmill` should not."""
-    if name == "__version__":
-        from importlib.metadata import version  # as slow to load as all the rest
+if not TYPE_CHECKING:  # to which a name that is not imported above is a misspelt one
 
-        return version("nutmill")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'nutmill' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str):
+        """Import a public name when it is first used: PyTensor takes seconds, and `import nutmill` should not."""
+        if name == "__version__":
+            from importlib.metadata import version  # as slow to load as all the rest
+
+            return version("nutmill")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'nutmill' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,14 @@ from nutmill.native.code import Code
 from nutmill.native.description import Description
 from nutmill.native.origin import Origin
 from nutmill.native.process_memory import peak_bytes
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from numpy.typing import ArrayLike
+
+    from nutmill.request import Seed
+    from nutmill.run.adaptation import AdaptationState
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,7 @@ class CompiledModel:
         """Labels of the dimensions."""
         return self.description.coords
 
-    def logp_dlogp(self, q: np.ndarray) -> tuple[float, np.ndarray]:
+    def logp_dlogp(self, q: ArrayLike) -> tuple[float, np.ndarray]:
         """Evaluate log density and gradient natively.
 
         Parameters
@@ -69,17 +78,66 @@ class CompiledModel:
             ``-inf`` where an operation of the model fails.
         gradient : (n_dim,) float64
         """
-        q = np.ascontiguousarray(q, dtype=np.float64)
-        if q.shape != (self.n_dim,):
-            raise ModelError(f"The position must have shape ({self.n_dim},), not {q.shape}.")
-        status, logp, gradient = self.binding.density(q)
+        position = np.ascontiguousarray(q, dtype=np.float64)
+        if position.shape != (self.n_dim,):
+            raise ModelError(f"The position must have shape ({self.n_dim},), not {position.shape}.")
+        status, logp, gradient = self.binding.density(position)
         return (logp, gradient) if status == 0 else (-np.inf, np.full(self.n_dim, np.nan))
 
-    def sample(self, **options):
-        """Sample this model; takes the arguments of `sample_numba` from `draws` on."""
+    def sample(
+        self,
+        *,
+        draws: int = 1000,
+        tune: int | None = None,
+        chains: int = 4,
+        cores: int | None = None,
+        layout: Layout | str | os.PathLike | None = "auto",
+        target_accept: float = 0.8,
+        max_treedepth: int = 10,
+        random_seed: Seed = None,
+        initvals: Mapping | Sequence[Mapping | None] | None = None,
+        jitter: bool = True,
+        metric: str = "auto",
+        discard_tuned_samples: bool = True,
+        progressbar: bool = True,
+        compute_convergence_checks: bool = True,
+        idata_kwargs: Mapping[str, bool] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        every: float = 60.0,
+        chain_ids: Sequence[int] | None = None,
+        max_time: float | None = None,
+        until: Mapping[str, float] | None = None,
+        adaptation_state: AdaptationState | None = None,
+        executor: Executor | None = None,
+    ) -> Any:
+        """Sample this model; the arguments are those of `sample_numba` from `draws` on, where they are described."""
         from nutmill.sample import sample_compiled  # sampling is built on this class
 
-        return sample_compiled(self, **options)
+        return sample_compiled(
+            self,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            layout=layout,
+            target_accept=target_accept,
+            max_treedepth=max_treedepth,
+            random_seed=random_seed,
+            initvals=initvals,
+            jitter=jitter,
+            metric=metric,
+            discard_tuned_samples=discard_tuned_samples,
+            progressbar=progressbar,
+            compute_convergence_checks=compute_convergence_checks,
+            idata_kwargs=idata_kwargs,
+            checkpoint=checkpoint,
+            every=every,
+            chain_ids=chain_ids,
+            max_time=max_time,
+            until=until,
+            adaptation_state=adaptation_state,
+            executor=executor,
+        )
 
     def with_data(self, coords: Mapping[str, Sequence] | None = None, **arrays) -> CompiledModel:
         """Bind the same native code to other data; nothing is compiled.

@@ -27,7 +27,7 @@ def merge(
     *,
     partial: bool = False,
     compute_convergence_checks: bool = True,
-):
+) -> Any:
     """Join run folders with different `chain_ids` of one run into one result.
 
     It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor.

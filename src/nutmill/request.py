@@ -15,6 +15,9 @@ from nutmill.nuts.state import GROUP_SIZE
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.limits import Limits, checked_limits
 
+# What a seed may be.
+Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | None
+
 # What may be asked of the result beside posterior and statistics.
 _RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
 

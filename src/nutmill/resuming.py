@@ -14,6 +14,7 @@ from nutmill.compiled import CompiledModel
 from nutmill.errors import CheckpointError, ModelError
 from nutmill.files import replace_file
 from nutmill.identity import check_same, identity
+from nutmill.layout.pools import Layout
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request, checked_request
 from nutmill.run.files import telling
@@ -52,11 +53,11 @@ def resume(
     max_time: float | None = None,
     every: float = 60.0,
     cores: int | None = None,
-    layout="auto",
+    layout: Layout | str | os.PathLike | None = "auto",
     progressbar: bool = True,
     compute_convergence_checks: bool = True,
     executor: Executor | None = None,
-):
+) -> Any:
     """Go on with a run that was stopped or killed, or has ended, and give its result.
 
     The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor. A run that has

@@ -7,14 +7,16 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 
 from nutmill.compiled import CompiledModel
 from nutmill.identity import identity
+from nutmill.layout.pools import Layout
 from nutmill.layout.topology import topology as read_topology
 from nutmill.memory import check_disk, check_memory
-from nutmill.request import Request, checked_request
+from nutmill.request import Request, Seed, checked_request
 from nutmill.resuming import asked, keep_model
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.folder import RunFolder
@@ -30,10 +32,10 @@ def sample_numba(
     tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
-    layout="auto",
+    layout: Layout | str | os.PathLike | None = "auto",
     target_accept: float = 0.8,
     max_treedepth: int = 10,
-    random_seed=None,
+    random_seed: Seed = None,
     initvals: Mapping | Sequence[Mapping | None] | None = None,
     jitter: bool = True,
     metric: str = "auto",
@@ -50,7 +52,7 @@ def sample_numba(
     until: Mapping[str, float] | None = None,
     adaptation_state: AdaptationState | None = None,
     executor: Executor | None = None,
-):
+) -> Any:
     """Draw from the posterior of a PyMC model with NUTS, in native code, chains in threads.
 
     Parameters
