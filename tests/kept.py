@@ -13,6 +13,23 @@ SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
 SEED = 5
 
 
+# What a manifest says beside what the driver knows.
+FACTS = {
+    "model": {"parameters": {"x": [3]}, "reported": ["x"], "fused": True, "probes": [[0.0, 0.0]] * 3},
+    "data": {},
+    "versions": {"nutmill": "of a test"},
+    "cpu": "of a test",
+}
+
+
+def facts_of(settings: Settings, n_chains: int, seed: int = SEED) -> dict:
+    """Facts of a run, with what was asked as `settings` say it."""
+    asked = {name: value for name, value in settings._asdict().items() if not name.startswith("keep_")}
+    asked |= {"chains": n_chains, "chain_ids": list(range(n_chains)), "random_seed": str(seed), "until": None}
+    asked |= {"discard_tuned_samples": not settings.keep_warmup}
+    return {**FACTS, "asked": asked | {"idata_kwargs": {"divergences": settings.keep_divergences}}}
+
+
 def model(target=Target.FUNNEL, n_dim=3):
     return native(target, n_dim)
 
@@ -23,7 +40,7 @@ def run_alone(n_chains=4, settings=SETTINGS, **options) -> Run:
 
 def run_kept(path: Path, n_chains=4, settings=SETTINGS, every_s=0.0, **options) -> Run:
     points = starts(Target.FUNNEL, n_chains, 3)
-    with RunFolder.create(path, {}, every_s) as folder:
+    with RunFolder.create(path, facts_of(settings, n_chains), every_s) as folder:
         return drive([model()], points, settings, SEED, threads=2, folder=folder, **options)
 
 

@@ -1,17 +1,20 @@
 """Files of models that are damaged, belong elsewhere, or cannot be read or written: one sentence each, nothing left."""
 
+import hashlib
+import json
 import os
 import shlex
 import subprocess
 import sys
 
 import pytest
-from artifacts import rewritten
+from artifacts import MAGIC, rewritten
 from llvmlite import binding as llvm
 from processes import environment, output_of, start
 from saved import content, refused, small
 
 from nutmill import load
+from nutmill.native.entry import unpack
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def test_no_such_file(path):
 
 
 def test_a_folder(tmp_path):
-    with refused("cannot be read: Is a directory"):
+    with refused("cannot be read: it is a folder"):
         load(tmp_path)
     with refused("cannot be saved as .*: Is a directory"):
         small().save(tmp_path)
@@ -179,4 +182,42 @@ def test_code_that_calls_what_is_not_there(path, part):
     calling = machine.emit_object(module)
     path.write_bytes(rewritten(content(), lambda manifest, parts: parts | {part: calling}))
     with refused("this process lacks of_another_world, which its code calls"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["versions", "code", "description", "origin"])
+@pytest.mark.parametrize("change", ["missing", "number", "list", "empty"])
+def test_a_header_that_nobody_wrote(path, name, change):
+    """Its checksum fits, so that somebody has summed it up anew."""
+
+    def odd(manifest, parts):
+        manifest[name] = {"number": 7, "list": [[1]], "empty": {}}.get(change)
+        if change == "missing":
+            del manifest[name]
+
+    path.write_bytes(rewritten(content(), odd))
+    with refused("what its header says does not fit what it holds: save the model anew"):
+        load(path)
+
+
+@pytest.mark.parametrize("part", ["object", "shared", "functions", "array 0"])
+def test_a_part_that_is_missing(path, part):
+    path.write_bytes(rewritten(content(), lambda manifest, parts: {n: p for n, p in parts.items() if n != part}))
+    with refused("does not fit what it holds: save the model anew"):
+        load(path)
+
+
+@pytest.mark.parametrize("sizes", [5, [[1, 2, 3]], [["a", "b"]], [["object", -4]], [["object", 10**12]]])
+def test_sizes_that_nobody_wrote(path, sizes):
+    header, parts = unpack(content(), MAGIC)
+    line = json.dumps(header._replace(sizes=sizes)._asdict()).encode()
+    rest = b"\n".join([line, b"".join(parts.values())])
+    path.write_bytes(MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    with refused("its header cannot be read|does not fit what it holds"):
+        load(path)
+
+
+def test_a_pipe_is_not_waited_for(path):
+    os.mkfifo(path)
+    with refused("cannot be read: it is a pipe"):
         load(path)

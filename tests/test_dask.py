@@ -18,6 +18,7 @@ from results import assert_same
 from workers import loaded_modules, n_models
 
 from nutmill import Layout, SamplingError
+from nutmill.run.manifest import read_manifest, write_manifest
 
 # Seconds of sampling: time to kill somebody.
 LONG = {**OPTIONS, "draws": 1000}
@@ -105,9 +106,8 @@ def test_groups_of_a_killed_worker_go_on_from_their_checkpoints(client, long_ref
 
     def kill():
         pid, part = sampling_process(tmp_path / "run")
-        manifest = json.loads((part / "manifest.json").read_text())
         # What begins anew says so in the manifest.
-        (part / "manifest.json").write_text(json.dumps(manifest | {"created": "before the kill"}))
+        write_manifest(part, read_manifest(part) | {"created": "before the kill"})
         marked.append(part)
         os.kill(pid, signal.SIGKILL)
 

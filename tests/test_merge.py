@@ -1,6 +1,6 @@
 """Parts of a run join to the one run, or are refused."""
 
-import json
+import shutil
 
 import pytest
 from results import assert_same
@@ -8,6 +8,7 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import CheckpointError
+from nutmill.run.manifest import read_manifest, write_manifest
 from nutmill.trace import group
 
 
@@ -39,7 +40,7 @@ def test_parts_that_do_not_belong_together(parts, tmp_path):
     with pytest.raises(CheckpointError, match="Of 8 chains these are missing: 4, 5, 6, 7"):
         nutmill.merge([first], compiled())
     with pytest.raises(CheckpointError, match="Chain 4 is in"):
-        nutmill.merge([first, second, link(second, tmp_path / "twice")], compiled())
+        nutmill.merge([first, second, copy(second, tmp_path / "twice")], compiled())
     with pytest.raises(CheckpointError, match="merge takes a list of run folders"):
         nutmill.merge(str(first), compiled())
     for number, (changes, sentence) in enumerate(
@@ -55,24 +56,18 @@ def test_parts_that_do_not_belong_together(parts, tmp_path):
         nutmill.merge([first, tmp_path / "data"], compiled())
 
 
-def link(path, name):
-    name.symlink_to(path)
-    return name
+def copy(path, name):
+    return shutil.copytree(path, name)
 
 
 def test_a_part_that_has_not_ended(parts, tmp_path):
     path = tmp_path / "run"
     compiled().sample(**OPTIONS, checkpoint=path, chain_ids=range(4, 8))
     nutmill.resume(path, compiled(), draws=100_000_000, max_time=0.2, **QUIET)
-    manifest = json.loads((path / "manifest.json").read_text())
-    first = json.loads((parts[0] / "manifest.json").read_text())
-    for part in (manifest, first):
-        part["asked"]["draws"] = part["settings"]["draws"] = 100_000_000
+    first, manifest = read_manifest(parts[0]), read_manifest(path)
+    first["asked"]["draws"] = first["settings"]["draws"] = 100_000_000
     assert manifest["asked"] | {"chain_ids": 0} == first["asked"] | {"chain_ids": 0}
-    part = tmp_path / "part"
-    part.mkdir()
-    (part / "manifest.json").write_text(json.dumps(first))
-    for name in ("chains", "groups"):
-        link(parts[0] / name, part / name)
+    part = copy(parts[0], tmp_path / "part")
+    write_manifest(part, first)
     with pytest.raises(CheckpointError, match=r"Chain 0 has 120 of 100000000 draws: resume"):
         nutmill.merge([part, path], compiled())

@@ -15,6 +15,7 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import CheckpointError, ModelError
+from nutmill.run.manifest import read_manifest, sealed
 from nutmill.trace import group
 
 
@@ -96,8 +97,7 @@ def test_another_model_or_other_data(whole):
 
 def test_another_version(tmp_path):
     compiled().sample(**OPTIONS, checkpoint=tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
+    (tmp_path / "manifest.json").write_bytes(sealed(read_manifest(tmp_path) | {"schema": 99}))
     with pytest.raises(CheckpointError, match="resume it with that version"):
         nutmill.resume(tmp_path, compiled(), **QUIET)
     (tmp_path / "manifest.json").write_text("{")
@@ -167,3 +167,15 @@ def test_a_disk_without_room_for_the_model(tmp_path):
     assert not (path / "manifest.json").exists() and not (path / "model.nut").exists()
     begin()
     assert nutmill.status(path)["phase"] == "finished"
+
+
+def test_a_model_of_pymc_goes_on_with_a_run(tmp_path):
+    """It is compiled as it was: with the same variables to report."""
+    once = nutmill.compile_model(zoo.regression(), var_names=["sigma", "mu"])
+    whole = once.sample(**OPTIONS, checkpoint=tmp_path / "run")
+    assert_same(nutmill.resume(tmp_path / "run", zoo.regression(), **QUIET), whole)
+    assert_same(nutmill.merge([tmp_path / "run"], zoo.regression(), compute_convergence_checks=False), whole)
+    with pytest.raises(CheckpointError, match="is a run of another model"):
+        nutmill.resume(tmp_path / "run", zoo.counts(), **QUIET)
+    with pytest.raises(ModelError, match=r"A model is a pm\.Model"):
+        nutmill.resume(tmp_path / "run", 17, **QUIET)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from nutmill.compiled import CompiledModel
-from nutmill.errors import ModelError
-from nutmill.files import replace_file
+from nutmill.errors import ModelError, NutmillError
+from nutmill.files import CODE_MODE, read_plain, replace_file, why_not_private
 from nutmill.labels import label_array
 from nutmill.native.code import Code, code_of, entry_of, object_in
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
@@ -29,7 +28,6 @@ MAGIC = b"nutmill model 1\n"
 
 _KERNEL, _FUNCTIONS = "kernel", "functions"
 _NAMES_TOLD = 5
-_MODE = 0o644  # code that a group may write is code that a group may make others run
 
 # The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
 _CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
@@ -39,7 +37,7 @@ def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True)
     """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
     path = Path(path)
     try:
-        replace_file(path, to_bytes(compiled, data=data), mode=_MODE)
+        replace_file(path, to_bytes(compiled, data=data), mode=CODE_MODE)
     except OSError as error:
         raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
 
@@ -67,7 +65,7 @@ def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
     try:
         if strict:
             _check_private(path)
-        return from_bytes(path.read_bytes())
+        return from_bytes(read_plain(path, follow=True))
     except OSError as error:
         raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
     except Damaged as error:
@@ -105,7 +103,16 @@ def from_bytes(content: bytes) -> CompiledModel:
         If it is none, or cannot run here; the message says why.
     """
     header, parts = unpack(content, MAGIC)
-    manifest = header.manifest
+    try:
+        return _loaded(header.manifest, parts)
+    except NutmillError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, EOFError, RuntimeError) as error:
+        # A checksum that fits says that somebody wrote this, not that it was this nutmill.
+        raise Damaged("what its header says does not fit what it holds: save the model anew") from error
+
+
+def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
     _check_versions(manifest["versions"])
     entry = Entry(manifest["code"], parts)
     if reason := obstacle(Target.from_list(manifest["code"]["target"])):
@@ -151,12 +158,5 @@ def _check_private(path: Path) -> None:
     """Refuse what others may write: the file, or a folder on the way to it, in which they could put another."""
     link, file = path.absolute(), path.resolve(strict=True)
     for place in dict.fromkeys((file, link, *link.parents, *file.parents)):
-        status = place.lstat()
-        if status.st_uid not in (os.getuid(), 0):
-            raise Damaged(f"{place} belongs to another user; copy it, or load it without strict=True")
-        if stat.S_ISLNK(status.st_mode):  # whose own permissions mean nothing
-            continue
-        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        keeps_names = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-        if others and not keeps_names:
-            raise Damaged(f"others may write {place}; `chmod go-w {place}`, or load it without strict=True")
+        if reason := why_not_private(place):
+            raise Damaged(f"{reason}, or load it without strict=True")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from nutmill import trace
 from nutmill.compiled import CompiledModel
+from nutmill.files import kind_of, open_plain
+from nutmill.run.files import telling
 
 # Arrays below this stay in memory: a file for each would only be in the way.
 _LARGE_BYTES = 1 << 24
 _BLOCK_BYTES = 1 << 24
+_OURS = re.compile(r"\d{4,}\.array")
 
 
 class DrawsMaker:
@@ -28,7 +34,7 @@ class DrawsMaker:
     unconstrained : bool
         Keep the draws on the unconstrained scale as well.
     folder : Path or None
-        For arrays of draws that lie in files; what earlier sessions left there is removed.
+        For arrays of draws that lie in files; those that earlier sessions left there are removed, and nothing else.
     """
 
     def __init__(self, compiled: CompiledModel, threads: int, unconstrained: bool, folder: Path | None):
@@ -38,8 +44,9 @@ class DrawsMaker:
         self._folder = folder
         self._numbers = itertools.count()
         if folder is not None:
-            for path in folder.iterdir():  # whoever has opened them keeps them
-                path.unlink()
+            for path in folder.iterdir():
+                if _OURS.fullmatch(path.name) and kind_of(path) == "a file":
+                    path.unlink(missing_ok=True)  # whoever has opened it keeps it
 
     def make(self, draws: Sequence[np.ndarray], statistics: Sequence[np.ndarray]) -> trace.Draws:
         """Expand draws (chains, n, n_dim), or chains of (n, n_dim) that lie in files."""
@@ -73,8 +80,19 @@ class DrawsMaker:
         """Make room, in a file if it is large."""
         if self._folder is None or math.prod(shape) * np.dtype(dtype).itemsize < _LARGE_BYTES:
             return np.zeros(shape, dtype)
-        path = self._folder / f"{next(self._numbers):04d}.array"
-        return np.memmap(path, dtype, mode="w+", shape=shape)
+        path, n_bytes = self._new_file(), math.prod(shape) * np.dtype(dtype).itemsize
+        if hasattr(os, "posix_fallocate"):  # where a page that is written to finds no room, the system ends the process
+            with telling(self._folder.parent), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+        return np.memmap(path, dtype, mode="r+", shape=shape)
+
+    def _new_file(self) -> Path:
+        """Make a file under the next number that is free."""
+        while True:
+            path = self._folder / f"{next(self._numbers):04d}.array"
+            with telling(self._folder.parent), suppress(FileExistsError):
+                os.close(open_plain(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+                return path
 
 
 def _private(array: np.ndarray) -> np.ndarray:

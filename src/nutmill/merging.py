@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nutmill.compiled import CompiledModel
 from nutmill.errors import CheckpointError
 from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request
-from nutmill.resuming import model_of, request_of, without_log_likelihood
+from nutmill.resuming import compiled_for, request_of, without_log_likelihood
 from nutmill.run.clock import Clock
-from nutmill.run.folder import read_groups, read_manifest
+from nutmill.run.folder import read_groups
 from nutmill.run.groups import Group
+from nutmill.run.manifest import read_manifest
 from nutmill.run.outcome import collect
 from nutmill.run.results import Ending
 from nutmill.session import finish, settings_of
@@ -23,7 +23,7 @@ from nutmill.session import finish, settings_of
 
 def merge(
     folders: Sequence[str | os.PathLike],
-    model: CompiledModel | None = None,
+    model=None,
     *,
     partial: bool = False,
     compute_convergence_checks: bool = True,
@@ -37,7 +37,7 @@ def merge(
     folders
         In any order; together they must hold every chain of the run once, with all its draws.
     model
-        The same model with the same data, compiled; None takes what lies in the first folder.
+        The same model with the same data, compiled or a `pm.Model`; None takes what lies in the first folder.
     partial
         Take what there is: the chains of these folders, with the draws that all of them have, also of runs that go on.
         Where something is missing, the attribute ``interrupted`` is 1 and ``stopped_by`` is "partial".
@@ -70,7 +70,7 @@ def merge(
     missing = _what_is_missing(groups, request)
     if missing is not None and not partial:
         raise CheckpointError(missing)
-    compiled = model_of(first) if model is None else model
+    compiled = compiled_for(model, reference, first)
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), reference, first)
     clock = Clock()

@@ -12,14 +12,14 @@ from typing import Any
 from nutmill.artifact import load, to_bytes
 from nutmill.compiled import CompiledModel
 from nutmill.errors import CheckpointError, ModelError
-from nutmill.files import replace_file
+from nutmill.files import CODE_MODE, kind_of, replace_file
 from nutmill.identity import check_same, identity
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request, checked_request
 from nutmill.run.files import telling
-from nutmill.run.folder import MODEL, RunFolder, read_manifest
-from nutmill.run.parts import has_parts
+from nutmill.run.folder import RunFolder, has_parts
+from nutmill.run.manifest import MODEL, read_manifest
 from nutmill.session import sample_session
 
 _log = logging.getLogger("nutmill")
@@ -46,7 +46,7 @@ def request_of(manifest: Mapping[str, Any], **changes) -> Request:
 
 def resume(
     path: str | os.PathLike,
-    model: CompiledModel | None = None,
+    model=None,
     *,
     draws: int | None = None,
     until: Mapping[str, float] | None = None,
@@ -68,7 +68,8 @@ def resume(
     path
         The folder that `checkpoint=` named.
     model
-        The same model with the same data, compiled; None takes what lies in the folder, which needs no PyMC.
+        The same model with the same data: compiled, or a `pm.Model`, which is compiled first. None takes what lies in
+        the folder, which needs no PyMC.
     draws
         Draws of each chain, more or fewer than were asked for; None: as many as were. With `draws`, a limit `until`
         that was set before no longer holds.
@@ -106,15 +107,15 @@ def resume(
         compute_convergence_checks=compute_convergence_checks,
         executor=executor,
     )
-    if executor is not None and not has_parts(path):
+    if executor is not None and not has_parts(manifest):
         raise CheckpointError(f"{path} was not sampled by an executor: resume it without one.")
-    compiled = model_of(path) if model is None else model
+    compiled = compiled_for(model, manifest, path)
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with RunFolder.open(path, request.every) as folder:
         folder.manifest["asked"] = asked(request)
         possible = request if model is not None else without_log_likelihood(request)
-        if not has_parts(path):
+        if not has_parts(manifest):
             return sample_session(compiled, possible, topology, folder=folder)
         from nutmill.executor.parent import sample_apart  # brings multiprocessing, which other runs need not pay for
 
@@ -135,7 +136,7 @@ def keep_model(compiled: CompiledModel, path: Path) -> None:
         _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
         return
     with telling(path):
-        replace_file(path / MODEL, content)
+        replace_file(path / MODEL, content, mode=CODE_MODE)
 
 
 def model_of(path: str | os.PathLike) -> CompiledModel:
@@ -149,9 +150,22 @@ def model_of(path: str | os.PathLike) -> CompiledModel:
         If it is damaged, or was made for another processor or version.
     """
     file = Path(path) / MODEL
-    if not file.exists():
+    if kind_of(file) is None:
         raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model as the second argument.")
     return load(file)
+
+
+def compiled_for(model, manifest: Mapping[str, Any], path: str | os.PathLike) -> CompiledModel:
+    """Give the compiled model of a run: what the user has, compiled as it was, or None for what lies in the folder."""
+    if model is None:
+        return model_of(path)
+    if isinstance(model, CompiledModel):
+        return model
+    from nutmill.compiling import compile_model  # brings PyTensor, which a compiled model need not pay for
+
+    about, names = manifest["model"], getattr(model, "named_vars", ())
+    is_like = all(name in names for name in about["reported"])  # another model is told from the run's afterwards
+    return compile_model(model, var_names=about["reported"] if is_like else None, fuse=about["fused"])
 
 
 def without_log_likelihood(request: Request) -> Request:

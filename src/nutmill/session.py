@@ -68,7 +68,7 @@ def sample_session(
         limits.close()
         result = finish(compiled, run, request, {"source": found.source} | applied.effective, folder)
         if status is not None:
-            status.end("stopped" if run.interrupted else "finished")
+            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
     tell(run, folder)
     return result
 

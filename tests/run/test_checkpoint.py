@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kept import SETTINGS, assert_same, resume, run_alone, run_kept
+from kept import SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
 from targets import Target, native
 
 from nutmill.errors import CheckpointError, SamplingError
@@ -228,7 +228,7 @@ def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):
     points = np.zeros((2, 2))
     settings = SETTINGS._replace(draws=100_000)
     with (
-        RunFolder.create(tmp_path / "run", {}, 0.0) as folder,
+        RunFolder.create(tmp_path / "run", facts_of(settings, 2, 0), 0.0) as folder,
         pytest.raises(SamplingError, match=r"Chain [01] had to stop"),
     ):
         drive([native(Target.STOPS, 2)], points, settings, 0, threads=2, folder=folder)

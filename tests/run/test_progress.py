@@ -52,6 +52,15 @@ class HandClock:
         return self.now_s
 
 
+def test_a_chain_of_which_fewer_draws_are_kept_keeps_its_speed():
+    views = watch({}, [sampling(draw=800)], now_s=20.0, start_s=10.0)
+    kept = sampling(draw=400, phase="done", total=400)
+    for last in (kept, kept):
+        views = watch(views, [last], now_s=30.0, start_s=10.0)
+        (line,) = lines(views)
+        assert (line.draw, line.total, line.draws_per_s) == (400, 400, 80.0)
+
+
 def test_speed_is_measured_from_where_the_phase_began():
     views = watch({}, [warming()], now_s=12.0, start_s=10.0)
     assert lines(views)[0].draws_per_s == 20.0

@@ -91,6 +91,6 @@ def begun_run(path: Path) -> BegunRun | None:
     CheckpointError
         If one has, and what is known of it cannot be read.
     """
-    from nutmill.run.folder import MANIFEST, read_manifest
+    from nutmill.run.manifest import MANIFEST, read_manifest
 
     return BegunRun(path, read_manifest(path)["asked"]) if (path / MANIFEST).exists() else None

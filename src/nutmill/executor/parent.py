@@ -20,7 +20,7 @@ from nutmill.executor.engines import Engine, engine_of
 from nutmill.executor.gathering import Gathering
 from nutmill.executor.remote import Answer, Keep, Task
 from nutmill.executor.sharing import Source
-from nutmill.files import replace_file
+from nutmill.files import CODE_MODE, replace_file
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology
 from nutmill.layout_search import layout_for
@@ -28,11 +28,12 @@ from nutmill.nuts.state import GROUP_SIZE
 from nutmill.request import Request
 from nutmill.run.arrivals import Arrivals
 from nutmill.run.driver import OnProgress
-from nutmill.run.folder import MODEL, RUNNING, RunFolder
+from nutmill.run.folder import RunFolder, part_path
 from nutmill.run.groups import split_into_groups
 from nutmill.run.joining import join, run_without_draws
 from nutmill.run.limits import Deadline
-from nutmill.run.parts import begin_parts, load_starts, part_path, read_part
+from nutmill.run.manifest import MODEL, RUNNING
+from nutmill.run.parts import begin_parts, load_starts, read_part
 from nutmill.run.progress import open_progress
 from nutmill.run.results import Ending, Run
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
@@ -75,7 +76,7 @@ def sample_apart(
         told = {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, "tasks": layout.as_dict()}
         result = finish(compiled, run, request, told | {"workers": workers}, folder)
         if status is not None:
-            status.end("stopped" if run.interrupted else "finished")
+            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
     tell(run, folder)
     return result
 
@@ -90,7 +91,7 @@ def _in_folder(
         initial, adaptation = load_starts(folder)
         request = request._replace(adaptation_state=adaptation)
         folder.change(settings_of(request))
-    replace_file(folder.path / MODEL, content)
+    replace_file(folder.path / MODEL, content, mode=CODE_MODE)
     return request, initial
 
 
@@ -170,7 +171,7 @@ def _run_of(task: Task, answer: Answer | None) -> Run:
     """What the chains of a task have drawn."""
     if task.keep is not None:
         ending = Ending() if answer is None or answer.ending is None else answer.ending
-        run = read_part(task.keep.path, ending)
+        run = read_part(task.keep.path, task.chain_ids, ending)
     else:
         run = None if answer is None else answer.run
     return run or run_without_draws(task.initial, task.settings, task.seed, task.chain_ids)

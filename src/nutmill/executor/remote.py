@@ -21,9 +21,10 @@ from nutmill.layout.process_limits import CalledOff
 from nutmill.layout_search import natives_for
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.driver import OnProgress, drive
-from nutmill.run.folder import RunFolder, has_begun
+from nutmill.run.folder import RunFolder
 from nutmill.run.limits import Limits
 from nutmill.run.lock import STALE_S, FolderInUse, this_process
+from nutmill.run.manifest import has_begun
 from nutmill.run.results import Ending, Run, Settings
 from nutmill.run.status import StatusFile
 
@@ -170,7 +171,7 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             is_called_off=_at_intervals(task.is_called_off),
         )
         if status is not None:
-            status.end("stopped" if run.interrupted else "finished")
+            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
     if run.ending.stopped_by == signal.SIGTERM.name:
         # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
         signal.raise_signal(signal.SIGTERM)

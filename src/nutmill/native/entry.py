@@ -35,6 +35,9 @@ class Header(NamedTuple):
     sizes: list[list]  # [name, n_bytes] of each part
 
 
+_KINDS = (str, str, dict, str, dict, list)
+
+
 def pack(header: Header, parts: Mapping[str, bytes], magic: bytes = MAGIC) -> bytes:
     """Write an entry; `header.sizes` is filled in."""
     header = header._replace(sizes=[[name, len(part)] for name, part in parts.items()])
@@ -59,10 +62,20 @@ def unpack(content: bytes, magic: bytes = MAGIC) -> tuple[Header, dict[str, byte
     line, _, body = rest.partition(b"\n")
     header = _header(line)
     parts, first = {}, 0
+    if not _are_sizes(header.sizes, len(body)):
+        raise Damaged("its header cannot be read")
     for name, size in header.sizes:
         parts[name] = body[first : first + size]
         first += size
     return header, parts
+
+
+def _are_sizes(sizes, n_bytes: int) -> bool:
+    """Whether these are names and lengths of parts that fill a body of `n_bytes`."""
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in sizes):
+        return False
+    are_sizes = all(isinstance(name, str) and type(size) is int and size >= 0 for name, size in sizes)
+    return are_sizes and sum(size for _, size in sizes) == n_bytes
 
 
 def unpack_header(beginning: bytes) -> Header:
@@ -74,6 +87,9 @@ def unpack_header(beginning: bytes) -> Header:
 
 def _header(line: bytes) -> Header:
     try:
-        return Header(**json.loads(line))
-    except (TypeError, ValueError) as error:
+        header = Header(**json.loads(line))
+    except (TypeError, ValueError, RecursionError) as error:
         raise Damaged("its header cannot be read") from error
+    if any(not isinstance(value, kind) for value, kind in zip(header, _KINDS, strict=True)):
+        raise Damaged("its header cannot be read")
+    return header

@@ -1,5 +1,6 @@
 """What warmup has learned and where chains stand: saved, read, and given to another run."""
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,21 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.files import read_plain
 
 # Draws under a metric whose directions are not orthonormal would not be those of the posterior.
 _ORTHOGONAL = 1e-8
+
+
+def arrays_in(content: bytes, names: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Read arrays of float64 from the content of an .npz file; None if it is none, or lacks one."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in names}
+    # Of a damaged file zipfile, zlib and NumPy raise a dozen kinds of errors between them.
+    except Exception:
+        return None
+    return arrays if all(array.dtype == np.float64 for array in arrays.values()) else None
 
 
 class AdaptationState(NamedTuple):
@@ -39,10 +52,15 @@ class AdaptationState(NamedTuple):
         rank = int((self.stretch != 1.0).sum(axis=1).max(initial=0))
         return self._replace(directions=self.directions[:, :rank], stretch=self.stretch[:, :rank])
 
+    def to_bytes(self) -> bytes:
+        """Give the content of an .npz file."""
+        content = io.BytesIO()
+        np.savez(content, **{name: np.asarray(array, np.float64) for name, array in self._asdict().items()})
+        return content.getvalue()
+
     def save(self, path: str | os.PathLike) -> None:
         """Write an .npz file."""
-        with open(path, "wb") as file:
-            np.savez(file, **self._asdict())
+        Path(path).write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -54,10 +72,18 @@ class AdaptationState(NamedTuple):
             If the file is none.
         """
         try:
-            with np.load(Path(path), allow_pickle=False) as arrays:
-                return cls(*(arrays[name] for name in cls._fields))
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{path} holds no adaptation state: {error}.") from error
+            content = read_plain(Path(path), follow=True)
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
+        return cls.from_bytes(content, path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str | os.PathLike) -> Self:
+        """Read the content of a file; `path` names it if it holds no state."""
+        arrays = arrays_in(content, cls._fields)
+        if arrays is None:
+            raise ModelError(f"{path} holds no adaptation state, or it is damaged: take one that was saved.")
+        return cls(**arrays)
 
     def of_chains(self, chain_ids: Sequence[int]) -> Self:
         """Take a row for each chain; where there are more chains than rows, rows are used again."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nutmill.run.driver import OnProgress
+from nutmill.run.outcome import rows_at_end
 from nutmill.run.parts import progress_of_part
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Run, Settings
@@ -53,27 +54,16 @@ class Arrivals:
                 del self._paths[number]
             if number in arrived or is_due:
                 run = arrived.get(number)
-                rows = _rows(run, self._settings) if run is not None else [] if path is None else progress_of_part(path)
+                rows = (
+                    rows_at_end(run, self._settings)
+                    if run is not None
+                    else []
+                    if path is None
+                    else progress_of_part(path)
+                )
                 self._rows |= {row.chain: row for row in rows}
         self._tell(list(self._rows.values()))
 
 
 def _waiting(chain_id: int, settings: Settings) -> ChainProgress:
     return ChainProgress(chain_id, "warmup", 0, settings.tune, np.nan, 0, 0, 0)
-
-
-def _rows(run: Run, settings: Settings) -> list[ChainProgress]:
-    """How the chains of a group stood at its end."""
-    return [
-        ChainProgress(
-            chain=chain_id,
-            phase="done" if len(statistics) == settings.draws else "sampling" if len(statistics) else "warmup",
-            draw=len(statistics),
-            total=settings.draws,
-            step_size=float(step_size),
-            n_gradients=int(statistics["n_steps"].sum()),
-            divergences=int(statistics["diverging"].sum()),
-            n_steps=int(statistics["n_steps"][-1]) if len(statistics) else 0,
-        )
-        for chain_id, statistics, step_size in zip(run.chain_ids, run.statistics, run.adaptation.step_size, strict=True)
-    ]

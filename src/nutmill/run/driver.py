@@ -17,12 +17,12 @@ from nutmill.errors import SamplingError
 from nutmill.nuts.state import SEARCH, START
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
-from nutmill.run.folder import RunFolder
+from nutmill.run.folder import RunFolder, check_chains
 from nutmill.run.groups import Group, new_groups
 from nutmill.run.judge import Judge
 from nutmill.run.keeping import Keeping
 from nutmill.run.limits import NO_LIMITS, UNTIL, Deadline, Limits
-from nutmill.run.outcome import collect
+from nutmill.run.outcome import collect, rows_at_end
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Ending, NativeModel, Run, Settings
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
@@ -67,7 +67,8 @@ def drive(
     on_worker : callable, optional
         Called first of all in the thread of each worker, with its number.
     on_progress : callable, optional
-        Called from this thread every `interval_s` seconds or so and at the end, with each chain's progress.
+        Called from this thread every `interval_s` seconds or so and at the end, with each chain's progress; the last
+        time with the draws that are kept, unless some are missing.
     interval_s : float
     block_draws : int, optional
         Draws of one native call while sampling; by default as many as take about 0.2 s.
@@ -94,11 +95,14 @@ def drive(
         The folder cannot be read or written.
     """
     is_new = initial_points is not None
-    if not is_new:
-        chain_ids, initial_points = folder.chain_ids, np.zeros((len(folder.chain_ids), natives[0].n_dim))
-    chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
-    path = None if folder is None else folder.path
-    groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
+    if is_new:
+        chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
+        path = None if folder is None else folder.path
+        groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
+    else:
+        check_chains(folder.path, folder.chain_ids, chain_ids)
+        chain_ids = folder.chain_ids
+        groups, *outputs = folder.groups(natives, settings)
     if adaptation is not None:
         for group in groups:
             group.adaptation = adaptation.of_chains(group.chain_ids)
@@ -123,7 +127,10 @@ def drive(
         )
         driver = _Driver(groups, block_draws, keeping, clock)
         stopped_by = driver.run(executor, watch, on_progress)
-    return collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)
+    run = collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)
+    if on_progress is not None and not run.interrupted:
+        on_progress(rows_at_end(run, settings))
+    return run
 
 
 # The number of the worker that the present thread is.

@@ -1,5 +1,6 @@
 """Files of a run: states replaced as one, and files that grow by whole records and are cut back to a mark."""
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import CheckpointError
-from nutmill.files import TEMPORARY, replace_file
+from nutmill.files import NotPlain, is_unfinished, kind_of, open_plain, replace_file
 from nutmill.nuts.state import DIVERGENCE, STATISTICS
 
 _CHUNK_BYTES = 1 << 24
@@ -31,7 +32,16 @@ def telling(folder: Path) -> Iterator[None]:
     """Say in a sentence why the folder of a run cannot be written."""
     try:
         yield
+    except NotPlain as error:
+        raise CheckpointError(
+            f"{error.filename} is no file of this run ({error.strerror}): remove it, or take another folder."
+        ) from error
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE) and kind_of(folder) is None:
+            raise CheckpointError(
+                f"{folder} is gone: it was deleted or renamed while the run went on, which can no longer be saved. "
+                "Resume it under its new name, or sample again."
+            ) from error
         raise CheckpointError(
             f"{folder} cannot be written ({error.strerror}). What was saved there before is whole: make room, or get "
             "access, and resume."
@@ -46,8 +56,9 @@ def replace_state(path: Path, content: bytes) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what processes that died were writing; the folder must be nobody else's."""
-    for path in folder.glob(f"*{TEMPORARY}"):
-        path.unlink()
+    for path in folder.iterdir():
+        if is_unfinished(path.name) and kind_of(path) == "a file":
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -86,7 +97,7 @@ class RecordFile:
     def __init__(self, path: Path, dtype: np.dtype, mark: Mark):
         self.mark = mark
         self._dtype = dtype
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
         try:
             os.ftruncate(self._descriptor, mark.n_records * dtype.itemsize)
             os.lseek(self._descriptor, 0, os.SEEK_END)
@@ -117,12 +128,12 @@ def holds(path: Path, dtype: np.dtype, mark: Mark) -> bool:
     if n_left == 0:
         return True
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             crc = 0
             while n_left > 0 and (chunk := file.read(min(n_left, _CHUNK_BYTES))):
                 crc = zlib.crc32(chunk, crc)
                 n_left -= len(chunk)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotPlain):
         return False
     return n_left == 0 and crc == mark.crc
 
@@ -131,4 +142,5 @@ def read_records(path: Path, dtype: np.dtype, n_records: int) -> np.ndarray:
     """Open the first records of a file, (n_records,); they stay on the disk until they are looked at."""
     if n_records == 0:
         return np.empty(0, dtype)
-    return np.memmap(path, dtype, mode="r", shape=(n_records,))
+    with os.fdopen(open_plain(path), "rb") as file:
+        return np.memmap(file, dtype, mode="r", shape=(n_records,))

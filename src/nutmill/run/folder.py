@@ -3,7 +3,7 @@
 docs/run-folder.md describes the files.
 """
 
-import json
+import hashlib
 import logging
 import os
 import time
@@ -15,26 +15,33 @@ from typing import Any, Self
 import numpy as np
 
 from nutmill.errors import CheckpointError
-from nutmill.files import TEMPORARY
+from nutmill.files import is_unfinished, read_plain
 from nutmill.nuts.state import START
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
 from nutmill.run.files import remove_unfinished, replace_state, telling
-from nutmill.run.groups import Group, new_groups
-from nutmill.run.keeper import CHAINS, GROUPS
+from nutmill.run.groups import Group, new_groups, split_into_groups
+from nutmill.run.keeper import begun_with, check_begun
 from nutmill.run.keeping import Keeping
 from nutmill.run.lock import FolderLock
-from nutmill.run.results import Settings
+from nutmill.run.manifest import (
+    ADAPTATION,
+    CHAINS,
+    GROUPS,
+    LOCK,
+    PARTS,
+    RESULT,
+    SCHEMA,
+    STARTS,
+    check_names,
+    has_begun,
+    read_manifest,
+    strange_names,
+    write_manifest,
+)
+from nutmill.run.results import NativeModel, Settings
 
 _log = logging.getLogger("nutmill")
-
-SCHEMA = 1
-MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
-ADAPTATION, RESULT = "adaptation.npz", "result"
-# Of a run whose groups are sampled apart, by an executor: a run folder for each, where all chains start,
-# and a file that is there while somebody waits for them.
-PARTS, STARTS, RUNNING = "parts", "starts.npz", "running"
-_OURS = {MANIFEST, LOCK, STATUS, MODEL, ADAPTATION, RESULT, CHAINS, GROUPS, PARTS, STARTS, RUNNING}
 
 
 class RunFolder:
@@ -79,19 +86,18 @@ class RunFolder:
         path = Path(path)
         with telling(path):
             path.mkdir(parents=True, exist_ok=True)
-            if (path / MANIFEST).exists():
+            check_names(path)
+            if has_begun(path):
                 raise CheckpointError(
                     f"{path} holds a run already: go on with it by nutmill.resume({str(path)!r}), or take another "
                     "folder."
                 )
-            strange = {entry.name for entry in path.iterdir()} - _OURS
-            if any(not name.startswith(".") and not name.endswith(TEMPORARY) for name in strange):
-                raise CheckpointError(
-                    f"{path} holds other files ({min(strange)}): take a folder of its own for the run."
-                )
+            strange = [n for n in strange_names(path) if not n.startswith(".") and not is_unfinished(n)]
+            if strange:
+                raise CheckpointError(f"{path} holds other files ({strange[0]}): take a folder of its own for the run.")
             for name in (CHAINS, GROUPS):
                 (path / name).mkdir(exist_ok=True)
-        return cls(path, {"schema": SCHEMA, **facts}, every_s)
+        return cls(path, {"schema": SCHEMA, "files": {}, **facts}, every_s)
 
     @classmethod
     def open(cls, path: str | os.PathLike, every_s: float = 60.0) -> Self:
@@ -127,14 +133,47 @@ class RunFolder:
     def result_path(self) -> Path:
         """Folder for the arrays of the result."""
         path = self.path / RESULT
-        path.mkdir(exist_ok=True)
+        with telling(self.path):
+            path.mkdir(exist_ok=True)
         return path
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Put a file there that never changes again; the manifest, which is written later, has its digest."""
+        with telling(self.path):
+            replace_state(self.path / name, content)
+        self.manifest["files"] = {**self.manifest["files"], name: hashlib.sha256(content).hexdigest()}
+
+    def kept(self, name: str) -> bytes:
+        """Read such a file.
+
+        Raises
+        ------
+        CheckpointError
+            If it is no longer what it was.
+        """
+        path = self.path / name
+        try:
+            content = read_plain(path)
+        except OSError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() != self.manifest["files"][name]:
+            raise CheckpointError(f"{path} is damaged or gone: restore it from a copy, or sample again.")
+        return content
+
+    @property
+    def adaptation(self) -> AdaptationState | None:
+        """The adaptation state that the run was given."""
+        if ADAPTATION not in self.manifest["files"]:
+            return None
+        state = AdaptationState.from_bytes(self.kept(ADAPTATION), self.path / ADAPTATION)
+        state.check(self.manifest["n_dim"])
+        return state
 
     def begin(self, groups: Sequence[Group], settings: Settings, seed: int, adaptation: AdaptationState | None) -> None:
         """Save the start of all chains, and then the manifest: from here on the run can be resumed."""
         with telling(self.path):
             if adaptation is not None:
-                adaptation.save(self.path / ADAPTATION)
+                self.keep(ADAPTATION, adaptation.to_bytes())
             for group in groups:
                 group.keeper.open()
                 group.keeper.begin_cut()
@@ -155,9 +194,14 @@ class RunFolder:
         self._write_manifest()
 
     def change(self, settings: Settings) -> None:
-        """Write the manifest anew with other settings."""
-        self.manifest["settings"] = settings._asdict()
+        """Write the manifest anew with another number of draws, which is all that may change."""
+        asked = {**self.manifest["asked"], "draws": settings.draws}
+        self.manifest |= {"settings": settings._asdict(), "asked": asked}
         self._write_manifest()
+
+    def groups(self, natives: Sequence[NativeModel], settings: Settings) -> tuple[list[Group], np.ndarray, np.ndarray]:
+        """Make the groups that `load` fills, as `new_groups` does; raises CheckpointError if settings are others."""
+        return _groups_in(self.path, self.manifest, settings, natives)
 
     def load(self, groups: Sequence[Group], settings: Settings, clock: Clock) -> None:
         """Give groups their newest saved states, and take note of new settings."""
@@ -167,8 +211,8 @@ class RunFolder:
                     _log.warning(
                         "The newest checkpoint of chains %s is damaged: the one before is used.", group.chain_ids
                     )
-                if group.phase == START and (self.path / ADAPTATION).exists():
-                    group.adaptation = AdaptationState.load(self.path / ADAPTATION).of_chains(group.chain_ids)
+                if group.phase == START and (adaptation := self.adaptation) is not None:
+                    group.adaptation = adaptation.of_chains(group.chain_ids)
                 group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
                 group.keeper.open()
             walls_s = [group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups]
@@ -191,51 +235,61 @@ class RunFolder:
         self._lock.beat()
 
     def _write_manifest(self) -> None:
-        replace_state(self.path / MANIFEST, json.dumps(self.manifest, indent=1).encode())
+        with telling(self.path):
+            write_manifest(self.path, self.manifest)
 
 
-def has_begun(path: str | os.PathLike) -> bool:
-    """Whether a folder holds a run that can be resumed."""
-    return (Path(path) / MANIFEST).exists()
+def has_parts(manifest: Mapping[str, Any]) -> bool:
+    """Whether the groups of a run are sampled apart."""
+    return STARTS in manifest["files"]
 
 
-def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
-    """Read what a folder says of its run.
+def part_path(path: Path, chain_ids: Sequence[int]) -> Path:
+    """Name the folder of a group."""
+    return path / PARTS / f"{chain_ids[0]:05d}"
+
+
+def read_groups(path: str | os.PathLike, of_chains: Sequence[int] | None = None) -> list[Group]:
+    """Read the newest states of all groups of a run, and open what its chains drew, without working in its folder.
 
     Raises
     ------
     CheckpointError
-        If it holds none, or one that another version of nutmill has written.
+        If it holds no run that can be read, or not one of just the chains that are named.
     """
-    path = Path(path)
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(f"{path} holds no run that has begun: there is nothing to resume.") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path / MANIFEST} is damaged: restore it from a copy, or sample again.") from error
-    if manifest.get("schema") != SCHEMA:
-        raise CheckpointError(
-            f"{path} was written by nutmill {manifest.get('versions', {}).get('nutmill', 'of another version')}, in a "
-            "form that this version does not read: resume it with that version."
-        )
-    return manifest
-
-
-def read_groups(path: str | os.PathLike) -> list[Group]:
-    """Read the newest states of all groups of a run, and open what its chains drew, without working in its folder."""
-    manifest = read_manifest(path)
-    if (Path(path) / STARTS).exists():
-        parts = sorted(part for part in (Path(path) / PARTS).iterdir() if has_begun(part))
-        if not parts:
+    path, manifest = Path(path), read_manifest(path)
+    chain_ids = manifest["chain_ids"]
+    check_chains(path, chain_ids, of_chains)
+    if has_parts(manifest):
+        parts = {part_path(path, chain_ids[part]): chain_ids[part] for part in split_into_groups(chain_ids)}
+        found = [read_groups(part, ids) for part, ids in parts.items() if has_begun(part)]
+        if not found:
             raise CheckpointError(f"No chain of {path} has begun: there is nothing to read yet.")
-        return [group for part in parts for group in read_groups(part)]
-    points = np.zeros((len(manifest["chain_ids"]), manifest["n_dim"]))
-    settings, seed = Settings(**manifest["settings"]), int(manifest["seed"])
-    groups, *_ = new_groups([], points, settings, seed, manifest["chain_ids"], folder=Path(path))
+        return [group for groups in found for group in groups]
+    groups, *_ = _groups_in(path, manifest, Settings(**manifest["settings"]), [])
     for group in groups:
         group.keeper.load()
         group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
     return groups
+
+
+def check_chains(path: Path, chain_ids: Sequence[int], wanted: Sequence[int] | None) -> None:
+    """Refuse a folder of other chains than those that are wanted, None: whatever there is."""
+    if wanted is not None and list(wanted) != list(chain_ids):
+        raise CheckpointError(
+            f"{path} holds chains {list(chain_ids)} and should hold {list(wanted)}: put back the folder that was there."
+        )
+
+
+def _groups_in(
+    path: Path, manifest: Mapping[str, Any], settings: Settings, natives: Sequence[NativeModel]
+) -> tuple[list[Group], np.ndarray, np.ndarray]:
+    """Make groups for the states in a folder, once these say that they were made with these settings."""
+    n_dim, seed, chain_ids = manifest["n_dim"], int(manifest["seed"]), manifest["chain_ids"]
+    for part in split_into_groups(chain_ids):
+        check_begun(path, chain_ids[part], begun_with(settings, seed, n_dim))
+    if natives and natives[0].n_dim != n_dim:
+        raise CheckpointError(
+            f"{path} is a run of another model: {n_dim} unconstrained values there, {natives[0].n_dim} here."
+        )
+    return new_groups(natives, np.zeros((len(chain_ids), n_dim)), settings, seed, chain_ids, folder=path)

@@ -13,7 +13,7 @@ from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.files import draw_record
-from nutmill.run.keeper import GroupKeeper
+from nutmill.run.keeper import GroupKeeper, begun_with
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import NativeModel, Settings
 
@@ -158,7 +158,8 @@ class Group:
         record, schedule = self.state.chains[chain], self.state.schedule
         if self.is_sampling:
             phase = "sampling" if self.n_missing(chain) > 0 else "done"
-            draw, total, divergences = self.n_drawn(chain), self._n_draws, record["n_divergences"]
+            draw, total = min(self.n_drawn(chain), self._n_draws), self._n_draws  # it may have made more before
+            divergences = record["n_divergences"]
         else:
             phase, draw, divergences = "warmup", record["n_draws"], record["n_warmup_divergences"]
             total = None if schedule["may_stop"].any() else int(schedule["n_draws"].sum())
@@ -244,6 +245,7 @@ def new_groups(
     for part in split_into_groups(chain_ids):
         state = new_group(plan, initial_points[part], seed, chain_ids[part], room)
         state = state._replace(draws=draws[part], statistics=statistics[part])
-        keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part])
+        begun = begun_with(settings, seed, n_dim)
+        keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part], begun)
         groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))
     return groups, draws, statistics

@@ -9,11 +9,10 @@ import numpy as np
 from nutmill.errors import CheckpointError
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, SEARCH, START, GroupState
 from nutmill.run.files import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
-from nutmill.run.state_file import OF_CHAINS, OF_GROUP, SavedState, StateFiles
+from nutmill.run.manifest import CHAINS, GROUPS
+from nutmill.run.results import Settings
+from nutmill.run.state_file import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
 
-CHAINS, GROUPS = "chains", "groups"
-# What has taught the metric is of no use once that is fixed, and it is large.
-_IDLE_WHILE_SAMPLING = {"moments", "rows"}
 # In these phases a call is not made of draws, and cannot be told from one that is still to be made.
 _UNDIVIDED = (START, SEARCH)
 
@@ -51,6 +50,37 @@ _STREAMS = (
 )
 
 
+def begun_with(settings: Settings, seed: int, n_dim: int) -> dict:
+    """Tell, as JSON holds it, what a run is begun with: all that its draws depend on, apart from model and data."""
+    kept = {name: value for name, value in settings._asdict().items() if name != "draws"}
+    return {"seed": str(seed), "n_dim": n_dim, "settings": kept}
+
+
+def check_begun(folder: Path, chain_ids: list[int], begun: dict) -> None:
+    """Compare what a run is said to be with what its checkpoints say, before anything is made by it.
+
+    Raises
+    ------
+    CheckpointError
+        If no checkpoint was made with this.
+    """
+    found = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE).facts()
+    if not found:
+        raise _none_is_whole(folder, chain_ids)
+    if not any((facts["begun"], facts["chain_ids"]) == (begun, chain_ids) for facts in found):
+        raise CheckpointError(
+            f"{folder} says of chains {chain_ids} what its checkpoints do not say: they belong to another run, or "
+            "were begun with other settings. Put back the files that were there, or sample again into another folder."
+        )
+
+
+def _none_is_whole(folder: Path, chain_ids: list[int]) -> CheckpointError:
+    return CheckpointError(
+        f"{folder} cannot be resumed: of chains {chain_ids} no checkpoint with its draws is whole. "
+        "Sample again, into another folder."
+    )
+
+
 class Cut(NamedTuple):
     """The state of a group, its chains each at rest when its rows were taken, and how far their files reach."""
 
@@ -68,6 +98,8 @@ class GroupKeeper:
     state : GroupState
         As `new_group` makes it, with windows for outputs.
     chain_ids : list of int
+    begun : dict
+        As `begun_with` makes it.
 
     Attributes
     ----------
@@ -76,9 +108,10 @@ class GroupKeeper:
         What was saved beside the state that was loaded.
     """
 
-    def __init__(self, folder: Path, state: GroupState, chain_ids: list[int]):
+    def __init__(self, folder: Path, state: GroupState, chain_ids: list[int], begun: dict):
         self.facts: dict = {}
         self.folder = folder
+        self._begun = begun
         self._state = state
         self._chain_ids = chain_ids
         self._streams = [stream for stream in _STREAMS if self._capacity(stream) > 0]
@@ -100,15 +133,12 @@ class GroupKeeper:
         states = self._states.load(self._state)
         for saved in states:
             marks = [[Mark(*mark) for mark in chain] for chain in saved.facts["marks"]]
-            if self._are_whole(marks):
+            if self._are_of(saved, marks) and self._are_whole(marks):
                 for name, array in saved.arrays.items():
                     getattr(self._state, name)[...] = array
                 self._sequence, self._marks, self.facts = saved.sequence, marks, saved.facts
                 return saved is states[0] and len(states) == self._states.n_files
-        raise CheckpointError(
-            f"{self.folder} cannot be resumed: of chains {self._chain_ids} no checkpoint with its draws is whole. "
-            "Sample again, into another folder."
-        )
+        raise _none_is_whole(self.folder, self._chain_ids)
 
     def open(self) -> None:
         """Open the files of draws for writing; what they hold beyond the state is cut off."""
@@ -134,6 +164,8 @@ class GroupKeeper:
 
     def read(self, kind: str, chain: int) -> np.ndarray:
         """Open the records of one kind that a chain has written, (n,); they are read when they are looked at."""
+        if kind not in [stream.kind for stream in self._streams]:  # a warmup of no draws
+            return np.empty(0, draw_record(self._state.position.shape[1]))
         stream = self._streams[self._number(kind)]
         return read_records(self._path(stream, chain), self._dtype(stream), self.n_written(kind, chain))
 
@@ -155,7 +187,7 @@ class GroupKeeper:
         is_new = group["phase"] == START and self._sequence == 0
         if group["phase"] in _UNDIVIDED and not is_new:
             return False
-        left_out = _IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else set()
+        left_out = IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else ()
         arrays = {name: getattr(self._state, name).copy() for name in OF_GROUP}
         arrays |= {name: np.empty_like(getattr(self._state, name)) for name in OF_CHAINS if name not in left_out}
         self._cut = Cut(arrays, [[]] * len(self._chain_ids))
@@ -176,7 +208,7 @@ class GroupKeeper:
 
     def save(self, cut: Cut, facts: dict) -> None:
         """Bring draws and a state to the disk; chains may run meanwhile."""
-        facts = {**facts, "chain_ids": self._chain_ids, "marks": cut.marks}
+        facts = {**facts, "begun": self._begun, "chain_ids": self._chain_ids, "marks": cut.marks}
         with telling(self.folder):
             for file in (file for files in self._files for file in files):
                 file.sync()
@@ -192,6 +224,13 @@ class GroupKeeper:
 
     def _mark(self, chain: int, number: int) -> Mark:
         return self._files[chain][number].mark if self._files else self._marks[chain][number]
+
+    def _are_of(self, saved: SavedState, marks: list[list[Mark]]) -> bool:
+        """Whether a state is one of these chains, and its marks count what it says that they have drawn."""
+        told = saved.facts["begun"], saved.facts["chain_ids"]
+        group, chains = saved.arrays["group"][0], saved.arrays["chains"]
+        counts = [[stream.count(group, record) for stream in self._streams] for record in chains]
+        return told == (self._begun, self._chain_ids) and counts == [[m.n_records for m in chain] for chain in marks]
 
     def _are_whole(self, marks: list[list[Mark]]) -> bool:
         return all(

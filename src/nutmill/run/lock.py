@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,13 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from nutmill.errors import CheckpointError
+from nutmill.files import NotPlain, open_plain, read_plain
+from nutmill.form import PRINTABLE, Misfit, parsed, record, text, whole
 
 # An owner on another host that has not been heard of for so long is taken for dead.
 STALE_S = 300.0
 _BEAT_S = 5.0
+_OWNER = record({"host": text(PRINTABLE), "pid": whole(), "started": text(r"\d*")})
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -57,8 +61,8 @@ class FolderLock:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        if self._is_there(self._descriptor):
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
     def beat(self) -> None:
@@ -66,13 +70,12 @@ class FolderLock:
         now = time.monotonic()
         if now - self._beaten_s >= _BEAT_S:
             self._beaten_s = now
-            with suppress(FileNotFoundError):
-                os.utime(self._path)
+            os.utime(self._descriptor)
 
     def _opened(self) -> int:
         """Open and lock the file that is there under this name: another one may be about to remove it."""
         while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = open_plain(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -83,10 +86,16 @@ class FolderLock:
                     raise self._in_use(owner) from error
                 if error.errno not in _NO_LOCKS:
                     raise
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), os.stat(self._path)):
-                    return descriptor
+            if self._is_there(descriptor):
+                return descriptor
             os.close(descriptor)
+
+    def _is_there(self, descriptor: int) -> bool:
+        """Whether the file that was opened is the one of this name."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
 
     def _take(self) -> None:
         # The lock of the system may not reach other hosts, so what is written counts as well.
@@ -112,8 +121,8 @@ def this_process() -> Owner:
 def read_owner(path: Path) -> Owner | None:
     """Read whose a lock is, None if there is none or it is not readable."""
     try:
-        return _parse(path.read_bytes())
-    except FileNotFoundError:
+        return _parse(read_plain(path))
+    except (FileNotFoundError, NotPlain):
         return None
 
 
@@ -130,12 +139,13 @@ def is_alive(owner: Owner, path: Path) -> bool:
 
 def _now_at(folder: Path) -> float:
     """Tell the time of the file system, whose clock may be another one's."""
-    probe = folder / f".clock-{os.getpid()}"
+    probe = folder / f".clock-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        os.close(open_plain(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     except OSError:
         return time.time()
+    try:
+        return probe.stat().st_mtime
     finally:
         with suppress(OSError):
             probe.unlink()
@@ -156,6 +166,6 @@ def _read(descriptor: int) -> Owner | None:
 
 def _parse(content: bytes) -> Owner | None:
     try:
-        return Owner(**json.loads(content))
-    except (ValueError, TypeError):
+        return Owner(**parsed(content, _OWNER))
+    except Misfit:
         return None

@@ -7,6 +7,7 @@ import numpy as np
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.run.clock import Clock
 from nutmill.run.groups import Group
+from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Adaptation, Divergences, Ending, Run, Seconds, Settings
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half.
@@ -52,6 +53,24 @@ def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, cl
             sampling_cpu=sum(group.cpu_s[1] for group in groups),
         ),
     )
+
+
+def rows_at_end(run: Run, settings: Settings) -> list[ChainProgress]:
+    """Tell how the chains of a run ended, by the draws that are kept: they may have made more."""
+    total = settings.draws if run.ending.n_enough is None else run.ending.n_enough
+    return [
+        ChainProgress(
+            chain=chain_id,
+            phase="done" if len(statistics) == total else "sampling" if len(statistics) else "warmup",
+            draw=len(statistics),
+            total=total,
+            step_size=float(step_size),
+            n_gradients=int(statistics["n_steps"].sum()),
+            divergences=int(statistics["diverging"].sum()),
+            n_steps=int(statistics["n_steps"][-1]) if len(statistics) else 0,
+        )
+        for chain_id, statistics, step_size in zip(run.chain_ids, run.statistics, run.adaptation.step_size, strict=True)
+    ]
 
 
 def _chains(groups: list[Group]) -> list[tuple[Group, int]]:

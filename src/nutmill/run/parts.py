@@ -1,20 +1,20 @@
 """The folder of a run whose groups are sampled apart: where all chains start, and a run folder for each group."""
 
 import io
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from nutmill.errors import CheckpointError
-from nutmill.run.adaptation import AdaptationState
+from nutmill.run.adaptation import AdaptationState, arrays_in
 from nutmill.run.clock import Clock
-from nutmill.run.files import replace_state, telling
-from nutmill.run.folder import ADAPTATION, PARTS, STARTS, STATUS, RunFolder, has_begun, read_groups, read_manifest
+from nutmill.run.files import telling
+from nutmill.run.folder import RunFolder, read_groups
+from nutmill.run.manifest import ADAPTATION, PARTS, STARTS, has_begun, read_manifest
 from nutmill.run.outcome import collect
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Ending, Run, Settings
+from nutmill.run.status import read_status
 
 
 def begin_parts(
@@ -28,41 +28,28 @@ def begin_parts(
     """Save where all chains start, and then the manifest: from here on the run can be resumed."""
     with telling(folder.path):
         (folder.path / PARTS).mkdir(exist_ok=True)
-        if adaptation is not None:
-            adaptation.save(folder.path / ADAPTATION)
-        content = io.BytesIO()
-        np.savez(content, initial_points=initial_points)
-        replace_state(folder.path / STARTS, content.getvalue())
+    if adaptation is not None:
+        folder.keep(ADAPTATION, adaptation.to_bytes())
+    content = io.BytesIO()
+    np.savez(content, initial_points=initial_points)
+    folder.keep(STARTS, content.getvalue())
     folder.record(settings, seed, chain_ids, initial_points.shape[1])
-
-
-def has_parts(path: str | os.PathLike) -> bool:
-    """Whether the groups of a run are sampled apart."""
-    return (Path(path) / STARTS).exists()
 
 
 def load_starts(folder: RunFolder) -> tuple[np.ndarray, AdaptationState | None]:
     """Read where all chains start, (chains, n_dim) float64, and the adaptation that they begin with."""
-    path = folder.path / STARTS
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            initial_points = arrays["initial_points"]
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged: restore it from a copy, or sample again.") from error
-    kept = folder.path / ADAPTATION
-    return initial_points, AdaptationState.load(kept) if kept.exists() else None
+    arrays = arrays_in(folder.kept(STARTS), ["initial_points"])
+    shape = (len(folder.chain_ids), folder.manifest["n_dim"])
+    if arrays is None or arrays["initial_points"].shape != shape or not np.isfinite(arrays["initial_points"]).all():
+        raise CheckpointError(f"{folder.path / STARTS} is damaged: restore it from a copy, or sample again.")
+    return arrays["initial_points"], folder.adaptation
 
 
-def part_path(path: Path, chain_ids: list[int]) -> Path:
-    """Name the folder of a group."""
-    return path / PARTS / f"{chain_ids[0]:05d}"
-
-
-def read_part(path: Path, ending: Ending) -> Run | None:
+def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
     """Read what a group has drawn, as far as it is saved; draws stay in its files. None: it has not begun."""
     if not has_begun(path):
         return None
-    groups = read_groups(path)
+    groups = read_groups(path, chain_ids)
     clock = Clock()
     clock.stop(is_sampling=False)
     clock.resume(groups[0].keeper.facts.get("walls_s", (0.0, 0.0)))
@@ -72,8 +59,8 @@ def read_part(path: Path, ending: Ending) -> Run | None:
 def progress_of_part(path: Path) -> list[ChainProgress]:
     """Read how the chains of a group are doing; nothing if it is not known."""
     try:
-        chains = json.loads((path / STATUS).read_bytes())["chains"]
-    except OSError:
+        known = read_status(path)
+    except CheckpointError:
         return []
     return [
         ChainProgress(
@@ -86,5 +73,5 @@ def progress_of_part(path: Path) -> list[ChainProgress]:
             divergences=chain["divergences"],
             n_steps=0,
         )
-        for chain in chains
+        for chain in ([] if known is None else known["chains"])
     ]

@@ -73,6 +73,10 @@ def watch(views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float
         before = seen.get(row.chain)
         if before is None:
             seen[row.chain] = View(row, start_s, now_s)
+        elif row.phase == "done" and row.draw < before.row.draw:
+            # Of what the chain has drawn some is not kept: its speed is what it was.
+            spent_s = (before.seen_s - before.phase_start_s) * row.draw / before.row.draw
+            seen[row.chain] = View(row, before.phase_start_s, before.phase_start_s + spent_s)
         elif before.row.phase == row.phase == "done":
             seen[row.chain] = before
         elif before.row.phase == row.phase or row.phase == "done":

@@ -11,13 +11,40 @@ from types import TracebackType
 from typing import Any, Self
 
 from nutmill.errors import CheckpointError
-from nutmill.files import replace_file
-from nutmill.run.folder import LOCK, STATUS, read_manifest
+from nutmill.files import read_plain, replace_file
+from nutmill.form import Misfit, each, maybe, number, one_of, parsed, record, text, whole
+from nutmill.run.files import telling
 from nutmill.run.lock import is_alive, read_owner
+from nutmill.run.manifest import LOCK, STATUS, read_manifest
 from nutmill.run.progress_view import ChainProgress, Line, View, chain_line, watch
 
 INTERVAL_S = 2.0
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIME = maybe(text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"))
+_CHAIN = record(
+    {
+        "chain": whole(),
+        "phase": one_of("warmup", "sampling", "done"),
+        "draw": whole(),
+        "total": maybe(whole()),
+        "step_size": maybe(number()),
+        "gradients": whole(),
+        "divergences": whole(),
+    }
+)
+_FORM = record(
+    {
+        "phase": one_of("warmup", "sampling", "finished", "stopped", "failed"),
+        "draws": whole(),
+        "divergences": whole(),
+        "gradients_per_s": maybe(number()),
+        "left_s": maybe(number()),
+        "stopped_by": maybe(text(r"\w{1,20}")),
+        "last_checkpoint": _TIME,
+        "updated": _TIME,
+        "chains": each(_CHAIN),
+    }
+)
 
 
 class StatusFile:
@@ -43,7 +70,7 @@ class StatusFile:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
-            with suppress(OSError):
+            with suppress(CheckpointError):
                 self.end("failed" if isinstance(error, Exception) else "stopped")  # Ctrl-C and the like are no failures
 
     def update(self, rows: Sequence[ChainProgress]) -> None:
@@ -54,11 +81,11 @@ class StatusFile:
             self._written_s = now_s
             self._write("warmup" if any(row.phase == "warmup" for row in rows) else "sampling")
 
-    def end(self, phase: str) -> None:
-        """Write how it ended: "finished", "stopped" (can be resumed) or "failed"."""
-        self._write(phase)
+    def end(self, phase: str, stopped_by: str | None = None) -> None:
+        """Write how it ended: "finished", "stopped" (can be resumed) or "failed"; and by what (`Ending`)."""
+        self._write(phase, stopped_by)
 
-    def _write(self, phase: str) -> None:
+    def _write(self, phase: str, stopped_by: str | None = None) -> None:
         lines = [chain_line(view) for view in self._views.values()]
         rates = [line.gradients_per_draw * line.draws_per_s for line in lines if line.phase != "done" and line.draw]
         left = [line.left_s for line in lines if line.phase != "done"]
@@ -71,11 +98,13 @@ class StatusFile:
             "divergences": sum(line.divergences for line in lines),
             "gradients_per_s": _finite(sum(rates)),
             "left_s": _finite(max(left, default=0.0)),
+            "stopped_by": stopped_by,
             "last_checkpoint": None if saved_s is None else time.strftime(_FORMAT, time.gmtime(saved_s)),
             "updated": time.strftime(_FORMAT, time.gmtime()),
             "chains": [_of_chain(chain, view) for chain, view in sorted(self._views.items())],
         }
-        replace_file(self._path, json.dumps(content, indent=1).encode(), sync=False)
+        with telling(self._path.parent):
+            replace_file(self._path, json.dumps(content, indent=1).encode(), sync=False)
 
 
 def _all_sample(lines: Sequence[Line]) -> bool:
@@ -100,6 +129,25 @@ def _finite(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
+def read_status(path: Path) -> dict[str, Any] | None:
+    """Read what was last written of the run in a folder; None: nothing yet.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read.
+    """
+    try:
+        return parsed(read_plain(path / STATUS), _FORM)
+    except FileNotFoundError:
+        return None
+    except (OSError, Misfit) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointError(
+            f"{path / STATUS} cannot be read ({said}): delete it; it is written anew when the run goes on."
+        ) from error
+
+
 def status(path: str | os.PathLike) -> dict[str, Any]:
     """Tell how the run in a folder is doing; works while another process samples it.
 
@@ -112,25 +160,24 @@ def status(path: str | os.PathLike) -> dict[str, Any]:
     -------
     dict
         ``phase``: "waiting" (nothing is known yet), "warmup", "sampling", "finished", "stopped" (resume it) or
-        "failed". ``is_running``: whether a process works on it; a run that was killed keeps its last phase. ``draws``
-        that all chains have, of ``draws_asked``; ``divergences``; ``gradients_per_s``; ``left_s`` of the present phase,
-        None if nobody knows; ``last_checkpoint`` and ``updated`` (UTC); ``owner`` with host and pid, or None;
-        ``chains``: a dict each with chain, phase, draw, total, step_size, gradients, divergences.
+        "failed". ``stopped_by``: as in the result, "until" for draws that were enough. ``is_running``: whether a
+        process works on it; a run that was killed keeps its last phase. ``draws`` that all chains have, of
+        ``draws_asked``, and once it has finished those of its result; ``divergences`` among them;
+        ``gradients_per_s``; ``left_s`` of the present phase, None if nobody knows; ``last_checkpoint`` and ``updated``
+        (UTC); ``owner`` with host and pid, or None; ``chains``: a dict each with chain, phase, draw, total, step_size,
+        gradients, divergences.
 
     Raises
     ------
     CheckpointError
-        If the folder holds no run.
+        If the folder holds no run, or what it says of it cannot be read.
     """
     path = Path(path)
     manifest = read_manifest(path)
-    try:
-        known = json.loads((path / STATUS).read_bytes())
-    except FileNotFoundError:
+    known = read_status(path)
+    if known is None:
         known = {"phase": "waiting", "draws": 0, "divergences": 0, "gradients_per_s": None, "left_s": None}
-        known |= {"last_checkpoint": None, "updated": None, "chains": []}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path / STATUS} cannot be read: {error}.") from error
+        known |= {"stopped_by": None, "last_checkpoint": None, "updated": None, "chains": []}
     owner = read_owner(path / LOCK)
     return {
         **known,
