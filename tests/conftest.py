@@ -19,7 +19,7 @@ def copy_kernel(source: Path, target: Path) -> None:
     """Copy the compiled kernel from one cache folder to another, where it is not there yet."""
     for path in source.glob(KERNEL):
         if not (target / path.name).exists():
-            target.mkdir(parents=True, exist_ok=True)
+            target.mkdir(0o755, parents=True, exist_ok=True)
             shutil.copy2(path, target)
 
 

@@ -161,7 +161,7 @@ def test_no_folder_at_all():
 def test_a_path_that_is_not_there(tmp_path):
     with pytest.raises(LayoutError, match=r"The layout profile .*nothing.json cannot be read: No such file"):
         load(tmp_path / "nothing.json")
-    with pytest.raises(LayoutError, match="cannot be read: Is a directory"):
+    with pytest.raises(LayoutError, match="cannot be read: it is a folder"):
         load(tmp_path)
 
 

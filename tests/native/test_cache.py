@@ -129,13 +129,6 @@ def test_an_entry_under_a_wrong_name_is_rebuilt(folder, caplog):
     assert "another entry under this name" in refused(caplog)
 
 
-def test_an_entry_that_others_may_write_is_rebuilt(folder, caplog):
-    store()
-    path_of(folder).chmod(0o646)
-    assert "others may have written it" in refused(caplog)
-    assert path_of(folder).stat().st_mode & 0o002 == 0
-
-
 def test_a_header_that_is_no_header_is_damaged():
     for line in (b"", b"[]", b"{}", json.dumps({"kind": 1}).encode()):
         good = pack(Header("", "", {}, "", {}, []), {})

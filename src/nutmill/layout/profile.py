@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.errors import LayoutError
-from nutmill.files import cache_folder, replace_file
+from nutmill.files import CODE_MODE, cache_folder, make_cache_folder, read_plain, replace_file, why_not_private
 from nutmill.layout.choose import name
 from nutmill.layout.pools import Layout
 from nutmill.layout.record import Sweep
 
 SCHEMA = 1
+
+_FOLDER = "profiles"
 
 _log = logging.getLogger("nutmill")
 
@@ -109,7 +111,7 @@ class Profile:
 
 def profile_folder() -> Path:
     """Return where profiles are kept, in the cache's folder."""
-    return cache_folder() / "profiles"
+    return cache_folder() / _FOLDER
 
 
 def save(profile: Profile) -> Path | None:
@@ -123,8 +125,9 @@ def save(profile: Profile) -> Path | None:
     """
     path = profile_folder() / _file_name(profile)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json.dumps(profile.as_dict(), indent=1).encode())
+        make_cache_folder()
+        make_cache_folder(_FOLDER)
+        replace_file(path, json.dumps(profile.as_dict(), indent=1).encode(), mode=CODE_MODE)
     except OSError as error:
         if not _kept_in_memory:
             _log.warning("Layout profiles are kept in memory only: %s cannot be written (%s).", path.parent, error)
@@ -165,7 +168,7 @@ def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Pro
 def load(path: str | os.PathLike) -> Profile:
     """Read the profile that the user names; raises LayoutError with one sentence where it cannot be used."""
     try:
-        return _read(Path(path))
+        return _profile(read_plain(Path(path), follow=True))
     except OSError as error:
         raise LayoutError(f"The layout profile {path} cannot be read: {error.strerror or error}.") from error
     except LayoutError as error:
@@ -181,7 +184,10 @@ def _readable(reasons: list[str]) -> list[Profile]:
         paths = []
     for path in paths:
         try:
-            profiles.setdefault(path, _read(path))
+            # A layout may name a library, so that who may write it may run code.
+            if reason := why_not_private(Path(os.path.realpath(folder))) or why_not_private(path):
+                raise LayoutError(reason.partition(";")[0])
+            profiles.setdefault(path, _profile(read_plain(path)))
         except (OSError, LayoutError) as error:
             reasons.append(f"{path.name}: {error}")
     return [profile for path, profile in profiles.items() if path.parent == folder]
@@ -200,10 +206,9 @@ def _holds(profile: Profile, machine: str, blas: BlasKey, reasons: list[str]) ->
     return False
 
 
-def _read(path: Path) -> Profile:
-    text = path.read_bytes()
+def _profile(content: bytes) -> Profile:
     try:
-        values = json.loads(text)
+        values = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise LayoutError(f"it is not JSON, or it is damaged ({error})") from error
     if not isinstance(values, dict):

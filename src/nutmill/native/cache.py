@@ -5,20 +5,29 @@ a number with K, M or G; 1G unless told; 0 keeps nothing). What was used longest
 
 A folder that is full, read-only, shared over NFS or deleted meanwhile costs time and nothing else. Readers see all of
 an entry or none, because a file is written beside its place and renamed. The lock only saves work, so that one that
-was left behind may be broken.
+was left behind may be broken. What others than this user and root could have written is not used.
 """
 
 import logging
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from nutmill.files import TEMPORARY, cache_folder, replace_file
+from nutmill.files import (
+    CODE_MODE,
+    FOLDER_MODE,
+    cache_folder,
+    is_unfinished,
+    make_cache_folder,
+    open_plain,
+    read_plain,
+    replace_file,
+    why_not_private,
+)
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack, unpack_header
 
 _log = logging.getLogger("nutmill")
@@ -29,6 +38,7 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _HEADER_BYTES = 1 << 20  # more than any header has
 _LEFT_BEHIND_S = 3600.0  # no process takes as long to write a file
 _LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
+_told: set[str] = set()  # what has been said of the folder, which is looked at for every entry
 
 
 class Stored(NamedTuple):
@@ -62,6 +72,8 @@ def load(kind: str, key: str, environment: Mapping[str, str]) -> Entry | None:
     """
     path = _path(kind, key)
     try:
+        if not _is_private(path.parent):
+            return None
         content = _read(path)
         header, parts = unpack(content)
         _check(header, kind, key, environment)
@@ -84,11 +96,13 @@ def store(kind: str, key: str, environment: Mapping[str, str], entry: Entry, abo
         return False
     path = _path(kind, key)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_cache_folder()
+        if not _is_private(path.parent):
+            return False
         with _locked(path.parent) as alone:
             # The first of several processes that built the same wins: what others have loaded stays what it is.
             if not path.exists() or load(kind, key, environment) is None:
-                replace_file(path, content)
+                replace_file(path, content, mode=CODE_MODE)
             if alone:
                 _prune(limit)
     except OSError as error:
@@ -116,7 +130,7 @@ def recall(
 
 def listing() -> list[Stored]:
     """All entries, the one used last first."""
-    found = [Stored(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _files(_SUFFIX)]
+    found = [Stored(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _entries()]
     return sorted(found, key=lambda stored: stored.used, reverse=True)
 
 
@@ -149,12 +163,23 @@ def _check(header: Header, kind: str, key: str, environment: Mapping[str, str]) 
 
 def _read(path: Path) -> bytes:
     """Read a file that nobody else could have written."""
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        owners = {os.getuid(), 0, path.parent.stat().st_uid}
-        if status.st_uid not in owners or status.st_mode & stat.S_IWOTH:
-            raise Damaged("others may have written it")
-        return file.read()
+    if reason := why_not_private(path):
+        raise Damaged(reason.partition(";")[0])
+    return read_plain(path)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether others cannot replace what lies in the folder; the log says once if they can."""
+    folder = Path(os.path.realpath(folder))
+    reason = why_not_private(folder)
+    if reason is not None and not os.environ.get("NUTMILL_CACHE_DIR"):
+        with suppress(OSError):  # nothing but this cache is in the usual folder, whatever the umask was
+            folder.chmod(FOLDER_MODE)
+            reason = why_not_private(folder)
+    if reason is not None and reason not in _told:
+        _told.add(reason)
+        _log.warning("Nothing is kept in or taken from the cache: %s, or name another by NUTMILL_CACHE_DIR.", reason)
+    return reason is None
 
 
 @contextmanager
@@ -174,7 +199,7 @@ def _locked(where: Path) -> Iterator[bool]:
 def _take(path: Path) -> bool:
     """Make the lock file, which only one process can, on NFS too; break one whose owner must be dead."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o664))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, CODE_MODE))
         return True
     except FileExistsError:
         with suppress(OSError):
@@ -183,18 +208,23 @@ def _take(path: Path) -> bool:
         return False
 
 
-def _files(suffix: str) -> list[tuple[Path, os.stat_result]]:
+def _entries() -> list[tuple[Path, os.stat_result]]:
+    return _files(lambda name: name.endswith(_SUFFIX))
+
+
+def _files(is_wanted: Callable[[str], bool]) -> list[tuple[Path, os.stat_result]]:
     found = []
     with suppress(OSError):
-        for path in sorted(cache_folder().glob(f"*{suffix}")):
+        for path in sorted(cache_folder().iterdir()):
             with suppress(FileNotFoundError):  # another process prunes
-                found.append((path, path.stat()))
+                if is_wanted(path.name):
+                    found.append((path, path.lstat()))
     return found
 
 
 def _peek(path: Path) -> Header | None:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             return unpack_header(file.read(_HEADER_BYTES))
     except (OSError, Damaged):
         return None
@@ -202,10 +232,10 @@ def _peek(path: Path) -> Header | None:
 
 def _prune(limit: int) -> int:
     now = time.time()
-    for path, status in _files(TEMPORARY):
+    for path, status in _files(is_unfinished):
         if now - status.st_mtime > _LEFT_BEHIND_S:
             _remove(path)
-    entries = sorted(_files(_SUFFIX), key=lambda pair: pair[1].st_mtime_ns)
+    entries = sorted(_entries(), key=lambda pair: pair[1].st_mtime_ns)
     total = sum(status.st_size for _, status in entries)
     n_removed = 0
     for path, status in entries:
