@@ -18,6 +18,7 @@ STATE = {
     "divergences": 2,
     "gradients_per_s": 1234567.0,
     "left_s": 125.0,
+    "stopped_by": None,
     "last_checkpoint": "2026-11-25T09:00:00Z",
     "updated": "2026-11-25T09:00:07Z",
     "is_running": True,

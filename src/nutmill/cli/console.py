@@ -23,3 +23,8 @@ def stdout_console() -> "Console":
 def print_json(document: object) -> None:
     """Print a document of JSON on stdout."""
     print(json.dumps(document, indent=1))
+
+
+def printable(name: object) -> str:
+    """Write what others may have named without the characters that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in str(name))

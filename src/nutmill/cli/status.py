@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nutmill.cli.console import print_json
+from nutmill.cli.console import print_json, printable
 from nutmill.cli.options import Json
 from nutmill.cli.runs import runs_in
 from nutmill.units import rate
@@ -60,15 +60,16 @@ def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
     phase, is_live = state["phase"], state["is_running"] and state["phase"] in _LIVE
     if phase in _LIVE and not is_live:
         phase = f"no longer running, last seen in {phase}"
+    is_enough = phase == "finished" and state["stopped_by"] == "until"
     parts = [
-        f"{state['draws']}/{state['draws_asked']} draws",
+        f"{state['draws']} draws, which are enough" if is_enough else f"{state['draws']}/{state['draws_asked']} draws",
         f"{state['divergences']} divergent",
         f"{rate(state['gradients_per_s'])} gradients/s" if is_live and state["gradients_per_s"] is not None else None,
         f"{duration(state['left_s'])} left" if is_live and state["left_s"] is not None else None,
         None if state["last_checkpoint"] is None else f"last checkpoint {state['last_checkpoint']}",
         f"process {state['owner']['pid']} on {state['owner']['host']}" if is_live else None,
     ]
-    head = f"{run}: {phase}; {', '.join(part for part in parts if part is not None)}"
+    head = f"{printable(run)}: {phase}; {', '.join(part for part in parts if part is not None)}"
     return [head, *(_chain(chain) for chain in state["chains"])]
 
 

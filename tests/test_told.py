@@ -1,0 +1,47 @@
+"""What status, progress lines and the command tell of a run that kept fewer draws than its chains made."""
+
+from run_folders import OPTIONS, QUIET, compiled
+from typer.testing import CliRunner
+
+import nutmill
+from nutmill.cli.app import app
+from nutmill.trace import group
+
+
+def told(path) -> list[str]:
+    return CliRunner().invoke(app, ["status", str(path)]).stdout.splitlines()
+
+
+def n_divergent(result) -> int:
+    return int(group(result, "sample_stats")["diverging"].sum())
+
+
+def test_status_after_draws_that_were_enough(tmp_path, capsys):
+    """Chains draw on while they are judged; what is told is what the result holds."""
+    options = {"draws": 4000, "chains": 4, "random_seed": 3, "compute_convergence_checks": False}
+    result = compiled().sample(**options, until={"rhat": 1.5}, checkpoint=tmp_path / "run")
+    n_draws = group(result, "posterior").sizes["draw"]
+    assert n_draws < 4000
+    assert f"chain 0: done, {n_draws}/{n_draws} draws" in capsys.readouterr().err
+    status = nutmill.status(tmp_path / "run")
+    assert (status["phase"], status["stopped_by"], status["draws"]) == ("finished", "until", n_draws)
+    assert status["divergences"] == n_divergent(result)
+    assert [chain["draw"] for chain in status["chains"]] == [n_draws] * 4
+    said = f"run: finished; {n_draws} draws, which are enough, {n_divergent(result)} divergent"
+    assert said in told(tmp_path / "run")[0]
+
+
+def test_status_after_fewer_draws_than_there_are(tmp_path):
+    compiled().sample(**OPTIONS | {"draws": 50, "chains": 4}, checkpoint=tmp_path / "run")
+    result = nutmill.resume(tmp_path / "run", draws=10, **QUIET)
+    status = nutmill.status(tmp_path / "run")
+    assert (status["draws"], status["draws_asked"], status["divergences"]) == (10, 10, n_divergent(result))
+    assert "run: finished; 10/10 draws" in told(tmp_path / "run")[0]
+    assert [(chain["draw"], chain["total"]) for chain in status["chains"]] == [(10, 10)] * 4
+
+
+def test_what_a_terminal_obeys_is_not_printed(tmp_path):
+    path = tmp_path / "run\x1b]0;owned\x07"
+    compiled().sample(**OPTIONS | {"draws": 5, "chains": 4}, checkpoint=path)
+    (line, *_) = told(path)
+    assert line.isprintable() and "run\ufffd]0;owned\ufffd: finished; 5/5 draws" in line
