@@ -200,7 +200,7 @@ def test_a_header_that_nobody_wrote(path, name, change):
         load(path)
 
 
-@pytest.mark.parametrize("part", ["object", "shared", "functions", "array 0"])
+@pytest.mark.parametrize("part", ["object", "functions", "array 0"])
 def test_a_part_that_is_missing(path, part):
     path.write_bytes(rewritten(content(), lambda manifest, parts: {n: p for n, p in parts.items() if n != part}))
     with refused("does not fit what it holds: save the model anew"):
