@@ -216,7 +216,7 @@ def test_every_state_that_a_run_writes_is_one(tmp_path, monkeypatch, tune, n_cha
     monkeypatch.setattr(StateFiles, "save", save_and_look)
     settings = SETTINGS._replace(tune=tune, metric=metric, draws=20)
     run_kept(tmp_path / "run", n_chains, settings, every_s=0.0, block_draws=1, chain_ids=list(range(n_chains)))
-    assert len(written) > 2
+    assert len(written) >= 2
     templates = {len(group.chain_ids): group.state for group in read_groups(tmp_path / "run")}
     for content in written:
         chains = json.loads(content[24 : 24 + int.from_bytes(content[16:24], "little")])["facts"]["chain_ids"]
