@@ -129,6 +129,11 @@ def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
 
 def _check_stands_alone(code: Code) -> None:
     """Refuse code that means something in this process alone."""
+    if not code.fused and code.lowering == "numba":
+        raise ModelError(
+            "PyTensor's Numba forms of this model need Numba's engine, so it cannot be saved: compile it without "
+            'lowering="numba".'
+        )
     if not code.fused:
         raise ModelError(
             "This model runs through a pointer into Numba's engine, so it cannot be saved: compile it with fuse=True, "

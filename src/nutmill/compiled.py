@@ -192,6 +192,7 @@ class CompiledModel:
             lines.append(f"  data      {array.name or '(constant)'} {array.value.shape} {array.value.dtype}")
         lines.append(f"  prepared  {self.code.n_prepared} arrays that depend on data alone")
         lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
+        lines.append(f"  lowered   by {self.code.lowered_by()}")
         lines += ["  from the cache"] * self.code.from_cache
         lines.append(f"  made for  {self.code.target.cpu}")
         lines += [f"  {name:<11} {seconds:.3f} CPU s" for name, seconds in self.code.stages.items()]

@@ -15,6 +15,7 @@ from nutmill.model.compile import Order, compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.interrupts import no_lost_interrupt
+from nutmill.model.lowering import WAYS
 from nutmill.model.origin import GraphOrigin
 from nutmill.model.start import without_c
 from nutmill.native.processor import NATIVE
@@ -32,6 +33,7 @@ def compile_model(
     target: str = NATIVE,
     isolate: bool = False,
     dtype: str = "float64",
+    lowering: str = "nutmill",
 ) -> CompiledModel:
     """Compile a model to a native object, which the sampler calls.
 
@@ -59,6 +61,10 @@ def compile_model(
     dtype
         "float32" evaluates log density and gradient in single precision: arrays and products of matrices, while sums,
         single numbers, other linear algebra and all that the sampler keeps stay "float64", as are draws.
+    lowering
+        "nutmill" writes most operations as LLVM IR of its own, and takes PyTensor's Numba forms for the rest. "numba"
+        takes these for all operations: slower to compile and often to run, maybe not to be saved, and independent of
+        nutmill's forms; for checking, and for a release of PyTensor that breaks one of them.
 
     Raises
     ------
@@ -67,16 +73,21 @@ def compile_model(
     """
     if dtype not in ("float64", "float32"):
         raise ModelError(f'dtype must be "float64" or "float32", not {dtype!r}.')
+    if lowering not in WAYS:
+        raise ModelError(f'lowering must be "nutmill" or "numba", not {lowering!r}.')
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
     with without_c(), no_lost_interrupt():
         if isinstance(model, Dispatcher) and dtype != "float64":
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
+        if isinstance(model, Dispatcher) and lowering != "nutmill":
+            raise ModelError("An njit density is compiled by Numba whatever lowering= says: leave it out.")
+        asked = {"dtype": dtype, "lowering": lowering}
         if isinstance(model, Dispatcher | Variable):
             graph = _graph(model, start or {}, n_dim, data)
-            return _compiled(replace(graph, dtype=dtype), order)
-        return _from_pymc(_pymc_model(model), var_names, order, dtype)
+            return _compiled(replace(graph, **asked), order)
+        return _from_pymc(_pymc_model(model), var_names, order, asked)
 
 
 def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:
@@ -104,17 +115,17 @@ def _pymc_model(model):
     return found
 
 
-def _from_pymc(model, var_names: Sequence[str] | None, order: Order, dtype: str) -> CompiledModel:
+def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapping[str, str]) -> CompiledModel:
     from nutmill.model import recognition
     from nutmill.model.pymc_model import from_pymc
 
     # Code that is not fused is not kept either.
     stages: dict[str, float] = {}
-    key = recognition.key_of(model, var_names, dtype, order.target, stages) if order.fuse else None
+    key = recognition.key_of(model, var_names, asked, order.target, stages) if order.fuse else None
     found = recognition.recognise(key, model, var_names, order.target, stages) if key else None
     if found is not None:
         return CompiledModel(*found)
-    graph = replace(from_pymc(model, var_names), dtype=dtype)
+    graph = replace(from_pymc(model, var_names), **asked)
     compiled = _compiled(graph, order)
     if key is not None:
         recognition.remember(key, model, graph, compiled.code)

@@ -94,6 +94,7 @@ def _attributes(
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,
+        "lowering": compiled.code.lowering,
         "versions": _versions(),
     }
     return {"/": root, "posterior": posterior, "sample_stats": stats}

@@ -45,6 +45,7 @@ def sample_numba(
     compute_convergence_checks: bool = True,
     idata_kwargs: Mapping[str, bool] | None = None,
     fuse: bool = True,
+    lowering: str = "nutmill",
     checkpoint: str | os.PathLike | None = None,
     every: float = 60.0,
     chain_ids: Sequence[int] | None = None,
@@ -100,6 +101,8 @@ def sample_numba(
         unconstrained scale), ``divergences`` (where trajectories diverged); all False.
     fuse
         Link the model into a native object of its own; False leaves it in Numba's engine, for this process alone.
+    lowering
+        "numba" takes PyTensor's Numba forms of all operations, and none of nutmill's; see `compile_model`.
     checkpoint
         A folder for the run, new or empty. Draws go to its files instead of memory, and every `every` seconds, at a
         signal and at the end a state from which `nutmill.resume` goes on to the same draws, also after a kill.
@@ -166,15 +169,19 @@ def sample_numba(
         "executor": executor,
     }
     checked_request(**options)  # before the compile: a wrong argument should not cost seconds
-    compiled = model if isinstance(model, CompiledModel) else _compile(model, var_names, fuse)
+    compiled = (
+        model
+        if isinstance(model, CompiledModel)
+        else _compile(model, var_names=var_names, fuse=fuse, lowering=lowering)
+    )
     _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
     return compiled.sample(**options)
 
 
-def _compile(model, var_names: Sequence[str] | None, fuse: bool) -> CompiledModel:
+def _compile(model, **options) -> CompiledModel:
     from nutmill.compiling import compile_model  # brings PyTensor, which a compiled model need not pay for
 
-    return compile_model(model, var_names=var_names, fuse=fuse)
+    return compile_model(model, **options)
 
 
 def sample_compiled(compiled: CompiledModel, **options):

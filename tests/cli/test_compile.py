@@ -45,6 +45,11 @@ def test_in_single_precision():
     assert found["float32"] == pytest.approx(found["float64"], rel=1e-5)
 
 
+def test_in_the_forms_of_pytensor():
+    run("--out", "model.nut", "--lowering", "numba")
+    assert "lowered   by PyTensor's Numba forms" in nutmill.load("model.nut").report()
+
+
 def test_without_its_data():
     assert run("--out", "model.nut", "--no-data").stdout.startswith("model.nut: 1 unconstrained values, ")
     assert nutmill.load("model.nut").with_data(x=[5.0, 5.0]).logp_dlogp([10.0])[1] == [0.0]

@@ -33,6 +33,7 @@ def made_up(**changed) -> Explanation:
         "data": [DataFact("X", (1000, 500), "float64", 4_000_000)],
         "fused": True,
         "object_bytes": 85_000,
+        "lowered_by": "nutmill's own LLVM IR",
         "python_ops": (),
         "operations": OPERATIONS,
         "gradient_s": 1e-3,

@@ -46,6 +46,13 @@ def test_an_njit_density_and_a_graph():
     np.testing.assert_allclose(compiled.logp_dlogp(np.arange(3.0))[1], -np.arange(3.0))
 
 
+def test_what_was_asked_of_the_density_reaches_the_child():
+    here, apart = (compile_model(zoo.imputed(), dtype="float32", isolate=isolate) for isolate in (False, True))
+    q = np.linspace(-0.5, 0.5, here.n_dim)
+    assert apart.logp_dlogp(q)[0] == here.logp_dlogp(q)[0]
+    assert compile_model(zoo.imputed(), lowering="numba", isolate=True).code.lowering == "numba"
+
+
 def test_the_cache_is_shared_with_compiles_here(model_cache):
     assert not compile_model(zoo.regression(), isolate=True).code.from_cache
     assert compile_model(zoo.regression()).code.from_cache

@@ -30,6 +30,13 @@ class Precision(StrEnum):
     single = "float32"
 
 
+class Lowering(StrEnum):
+    """Whose forms of operations are compiled."""
+
+    nutmill = "nutmill"
+    numba = "numba"
+
+
 def _saved(path: Path) -> Path:
     if path.suffix != model_file.SAVED:
         raise typer.BadParameter(f"a compiled model is a file {model_file.SAVED}, not {path.name!r}.")
@@ -41,6 +48,9 @@ _Target = Annotated[
     Processors, typer.Option(help="Processors that the code is for; a level, such as v3 (AVX2), for mixed nodes.")
 ]
 _Dtype = Annotated[Precision, typer.Option(help="Of log density and gradient; draws are float64.")]
+_Lowering = Annotated[
+    Lowering, typer.Option(help="Forms of operations: nutmill's own where it has one, or PyTensor's for Numba alone.")
+]
 _NoData = Annotated[bool, typer.Option("--no-data", help="Leave the data out; --data gives them when it is sampled.")]
 
 
@@ -50,12 +60,14 @@ def compile_(
     out: _Out,
     target: _Target = Processors.native,
     dtype: _Dtype = Precision.double,
+    lowering: _Lowering = Lowering.nutmill,
     no_data: _NoData = False,
     json: options.Json = False,
 ) -> None:
     """Compile a model into a file that every other command takes in its place."""
     with contextlib.redirect_stdout(sys.stderr):
-        compiled = model_file.compiled_model(model, target=target.value, dtype=dtype.value)
+        order = {"target": target.value, "dtype": dtype.value, "lowering": lowering.value}
+        compiled = model_file.compiled_model(model, **order)
         compiled.save(out, data=not no_data)
     if json:
         print_json({"model": str(out), "n_dim": compiled.n_dim, "n_bytes": out.stat().st_size})

@@ -42,6 +42,8 @@ class Explanation(NamedTuple):
         One native object holds the model and the sampler; else the model is called through a pointer.
     object_bytes : int
         Size of that object.
+    lowered_by : str
+        Who wrote the operations as native code: nutmill, PyTensor's Numba forms of some or of all, or Numba.
     python_ops : tuple of str
         Operations that run in Python.
     operations : Operations or None
@@ -67,6 +69,7 @@ class Explanation(NamedTuple):
     data: list[DataFact]
     fused: bool
     object_bytes: int
+    lowered_by: str
     python_ops: tuple[str, ...]
     operations: Operations | None
     gradient_s: float
@@ -179,6 +182,7 @@ def _measured(compiled: CompiledModel, single: CompiledModel | None, counted: Op
         data=_data(compiled),
         fused=code.fused,
         object_bytes=len(code.native.code),
+        lowered_by=code.lowered_by(),
         python_ops=code.python_ops,
         operations=counted,
         gradient_s=alone,

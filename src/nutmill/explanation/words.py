@@ -76,11 +76,11 @@ def _what_runs(found: "Explanation") -> list[str]:
         )
     if found.fused:
         said.append(
-            f"They were lowered by Numba and linked with the sampler into one object of {size(found.object_bytes)}: "
-            "while it samples, neither Python nor JAX nor a C compiler runs."
+            f"They were lowered by {found.lowered_by}, and linked into one object of {size(found.object_bytes)}, which "
+            "the sampler calls: while it samples, neither Python nor JAX nor a C compiler runs."
         )
     else:
-        said.append("The sampler calls the model through a pointer into Numba's engine.")
+        said.append(f"They were lowered by {found.lowered_by}; the sampler calls them in Numba's engine.")
     said += [f"{op} runs in Python, once a gradient, with one chain at a time." for op in found.python_ops]
     kinds = sorted({fact.dtype for fact in found.data})
     data = f"its data is {', '.join(kinds)}" if kinds else "it has no data"

@@ -23,10 +23,11 @@ from nutmill.model.blas import declare_slots
 from nutmill.model.footprint import tidy_up, warn_of_memory
 from nutmill.model.fuse import Unlinkable, link_addresses, link_model, needs_python
 from nutmill.model.graph import ModelGraph
-from nutmill.model.inline import graph_function
+from nutmill.model.inline.foreign import noting_foreign
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_object
-from nutmill.model.rewrite import rewrite, simplify
+from nutmill.model.lowering import WAYS
+from nutmill.model.rewrite import simplify
 from nutmill.model.single import in_single
 from nutmill.model.stored import cache_key, find, keep
 from nutmill.native.code import Code, code_of, entry_of
@@ -122,6 +123,7 @@ class _Model(NamedTuple):
     lowered: Mapping[str, lower.Lowered]
     slots: Sequence[Slot]
     n_prepared: int
+    by_numba: Sequence[str]  # operations in PyTensor's Numba form
 
 
 def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
@@ -138,12 +140,8 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         model, in_python = _guarded(model, one_at_a_time=bool(python_ops) or graph.native_density is not None)
         native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
-        warnings.warn(
-            "nutmill: an op of this model looks something up in Python, so the model runs unfused, through a "
-            "function pointer; draws are the same in distribution.",
-            stacklevel=2,
-        )
-    lowered, slots, n_prepared = model
+        _tell_of_engine(graph)
+    lowered, slots, n_prepared, by_numba = model
     computed = graph.computed()
     return Code(
         native=native,
@@ -158,6 +156,8 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         fused=fused,
         python_ops=tuple(python_ops),
         in_python=in_python,
+        lowering=graph.lowering if graph.native_density is None else "njit",
+        by_numba=tuple(by_numba),
         stages=stages,
     )
 
@@ -171,6 +171,18 @@ def _guarded(model: _Model, *, one_at_a_time: bool) -> tuple[_Model, InPython | 
             address, wrapped = in_python.around(entry.address, entry.n_words)
             lowered[name] = entry._replace(address=address, owner=(entry.owner, wrapped))
     return model._replace(lowered=lowered), in_python
+
+
+def _tell_of_engine(graph: ModelGraph) -> None:
+    """Say that code stays in Numba's engine: a surprise, unless PyTensor's forms of everything were asked for."""
+    said = (
+        "an op of this model looks something up in Python, so the model runs unfused, through a function pointer; "
+        "draws are the same in distribution."
+    )
+    if graph.lowering == "numba":
+        _log.info(said)
+    else:
+        warnings.warn(f"nutmill: {said}", stacklevel=3)
 
 
 def _stands_alone(lowered: Mapping[str, lower.Lowered], *, fused: bool) -> bool:
@@ -202,30 +214,31 @@ def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
 
 
 def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
+    way = WAYS[graph.lowering]
     parameters = [p.variable for p in graph.parameters]
     arrays = [a.variable for a in graph.arrays]
     computed = list(graph.computed().values())
     with stage(stages, "rewrite"):
-        density = rewrite(parameters, arrays, density_outputs(graph), hoist=True)
-        expand = rewrite(parameters, arrays, computed, hoist=False)
-        prepare = rewrite([], arrays, density.hoisted, hoist=False)
+        density = way.rewrite(parameters, arrays, density_outputs(graph), hoist=True)
+        expand = way.rewrite(parameters, arrays, computed, hoist=False)
+        prepare = way.rewrite([], arrays, density.hoisted, hoist=False)
     tidy_up(graph)
     slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
     n_given = len(parameters) + len(arrays)
-    with stage(stages, "lower"):
-        lowered = {"density": lower.density_entry(graph_function(density.fgraph, numbers=True), slots)}
+    with stage(stages, "lower"), noting_foreign() as by_numba:
+        lowered = {"density": lower.density_entry(way.function(density.fgraph, numbers=True), slots)}
         if computed:
-            lowered["expand"] = lower.expand_entry(graph_function(expand.fgraph), slots[:n_given])
+            lowered["expand"] = lower.expand_entry(way.function(expand.fgraph), slots[:n_given])
         if density.hoisted:
-            lowered["prepare"] = lower.prepare_entry(graph_function(prepare.fgraph), slots[len(parameters) : n_given])
-    return _Model(lowered, slots, len(density.hoisted))
+            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), slots[len(parameters) : n_given])
+    return _Model(lowered, slots, len(density.hoisted), list(by_numba))
 
 
 def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
     with stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
-    return _Model({"density": entry}, slots, 0)
+    return _Model({"density": entry}, slots, 0, [])
 
 
 def density_outputs(graph: ModelGraph) -> list[Variable]:

@@ -65,7 +65,7 @@ def fingerprint(graph: ModelGraph) -> Fingerprint:
         structure = Reader().graph(inputs, [graph.logp, *computed.values()])
     except Nameless as error:
         return Fingerprint(None, str(error))
-    text = repr((len(graph.parameters), list(computed), structure, graph.dtype))
+    text = repr((len(graph.parameters), list(computed), structure, graph.dtype, graph.lowering))
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest())
 
 

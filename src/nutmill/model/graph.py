@@ -96,6 +96,7 @@ class ModelGraph:
     start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
     starting: Callable[[], Starting] | None = None  # None: variables are parameters
     dtype: str = "float64"  # in which the log density is evaluated; see `single`
+    lowering: str = "nutmill"  # of `lowering.WAYS`
     native_density: Callable | None = None  # njit f(q, gradient, data) -> logp
     data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it

@@ -132,6 +132,8 @@ def _bare(graph: ModelGraph) -> ModelGraph:
         arrays=arrays,
         logp=graph.logp,
         expanded=graph.expanded,
+        dtype=graph.dtype,
+        lowering=graph.lowering,
         native_density=graph.native_density,
         data_is_tuple=graph.data_is_tuple,
     )

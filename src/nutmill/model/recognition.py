@@ -41,15 +41,18 @@ class Recognised(NamedTuple):
 
 
 def key_of(
-    model: pm.Model, var_names: Sequence[str] | None, dtype: str, target: Target, stages: dict[str, float]
+    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, str], target: Target, stages: dict[str, float]
 ) -> str | None:
-    """Key of a model that is not built yet; None, and a log line, if it has none."""
+    """Key of a model that is not built yet; None, and a log line, if it has none.
+
+    `asked` are fields of its `ModelGraph` that the user chooses.
+    """
     with stage(stages, "recognise"):
         name = name_of(model, var_names)
     if name.digest is None:
         _log.info("this model is read anew every time: %s", name.reason)
         return None
-    return environment.digest({"model": name.digest, "dtype": dtype} | environment.for_models(target))
+    return environment.digest({"model": name.digest, **asked} | environment.for_models(target))
 
 
 def recognise(

@@ -60,33 +60,43 @@ def simplify(output: Variable) -> Variable:
 
 
 def rewrite(
-    parameters: Sequence[Variable], arrays: Sequence[Variable], outputs: Sequence[Variable], *, hoist: bool
+    parameters: Sequence[Variable],
+    arrays: Sequence[Variable],
+    outputs: Sequence[Variable],
+    *,
+    hoist: bool,
+    ours: bool = True,
 ) -> Rewritten:
-    """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone."""
+    """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone.
+
+    Without `ours` there is no operation in it but PyTensor's.
+    """
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
     hoister = Hoist(fgraph, parameters, arrays, active=hoist)
-    ours = (
-        (hoister, _HOIST),
+    of_ours = (
         (_expand_graphs, _EXPAND),
         (softmax_rewriter(), _SOFTMAX),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),
     )
-    _mode().register(*ours).optimizer.rewrite(fgraph)
+    mode = _mode(ours=ours).register((hoister, _HOIST), *(of_ours if ours else ()))
+    mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
         raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     return Rewritten(fgraph, hoister.hoisted)
 
 
-def _mode() -> Mode:
+def _mode(*, ours: bool) -> Mode:
     """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero.
 
-    Without PyTensor 3's own fusion, in the place of which `fuse_loops` stands, and without what `_expand_graphs` does.
+    With rewrites of ours there is no need of PyTensor 3's own fusion, in the place of which `fuse_loops` stands, and of
+    what `_expand_graphs` does.
     """
     mode = get_mode("NUMBA")
     query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
-    query = query.excluding(_FUSE_INDEXED, _EXPAND_DIAGONALS, WRONG_DETERMINANTS, _SHARED_FACTORS)
+    replaced = (_FUSE_INDEXED, _EXPAND_DIAGONALS, _SHARED_FACTORS) if ours else ()
+    query = query.excluding(WRONG_DETERMINANTS, *replaced)
     return Mode(linker=mode.linker, optimizer=query)
 
 

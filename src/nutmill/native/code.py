@@ -43,6 +43,11 @@ class Code:
         Ops that run in the interpreter, because they have no native form.
     in_python
         What stands between the kernel and functions that call back into Python; None if none does.
+    lowering
+        Who wrote the operations: "nutmill", with PyTensor's Numba forms for what it does not know; "numba", which is
+        these forms alone; "njit", which is Numba from a density of the user's.
+    by_numba
+        The operations that nutmill left to PyTensor's Numba forms, by the names of their classes.
     stages
         Seconds of CPU of each step of the compile, or of finding the code in the cache.
     from_cache
@@ -65,6 +70,8 @@ class Code:
     stands_alone: bool = True
     python_ops: tuple[str, ...] = ()
     in_python: InPython | None = None
+    lowering: str = "nutmill"
+    by_numba: tuple[str, ...] = ()
     stages: dict[str, float] = field(default_factory=dict)
     from_cache: bool = False
     key: str | None = None
@@ -79,6 +86,15 @@ class Code:
         """Address of entry `name` of the model or the kernel."""
         return (self.native if name in ENTRY_WORDS else self.kernel).address(name)
 
+    def lowered_by(self) -> str:
+        """Say in a few words who wrote the operations."""
+        if self.lowering == "njit":
+            return "Numba, from a density in Python"
+        if self.lowering == "numba":
+            return "PyTensor's Numba forms"
+        rest = f", and PyTensor's Numba forms of {', '.join(self.by_numba)}" if self.by_numba else ""
+        return f"nutmill's own LLVM IR{rest}"
+
     def facts(self) -> dict:
         """All that `code_of` needs besides the objects, as JSON can say it."""
         ranks = self.expanded_ranks
@@ -87,6 +103,8 @@ class Code:
             "slots": [[slot.word, slot.dtype.str, slot.ndim, slot.is_parameter] for slot in self.slots],
             "n_prepared": self.n_prepared,
             "expanded": [[name, d.str, rank] for (name, d), rank in zip(self.expanded.items(), ranks, strict=True)],
+            "lowering": self.lowering,
+            "by_numba": list(self.by_numba),
         }
 
 
@@ -106,6 +124,8 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
         n_prepared=facts["n_prepared"],
         expanded={name: np.dtype(dtype) for name, dtype, _ in facts["expanded"]},
         expanded_ranks=[rank for _, _, rank in facts["expanded"]],
+        lowering=facts["lowering"],
+        by_numba=tuple(facts["by_numba"]),
         stages=stages,
         from_cache=True,
     )

@@ -32,6 +32,7 @@ from nutmill.model.inline import (
     sequences,
     views,
 )
+from nutmill.model.inline.foreign import foreign_form
 from nutmill.model.inline.operation import Operation, call_of
 from nutmill.model.inline.steps import Program, Step, program_function
 from nutmill.model.properties import is_known
@@ -98,9 +99,16 @@ def graph_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
     return numba_njit(nutmill_graph)
 
 
+def linked_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
+    """Make the same function as PyTensor's Numba linker does; all outputs are arrays, whatever `numbers` is."""
+    with _for_scans(_RIGHT_STEPS):
+        return numba_funcify(fgraph)
+
+
 def _call(node: Apply) -> Operation:
-    with _steps_in_place():
-        return call_of(numba_funcify(node.op, node=node), len(node.outputs))
+    ours = {"numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None)}
+    with _for_scans(ours | _RIGHT_STEPS):
+        return call_of(foreign_form(node), len(node.outputs))
 
 
 def _finished(order: Sequence[Apply], outputs: Sequence[Variable]) -> dict[Apply, list[Variable]]:
@@ -151,14 +159,15 @@ def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | 
     return leaving
 
 
+# What PyTensor's `Scan` calls for the step that it repeats.
+_RIGHT_STEPS = {"get_mode": lambda mode: get_mode(mode).excluding(WRONG_DETERMINANTS)} if STEPS_HAVE_MODES else {}
+
+
 @contextmanager
-def _steps_in_place() -> Iterator[None]:
-    """Let PyTensor's `Scan` take the step that it repeats from here; the caller holds the lock of the compiler."""
-    ours = {"numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None)}
-    if STEPS_HAVE_MODES:
-        ours["get_mode"] = lambda mode: get_mode(mode).excluding(WRONG_DETERMINANTS)
-    originals = {name: getattr(scan, name) for name in ours}
-    vars(scan).update(ours)
+def _for_scans(replacements: Mapping[str, Callable]) -> Iterator[None]:
+    """Let PyTensor's `Scan` call these functions; the caller holds the lock of the compiler."""
+    originals = {name: getattr(scan, name) for name in replacements}
+    vars(scan).update(replacements)
     try:
         yield
     finally:

@@ -9,11 +9,12 @@ from numba.core import cgutils
 from numba.core.dispatcher import Dispatcher
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.fg import FunctionGraph
-from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
+from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.basic import Composite, ScalarOp, get_scalar_type
 from pytensor.scalar.loop import ScalarLoop
 
 from nutmill.model.inline.arrays import Emitter, numba_dtype
+from nutmill.model.inline.foreign import foreign_form
 from nutmill.model.inline.operation import call_of
 from nutmill.model.inline.rules import Rule, rule_of
 from nutmill.model.inline.special import special_rule
@@ -84,7 +85,7 @@ def _own_rule(node: Apply) -> Rule | None:
 
 
 def _by_numba(node: Apply) -> Rule:
-    function = numba_funcify(node.op, node=node)
+    function = foreign_form(node)
     return _calling(function if isinstance(function, Dispatcher) else numba_njit(function))
 
 
