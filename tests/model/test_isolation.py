@@ -47,10 +47,13 @@ def test_an_njit_density_and_a_graph():
 
 
 def test_what_was_asked_of_the_density_reaches_the_child():
-    here, apart = (compile_model(zoo.imputed(), dtype="float32", isolate=isolate) for isolate in (False, True))
-    q = np.linspace(-0.5, 0.5, here.n_dim)
-    assert apart.logp_dlogp(q)[0] == here.logp_dlogp(q)[0]
-    assert compile_model(zoo.imputed(), lowering="numba", isolate=True).code.lowering == "numba"
+    x = pt.vector("x", shape=(3,))
+    asked = {"dtype": "float32", "lowering": "numba", "isolate": True}
+    compiled = compile_model(-0.5 * ((x / 0.3) ** 2).sum(), **asked)
+    q = np.array([0.1, 0.7, 1.3])
+    value, expected = compiled.logp_dlogp(q)[0], -0.5 * ((q / 0.3) ** 2).sum()
+    assert value != expected and value == pytest.approx(expected, rel=1e-6)
+    assert compiled.code.lowering == "numba"
 
 
 def test_the_cache_is_shared_with_compiles_here(model_cache):
