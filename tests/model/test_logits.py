@@ -15,7 +15,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from nutmill import compile_model
 from nutmill.model.pymc_model import from_pymc
-from nutmill.model.rewrite import simplify
+from nutmill.model.stable import simplify
 from nutmill.native.processor import target
 from nutmill.native.vectormath import available
 

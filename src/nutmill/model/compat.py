@@ -3,6 +3,7 @@
 from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
 from pytensor.tensor.basic import Join
@@ -46,10 +47,11 @@ except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax
 
 __all__ = [
     "CHANGING",
+    "FUSES_ROWS",
     "QR",
     "STEPS_HAVE_MODES",
     "TAKING",
-    "WRONG_DETERMINANTS",
+    "WRONG_REWRITES",
     "Cholesky",
     "CholeskySolve",
     "Det",
@@ -68,18 +70,28 @@ __all__ += [
     "join_axis",
     "split_axis",
     "taken_rows",
+    "thawed",
 ]
 
-# PyTensor takes a determinant from factors that are there for something else. PyTensor 2 forgets the sign of the LU
-# factors' row exchanges, and its factors of a singular matrix are NaN where the determinant is zero.
-WRONG_DETERMINANTS = "det_of_matrix_factorized_elsewhere"
-
 STEPS_HAVE_MODES = "get_mode" in vars(scan)  # PyTensor 2 rewrites the step of a loop when it is compiled
+
+# PyTensor's rewrites that give wrong numbers. It takes a determinant from factors that are there for something else:
+# PyTensor 2 forgets the sign of the LU factors' row exchanges, and its factors of a singular matrix are NaN where the
+# determinant is zero. PyTensor 2 takes the root of a square for the square of a root, NaN for what is negative, and
+# the other way round.
+WRONG_REWRITES = ("det_of_matrix_factorized_elsewhere", *(("local_sqrt_sqr",) if STEPS_HAVE_MODES else ()))
+# PyTensor 3 fuses indexed rows with loops.
+FUSES_ROWS = ("fuse_indexed_into_elemwise",) if not STEPS_HAVE_MODES else ()
 
 _TRIANGLE_IN_LETTER = "lower" not in Eigh.__props__
 
 TAKING = (AdvancedSubtensor, AdvancedSubtensor1)
 CHANGING = (AdvancedIncSubtensor, AdvancedIncSubtensor1)
+
+
+def thawed(fgraph: FunctionGraph) -> FunctionGraph:
+    """A copy, which may be changed, of the graph within an operation; PyTensor 3 freezes such graphs."""
+    return fgraph.clone() if isinstance(fgraph, FunctionGraph) else fgraph.unfreeze()
 
 
 def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:

@@ -27,8 +27,8 @@ from nutmill.model.inline.foreign import noting_foreign
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_object
 from nutmill.model.lowering import WAYS
-from nutmill.model.rewrite import simplify
 from nutmill.model.single import in_single
+from nutmill.model.stable import simplify
 from nutmill.model.stored import cache_key, find, keep
 from nutmill.native.code import Code, code_of, entry_of
 from nutmill.native.in_python import InPython

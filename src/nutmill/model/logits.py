@@ -19,12 +19,10 @@ from pytensor.tensor.math import All, log1p, softplus
 _BOUNDS = {GE: 0.0, LE: 1.0}  # that no value of a sigmoid passes
 
 
-def without_probabilities(output: Variable) -> Variable:
-    """Write a stabilised density in terms of logits; its graph is changed."""
-    fgraph = FunctionGraph(outputs=[output], clone=False)
+def without_probabilities(fgraph: FunctionGraph) -> None:
+    """Write a stabilised density in terms of logits."""
     dfs_rewriter(_log_of_failure).rewrite(fgraph)
     dfs_rewriter(_function_of_choice, _within_bounds).rewrite(fgraph)
-    return fgraph.outputs[0]
 
 
 @node_rewriter([log1p])

@@ -1,28 +1,31 @@
 """PyTensor's rewrites in Numba mode, with ours among them, and what depends on data alone taken out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
+import pytensor
 from pytensor.compile import Supervisor
-from pytensor.compile.mode import Mode, get_mode
+from pytensor.compile.mode import Mode, get_mode, optdb
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
-from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.graph.rewriting.db import RewriteDatabase
 from pytensor.tensor.basic import Alloc, AllocDiag, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
+from nutmill.errors import ModelError
 from nutmill.model.blas import lean_rewriter
-from nutmill.model.compat import WRONG_DETERMINANTS
+from nutmill.model.compat import FUSES_ROWS, WRONG_REWRITES
 from nutmill.model.fusion import fuse_loops
 from nutmill.model.inner_graphs import expand_graphs
-from nutmill.model.logits import without_probabilities
 from nutmill.model.scalars import branch_free_rewriter
 from nutmill.model.softmax import softmax_rewriter
+from nutmill.model.stable import right_roots
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
 _CHEAP = (
@@ -38,12 +41,12 @@ _CHEAP = (
 )
 
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _EXPAND, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.07, 47.1, 47.2
+_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
-_FUSE_INDEXED, _EXPAND_DIAGONALS = "fuse_indexed_into_elemwise", "late_inline_OpFromGraph"
-# Solves with one matrix would share LU factors that are no lean ops.
-_SHARED_FACTORS = "reuse_decomposition_multiple_solves"
+# For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
+_REPLACED = (*FUSES_ROWS, "late_inline_OpFromGraph", "reuse_decomposition_multiple_solves")
+_DENSITY_ZERO = "local_check_parameter_to_ninf_switch"  # PyMC's: outside its range a parameter has density zero
 
 
 class Rewritten(NamedTuple):
@@ -51,12 +54,6 @@ class Rewritten(NamedTuple):
 
     fgraph: FunctionGraph  # inputs: those given, then one for each hoisted graph
     hoisted: list[Variable]  # in terms of the inputs given
-
-
-def simplify(output: Variable) -> Variable:
-    """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
-    stable = rewrite_graph(output, include=("canonicalize", "stabilize"), exclude=(WRONG_DETERMINANTS,), clone=False)
-    return without_probabilities(stable)
 
 
 def rewrite(
@@ -75,6 +72,7 @@ def rewrite(
     hoister = Hoist(fgraph, parameters, arrays, active=hoist)
     of_ours = (
         (_expand_graphs, _EXPAND),
+        (right_roots, _ROOTS),
         (softmax_rewriter(), _SOFTMAX),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
@@ -88,16 +86,31 @@ def rewrite(
 
 
 def _mode(*, ours: bool) -> Mode:
-    """Numba's rewrites, and PyMC's rule that a parameter outside its range has density zero.
-
-    With rewrites of ours there is no need of PyTensor 3's own fusion, in the place of which `fuse_loops` stands, and of
-    what `_expand_graphs` does.
-    """
+    """Numba's rewrites and PyMC's, without those that give wrong numbers, and, with ours, without what these do."""
     mode = get_mode("NUMBA")
-    query = mode.provided_optimizer.including("local_check_parameter_to_ninf_switch")
-    replaced = (_FUSE_INDEXED, _EXPAND_DIAGONALS, _SHARED_FACTORS) if ours else ()
-    query = query.excluding(WRONG_DETERMINANTS, *replaced)
+    excluded = (*WRONG_REWRITES, *(_REPLACED if ours else ()))
+    _check_names(excluded)
+    query = mode.provided_optimizer.including(_DENSITY_ZERO).excluding(*excluded)
     return Mode(linker=mode.linker, optimizer=query)
+
+
+@cache
+def _check_names(excluded: Sequence[str]) -> None:
+    """Make sure of the names of what is excluded: PyTensor takes any without a word."""
+    unknown = set(excluded) - set(_names_of_rewrites(optdb))
+    if unknown:
+        raise ModelError(
+            f"PyTensor {pytensor.__version__} has no rewrites of the names {', '.join(sorted(unknown))}, which nutmill "
+            "excludes by name: install a version of PyTensor that this version of nutmill was tested with."
+        )
+
+
+def _names_of_rewrites(database: RewriteDatabase) -> Iterator[str]:
+    for name, entries in database.__db__.items():
+        yield name
+        for entry in entries:
+            if isinstance(entry, RewriteDatabase) and name == entry.name:
+                yield from _names_of_rewrites(entry)
 
 
 @graph_rewriter

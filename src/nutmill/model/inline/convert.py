@@ -18,7 +18,7 @@ from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.blas.ops import LeanOp
-from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_DETERMINANTS
+from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.inline import (
     diagonals,
@@ -160,7 +160,7 @@ def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | 
 
 
 # What PyTensor's `Scan` calls for the step that it repeats.
-_RIGHT_STEPS = {"get_mode": lambda mode: get_mode(mode).excluding(WRONG_DETERMINANTS)} if STEPS_HAVE_MODES else {}
+_RIGHT_STEPS = {"get_mode": lambda mode: get_mode(mode).excluding(*WRONG_REWRITES)} if STEPS_HAVE_MODES else {}
 
 
 @contextmanager
