@@ -245,12 +245,14 @@ class CompiledModel:
         chain_ids = range(chains) if chain_ids is None else chain_ids
         positions = np.empty((len(chain_ids), self.n_dim))
         bases: dict[int, inits.Start] = {}
+        search = inits.Search(self.binding, lambda: self.origin.guide(self.description.values))
         for row, chain in enumerate(chain_ids):
             given = per_chain[chain]
             base = bases.setdefault(id(given), None) or self._base(given, seed)
             bases[id(given)] = base
-            found = inits.find_start(self.binding, base, seed, chain, jitter=jitter)
-            if not isinstance(found, np.ndarray):
+            with self.one_blas_thread():
+                found = search.find(base, seed, chain, jitter=jitter)
+            if isinstance(found, inits.Failed):
                 raise ModelError(self._explain(base, found, chain)) from self.binding.cause
             positions[row] = found
         return positions
@@ -262,20 +264,35 @@ class CompiledModel:
             values, names = newdata.start_with(self.description, self.origin, given, seed)
         return inits.flatten(values, self.description.names, names)
 
-    def _explain(self, base: inits.Start, status: int, chain: int) -> str:
-        _, _, gradient = self.binding.density(base.position)
-        pieces = list(self.split(base.position).values())
-        terms = self.origin.not_finite(pieces, self.description.values)
+    def _explain(self, base: inits.Start, found: inits.Failed, chain: int) -> str:
+        status, _, gradient = self.binding.density(base.position)
+        if status == 0 and found.status != 0:
+            status = found.status
         told = self.binding.told(status) if status else None
+        pieces = self.split(base.position)
+        terms = self.origin.not_finite(list(pieces.values()), self.description.values)
         table = inits.failure(told, self.description.names, self.binding.shapes, gradient, terms)
         table = table or "  everything is finite, jittered starts are not"
+        where = self._values_of(base.position, {name for term in terms.values() for name in term.parameters})
         nan = "; ".join(newdata.nan_places(self.description))
+        tries = "1 try" if found.n_tries == 1 else f"{found.n_tries} tries"
         return (
-            f"No start with finite log density and gradient was found for chain {chain} in {inits.MAX_TRIES} "
-            f"tries{nan and f': {nan}'}. At the unjittered start:\n{table}\n"
+            f"No start with finite log density and gradient was found for chain {chain} in "
+            f"{tries}{nan and f': {nan}'}. At the unjittered start:\n{table}\n  there {where}\n"
             "Check the data and priors of these variables, or pass initvals inside the support "
             "(jitter=False)."
         )
+
+    def _values_of(self, position: np.ndarray, names: set[str]) -> str:
+        """Write the values of some parameters at a position, of all if none are named: on their own scale, if known."""
+        pieces = self.split(position)
+        try:
+            known = {name: values[0] for name, values in self.expand(position[None]).items()}
+        except ModelError:  # an operation fails there
+            known = pieces
+        parameters = [p for p in self.description.parameters if p.name in names or not names]
+        values = {p.rv_name if p.rv_name in known else p.name: known.get(p.rv_name, pieces[p.name]) for p in parameters}
+        return ", ".join(inits.shown(name, value) for name, value in values.items())
 
     def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
         """Cut positions (..., n_dim) into parameters (..., *shape), by name; views where possible."""

@@ -85,7 +85,9 @@ def sample_numba(
         Where to start, by name of variable; one mapping for all chains or a list with one for each. These
         values are not jittered.
     jitter
-        Move other starting values by U(-1, 1) on the unconstrained scale.
+        Move other starting values by U(-1, 1) on the unconstrained scale, until density and gradient are finite. Where
+        500 such starts are not, further ones are tried: nearer and far away, along gradients, from the prior, and
+        with ever fewer terms of the density that are not finite.
     metric
         "diag", or "auto": a diagonal, and as many directions as draws of other chains confirm (`docs/theory.md`).
     var_names

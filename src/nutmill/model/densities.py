@@ -11,7 +11,7 @@ from pytensor.graph.traversal import ancestors, explicit_graph_inputs
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, lift, open_input
+from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Terms, lift, open_input
 from nutmill.native.newdata import without_gaps
 
 
@@ -47,7 +47,7 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
         logp=clone_replace([lifted], casts, rebuild_strict=False)[0],
         expanded={v.name: Node(v, None) for v in variables},
         start=tuple(pt.as_tensor(value) for value in values),
-        terms=lambda: {"logp": logp},
+        terms=lambda: Terms(arrays, {"logp": lifted}),
         point_variables=lambda: inputs,
         start_given=lambda given: _given(inputs, values, given),
     )

@@ -49,6 +49,13 @@ class Node(NamedTuple):
     dims: tuple[str | None, ...] | None
 
 
+class Terms(NamedTuple):
+    """The log density in its terms, by variable of the model, elements not added up; and the arrays that they read."""
+
+    arrays: Sequence[DataArray]
+    densities: Mapping[str, Variable]
+
+
 class Starting(NamedTuple):
     """How the variables of a model become parameters, for a file that knows no graph.
 
@@ -91,8 +98,9 @@ class ModelGraph:
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     observed: Mapping[str, Variable] = field(default_factory=dict)  # what goes in the group `observed_data`
     constant: Mapping[str, Variable] = field(default_factory=dict)  # and in `constant_data`
-    terms: Callable[[], Mapping[str, Variable]] = dict  # log density of each variable, built when asked for
+    terms: Callable[[], "Terms"] = lambda: Terms((), {})  # built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
+    prior: Callable | None = None  # () -> (arrays, start), drawn from the prior where that can be
     start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
     starting: Callable[[], Starting] | None = None  # None: variables are parameters
     dtype: str = "float64"  # in which the log density is evaluated; see `single`

@@ -1,15 +1,18 @@
 """What a model computes outside of sampling, from its graph: small graphs that run once, in PyTensor's interpreter."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
+from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
 from nutmill.model.checks import reaches
-from nutmill.model.graph import ModelGraph
+from nutmill.model.graph import DataArray, ModelGraph, Terms
 from nutmill.model.saving import store
-from nutmill.model.start import evaluate
-from nutmill.native.origin import Arrays, misfits
+from nutmill.model.start import evaluate, evaluator
+from nutmill.native.origin import Arrays, Guide, Term, misfits
 from nutmill.native.processor import Target
 from nutmill.native.stored import StoredOrigin
 
@@ -32,10 +35,8 @@ class GraphOrigin:
 
     def start_given(self, given: Mapping[str, object], arrays: Arrays, seed: int) -> list[np.ndarray]:
         """The same where the user gives some values by name; raises TypeError or ValueError if they do not fit."""
-        current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
         inputs, outputs = self.graph.start_given(given)
-        now = [current.get(array.name, array.value) for array in inputs]
-        return evaluate([array.variable for array in inputs], now, outputs, seed)
+        return evaluate([array.variable for array in inputs], self._now(inputs, arrays), outputs, seed)
 
     def shown(self, arrays: Arrays) -> dict[str, np.ndarray]:
         """Observed and constant data of the result, by name."""
@@ -53,18 +54,73 @@ class GraphOrigin:
         bounds = evaluate(inputs, [*pieces, *arrays], [reach.bounds for reach in found])
         return misfits([reach.index for reach in found], bounds)
 
-    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, float]:
-        """Log density of each variable of the model where it is not finite at a position, by name."""
-        by_name = dict(zip((parameter.name for parameter in self.graph.parameters), pieces, strict=True))
+    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
+        """Terms of the log density that are not finite at a position, by name of the variable."""
         variables = list(self.graph.point_variables())
-        if not variables:
-            return {}
-        terms = self.graph.terms()
         try:
-            values = evaluate(variables, [by_name[variable.name] for variable in variables], list(terms.values()))
+            values = self._terms_at(arrays)(pieces)
         except Exception:  # an operation fails there, and may raise what it likes; the status tells of it
             return {}
-        return {name: float(value) for name, value in zip(terms, values, strict=True) if not np.isfinite(value)}
+        found = {}
+        for (name, graph), value in zip(self._terms.densities.items(), values, strict=True):
+            if not np.isfinite(value).all():
+                needed = set(ancestors([graph]))
+                found[name] = Term(float(value.sum()), tuple(v.name for v in variables if v in needed))
+        return found
+
+    def guide(self, arrays: Arrays) -> Guide:
+        """What helps to find a start."""
+        return Guide(self._misses(arrays), self._prior(arrays))
+
+    def _misses(self, arrays: Arrays) -> Callable[[Arrays], int] | None:
+        if not self._terms.densities:
+            return None
+        terms_at = self._terms_at(arrays)
+
+        def misses(pieces: Arrays) -> int:
+            try:
+                return sum(int(np.count_nonzero(~np.isfinite(value))) for value in terms_at(pieces))
+            except Exception:  # what an operation raises counts as worse than any number
+                return sys.maxsize
+
+        return misses
+
+    def _prior(self, arrays: Arrays) -> Callable[[int], list[np.ndarray] | None] | None:
+        if self.graph.prior is None:
+            return None
+        inputs, outputs = self.graph.prior()
+        values, draw = self._now(inputs, arrays), evaluator([array.variable for array in inputs], outputs)
+
+        def prior(seed: int) -> list[np.ndarray] | None:
+            try:
+                return draw(values, seed)
+            except Exception:  # a distribution without draws, or one whose parameters another draw does not fit
+                return None
+
+        return prior
+
+    def _terms_at(self, arrays: Arrays) -> Callable[[Arrays], list[np.ndarray]]:
+        """Function that evaluates the terms at a position, for these data."""
+        inputs, densities = self._terms
+        variables = list(self.graph.point_variables())
+        places = [[p.name for p in self.graph.parameters].index(variable.name) for variable in variables]
+        values, terms = self._now(inputs, arrays), list(densities.values())
+        evaluated = evaluator([*variables, *(array.variable for array in inputs)], terms) if terms else None
+
+        def terms_at(pieces: Arrays) -> list[np.ndarray]:
+            with np.errstate(all="ignore"):
+                return evaluated([*(pieces[place] for place in places), *values]) if terms else []
+
+        return terms_at
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return self.graph.terms()
+
+    def _now(self, needed: Sequence[DataArray], arrays: Arrays) -> list[np.ndarray]:
+        """Values of arrays that were lifted out of other graphs: those of the record where they have a name."""
+        current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
+        return [current.get(array.name, array.value) for array in needed]
 
     def with_log_likelihood(self, result):
         """Add the group ``log_likelihood`` to a result, as PyMC computes it."""

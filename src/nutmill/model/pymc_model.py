@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.continuous import FlatRV, HalfFlatRV
 from pymc.distributions.distribution import support_point
 from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
 from pymc.pytensorf import replace_rng_nodes
@@ -18,7 +19,17 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Starting, lift, open_input, with_own_constants
+from nutmill.model.graph import (
+    DataArray,
+    ModelGraph,
+    Node,
+    Parameter,
+    Starting,
+    Terms,
+    lift,
+    open_input,
+    with_own_constants,
+)
 from nutmill.native.newdata import check_not_nan
 
 RESERVED_NAMES = {"chain", "draw"}
@@ -65,6 +76,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         constant={name: value for name, value in named.items() if name not in observed},
         terms=lambda: _terms(model),
         point_variables=lambda: model.value_vars,
+        prior=lambda: _prior(model),
         start_given=lambda given: start_given(model, given),
         starting=lambda: _starting(model),
         source=model,
@@ -118,6 +130,13 @@ def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[Data
     # PyMC takes back these values as they are: a number would be of single precision, a list of no type at all.
     exact = {name: np.asarray(value, np.float64) if name in pieces else value for name, value in given.items()}
     outputs, arrays = lift(start_expressions(model, exact), *_data_names(model))
+    return arrays, outputs
+
+
+def _prior(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
+    """Arrays, and graphs of them that draw each parameter from its prior; a flat one keeps its initial value."""
+    drawn = {rv.name: "prior" for rv in model.free_RVs if not isinstance(rv.owner.op, FlatRV | HalfFlatRV)}
+    outputs, arrays = lift(start_expressions(model, drawn), *_data_names(model))
     return arrays, outputs
 
 
@@ -192,11 +211,11 @@ def _root(value: Variable) -> Variable | None:
     return value if isinstance(value, Constant | SharedVariable) else None
 
 
-def _terms(model: pm.Model) -> dict[str, Variable]:
-    """Log density of each variable of the model, as a scalar in terms of the model's value variables."""
+def _terms(model: pm.Model) -> Terms:
+    """Log density of each variable of the model, in terms of the model's value variables."""
     variables = [*model.basic_RVs, *model.potentials]
-    parts = model.logp(vars=variables, sum=False)
-    return {variable.name: part.sum() for variable, part in zip(variables, parts, strict=True)}
+    parts, arrays = lift(model.logp(vars=variables, sum=False), *_data_names(model))
+    return Terms(arrays, {variable.name: part for variable, part in zip(variables, parts, strict=True)})
 
 
 def _check(model: pm.Model) -> None:

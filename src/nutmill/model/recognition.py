@@ -208,8 +208,12 @@ class RecognisedOrigin:
         return self._built.misfits(pieces, arrays)
 
     def not_finite(self, pieces, arrays):
-        """Log density of each variable of the model where it is not finite at a position, by name."""
+        """Terms of the log density that are not finite at a position, by name of the variable."""
         return self._built.not_finite(pieces, arrays)
+
+    def guide(self, arrays):
+        """What helps to find a start."""
+        return self._built.guide(arrays)
 
     def with_log_likelihood(self, result):
         """Add the group ``log_likelihood`` to a result, as PyMC computes it."""

@@ -1,6 +1,6 @@
 """Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytensor
@@ -36,17 +36,24 @@ def evaluate(
     outputs
         What to evaluate; random variables in it draw from streams made of `seed`.
     """
-    if not outputs:
-        return []
+    return evaluator(inputs, outputs)(values, seed) if outputs else []
+
+
+def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list[np.ndarray]]:
+    """Make the function that `evaluate` calls, (values, seed) -> arrays, for graphs that run more than once."""
     graph = _simplified(outputs)
     with without_c():
         function = pytensor.function(
             list(inputs), graph, mode=_INTERPRETED, on_unused_input="ignore", allow_input_downcast=True
         )
     rngs = find_rng_nodes(function.maker.fgraph.outputs)
-    if rngs:
-        reseed_rngs(rngs, seed)
-    return [np.asarray(value) for value in function(*values)]
+
+    def evaluated(values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
+        if rngs:
+            reseed_rngs(rngs, seed)
+        return [np.asarray(value) for value in function(*values)]
+
+    return evaluated
 
 
 def _simplified(outputs: Sequence[Variable]) -> list[Variable]:

@@ -1,14 +1,26 @@
-"""Where chains start: jittered support points or given values, until density and gradient are finite."""
+"""Where chains start: jittered support points or given values, or what a search finds where none of these is fine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.native.binding import Binding
+from nutmill.native.origin import Guide, Term
 
+# Of the usual jitter; where one of them is fine, nothing below matters.
 MAX_TRIES = 500
+
+_KEPT = 3  # tries from which to go on
+_SCALES = (*(4.0 ** -np.arange(1, 4)), *(4.0 ** np.arange(1, 16)))
+_TRIES_OF_A_SCALE = 60
+_PRIOR_TRIES = 100
+_MENDING_TRIES = 4000, 100  # at most, and at least
+_MENDING_WORK = 5e7  # tries times values of parameters and data: an evaluation by Python takes its time
+_REACH = -2.0, 3.0  # powers of 4
+_SHOWN = 4
 
 
 class Start(NamedTuple):
@@ -25,23 +37,164 @@ class Start(NamedTuple):
     given: np.ndarray
 
 
-def find_start(binding: Binding, start: Start, seed: int, chain: int, *, jitter: bool) -> np.ndarray | int:
-    """Jitter a start by U(-1, 1) until density and gradient are finite.
+class Failed(NamedTuple):
+    """No start was found: the status of the last of so many tries."""
 
-    Returns
-    -------
-    (n_dim,) float64, or the status of the last of `MAX_TRIES` tries
+    status: int
+    n_tries: int
+
+
+class _Slope(NamedTuple):
+    """A try whose gradient is finite; its log density is not."""
+
+    position: np.ndarray
+    gradient: np.ndarray
+
+
+class Search:
+    """Looks for the starts of all chains of a run.
+
+    Parameters
+    ----------
+    binding : Binding
+    ask_guide : callable
+        () -> Guide; called once jitter has found nothing.
     """
-    # The sampler's own stream has the spawn key (chain,); this one must not repeat it.
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(chain, 1)))
-    moved = jitter & ~start.given
-    status = 0
-    for _ in range(MAX_TRIES if moved.any() else 1):
-        position = start.position + np.where(moved, rng.uniform(-1.0, 1.0, len(moved)), 0.0)
-        status, lp, gradient = binding.density(position)
-        if status == 0 and np.isfinite(lp) and np.isfinite(gradient).all():
-            return position
-    return status
+
+    def __init__(self, binding: Binding, ask_guide: Callable[[], Guide]):
+        self._binding = binding
+        self._ask_guide = ask_guide
+
+    @cached_property
+    def _guide(self) -> Guide:
+        return self._ask_guide()
+
+    def find(self, start: Start, seed: int, chain: int, *, jitter: bool) -> np.ndarray | Failed:
+        """Jitter a start by U(-1, 1) until density and gradient are finite, and look further if they never are.
+
+        What is found is a matter of model, seed and chain. Without jitter there is one try.
+
+        Returns
+        -------
+        (n_dim,) float64, or what became of it
+        """
+        # The sampler's own stream has the spawn key (chain,); this one must not repeat it.
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(chain, 1)))
+        moved = jitter & ~start.given
+        slopes: list[_Slope] = []
+        edges: list[np.ndarray] = []
+        status, n_tries = 0, 0
+        for position in self._candidates(start, moved, rng, slopes, edges):
+            n_tries += 1
+            status, lp, gradient = self._binding.density(position)
+            if status == 0 and np.isfinite(gradient).all():
+                if np.isfinite(lp):
+                    return position
+                slopes.append(_Slope(position, gradient))
+            elif status == 0 and np.isfinite(lp):
+                edges.append(position)
+        return Failed(status, n_tries)
+
+    def _candidates(self, start: Start, moved: np.ndarray, rng: np.random.Generator, slopes: list, edges: list):
+        """Positions to try, in this order; `slopes` and `edges` are filled with what is seen at the first of them."""
+        for _ in range(MAX_TRIES if moved.any() else 1):
+            yield start.position + np.where(moved, rng.uniform(-1.0, 1.0, len(moved)), 0.0)
+        if not moved.any():
+            return
+        yield from _off_the_edge(edges[:_KEPT], moved, rng)
+        yield from _along_gradients(slopes[:_KEPT], moved)
+        # What a file finds as well comes before what only a graph knows.
+        yield from _near_and_far(start, moved, self._binding.shapes, rng)
+        yield from self._from_prior(start, moved, rng)
+        yield from self._mended(start, moved, rng)
+
+    def _from_prior(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        for number in range(_PRIOR_TRIES if self._guide.prior else 0):
+            pieces = self._guide.prior(int(rng.integers(2**31)))
+            jitter = rng.uniform(-1.0, 1.0, len(moved)) * (number % 2)  # flat variables keep their place otherwise
+            if pieces is not None:
+                drawn = np.concatenate([np.ravel(piece) for piece in pieces])
+                yield np.where(moved & np.isfinite(drawn), drawn + jitter, start.position)
+
+    def _mended(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Change a position step by step, such that ever fewer elements of the log density are not finite there."""
+        if self._guide.misses is None:
+            return
+        centre, changes = _centre(start), _Changes(moved, self._binding.shapes, rng)
+        position = centre + np.where(moved, rng.uniform(-1.0, 1.0, len(moved)), 0.0)
+        n_misses = self._guide.misses(self._pieces(position))
+        size = len(moved) + sum(array.size for array in self._binding.record.arrays)
+        for number in range(int(np.clip(_MENDING_WORK / size, *reversed(_MENDING_TRIES)))):
+            proposed = changes.of(position, centre, number)
+            n_proposed = self._guide.misses(self._pieces(proposed))
+            if n_proposed <= n_misses:
+                position, n_misses = proposed, n_proposed
+                if n_misses == 0:
+                    yield position
+
+    def _pieces(self, position: np.ndarray) -> list[np.ndarray]:
+        sizes = [int(np.prod(shape)) for shape in self._binding.shapes]
+        pieces = np.split(position, np.cumsum(sizes)[:-1])
+        return [piece.reshape(shape) for piece, shape in zip(pieces, self._binding.shapes, strict=True)]
+
+
+class _Changes(NamedTuple):
+    """Changes of a position, some of which fit most ways in which values may have to fit each other."""
+
+    moved: np.ndarray
+    shapes: Sequence[tuple[int, ...]]
+    rng: np.random.Generator
+
+    def of(self, position: np.ndarray, centre: np.ndarray, number: int) -> np.ndarray:
+        """Move one value, or all of a parameter, or those that come after one, which keep their distances."""
+        blocks, index = _blocks(self.shapes), np.arange(len(position))
+        place = self.rng.choice(np.flatnonzero(self.moved))
+        reach = 4.0 ** self.rng.uniform(*_REACH)
+        mine = self.moved & (blocks == blocks[place])
+        if number % 8 == 0:
+            return np.where(mine, centre + self.rng.uniform(-reach, reach, len(position)), position)
+        chosen = index == place if number % 2 else mine & (index >= place)
+        origin = centre if number % 4 == 1 else position
+        return np.where(chosen, origin + self.rng.uniform(-reach, reach), position)
+
+
+def _off_the_edge(edges: Sequence[np.ndarray], moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Jitter tries whose log density is finite, but whose gradient is not."""
+    for position in edges:
+        for scale in 4.0 ** -np.arange(10):
+            yield position + np.where(moved, rng.uniform(-scale, scale, len(moved)), 0.0)
+
+
+def _along_gradients(slopes: Sequence[_Slope], moved: np.ndarray) -> Iterator[np.ndarray]:
+    """Go uphill from tries; and downhill, because the slope of a logarithm of negative numbers leads away from zero."""
+    for position, gradient in slopes:
+        direction = np.where(moved, gradient, 0.0)
+        if (steepest := np.abs(direction).max()) > 0.0:
+            for step in 2.0 ** np.arange(-6, 11) / steepest:
+                yield position + step * direction
+                yield position - step * direction
+
+
+def _near_and_far(
+    start: Start, moved: np.ndarray, shapes: Sequence[tuple[int, ...]], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Jitter by less and by more, all parameters or some, the others by U(-1, 1)."""
+    blocks, centre = _blocks(shapes), _centre(start)
+    for scale in _SCALES:
+        for number in range(_TRIES_OF_A_SCALE):
+            some = rng.random(len(shapes)) < 0.5, np.arange(len(shapes)) == rng.integers(len(shapes))
+            reached = (np.ones(len(shapes), bool), *some)[number % 3]
+            reach = np.where(reached, scale, 1.0)[blocks]
+            yield centre + np.where(moved, reach * rng.uniform(-1.0, 1.0, len(moved)), 0.0)
+
+
+def _blocks(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Number of the parameter of each value."""
+    return np.repeat(np.arange(len(shapes)), [int(np.prod(shape)) for shape in shapes])
+
+
+def _centre(start: Start) -> np.ndarray:
+    return np.where(np.isfinite(start.position), start.position, 0.0)
 
 
 def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[str, object]) -> Start:
@@ -65,10 +218,14 @@ def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[s
 
 
 def failure(
-    told: str | None, names: Sequence[str], shapes: Sequence[tuple[int, ...]], gradient: np.ndarray, terms: Mapping
+    told: str | None,
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    gradient: np.ndarray,
+    terms: Mapping[str, Term],
 ) -> str:
     """Say why no start was found: a line for each term and each gradient that is not finite, what a status means."""
-    lines = [f"  {name:<30} log density {value}" for name, value in terms.items()]
+    lines = [f"  {name:<30} log density {term.log_density}" for name, term in terms.items()]
     first = 0
     for name, shape in zip(names, shapes, strict=True):
         size = int(np.prod(shape))
@@ -81,3 +238,12 @@ def failure(
     if told:
         lines.append(f"  status: {told}")
     return "\n".join(lines)
+
+
+def shown(name: str, value: np.ndarray) -> str:
+    """Write the value of a variable, of a long one the first few."""
+    value = np.asarray(value)
+    if value.ndim == 0:
+        return f"{name} = {value:.6g}"
+    first = ", ".join(f"{element:.6g}" for element in value.ravel()[:_SHOWN])
+    return f"{name} = [{first}{', ...' if value.size > _SHOWN else ''}]"

@@ -1,6 +1,6 @@
 """What a model computes outside of sampling: where chains start, what data it shows, whether its indices fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -8,6 +8,29 @@ import numpy as np
 from nutmill.native.processor import Target
 
 Arrays = Sequence[np.ndarray]
+
+
+class Term(NamedTuple):
+    """What one variable of the model adds to the log density, and the names of the parameters that it depends on."""
+
+    log_density: float
+    parameters: tuple[str, ...]
+
+
+class Guide(NamedTuple):
+    """What helps to find a start where jitter finds none; a file knows neither.
+
+    Attributes
+    ----------
+    misses : callable or None
+        (one piece for each parameter) -> how many elements of the log density's terms are not finite there.
+    prior : callable or None
+        (seed) -> a draw of each parameter from its prior, or its initial value where the prior is flat; None if
+        there is no such draw.
+    """
+
+    misses: Callable[[Arrays], int] | None = None
+    prior: Callable[[int], list[np.ndarray] | None] | None = None
 
 
 class Origin(Protocol):
@@ -31,8 +54,11 @@ class Origin(Protocol):
     def misfits(self, pieces: Arrays, arrays: Arrays) -> list[str]:
         """Say which indices lie outside of what they index, a clause each."""
 
-    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, float]:
-        """Log density of each variable of the model where it is not finite at a position, by name."""
+    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
+        """Terms of the log density that are not finite at a position, by name of the variable."""
+
+    def guide(self, arrays: Arrays) -> Guide:
+        """What helps to find a start."""
 
     def with_log_likelihood(self, result):
         """Add the group ``log_likelihood`` to a result; raises ModelError where that is not known."""

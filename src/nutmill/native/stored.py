@@ -10,7 +10,7 @@ import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.native.functions import Functions
-from nutmill.native.origin import Arrays, Index, misfits
+from nutmill.native.origin import Arrays, Guide, Index, Term, misfits
 from nutmill.native.processor import Target
 
 # Entries of the functions.
@@ -84,9 +84,13 @@ class StoredOrigin:
             return []
         return misfits(self.indices, self.functions(REACHES, [*pieces, *arrays]))
 
-    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, float]:
+    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
         """Nothing: the log densities of single variables are not in the file."""
         return {}
+
+    def guide(self, arrays: Arrays) -> Guide:
+        """Nothing: neither they nor priors are in the file."""
+        return Guide()
 
     def with_log_likelihood(self, result):
         """Refuse: only the pm.Model knows the log likelihood."""
