@@ -33,10 +33,10 @@ MAY_IMPORT = {
     "compiling": {"errors", "native", "model", "compiled"},
     "request": {"errors", "layout", "nuts", "run"},
     "expansion": {"files", "run", "compiled", "trace"},
-    "result": {"errors", "run", "trace", "compiled", "request", "expansion"},
-    "memory": {"errors", "layout", "run", "compiled", "request"},
+    "result": {"errors", "run", "trace", "compiled", "request", "expansion", "identity"},
+    "memory": {"errors", "layout", "nuts", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "native"},
-    "identity": {"errors", "compiled"},
+    "identity": {"errors", "model", "compiled"},
     "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result", "stderr"},
     "executor": {
         *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),

@@ -145,15 +145,21 @@ def test_a_damaged_model_file(tmp_path):
         nutmill.resume(tmp_path / "run", **QUIET)
 
 
-def test_log_likelihood_needs_the_model(tmp_path, caplog):
+def test_log_likelihood_needs_no_model(tmp_path):
     options = OPTIONS | {"draws": 20, "chains": 4, "idata_kwargs": {"log_likelihood": True}}
     whole = compiled().sample(**options, checkpoint=tmp_path / "run")
-    with_model = nutmill.resume(tmp_path / "run", compiled(), **QUIET)
-    assert_same(with_model, whole, ("log_likelihood",))
+    for model in ([compiled()], []):
+        assert_same(nutmill.resume(tmp_path / "run", *model, **QUIET), whole, ("posterior", "log_likelihood"))
+
+
+def test_log_likelihood_that_the_folder_does_not_know(tmp_path, caplog):
+    """A folder's model may have been saved without; the draws are more than nothing."""
+    options = OPTIONS | {"draws": 20, "chains": 4, "idata_kwargs": {"log_likelihood": True}}
+    whole = compiled().sample(**options, checkpoint=tmp_path / "run")
+    compiled().save(tmp_path / "run" / "model.nut")
     without = nutmill.resume(tmp_path / "run", **QUIET)
-    assert "The result has no log_likelihood" in caplog.text
+    assert "The result has no log_likelihood: This model was saved without" in caplog.text
     assert_same(without, whole, ("posterior",))
-    assert_same(nutmill.resume(tmp_path / "run", compiled(), **QUIET), whole, ("log_likelihood",))
 
 
 def test_a_disk_without_room_for_the_model(tmp_path):

@@ -16,7 +16,7 @@ from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError, NutmillError
 from nutmill.files import CODE_MODE, read_plain, replace_file, why_not_private
 from nutmill.labels import label_array
-from nutmill.native.code import Code, code_of, entry_of, object_in
+from nutmill.native.code import OBJECT, Code, code_of, entry_of, object_in
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
 from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
@@ -26,18 +26,18 @@ from nutmill.nuts.state import FIELDS
 
 MAGIC = b"nutmill model 1\n"
 
-_KERNEL, _FUNCTIONS = "kernel", "functions"
+_KERNEL, _FUNCTIONS, _LIKELIHOOD = "kernel", "functions", "likelihood"
 _NAMES_TOLD = 5
 
 # The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
 _CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
 
 
-def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool = True) -> None:
+def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool, log_likelihood: bool) -> None:
     """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
     path = Path(path)
     try:
-        replace_file(path, to_bytes(compiled, data=data), mode=CODE_MODE)
+        replace_file(path, to_bytes(compiled, data=data, log_likelihood=log_likelihood), mode=CODE_MODE)
     except OSError as error:
         raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
 
@@ -72,10 +72,12 @@ def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
         raise ModelError(f"The model {path} cannot be used: {error}.") from error
 
 
-def to_bytes(compiled: CompiledModel, *, data: bool = True) -> bytes:
+def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool = False) -> bytes:
     """Give the content of a file; raises ModelError if the model's code needs Python, or its data are missing."""
     code, description = compiled.code, compiled.description
-    _check_stands_alone(code)
+    likelihood = compiled.origin.likelihood(code.target) if log_likelihood else None
+    for each in filter(None, (code, likelihood)):
+        _check_stands_alone(each)
     if description.missing:
         raise ModelError("This model was saved without its data and still has none: copy its file instead.")
     labels = {dim: label_array(values) for dim, values in description.coords.items()}
@@ -86,8 +88,11 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True) -> bytes:
         "code": entry.manifest,
         "description": told(replace(description, coords=labels), arrays, data=data),
         "origin": told_origin(origin, arrays, data=data),
+        "likelihood": None if likelihood is None else likelihood.facts(),
     }
     objects = {_KERNEL: code.kernel.code, _FUNCTIONS: origin.functions.code}
+    if likelihood is not None:
+        objects[_LIKELIHOOD] = likelihood.native.code
     names = [parameter.rv_name for parameter in description.parameters]
     about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
     header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
@@ -117,14 +122,21 @@ def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
     entry = Entry(manifest["code"], parts)
     if reason := obstacle(Target.from_list(manifest["code"]["target"])):
         raise Damaged(reason)
-    objects = [object_in(entry), parts[_KERNEL], *filter(None, [parts[_FUNCTIONS]])]
+    objects = [object_in(entry), *filter(None, (parts.get(part) for part in (_KERNEL, _FUNCTIONS, _LIKELIHOOD)))]
     if missing := sorted({name for code in objects for name in unresolved(code)}):
         raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
     arrays = Arrays(parts)
     description = described(manifest["description"], arrays)
-    code = replace(code_of(entry, loaded_once(parts[_KERNEL]), {}), from_cache=False)
+    code = _code(entry)
     origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
+    if facts := manifest.get("likelihood"):
+        likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}))
+        origin = replace(origin, likelihood_code=likelihood)
     return CompiledModel(description, code, origin)
+
+
+def _code(entry: Entry) -> Code:
+    return replace(code_of(entry, loaded_once(entry.parts[_KERNEL]), {}), from_cache=False)
 
 
 def _check_stands_alone(code: Code) -> None:

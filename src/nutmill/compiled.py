@@ -47,7 +47,6 @@ class CompiledModel:
     description: Description
     code: Code
     origin: Origin
-    replaced: bool = False  # with_data was called: the user's own model has other data
 
     @property
     def n_dim(self) -> int:
@@ -156,12 +155,12 @@ class CompiledModel:
             observations are NaN, or NaN elsewhere make the log density NaN.
         """
         description = newdata.replace_arrays(self.description, arrays, coords or {})
-        new = replace(self, description=description, replaced=True)
+        new = replace(self, description=description)
         newdata.check_indices(description, self.origin)
         newdata.check_density(new.binding, new.start_values(), description)
         return new
 
-    def save(self, path: str | os.PathLike, *, data: bool = True) -> None:
+    def save(self, path: str | os.PathLike, *, data: bool = True, log_likelihood: bool = False) -> None:
         """Write the model to a file from which `nutmill.load` gives it back, without PyMC, PyTensor and Numba.
 
         The file holds machine code: whoever may write it may run code as its reader.
@@ -172,6 +171,8 @@ class CompiledModel:
             Of the file, by custom ``model.nut``; one that is there is replaced at once, when all is written.
         data
             Write the data too; without them, `with_data` must be called on what was loaded.
+        log_likelihood
+            Write what ``idata_kwargs={"log_likelihood": True}`` needs too; it may have to be compiled first.
 
         Raises
         ------
@@ -180,7 +181,7 @@ class CompiledModel:
         """
         from nutmill.artifact import save  # reading and writing files is built on this class
 
-        save(self, path, data=data)
+        save(self, path, data=data, log_likelihood=log_likelihood)
 
     def report(self) -> str:
         """Describe parameters, data and native code in a few lines."""
@@ -208,9 +209,23 @@ class CompiledModel:
         if self.description.missing:
             names = ", ".join(sorted(self.description.missing))
             raise ModelError(f"This model was saved without its data: give them by with_data ({names}).")
-        shapes = [np.shape(value) for value in self.start_values()]
+        return self._bound(self.code)
+
+    @cached_property
+    def likelihood(self) -> Binding:
+        """What computes the log likelihood of each observation, bound to the data; compiled when first asked for.
+
+        Raises
+        ------
+        ModelError
+            If the model has no observed variables, is no `pm.Model`, or was saved without its log likelihood.
+        """
+        return self._bound(self.origin.likelihood(self.code.target))
+
+    def _bound(self, code: Code) -> Binding:
+        start = self.start_values()
         with self.one_blas_thread():
-            return bind(self.code, shapes, self.description.values)
+            return bind(code, start, self.description.values)
 
     def one_blas_thread(self, workers: int = 1) -> AbstractContextManager[Applied | None]:
         """Let BLAS have one thread while in the `with`, if this model may call it.
@@ -306,11 +321,18 @@ class CompiledModel:
     def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
         """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
         pieces = list(self.split(draws).values())
-        numbers = itertools.count()
-        with self.one_blas_thread(threads) as applied:
-            on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
-            computed = self.binding.expand(draws, threads, on_thread)
+        computed = self._expanded(self.binding, draws, threads)
         return {
             name: computed[name] if reported.parameter is None else pieces[reported.parameter]
             for name, reported in self.description.reported.items()
         }
+
+    def log_likelihood(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+        """Compute the log likelihood of each observation for draws (..., n_dim), by variable; see `likelihood`."""
+        return self._expanded(self.likelihood, draws, threads)
+
+    def _expanded(self, binding: Binding, draws: np.ndarray, threads: int) -> dict[str, np.ndarray]:
+        numbers = itertools.count()
+        with self.one_blas_thread(threads) as applied:
+            on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
+            return binding.expand(draws, threads, on_thread)

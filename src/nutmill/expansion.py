@@ -62,9 +62,17 @@ class DrawsMaker:
             self._filled(draws, self._compiled.split) if self._unconstrained else None,
         )
 
+    def log_likelihood(self, draws: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the log likelihood of each observation for draws as `make` takes them."""
+
+        def expand(block: np.ndarray) -> dict[str, np.ndarray]:
+            return self._compiled.log_likelihood(block, self._threads)
+
+        return expand(draws) if isinstance(draws, np.ndarray) else self._filled(draws, expand)
+
     def _filled(self, draws: Sequence[np.ndarray], expand) -> dict[str, np.ndarray]:
         n_chains, n_draws, n_dim = len(draws), *draws[0].shape
-        like = expand(np.zeros((1, n_dim)))
+        like = expand(self._compiled.binding.inside[None])
         row_bytes = 8 * n_dim + sum(values.nbytes for values in like.values())
         n_rows = max(1, _BLOCK_BYTES // row_bytes)
         filled = {

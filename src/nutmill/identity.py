@@ -1,23 +1,33 @@
 """What a run is of: model, data, versions and processor, told so that another process can compare."""
 
+from __future__ import annotations
+
 import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nutmill.compiled import CompiledModel
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, ModelError
+
+if TYPE_CHECKING:
+    import arviz
+    import xarray as xr
 
 _log = logging.getLogger("nutmill")
 
 _N_PROBES = 3
 # Rounding of another processor or BLAS stays below; another model or another number of data does not.
 _TOLERANCE = 1e-6
+
+FINGERPRINTS = "data_fingerprints"  # attribute of results
+_DIGITS = 16
 
 
 def identity(compiled: CompiledModel, cpu_model: str) -> dict[str, Any]:
@@ -100,3 +110,53 @@ def _near(a: float, b: float) -> bool:
 def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     field = next(name for name in theirs if theirs[name] != mine.get(name))
     return f"{field} {theirs[field]} there, {mine.get(field)} here"
+
+
+def fingerprints(compiled: CompiledModel) -> dict[str, str]:
+    """Fingerprint of each array of data that has a name; the same in every process and for every version of PyMC."""
+    described = compiled.description
+    named = {a.name: a.value for a in described.arrays if a.name is not None and not described.is_length(a)}
+    return {name: _fingerprint(value) for name, value in named.items()}
+
+
+def _fingerprint(value: np.ndarray) -> str:
+    """Digest of shape and values, whatever the width of the numbers."""
+    kind = value.dtype.kind
+    wide = np.ascontiguousarray(value, dtype="<f8" if kind == "f" else "<i8" if kind in "iub" else value.dtype)
+    return hashlib.sha256(repr((wide.dtype.str, wide.shape)).encode() + wide.tobytes()).hexdigest()[:_DIGITS]
+
+
+def check_data(result: arviz.InferenceData | xr.DataTree, model) -> None:
+    """Check that a model holds the data of which a result has the draws.
+
+    `CompiledModel.with_data` leaves the `pm.Model` as it is, and PyMC's own functions, such as
+    `pm.sample_posterior_predictive` and `pm.compute_log_likelihood`, take the data of the `pm.Model`: tell it of the
+    new ones by `pm.set_data` first, and check it by this.
+
+    Parameters
+    ----------
+    result
+        Of `sample_numba`, `resume` or `merge`, also one that was stored in a file and loaded.
+    model
+        A `pm.Model`, or a `CompiledModel`.
+
+    Raises
+    ------
+    ModelError
+        If arrays differ in shape or values, with their names, or the result has no fingerprints of its data.
+    """
+    if FINGERPRINTS not in result.attrs:
+        raise ModelError("This result has no fingerprints of its data: it was not made by this version of nutmill.")
+    if isinstance(model, CompiledModel):
+        found = fingerprints(model)
+    else:
+        from nutmill.model.pymc_model import data_of  # brings PyMC, which a compiled model does not need
+
+        found = {name: _fingerprint(value) for name, value in data_of(model).items()}
+    expected = json.loads(result.attrs[FINGERPRINTS])
+    if others := [name for name, digest in expected.items() if found.get(name) != digest]:
+        names = ", ".join(others)
+        raise ModelError(
+            f"The model holds other data than the draws are of: {names}. Give it the same by pm.set_data; of observed "
+            "values it takes those that are a pm.Data."
+        )

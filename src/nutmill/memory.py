@@ -6,35 +6,51 @@ from pathlib import Path
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
 from nutmill.layout.topology import Topology
+from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.request import Request
 from nutmill.run.files import draw_record
 from nutmill.run.results import statistics_bytes
 
 _GB = 1e9
+# Of a draw of warmup: its log density, and room to compare it with those of the other chains.
+_WARMUP_DRAW_BYTES = 40
+
+
+def warmup_bytes(compiled: CompiledModel, request: Request) -> int:
+    """Bytes that the warmup of a run takes, at most."""
+    n_draws = ADAPTIVE_WARMUP_DRAWS if request.tune is None else request.tune
+    each = _WARMUP_DRAW_BYTES + (_draw_bytes(compiled) if request.keep_warmup and request.checkpoint is None else 0)
+    return len(request.chain_ids) * n_draws * each
 
 
 def needed_bytes(compiled: CompiledModel, request: Request) -> int:
     """Bytes that draws, statistics and reported variables of a run take at its end."""
-    position = 8 * compiled.n_dim
-    each = position + statistics_bytes() + compiled.binding.expanded_bytes
+    each = _draw_bytes(compiled)
+    if request.result["log_likelihood"]:
+        each += compiled.likelihood.expanded_bytes
     if request.result["divergences"]:
-        each += 3 * position
+        each += 3 * 8 * compiled.n_dim
     return len(request.chain_ids) * request.draws * each
 
 
+def _draw_bytes(compiled: CompiledModel) -> int:
+    return 8 * compiled.n_dim + statistics_bytes() + compiled.binding.expanded_bytes
+
+
 def check_memory(compiled: CompiledModel, request: Request, topology: Topology) -> None:
-    """Refuse a run whose draws cannot fit.
+    """Refuse a run whose draws cannot fit, those of warmup among them; with a checkpoint the others go to the disk.
 
     Raises
     ------
     ModelError
         With what is needed, what there is, and what to do.
     """
-    needed, there = needed_bytes(compiled, request), topology.memory_bytes
-    n_chains = len(request.chain_ids)
-    if there is not None and needed > there:
+    warmup, there = warmup_bytes(compiled, request), topology.memory_bytes
+    draws = needed_bytes(compiled, request) if request.checkpoint is None else 0
+    if there is not None and warmup + draws > there:
+        count = f"{request.draws} draws" if draws > warmup else f"{request.tune} draws of warmup"
         raise ModelError(
-            f"{n_chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB, and this process "
+            f"{len(request.chain_ids)} chains of {count} need about {(warmup + draws) / _GB:.3g} GB, and this process "
             f"may use {there / _GB:.3g} GB: take fewer chains or draws, or report fewer variables (var_names=)."
         )
 

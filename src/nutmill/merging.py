@@ -11,7 +11,7 @@ from nutmill.errors import CheckpointError
 from nutmill.identity import check_same, identity
 from nutmill.layout.topology import topology as read_topology
 from nutmill.request import Request
-from nutmill.resuming import compiled_for, request_of, without_log_likelihood
+from nutmill.resuming import checked_result, compiled_for, request_of
 from nutmill.run.clock import Clock
 from nutmill.run.folder import read_groups
 from nutmill.run.groups import Group
@@ -78,7 +78,7 @@ def merge(
     clock.stop(is_sampling=True)
     run = collect(groups, None, settings_of(request), Ending(None if missing is None else "partial"), clock)
     layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}}
-    return finish(compiled, run, request if model is not None else without_log_likelihood(request), layout)
+    return finish(compiled, run, checked_result(request, compiled), layout)
 
 
 def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], first: Path, folder: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from nutmill import trace
 from nutmill.compiled import CompiledModel
-from nutmill.errors import ModelError
 from nutmill.expansion import DrawsMaker
+from nutmill.identity import FINGERPRINTS, fingerprints
 from nutmill.request import Request
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.results import Run
@@ -40,15 +40,17 @@ def to_result(
     )
     maker = DrawsMaker(compiled, layout["asked"]["chains_at_once"], request.result["include_transformed"], folder)
     warmup = maker.make(run.warmup_draws, run.warmup_statistics) if request.keep_warmup else None
-    result = trace.to_arviz(
-        maker.make(run.draws, run.statistics),
+    draws = maker.make(run.draws, run.statistics)
+    if request.result["log_likelihood"]:
+        draws = draws._replace(log_likelihood=maker.log_likelihood(run.draws))
+    return trace.to_arviz(
+        draws,
         model,
         warmup=warmup,
         divergences=_divergences(run) if request.result["divergences"] else None,
         adaptation=_adaptation(run),
         attrs=_attributes(compiled, run, request, layout),
     )
-    return _with_log_likelihood(compiled, result) if request.result["log_likelihood"] else result
 
 
 def _adaptation(run: Run) -> trace.Adaptation:
@@ -70,12 +72,6 @@ def _divergences(run: Run) -> trace.Divergences:
     )
 
 
-def _with_log_likelihood(compiled: CompiledModel, result):
-    if compiled.replaced:
-        raise ModelError("log_likelihood is computed from the pm.Model, which does not know data of with_data().")
-    return compiled.origin.with_log_likelihood(result)
-
-
 def _attributes(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
@@ -95,6 +91,7 @@ def _attributes(
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,
         "lowering": compiled.code.lowering,
+        FINGERPRINTS: fingerprints(compiled),
         "versions": _versions(),
     }
     return {"/": root, "posterior": posterior, "sample_stats": stats}

@@ -114,7 +114,7 @@ def resume(
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with RunFolder.open(path, request.every) as folder:
         folder.manifest["asked"] = asked(request)
-        possible = request if model is not None else without_log_likelihood(request)
+        possible = checked_result(request, compiled)
         if not has_parts(manifest):
             return sample_session(compiled, possible, topology, folder=folder)
         from nutmill.executor.parent import sample_apart  # brings multiprocessing, which other runs need not pay for
@@ -122,7 +122,7 @@ def resume(
         return sample_apart(compiled, possible, topology, folder=folder)
 
 
-def keep_model(compiled: CompiledModel, path: Path) -> None:
+def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> None:
     """Put the compiled model into a run folder, if its code allows it; the log says if not.
 
     Raises
@@ -131,7 +131,7 @@ def keep_model(compiled: CompiledModel, path: Path) -> None:
         If the folder cannot be written.
     """
     try:
-        content = to_bytes(compiled)
+        content = to_bytes(compiled, log_likelihood=log_likelihood)
     except ModelError as error:
         _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
         return
@@ -168,9 +168,13 @@ def compiled_for(model, manifest: Mapping[str, Any], path: str | os.PathLike) ->
     return compile_model(model, var_names=about["reported"] if is_like else None, fuse=about["fused"])
 
 
-def without_log_likelihood(request: Request) -> Request:
-    """Leave out of a request what needs PyMC; the log says what."""
+def checked_result(request: Request, compiled: CompiledModel) -> Request:
+    """Leave the log likelihood out of a request if the model in the folder was saved without; the log says so."""
     if not request.result["log_likelihood"]:
         return request
-    _log.warning("The result has no log_likelihood, which needs the pm.Model: pymc.compute_log_likelihood adds it.")
-    return request._replace(result={**request.result, "log_likelihood": False})
+    try:
+        _ = compiled.likelihood
+    except ModelError as error:
+        _log.warning("The result has no log_likelihood: %s", error)
+        return request._replace(result={**request.result, "log_likelihood": False})
+    return request

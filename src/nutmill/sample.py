@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.compiled import CompiledModel
+from nutmill.errors import ModelError
 from nutmill.identity import identity
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import topology as read_topology
@@ -99,8 +100,9 @@ def sample_numba(
     compute_convergence_checks
         Compute R-hat, effective sample sizes and the like at the end, and say what looks wrong.
     idata_kwargs
-        What else to put in the result, by name: ``log_likelihood``, ``include_transformed`` (draws on the
-        unconstrained scale), ``divergences`` (where trajectories diverged); all False.
+        What else to put in the result, by name: ``log_likelihood`` (of each observation, of the data that were sampled,
+        those of `with_data` too), ``include_transformed`` (draws on the unconstrained scale), ``divergences`` (where
+        trajectories diverged); all False.
     fuse
         Link the model into a native object of its own; False leaves it in Numba's engine, for this process alone.
     lowering
@@ -170,7 +172,8 @@ def sample_numba(
         "adaptation_state": adaptation_state,
         "executor": executor,
     }
-    checked_request(**options)  # before the compile: a wrong argument should not cost seconds
+    request = checked_request(**options)  # before the compile: a wrong argument should not cost seconds
+    options["random_seed"] = request.seed  # a Generator is drawn from once
     compiled = (
         model
         if isinstance(model, CompiledModel)
@@ -189,17 +192,22 @@ def _compile(model, **options) -> CompiledModel:
 def sample_compiled(compiled: CompiledModel, **options):
     """Sample a compiled model; `CompiledModel.sample` is the public way to this."""
     request = checked_request(**options)
+    if compiled.n_dim == 0:
+        names = ", ".join(parameter.rv_name for parameter in compiled.description.parameters)
+        raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")
     initial = _starts(compiled, request)
+    if request.result["log_likelihood"]:
+        _ = compiled.likelihood  # what there is none of is known before a draw is made
     topology = read_topology()
     sample = sample_session if request.executor is None else _sample_apart
+    check_memory(compiled, request, topology)
     if request.checkpoint is None:
-        check_memory(compiled, request, topology)
         return sample(compiled, request, topology, initial=initial)
     facts = {"asked": asked(request), **identity(compiled, topology.cpu_model)}
     with RunFolder.create(request.checkpoint, facts, request.every) as folder:
         check_disk(compiled, request, folder.path)
         if request.executor is None:
-            keep_model(compiled, folder.path)
+            keep_model(compiled, folder.path, log_likelihood=request.result["log_likelihood"])
         return sample(compiled, request, topology, initial=initial, folder=folder)
 
 

@@ -141,9 +141,14 @@ def _sampled_groups(draws: Draws, model: ModelData) -> dict[str, xr.Dataset]:
         "unconstrained_posterior": draws.unconstrained,
         "log_likelihood": draws.log_likelihood,
     }
-    # A simplex of K values has K - 1 unconstrained ones: there the model's dimension is expected not to fit.
+    # A simplex of K values has K - 1 unconstrained ones: there the model's dimension is expected not to fit. A vector
+    # that is one observation has one log likelihood, without the vector's dimension.
+    fewer = {name: model.dims.get(name, ())[: np.ndim(v) - 2] for name, v in (draws.log_likelihood or {}).items()}
+    models = {"log_likelihood": model._replace(dims=fewer)}
     return {
-        name: _dataset(values, model, sample_dims=SAMPLE_DIMS, strict=name != "unconstrained_posterior")
+        name: _dataset(
+            values, models.get(name, model), sample_dims=SAMPLE_DIMS, strict=name != "unconstrained_posterior"
+        )
         for name, values in arrays.items()
         if values is not None
     }

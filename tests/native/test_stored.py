@@ -219,11 +219,6 @@ def test_narrow_data_stay_narrow():
     assert loaded.with_data(**new).logp_dlogp(q)[0] == compiled.with_data(**new).logp_dlogp(q)[0]
 
 
-def test_log_likelihood_is_not_known():
-    with refused("A model from a file does not know its log_likelihood"):
-        both()[1].sample(draws=5, tune=5, chains=1, progressbar=False, idata_kwargs={"log_likelihood": True})
-
-
 def test_a_start_outside_of_the_support_is_told():
     with pm.Model() as model:
         x = pm.Normal("x", 0.0, 1.0)

@@ -56,7 +56,7 @@ def sample_apart(
 
     Without an executor, which is so when a run is resumed, this process samples one group after the other.
     """
-    content = to_bytes(compiled)
+    content = to_bytes(compiled, log_likelihood=request.result["log_likelihood"])
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         if folder is not None:

@@ -24,11 +24,13 @@ from nutmill.model.footprint import tidy_up, warn_of_memory
 from nutmill.model.fuse import Unlinkable, link_addresses, link_model, needs_python
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline.foreign import noting_foreign
+from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_object
 from nutmill.model.lowering import WAYS
 from nutmill.model.single import in_single
 from nutmill.model.stable import simplify
+from nutmill.model.start import without_c
 from nutmill.model.stored import cache_key, find, keep
 from nutmill.native.code import Code, code_of, entry_of
 from nutmill.native.in_python import InPython
@@ -115,6 +117,22 @@ def _recall(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tu
     if found is None:
         del stages["load"]
     return key, found
+
+
+def compile_likelihood(graph: ModelGraph, made_for: Target) -> Code:
+    """Compile what computes the log likelihood of each observation from draws, in the form of `expand`.
+
+    Raises
+    ------
+    ModelError
+        If the model has no observations that it knows of, or an op has neither a native nor a Python form.
+    """
+    if not graph.pointwise:
+        raise ModelError(
+            "The model has no observed variables, so it has no log_likelihood: leave it out of idata_kwargs."
+        )
+    with no_lost_interrupt(), without_c():
+        return compile_graph(graph.of_likelihood(), Order(made_for))
 
 
 class _Model(NamedTuple):
@@ -210,7 +228,9 @@ def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     # The cache of whole models takes the place of PyTensor's cache of single operations; and nobody reads where in
     # PyTensor's rewrites a variable was made, which takes a tenth of their time to note.
     with config.change_flags(numba__cache=False, traceback__limit=0, traceback__compile_limit=0):
-        return (_lower_native if graph.native_density else _lower_graph)(graph, stages)
+        if graph.logp is None:
+            return (_lower_native if graph.native_density else _lower_likelihood)(graph, stages)
+        return _lower_graph(graph, stages)
 
 
 def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
@@ -232,6 +252,22 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
         if density.hoisted:
             lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), slots[len(parameters) : n_given])
     return _Model(lowered, slots, len(density.hoisted), list(by_numba))
+
+
+def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:
+    way = WAYS[graph.lowering]
+    parameters = [p.variable for p in graph.parameters]
+    arrays = [a.variable for a in graph.arrays]
+    with stage(stages, "rewrite"):
+        expand = way.rewrite(parameters, arrays, list(graph.computed().values()), hoist=True)
+        prepare = way.rewrite([], arrays, expand.hoisted, hoist=False)
+    slots = layout(_kinds(parameters), _kinds([*arrays, *expand.hoisted]))
+    with stage(stages, "lower"), noting_foreign() as by_numba:
+        lowered = {"expand": lower.expand_entry(way.function(expand.fgraph), slots)}
+        if expand.hoisted:
+            of_arrays = slots[len(parameters) : len(parameters) + len(arrays)]
+            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), of_arrays)
+    return _Model(lowered, slots, len(expand.hoisted), list(by_numba))
 
 
 def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:

@@ -62,7 +62,7 @@ def fingerprint(graph: ModelGraph) -> Fingerprint:
     inputs = [*(p.variable for p in graph.parameters), *(a.variable for a in graph.arrays)]
     computed = graph.computed()
     try:
-        structure = Reader().graph(inputs, [graph.logp, *computed.values()])
+        structure = Reader().graph(inputs, [v for v in (graph.logp, *computed.values()) if v is not None])
     except Nameless as error:
         return Fingerprint(None, str(error))
     text = repr((len(graph.parameters), list(computed), structure, graph.dtype, graph.lowering))

@@ -6,7 +6,7 @@ every data set of the same structure, and compile time does not depend on how mu
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -91,13 +91,14 @@ class ModelGraph:
 
     parameters: tuple[Parameter, ...]
     arrays: tuple[DataArray, ...]
-    logp: Variable | None  # None where the density is native already
+    logp: Variable | None  # None where the density is native already, or there is none
     expanded: Mapping[str, Node]
     start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
     coords: Mapping[str, Sequence] = field(default_factory=dict)
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     observed: Mapping[str, Variable] = field(default_factory=dict)  # what goes in the group `observed_data`
     constant: Mapping[str, Variable] = field(default_factory=dict)  # and in `constant_data`
+    pointwise: Mapping[str, Variable] = field(default_factory=dict)  # log likelihood of each observation, by variable
     terms: Callable[[], "Terms"] = lambda: Terms((), {})  # built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
     prior: Callable | None = None  # () -> (arrays, start), drawn from the prior where that can be
@@ -113,6 +114,10 @@ class ModelGraph:
         """Reported variables that are not simply pieces of the position."""
         pieces = [p.variable for p in self.parameters]
         return {name: node.variable for name, node in self.expanded.items() if node.variable not in pieces}
+
+    def of_likelihood(self) -> "ModelGraph":
+        """The graph that has no density, and reports the log likelihood of each observation."""
+        return replace(self, logp=None, expanded={name: Node(v, None) for name, v in self.pointwise.items()})
 
     def describe(self) -> description.Description:
         """Tell in plain values what is known of the model."""

@@ -9,9 +9,11 @@ from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
 from nutmill.model.checks import reaches
+from nutmill.model.compile import compile_likelihood
 from nutmill.model.graph import DataArray, ModelGraph, Terms
 from nutmill.model.saving import store
 from nutmill.model.start import evaluate, evaluator
+from nutmill.native.code import Code
 from nutmill.native.origin import Arrays, Guide, Term, misfits
 from nutmill.native.processor import Target
 from nutmill.native.stored import StoredOrigin
@@ -22,6 +24,7 @@ class GraphOrigin:
 
     def __init__(self, graph: ModelGraph):
         self.graph = graph
+        self._likelihood: Code | None = None
         self._inputs = [array.variable for array in graph.arrays]
         self._parameters = [parameter.variable for parameter in graph.parameters]
 
@@ -122,10 +125,10 @@ class GraphOrigin:
         current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
         return [current.get(array.name, array.value) for array in needed]
 
-    def with_log_likelihood(self, result):
-        """Add the group ``log_likelihood`` to a result, as PyMC computes it."""
-        import pymc  # takes seconds, which other results need not pay
-
+    def likelihood(self, target: Target) -> Code:
+        """Native code that gives the log likelihood of each observation; raises ModelError if there is none."""
         if self.graph.source is None:
-            raise ModelError("log_likelihood is computed from a pm.Model, and this model is none.")
-        return pymc.compute_log_likelihood(result, model=self.graph.source, progressbar=False)
+            raise ModelError("log_likelihood is that of a pm.Model, and this model is none: leave it out.")
+        if self._likelihood is None:
+            self._likelihood = compile_likelihood(self.graph, target)
+        return self._likelihood

@@ -1,6 +1,6 @@
 """From a `pm.Model` to a `ModelGraph`: the only file that reads PyMC's models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pymc as pm
@@ -15,6 +15,7 @@ from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.basic import Nonzero
 from pytensor.tensor.extra_ops import Unique
+from pytensor.tensor.math import variadic_add
 from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
@@ -26,6 +27,7 @@ from nutmill.model.graph import (
     Parameter,
     Starting,
     Terms,
+    held,
     lift,
     open_input,
     with_own_constants,
@@ -48,8 +50,11 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     _check(model)
     reported = _reported(model, var_names)
     data = _named_data(model)
+    # In the order in which `pm.Model.logp` adds them.
+    terms = _log_densities(model, [*model.free_RVs, *model.observed_RVs, *model.potentials])
     sections = [
-        [model.logp()],
+        [terms[rv] for rv in model.observed_RVs],  # first, where it does not change the order of the arrays
+        [_total(terms.values())],
         model.replace_rvs_by_values(list(reported.values())),
         start_expressions(model, {}),
         list(data.values()),
@@ -59,7 +64,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     parameters = _parameters(model)
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(model.value_vars, parameters, strict=True)}
     outputs = iter(clone_replace(outputs, casts, rebuild_strict=False))
-    (logp,), expanded, start, values = ([next(outputs) for _ in section] for section in sections)
+    pointwise, (logp,), expanded, start, values = ([next(outputs) for _ in section] for section in sections)
     _check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
     dims = model.named_vars_to_dims
     named = dict(zip(data, values, strict=True))
@@ -74,6 +79,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         array_dims={name: tuple(d) for name, d in dims.items()},
         observed={name: named[name] for name in observed},
         constant={name: value for name, value in named.items() if name not in observed},
+        pointwise=dict(zip(observed, pointwise, strict=True)),
         terms=lambda: _terms(model),
         point_variables=lambda: model.value_vars,
         prior=lambda: _prior(model),
@@ -204,6 +210,13 @@ def _data_names(model: pm.Model) -> tuple[dict[Variable, str], set[Variable]]:
     return names, observed
 
 
+def data_of(model: pm.Model) -> dict[str, np.ndarray]:
+    """Data of a model as they are now, by name: what `with_data` could replace."""
+    names, _ = _data_names(model)
+    lengths = set(model.dim_lengths.values())
+    return {name: held(variable) for variable, name in names.items() if variable not in lengths}
+
+
 def _root(value: Variable) -> Variable | None:
     """The constant or shared variable that observed data come from, behind casts; None if it is computed."""
     while value.owner is not None and len(value.owner.inputs) == 1:
@@ -211,11 +224,22 @@ def _root(value: Variable) -> Variable | None:
     return value if isinstance(value, Constant | SharedVariable) else None
 
 
+def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Variable, Variable]:
+    """Log density of variables of the model, value by value, in terms of the model's value variables."""
+    parts = model.logp(vars=variables, sum=False)
+    return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
+
+
+def _total(parts: Iterable[Variable]) -> Variable:
+    """Sum as `pm.Model.logp` does."""
+    return variadic_add(*(part.sum() for part in parts))
+
+
 def _terms(model: pm.Model) -> Terms:
     """Log density of each variable of the model, in terms of the model's value variables."""
-    variables = [*model.basic_RVs, *model.potentials]
-    parts, arrays = lift(model.logp(vars=variables, sum=False), *_data_names(model))
-    return Terms(arrays, {variable.name: part for variable, part in zip(variables, parts, strict=True)})
+    densities = _log_densities(model, [*model.basic_RVs, *model.potentials])
+    parts, arrays = lift(list(densities.values()), *_data_names(model))
+    return Terms(arrays, {variable.name: part for variable, part in zip(densities, parts, strict=True)})
 
 
 def _check(model: pm.Model) -> None:

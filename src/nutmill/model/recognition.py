@@ -215,6 +215,6 @@ class RecognisedOrigin:
         """What helps to find a start."""
         return self._built.guide(arrays)
 
-    def with_log_likelihood(self, result):
-        """Add the group ``log_likelihood`` to a result, as PyMC computes it."""
-        return self._built.with_log_likelihood(result)
+    def likelihood(self, target):
+        """Native code that gives the log likelihood of each observation; raises ModelError if there is none."""
+        return self._built.likelihood(target)

@@ -31,11 +31,14 @@ class Binding:
         Shape of each parameter on the unconstrained scale.
     record : Record
         Addresses and lengths as native code reads them.
+    inside : (n_dim,) float64
+        A position at which the model is defined, to ask for shapes at.
     """
 
     code: Code
     shapes: tuple[tuple[int, ...], ...]
     record: Record
+    inside: np.ndarray
 
     @property
     def n_dim(self) -> int:
@@ -159,8 +162,7 @@ class Binding:
     def _expanded_shapes(self) -> list[tuple[int, ...]]:
         ranks = self.code.expanded_ranks
         words = room_for_lengths(ranks)
-        origin = np.zeros(self.n_dim)
-        asked = origin.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
+        asked = self.inside.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
         _check(_call(self.code.in_python, self._expand, *asked), self.code.in_python)
         return shapes_of(words, ranks)
 
@@ -173,20 +175,29 @@ class Binding:
         return _at(self.code.address("expand"), "expand")
 
 
-def bind(code: Code, shapes: Sequence[tuple[int, ...]], arrays: Sequence[np.ndarray]) -> Binding:
+def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Binding:
     """Bind native code to data: run `prepare`, and write the record.
+
+    Parameters
+    ----------
+    code : Code
+    start : sequence of arrays
+        Initial value of each parameter on the unconstrained scale.
+    arrays : sequence of arrays
+        The data, in the order of the record.
 
     Raises
     ------
     ModelError
         If the arrays do not fit each other.
     """
-    shapes = tuple(tuple(int(n) for n in shape) for shape in shapes)
+    shapes = tuple(np.shape(value) for value in start)
+    inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     n_given = len(code.slots) - code.n_prepared
     prepared = []
     if code.n_prepared:
         prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays))
-    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.address("density")))
+    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.address("density")), inside)
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from nutmill.native.object import NativeObject
 from nutmill.native.processor import Target
 from nutmill.native.record import ENTRY_WORDS, Slot
 
-_OBJECT = "object"
+OBJECT = "object"
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class Code:
 
 def entry_of(code: Code) -> Entry:
     """Pack fused code; the kernel is not in it."""
-    return Entry(code.facts(), {_OBJECT: code.native.code})
+    return Entry(code.facts(), {OBJECT: code.native.code})
 
 
 def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Code:
     """Load what `entry_of` packed."""
     facts = entry.manifest
     return Code(
-        native=NativeObject(entry.parts[_OBJECT]),
+        native=NativeObject(entry.parts[OBJECT]),
         kernel=kernel,
         target=Target.from_list(facts["target"]),
         slots=[Slot(word, np.dtype(dtype), ndim, is_parameter) for word, dtype, ndim, is_parameter in facts["slots"]],
@@ -133,4 +133,4 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
 
 def object_in(entry: Entry) -> bytes:
     """Return the object file in what `entry_of` packed."""
-    return entry.parts[_OBJECT]
+    return entry.parts[OBJECT]

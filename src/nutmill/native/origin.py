@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from nutmill.native.code import Code
 from nutmill.native.processor import Target
 
 Arrays = Sequence[np.ndarray]
@@ -60,8 +61,8 @@ class Origin(Protocol):
     def guide(self, arrays: Arrays) -> Guide:
         """What helps to find a start."""
 
-    def with_log_likelihood(self, result):
-        """Add the group ``log_likelihood`` to a result; raises ModelError where that is not known."""
+    def likelihood(self, target: Target) -> Code:
+        """Native code whose `expand` gives the log likelihood of each observation; raises ModelError if none is."""
 
 
 class Index(NamedTuple):

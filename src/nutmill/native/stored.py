@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.native.code import Code
 from nutmill.native.functions import Functions
 from nutmill.native.origin import Arrays, Guide, Index, Term, misfits
 from nutmill.native.processor import Target
@@ -44,6 +45,8 @@ class StoredOrigin:
         Of `START` and `UNCONSTRAIN`: the number of an array of the record, or a constant.
     is_real : bool
         Variables are of the real line and independent: values that are given are starts.
+    likelihood_code : Code or None
+        What gives the log likelihood of each observation, if it was saved too.
     """
 
     functions: Functions
@@ -55,6 +58,7 @@ class StoredOrigin:
     indices: tuple[Index, ...]
     arguments: tuple[tuple[int | None, np.ndarray | None], ...]
     is_real: bool
+    likelihood_code: Code | None = None
 
     def stored(self, arrays: Arrays, target: Target) -> "StoredOrigin":
         """Itself, with the start for these data."""
@@ -92,12 +96,14 @@ class StoredOrigin:
         """Nothing: neither they nor priors are in the file."""
         return Guide()
 
-    def with_log_likelihood(self, result):
-        """Refuse: only the pm.Model knows the log likelihood."""
-        raise ModelError(
-            "A model from a file does not know its log_likelihood: call pymc.compute_log_likelihood(result, model=...) "
-            "where the pm.Model is, or leave it out of idata_kwargs."
-        )
+    def likelihood(self, target: Target) -> Code:
+        """The code that lies in the file; raises ModelError if it was saved without."""
+        if self.likelihood_code is None:
+            raise ModelError(
+                "This model was saved without its log_likelihood: save it with log_likelihood=True, or leave it out "
+                "of idata_kwargs."
+            )
+        return self.likelihood_code
 
     def _start(self, arrays: Arrays) -> list[np.ndarray]:
         # The same data give the same bytes as before saving: the interpreter's logarithm may round another way.
