@@ -5,7 +5,7 @@ import pymc as pm
 import pytest
 import zoo
 
-from nutmill import compile_model
+from nutmill import ModelError, compile_model
 from nutmill.trace import group
 
 Q = np.array([0.3, 0.1, -0.2])
@@ -68,6 +68,8 @@ def test_arrays_changed_after_a_model_is_recognised(model_cache):
     assert compiled.code.from_cache
     second.spoil()
     assert_same(facts(compiled), expected)
+    with pytest.raises(ModelError, match="was changed after it was compiled"):  # what is built of it would differ
+        _ = compiled.likelihood
 
 
 def test_values_of_shared_variables_changed_in_place():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -40,36 +41,52 @@ class Recognised(NamedTuple):
     origin: "RecognisedOrigin"
 
 
+class Key(NamedTuple):
+    """Of a model that is not built yet.
+
+    Attributes
+    ----------
+    name : str
+        Its own.
+    asked : mapping
+        Fields of its `ModelGraph` that the user chooses.
+    entry : str
+        Under which the cache has what was read of it.
+    """
+
+    name: str
+    asked: Mapping[str, str]
+    entry: str
+
+
 def key_of(
     model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, str], target: Target, stages: dict[str, float]
-) -> str | None:
-    """Key of a model that is not built yet; None, and a log line, if it has none.
-
-    `asked` are fields of its `ModelGraph` that the user chooses.
-    """
+) -> Key | None:
+    """Key of a model that is not built yet; None, and a log line, if it has none."""
     with stage(stages, "recognise"):
         name = name_of(model, var_names)
     if name.digest is None:
         _log.info("this model is read anew every time: %s", name.reason)
         return None
-    return environment.digest({"model": name.digest, **asked} | environment.for_models(target))
+    entry = environment.digest({"model": name.digest, **asked} | environment.for_models(target))
+    return Key(name.digest, asked, entry)
 
 
 def recognise(
-    key: str, model: pm.Model, var_names: Sequence[str] | None, target: Target, stages: dict[str, float]
+    key: Key, model: pm.Model, var_names: Sequence[str] | None, target: Target, stages: dict[str, float]
 ) -> Recognised | None:
     """Find what was kept of a model and its code; None if either is missing."""
     with stage(stages, "load"):
-        entry = cache.load(_KIND, key, environment.for_models(target))
+        entry = cache.load(_KIND, key.entry, environment.for_models(target))
         code = find(entry.manifest["code"], target, stages) if entry else None
     if code is None:
         return None
     facts = entry.manifest
     description = _description(entry, model)
-    return Recognised(description, code, RecognisedOrigin(model, var_names, description, facts["shown"]))
+    return Recognised(description, code, RecognisedOrigin(model, var_names, key, description, facts["shown"]))
 
 
-def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
+def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> None:
     """Keep what was read of a model whose code is in the cache."""
     if code.key is None or not environment.is_current():
         return
@@ -97,7 +114,7 @@ def remember(key: str, model: pm.Model, graph: ModelGraph, code: Code) -> None:
         "shown": {name: inputs.index(v) if v in inputs else None for name, v in shown.items()},
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
-    cache.store(_KIND, key, environment.for_models(code.target), Entry(facts, own), about(graph))
+    cache.store(_KIND, key.entry, environment.for_models(code.target), Entry(facts, own), about(graph))
 
 
 def _value(leaf: Variable) -> np.ndarray | None:
@@ -154,11 +171,11 @@ class RecognisedOrigin:
         self,
         model: pm.Model,
         var_names: Sequence[str] | None,
+        key: Key,
         description: Description,
         shown: Mapping[str, int | None],
     ):
-        self._model, self._var_names = model, var_names
-        self._description = description
+        self._model, self._var_names, self._key = model, var_names, key
         self._shown = shown
         arrays, self._start = start_of(model)
         self._start_arrays = [array._replace(value=owned(array.value)) for array in arrays]
@@ -168,14 +185,10 @@ class RecognisedOrigin:
 
     @cached_property
     def _built(self) -> GraphOrigin:
-        graph = from_pymc(self._model, self._var_names)
-        found = graph.describe()
-        if (found.parameters, list(found.reported)) != (
-            self._description.parameters,
-            list(self._description.reported),
-        ) or len(found.arrays) != len(self._description.arrays):
+        # Variables may have been added since, and the arrays in its constants are the user's own.
+        if name_of(self._model, self._var_names).digest != self._key.name:
             raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
-        return GraphOrigin(graph)
+        return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.asked))
 
     def start(self, arrays, seed):
         """Initial value of each parameter; random ones draw from streams made of `seed`."""
