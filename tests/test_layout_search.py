@@ -175,6 +175,7 @@ def test_workers_beyond_the_chains_are_left_out(process):
         ({"layout": "no/such/profile.json"}, LayoutError, "no/such/profile.json cannot be read"),
         ({"layout": Layout(1, blas="none-such")}, LayoutError, "none-such"),
         ({"draws": 10**12}, ModelError, "3 chains of 1000000000000 draws need about .* GB, and this process may use"),
+        ({"tune": 10**11}, ModelError, "3 chains of 100000000000 draws of warmup need about .* GB, and this process"),
     ],
 )
 def test_layouts_that_cannot_be_had(process, options, kind, message):

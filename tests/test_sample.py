@@ -249,6 +249,15 @@ def test_ctrl_c_in_warmup_gives_no_draws():
     assert group(drawn, "posterior").sizes["draw"] == 0
 
 
+def test_a_generator_is_drawn_from_once():
+    compiled, first, second = zoo.compiled("regression"), np.random.default_rng(7), np.random.default_rng(7)
+    drawn = sample_numba(compiled, draws=5, tune=20, chains=1, random_seed=first, **QUIET)
+    again = compiled.sample(draws=5, tune=20, chains=1, random_seed=second, **QUIET)
+    assert drawn.attrs["seed"] == again.attrs["seed"]
+    np.testing.assert_array_equal(group(drawn, "posterior")["mu"].values, group(again, "posterior")["mu"].values)
+    assert first.integers(2**63) == second.integers(2**63)
+
+
 def test_python_s_random_generators_are_seeds():
     seeds = (7, [7, 8], np.random.default_rng(7))
     compiled = compile_model(zoo.regression(), var_names=["sigma"])
