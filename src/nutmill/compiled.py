@@ -156,8 +156,7 @@ class CompiledModel:
         """
         description = newdata.replace_arrays(self.description, arrays, coords or {})
         new = replace(self, description=description)
-        newdata.check_indices(description, self.origin)
-        newdata.check_density(new.binding, new.start_values(), description)
+        newdata.check_fit(description, self.description, self.origin, lambda: new.binding)
         return new
 
     def save(self, path: str | os.PathLike, *, data: bool = True, log_likelihood: bool = False) -> None:

@@ -8,7 +8,7 @@ class Status(IntEnum):
 
     OK = 0
     NON_FINITE = 1  # log density or gradient is NaN or infinite
-    OP_RAISED = 2  # an op of the model failed: a Cholesky factorisation, an assertion, an index
+    OP_RAISED = 2  # an op of the model failed: shapes that do not fit, an index, an assertion
     BAD_SHAPE = -1  # an array of the data record does not fit the model
     STEP_SIZE_NOT_FOUND = -2  # no step size was acceptable at the start
     NOT_RESUMABLE = -3  # the state does not belong to this model
@@ -17,8 +17,8 @@ class Status(IntEnum):
 SENTENCES = {
     Status.OK: "fine",
     Status.NON_FINITE: "the log density or its gradient is not finite at this point",
-    Status.OP_RAISED: "an operation of the model failed at this point (for example a Cholesky factorisation "
-    "of a matrix that is not positive definite)",
+    Status.OP_RAISED: "an operation of the model failed at this point: shapes do not fit, an index lies outside of "
+    "what it indexes, or a check that the model makes does not hold",
     Status.BAD_SHAPE: "the arrays of the data do not fit each other; check their lengths against the model",
     Status.STEP_SIZE_NOT_FOUND: "no step size between 1e-10 and 1e5 gives an acceptable first step; the "
     "density may be discontinuous, or the start is extreme: pass other initvals",

@@ -20,6 +20,14 @@ from nutmill.native.record import ENTRY_WORDS, Record, fill
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
 
 
+class Misfit(ModelError):
+    """Native code has no result for the data that it is bound to; `why` says what was wrong."""
+
+    def __init__(self, why: str):
+        super().__init__(f"The model cannot be evaluated with these data: {why}.")
+        self.why = why
+
+
 @dataclass(frozen=True)
 class Binding:
     """Native code and one data set. Also the `NativeModel` that the driver takes.
@@ -249,7 +257,7 @@ def _call(in_python: InPython | None, function: Callable[..., int], *words: int)
 def _check(status: int, in_python: InPython | None) -> None:
     if status:
         cause = None if in_python is None else in_python.error
-        raise ModelError(f"The model cannot be evaluated with these data: {told(in_python, status)}.") from cause
+        raise Misfit(told(in_python, status)) from cause
 
 
 def _words(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:

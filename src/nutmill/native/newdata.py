@@ -1,13 +1,14 @@
 """New data and new starts for a model that is compiled already: checks, and new lengths of dimensions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from numbers import Real
 
 import numpy as np
 
 from nutmill.errors import ModelError, Status
-from nutmill.native.binding import Binding
+from nutmill.native.binding import Binding, Misfit
 from nutmill.native.description import DataArray, Description
 from nutmill.native.origin import Origin
 
@@ -131,32 +132,55 @@ def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, i
             )
 
 
-def check_indices(model: Description, origin: Origin) -> None:
-    """Look whether arrays fit each other, before native code sees them: it may read past the end of one.
+def check_fit(model: Description, before: Description, origin: Origin, bound: Callable[[], Binding]) -> None:
+    """Look whether arrays fit each other: indices before native code sees them, then the density at one point.
+
+    Parameters
+    ----------
+    model, before : Description
+        With the new data, and with those that the model had.
+    origin : Origin
+    bound : function
+        Gives native code bound to the new data.
 
     Raises
     ------
     ModelError
-        With the shape of every array that has a name.
+        With arrays whose lengths no longer agree, or that make the log density NaN, and the shape of every array.
     """
     try:
         wrong = origin.misfits(origin.start(model.values, 0), model.values)
     except ModelError:
         raise
     except (IndexError, ValueError) as error:
-        wrong = [str(error).splitlines()[0]]
+        wrong = [_parted(before, model) or str(error).splitlines()[0]]
     if wrong:
         raise _unfit(model, "; ".join(wrong))
-
-
-def check_density(binding: Binding, start: Sequence[np.ndarray], model: Description) -> None:
-    """Evaluate the density once; raises ModelError with the array that makes it NaN, or the shape of every array."""
-    position = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
-    status, logp, _ = binding.density(position)
+    try:
+        binding = bound()
+        status, logp, _ = binding.density(binding.inside)
+    except Misfit as error:
+        raise _unfit(model, _parted(before, model) or error.why) from error
     if status == Status.OP_RAISED or status < 0:
-        raise _unfit(model, binding.told(status))
+        parted = None if binding.cause else _parted(before, model)  # an error of the user's own says more
+        raise _unfit(model, parted or binding.told(status))
     if np.isnan(logp) and (places := nan_places(model)):
         raise ModelError(f"{' and '.join(places)}, and so is the log density: fill it in, or drop it.")
+
+
+def _parted(before: Description, model: Description) -> str | None:
+    """Name two arrays, one of them new, that had one length and now have two; None if there are none."""
+    known = {} if before.missing else {array.name: array.value.shape for array in before.arrays}
+    axes = [
+        (array.name, old, new)
+        for array in model.arrays
+        if array.name is not None
+        for old, new in zip(known.get(array.name, ()), array.value.shape, strict=False)
+    ]
+    for (name, old, new), (other, other_old, other_new) in combinations(axes, 2):
+        if name != other and old == other_old and new != other_new:
+            return f"{name} and {other} had the same length, {old}, and now have {new} and {other_new}"
+    return None
 
 
 def nan_places(model: Description) -> list[str]:
