@@ -77,6 +77,7 @@ def check(
     var_names: Sequence[str] | None = None,
     notes: Iterable[str] = (),
     address: int | None = None,
+    mixed: Named | None = None,
 ) -> list[Finding]:
     """Look for signs that the draws should not be trusted.
 
@@ -91,6 +92,8 @@ def check(
         Sentences of the sampler itself, for example on a chain that was not admitted; they come first.
     address
         Of the kernel's `mixing`; None looks for a kernel.
+    mixed
+        What `mixing` gave for the same variables, where that is at hand.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def check(
         findings.append(Finding("too_few", message))
     findings += [*_bfmi(stats), *_lp(stats)]
     names = list(posterior) if var_names is None else var_names
-    return [*findings, *_parameters(posterior, names, _address() if address is None else address)]
+    return [*findings, *_parameters(posterior, names, address, mixed)]
 
 
 def report(findings: Iterable[Finding]) -> None:
@@ -175,8 +178,10 @@ def _lp(stats: xr.Dataset) -> Iterator[Finding]:
         )
 
 
-def _parameters(posterior: xr.Dataset, names: Sequence[str], address: int) -> Iterator[Finding]:
-    """Compute R-hat and ESS of the scalars behind `names`, and name the worst."""
+def _parameters(
+    posterior: xr.Dataset, names: Sequence[str], address: int | None, mixed: Named | None
+) -> Iterator[Finding]:
+    """Compute R-hat and ESS of the scalars behind `names`, unless they are known, and name the worst."""
     columns, labels, n_all = scalar_columns(posterior, names)
     finite = np.isfinite(columns).all(axis=(0, 1))
     if not finite.all():
@@ -186,7 +191,9 @@ def _parameters(posterior: xr.Dataset, names: Sequence[str], address: int) -> It
             f"Draws of {_first(bad)} are not finite. Bound what they are computed from in the model.",
             bad,
         )
-    yield from _slow(_mixing(columns, labels, finite, address), len(columns))
+    if mixed is None:
+        mixed = _mixing(columns, labels, finite, _address() if address is None else address)
+    yield from _slow(mixed, len(columns))
     if n_all > columns.shape[-1]:
         yield Finding("sampled", f"R-hat and ESS were computed for {columns.shape[-1]} of {n_all} parameters.")
 

@@ -9,6 +9,7 @@ import pytest
 from test_convergence import good_posterior, good_stats
 from typer.testing import CliRunner
 
+from nutmill import convergence
 from nutmill.cli.app import app
 from nutmill.cli.verdict import Verdict
 from nutmill.result_file import save
@@ -56,6 +57,13 @@ def test_the_numbers_are_arviz_s(stored):
     worst = max(float(rhat["mu"]), *rhat["theta"].values.tolist())
     assert document["min_ess"]["value"] == pytest.approx(least, rel=1e-12)
     assert document["max_rhat"]["value"] == pytest.approx(worst, rel=1e-12)
+
+
+def test_they_are_computed_once(stored, monkeypatch):
+    calls, compute = [], convergence.mixing_of
+    monkeypatch.setattr(convergence, "mixing_of", lambda *given: calls.append(1) or compute(*given))
+    diagnosed(stored())
+    assert len(calls) == 1
 
 
 def test_doubtful_draws_exit_with_4_when_asked(stored):

@@ -91,7 +91,7 @@ def judge(result: "arviz.InferenceData | xr.DataTree") -> Verdict:
         n_parameters=0 if mixed is None else len(mixed.labels),
         rhat=rhat,
         ess=ess,
-        findings=check(result),
+        findings=check(result, mixed=mixed),
     )
 
 
