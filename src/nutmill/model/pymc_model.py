@@ -1,6 +1,6 @@
 """From a `pm.Model` to a `ModelGraph`: the only file that reads PyMC's models."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pymc as pm
@@ -50,11 +50,8 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     _check(model)
     reported = _reported(model, var_names)
     data = _named_data(model)
-    # In the order in which `pm.Model.logp` adds them.
-    terms = _log_densities(model, [*model.free_RVs, *model.observed_RVs, *model.potentials])
     sections = [
-        [terms[rv] for rv in model.observed_RVs],  # first, where it does not change the order of the arrays
-        [_total(terms.values())],
+        *_observed_and_total(model),  # first, where what is observed does not change the order of the arrays
         model.replace_rvs_by_values(list(reported.values())),
         start_expressions(model, {}),
         list(data.values()),
@@ -230,9 +227,10 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
 
 
-def _total(parts: Iterable[Variable]) -> Variable:
-    """Sum as `pm.Model.logp` does."""
-    return variadic_add(*(part.sum() for part in parts))
+def _observed_and_total(model: pm.Model) -> tuple[list[Variable], list[Variable]]:
+    """Log densities of observed variables, and the sum of all, which is that of `pm.Model.logp`."""
+    terms = _log_densities(model, [*model.free_RVs, *model.observed_RVs, *model.potentials])
+    return [terms[rv] for rv in model.observed_RVs], [variadic_add(*(part.sum() for part in terms.values()))]
 
 
 def _terms(model: pm.Model) -> Terms:
