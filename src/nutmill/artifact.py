@@ -139,6 +139,14 @@ def _code(entry: Entry) -> Code:
     return replace(code_of(entry, loaded_once(entry.parts[_KERNEL]), {}), from_cache=False)
 
 
+def unpickled(content: bytes) -> CompiledModel:
+    """Make a compiled model of what its pickle holds, the content of a file; raises ModelError."""
+    try:
+        return from_bytes(content)
+    except Damaged as error:
+        raise ModelError(f"The pickled model cannot be used: {error}.") from error
+
+
 def _check_stands_alone(code: Code) -> None:
     """Refuse code that means something in this process alone."""
     if not code.fused and code.lowering == "numba":

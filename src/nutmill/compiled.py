@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import os
 from collections.abc import Mapping, Sequence
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
     from nutmill.run.adaptation import AdaptationState
 
 
-@dataclass(frozen=True, eq=False)
+_N_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class CompiledModel:
     """Native code of a model, bound to data. Made by `compile_model`, or by `load` from a file.
+
+    A pickle of it holds what `save` writes, so that processes of joblib and the like can be given it.
 
     Attributes
     ----------
@@ -47,6 +53,23 @@ class CompiledModel:
     description: Description
     code: Code
     origin: Origin
+
+    def __reduce__(self):
+        from nutmill.artifact import to_bytes, unpickled  # files are built on this class
+
+        return unpickled, (to_bytes(self),)
+
+    def __repr__(self) -> str:
+        about = [_some([parameter.rv_name for parameter in self.description.parameters])]
+        arrays = self.description.arrays
+        if data := [array.name for array in arrays if array.name and not self.description.is_length(array)]:
+            about.append(f"data {_some(data)}")
+        if self.description.missing:
+            about.append("saved without its data")
+        return f"CompiledModel({'; '.join(about)})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self) if self.description.missing else self.report())}</pre>"
 
     @property
     def n_dim(self) -> int:
@@ -335,3 +358,8 @@ class CompiledModel:
         with self.one_blas_thread(threads) as applied:
             on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
             return binding.expand(draws, threads, on_thread)
+
+
+def _some(names: Sequence[str]) -> str:
+    """List the first few."""
+    return ", ".join([*names[:_N_NAMED], *["..."] * (len(names) > _N_NAMED)])

@@ -69,6 +69,14 @@ class Comparison(NamedTuple):
 
         return as_text(self)
 
+    def __repr__(self) -> str:
+        return f"Comparison({self.title!r}, {', '.join(each.sampler for each in self.summaries)})"
+
+    def _repr_html_(self) -> str:
+        from nutmill.comparison.page import in_a_notebook
+
+        return in_a_notebook(self)
+
 
 def compare(
     model: pm.Model,

@@ -46,6 +46,12 @@ def page(comparison: "Comparison") -> str:
     return document(comparison.title, parts)
 
 
+def in_a_notebook(comparison: "Comparison") -> str:
+    """Write sentences and tables without a style of their own, for a page that has one."""
+    said = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences(comparison))
+    return f"<h3>{_text(comparison.title)}</h3><ul>{said}</ul>{''.join(map(table_html, tables(comparison)))}"
+
+
 def document(title: str, parts: Sequence[str]) -> str:
     """Write a page of these parts of HTML."""
     return (

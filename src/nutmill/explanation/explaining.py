@@ -13,6 +13,7 @@ from nutmill.explanation.speeds import MachineSpeed, gradient_seconds, machine_s
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology, topology
 from nutmill.native.binding import Binding
+from nutmill.units import duration
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -135,6 +136,14 @@ class Explanation(NamedTuple):
         from nutmill.explanation.words import as_text
 
         return as_text(self)
+
+    def __repr__(self) -> str:
+        return f"Explanation({', '.join(self.parameters)}: {duration(self.gradient_s)} a gradient)"
+
+    def _repr_html_(self) -> str:
+        from nutmill.explanation.words import as_html
+
+        return as_html(self)
 
 
 def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:

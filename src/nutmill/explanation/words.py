@@ -1,5 +1,6 @@
 """An explanation in plain words: questions that people ask, with answers from what was measured."""
 
+import html
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -35,6 +36,15 @@ def answers(found: "Explanation") -> dict[str, list[str]]:
 def as_text(found: "Explanation") -> str:
     """Write all answers in lines."""
     return "\n\n".join("\n".join([question, *said]) for question, said in answers(found).items())
+
+
+def as_html(found: "Explanation") -> str:
+    """Write all answers as HTML, for a notebook."""
+    parts = (
+        f"<h4>{html.escape(question)}</h4><p>{html.escape(' '.join(said))}</p>"
+        for question, said in answers(found).items()
+    )
+    return "".join(parts)
 
 
 def advice(found: "Explanation") -> list[str]:
