@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "nuts": {"errors", "_jit"},
     "layout": {"errors", "files"},
     "native": {"errors", "files", "nuts"},
-    "model": {"errors", "_jit", "files", "native", "nuts"},
+    "model": {"errors", "_jit", "files", "native", "nuts", "stderr"},
     "run": {"errors", "files", "form", "native", "nuts"},
     "trace": {"errors", "labels"},
     "result_file": {"errors"},
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     # Its bits must not depend on how many threads BLAS has elsewhere; the last two are types of arguments alone.
     "compiled": {"errors", "layout", "native", "request", "run"},
     "artifact": {"errors", "files", "labels", "native", "nuts", "compiled"},
-    "compiling": {"errors", "native", "model", "compiled"},
+    "compiling": {"errors", "native", "model", "compiled", "stderr"},
     "request": {"errors", "layout", "nuts", "run"},
     "expansion": {"files", "run", "compiled", "trace"},
     "result": {"errors", "run", "trace", "compiled", "request", "expansion", "identity"},

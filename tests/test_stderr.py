@@ -1,14 +1,17 @@
 """A stderr that cannot be written costs words and no draws: full, closed, never there, or its reader gone."""
 
+import logging
 import os
 import subprocess
 import sys
 from contextlib import suppress
 
+import pymc as pm
 import pytest
 import saved
 from processes import environment
 
+from nutmill import compile_model, sample_numba
 from nutmill.trace import group
 
 OPTIONS = {"draws": 3, "tune": 20, "chains": 2, "random_seed": 1}
@@ -36,6 +39,20 @@ def opened(kind):
     if kind == "closed":
         stream.close()
     return stream
+
+
+@pytest.mark.parametrize("progressbar", [True, False])
+def test_who_waits_for_a_model_is_told_what_for(progressbar, capfd, caplog, model_cache):
+    with pm.Model() as model:
+        pm.Normal("x", pm.Data("m", 0.0), 1)
+    options = {"draws": 5, "tune": 5, "chains": 1, "compute_convergence_checks": False, "progressbar": progressbar}
+    with caplog.at_level(logging.INFO, logger="nutmill"):
+        sample_numba(model, **options)
+    told = [line for line in capfd.readouterr().err.splitlines() if line == "Compiling the model"]
+    assert told == ["Compiling the model"] * progressbar
+    assert caplog.messages.count("Compiling the model") == 1
+    compile_model(model, progressbar=progressbar)  # which the cache knows
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_type_checkers_see_the_names_that_there_are():
 
 def test_a_compiled_model_samples_with_the_arguments_of_sample_numba():
     asked = dict(inspect.signature(nutmill.sample_numba).parameters)
-    for name in ("model", "var_names", "fuse"):  # of the compile
+    for name in ("model", "var_names", "fuse", "lowering"):  # of the compile
         del asked[name]
     own = dict(inspect.signature(nutmill.CompiledModel.sample).parameters)
     del own["self"]

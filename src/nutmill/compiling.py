@@ -20,6 +20,7 @@ from nutmill.model.origin import GraphOrigin
 from nutmill.model.start import without_c
 from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target
+from nutmill.stderr import showing
 
 
 def compile_model(
@@ -34,6 +35,7 @@ def compile_model(
     isolate: bool = False,
     dtype: str = "float64",
     lowering: str = "nutmill",
+    progressbar: bool = True,
 ) -> CompiledModel:
     """Compile a model to a native object, which the sampler calls.
 
@@ -65,6 +67,8 @@ def compile_model(
         "nutmill" writes most operations as LLVM IR of its own, and takes PyTensor's Numba forms for the rest. "numba"
         takes these for all operations: slower to compile and often to run, maybe not to be saved, and independent of
         nutmill's forms; for checking, and for a release of PyTensor that breaks one of them.
+    progressbar
+        Say on stderr what is compiled when that begins. The log of ``nutmill`` says it in any case, at level INFO.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def compile_model(
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
-    with without_c(), no_lost_interrupt():
+    with showing(progressbar), without_c(), no_lost_interrupt():
         if isinstance(model, Dispatcher) and dtype != "float64":
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
         if isinstance(model, Dispatcher) and lowering != "nutmill":

@@ -96,7 +96,7 @@ def sample_numba(
     discard_tuned_samples
         False keeps warmup draws in groups called ``warmup_...``.
     progressbar
-        Show how the chains advance.
+        Show on stderr that the model is compiled, and how the chains advance.
     compute_convergence_checks
         Compute R-hat, effective sample sizes and the like at the end, and say what looks wrong.
     idata_kwargs
@@ -174,11 +174,8 @@ def sample_numba(
     }
     request = checked_request(**options)  # before the compile: a wrong argument should not cost seconds
     options["random_seed"] = request.seed  # a Generator is drawn from once
-    compiled = (
-        model
-        if isinstance(model, CompiledModel)
-        else _compile(model, var_names=var_names, fuse=fuse, lowering=lowering)
-    )
+    how = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
+    compiled = model if isinstance(model, CompiledModel) else _compile(model, **how)
     _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
     return compiled.sample(**options)
 

@@ -1,7 +1,14 @@
 """What is said to the user on stderr, which may be full, closed or without a reader: words are lost then, no run."""
 
+import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+
+_log = logging.getLogger("nutmill")
+
+_is_shown: ContextVar[bool] = ContextVar("is_shown", default=True)
 
 
 def say(line: str) -> None:
@@ -9,6 +16,24 @@ def say(line: str) -> None:
     if sys.stderr is not None:
         with unheard():
             print(line, file=sys.stderr, flush=True)
+
+
+def announce(what: str) -> None:
+    """Say and log what now begins and takes seconds, so that nobody takes the silence for a hang."""
+    with unheard():
+        _log.info(what)
+    if _is_shown.get():
+        say(what)
+
+
+@contextmanager
+def showing(progressbar: bool) -> Iterator[None]:
+    """Say what is announced within the `with`, unless somebody around it wants silence."""
+    token = _is_shown.set(_is_shown.get() and progressbar)
+    try:
+        yield
+    finally:
+        _is_shown.reset(token)
 
 
 def is_terminal() -> bool:

@@ -61,6 +61,16 @@ def test_the_package_brings_the_code_that_would_be_compiled(package):
     assert kernel._shipped(target("x86-64")) is None  # which nothing was made for
 
 
+def test_who_waits_for_the_sampler_is_told_what_for(monkeypatch, tmp_path, cache_of_the_session, capfd):
+    for path in cache_of_the_session.glob("kernel-[0-9a-f]*.entry"):  # the bitcode, which takes longer still
+        shutil.copy2(path, tmp_path)
+    monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
+    kernel._compiled(HERE)
+    assert capfd.readouterr() == ("", "Compiling the sampler, once per installation\n")
+    kernel._compiled(HERE)
+    assert capfd.readouterr() == ("", "")
+
+
 @on_x86
 def test_a_kernel_of_other_sources_is_not_used(package, monkeypatch, caplog):
     monkeypatch.setattr(kernel, "_SOURCES", "edited")

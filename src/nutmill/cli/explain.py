@@ -6,6 +6,7 @@ import sys
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.cli.stages import stage
+from nutmill.stderr import showing
 
 
 def explain(model: options.Model, *, json: options.Json = False) -> None:
@@ -15,7 +16,7 @@ def explain(model: options.Model, *, json: options.Json = False) -> None:
             loaded = model_file.load_model(model)
         from nutmill.explanation.explaining import explain as measure
 
-        with stage("Compiling and measuring"):
+        with stage("Compiling and measuring"), showing(False):
             found = measure(loaded)
     if json:
         print_json(found.as_dict())

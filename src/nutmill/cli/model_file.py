@@ -110,7 +110,7 @@ def as_compiled(model: object, **order: str) -> "CompiledModel":
         return model
     from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
 
-    return compile_model(model, **order)
+    return compile_model(model, **order, progressbar=False)  # commands say it themselves, with the model's name
 
 
 def _arrays(path: Path) -> dict:

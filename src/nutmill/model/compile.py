@@ -38,6 +38,7 @@ from nutmill.native.object import NativeObject, loaded_once
 from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
 from nutmill.native.record import Slot, layout
+from nutmill.stderr import announce
 
 _log = logging.getLogger("nutmill")
 
@@ -77,6 +78,7 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         key, found = _recall(graph, order.target, stages) if order.fuse else (None, None)
         if found is not None:
             return found
+        announce("Compiling the model")
         warn_of_memory(graph)
         if order.isolate:
             return _kept(_compiled_apart(graph, order.target, stages), key, graph)

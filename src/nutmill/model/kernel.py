@@ -20,6 +20,7 @@ from nutmill.native.cache import recall
 from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
 from nutmill.native.object import PREFIX, NativeObject
 from nutmill.native.processor import Target, for_all_models, target
+from nutmill.stderr import announce
 
 _log = logging.getLogger("nutmill")
 
@@ -79,8 +80,11 @@ def _file_name(made_for: Target) -> str:
 
 
 def _compiled(made_for: Target) -> bytes:
-    entry = _recall("kernel-object", made_for, lambda: Entry({}, {_OBJECT: link_kernel(_bitcode(), made_for)}))
-    return entry.parts[_OBJECT]
+    def make() -> Entry:
+        announce("Compiling the sampler, once per installation")
+        return Entry({}, {_OBJECT: link_kernel(_bitcode(), made_for)})
+
+    return _recall("kernel-object", made_for, make).parts[_OBJECT]
 
 
 def _bitcode() -> dict[str, Bitcode]:
