@@ -32,6 +32,7 @@ from nutmill.model.single import in_single
 from nutmill.model.stable import simplify
 from nutmill.model.start import without_c
 from nutmill.model.stored import cache_key, find, keep
+from nutmill.model.tested import warn_of_newer
 from nutmill.native.code import Code, code_of, entry_of
 from nutmill.native.in_python import InPython
 from nutmill.native.object import NativeObject, loaded_once
@@ -79,6 +80,7 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         if found is not None:
             return found
         announce("Compiling the model")
+        warn_of_newer()
         warn_of_memory(graph)
         if order.isolate:
             return _kept(_compiled_apart(graph, order.target, stages), key, graph)
