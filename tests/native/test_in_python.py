@@ -58,7 +58,7 @@ def compiled_in_python(model: pm.Model):
 def a_normal(tie: Op, report: Op):
     """N(0, 1), by way of one operation; another is reported."""
     with pm.Model() as model:
-        x = pm.Flat("x")
+        x = pm.Flat("x", initval=0.25)
         pm.Potential("tie", -0.5 * tie(x) ** 2)
         pm.Deterministic("seen", report(x))
     return compiled_in_python(model)
@@ -167,7 +167,9 @@ def test_an_operation_that_raises_at_every_start(normal):
         raise ValueError("no such\ndose")
 
     IN_DENSITY.does = refuse
-    with pytest.raises(ModelError, match=r"No start.*\n.*failed at this point.*: ValueError: no such dose") as caught:
+    with pytest.raises(
+        ModelError, match=r"No start.*\n.*an operation of the model raised ValueError: no such dose"
+    ) as caught:
         normal.sample(**QUICK, random_seed=5)
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -180,17 +182,32 @@ def test_an_operation_that_raises_everywhere_but_at_the_start(normal):
             raise ValueError("no such dose")
 
     IN_DENSITY.does = refuse
-    with pytest.raises(SamplingError, match=r"Chain 0 cannot start: no step size.*: ValueError: no such dose"):
+    with pytest.raises(
+        SamplingError,
+        match=r"Chain 0 cannot start: no step size.*; an operation of the model raised ValueError: no such dose",
+    ):
         normal.sample(**QUICK | {"chains": 1}, random_seed=6)
 
 
-def test_an_operation_that_raises_in_what_is_reported(normal):
+def test_draws_that_cannot_be_reported_are_nan(normal, caplog):
     def refuse(x):
-        raise ArithmeticError
+        if x > 1.0:
+            raise ArithmeticError
 
     IN_REPORT.does = refuse
-    with pytest.raises(ModelError, match=r": ArithmeticError\.$"):
-        normal.expand(np.ones((3, 1)))
+    draws = np.linspace(-1.0, 2.0, 601)
+    np.testing.assert_array_equal(normal.expand(draws[:, None])["seen"], np.where(draws > 1.0, np.nan, draws))
+    assert "seen is NaN in 200 of 601 draws: an operation of the model raised ArithmeticError.\n" in caplog.text
+
+
+@pytest.mark.parametrize("place", [0.0, 0.25], ids=["origin", "start"])
+def test_shapes_are_known_where_the_operation_raises_at(place, normal):
+    def refuse(x):
+        if x == place:
+            raise ZeroDivisionError
+
+    IN_REPORT.does = refuse
+    np.testing.assert_array_equal(normal.with_data().expand(np.ones((2, 1)))["seen"], [1.0, 1.0])
 
 
 def test_an_interrupt_raised_by_an_operation_ends_the_run_as_a_signal_does(normal):

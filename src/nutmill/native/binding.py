@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ModelError, Status
 from nutmill.native.code import Code
 from nutmill.native.in_python import InPython, told
 from nutmill.native.object import NativeObject
 from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
 from nutmill.native.record import ENTRY_WORDS, Record, fill
+
+_log = logging.getLogger("nutmill")
 
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
 
@@ -135,7 +138,12 @@ class Binding:
 
         Returns
         -------
-        dict of (..., *shape) arrays
+        dict of (..., *shape) arrays, NaN where an operation of the model fails
+
+        Raises
+        ------
+        ModelError
+            If the shape of one depends on the draw, or an operation fails and one is not of floating point.
         """
         if not self.code.expanded:
             return {}
@@ -148,18 +156,29 @@ class Binding:
         words = _words(shapes)
         expand = self._expand
 
-        def expand_block(first: int) -> int:
-            q, out = rows[first : first + _EXPAND_BLOCK], packed[first : first + _EXPAND_BLOCK]
+        def expand_rows(part: slice) -> int:
+            q, out = rows[part], packed[part]
             return expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
 
+        failed = np.zeros(len(rows), dtype=bool)
         with ThreadPoolExecutor(threads, initializer=on_thread) as executor:
-            for status in executor.map(expand_block, range(0, len(rows), _EXPAND_BLOCK)):
+            blocks = range(0, len(rows), _EXPAND_BLOCK)
+            for status in executor.map(lambda first: _expand_block(expand_rows, first, failed), blocks):
                 _check(status, self.code.in_python)
         self.release()
-        return {
-            name: column.reshape(*leading, *column.shape[1:])
-            for name, column in zip(self.code.expanded, unpack(packed, dtypes, shapes), strict=True)
-        }
+        columns = dict(zip(self.code.expanded, unpack(packed, dtypes, shapes), strict=True))
+        if failed.any():
+            self._blank(columns, failed)
+        return {name: column.reshape(*leading, *column.shape[1:]) for name, column in columns.items()}
+
+    def _blank(self, columns: Mapping[str, np.ndarray], failed: np.ndarray) -> None:
+        """Put NaN in the rows where an operation failed: one draw that cannot be reported must not cost the others."""
+        why = f"{failed.sum()} of {len(failed)} draws: {self.told(Status.OP_RAISED)}"
+        for name, column in columns.items():
+            if column.dtype.kind != "f":
+                raise ModelError(f"{name} cannot be computed for {why}.") from self.cause
+            column[failed] = np.nan
+        _log.warning("%s %s NaN in %s.", ", ".join(columns), "is" if len(columns) == 1 else "are", why)
 
     @property
     def expanded_bytes(self) -> int:
@@ -170,8 +189,13 @@ class Binding:
     def _expanded_shapes(self) -> list[tuple[int, ...]]:
         ranks = self.code.expanded_ranks
         words = room_for_lengths(ranks)
-        asked = self.inside.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
-        _check(_call(self.code.in_python, self._expand, *asked), self.code.in_python)
+        status = 0
+        for position in (self.inside, np.zeros(self.n_dim)):  # an operation may fail at the first
+            asked = position.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
+            status = _call(self.code.in_python, self._expand, *asked)
+            if status != Status.OP_RAISED:
+                break
+        _check(status, self.code.in_python)
         return shapes_of(words, ranks)
 
     @cached_property
@@ -258,6 +282,20 @@ def _check(status: int, in_python: InPython | None) -> None:
     if status:
         cause = None if in_python is None else in_python.error
         raise Misfit(told(in_python, status)) from cause
+
+
+def _expand_block(expand_rows: Callable[[slice], int], first: int, failed: np.ndarray) -> int:
+    """Expand a block of draws, one by one if an operation fails at any of them; note at which it does."""
+    block = slice(first, min(first + _EXPAND_BLOCK, len(failed)))
+    status = expand_rows(block)
+    if status != Status.OP_RAISED:
+        return status
+    for row in range(block.start, block.stop):
+        status = expand_rows(slice(row, row + 1))
+        failed[row] = status == Status.OP_RAISED
+        if status and not failed[row]:
+            return status
+    return 0
 
 
 def _words(shapes: Sequence[tuple[int, ...]]) -> np.ndarray:

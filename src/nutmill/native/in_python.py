@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
-from nutmill.errors import sentence
+from nutmill.errors import Status, sentence
 
 # One for all models, because operations of two of them may share what only one thread may use. The GIL does not do
 # this: it changes hands within an operation. The thread that has its turn may enter again: an operation of one model
@@ -88,7 +88,8 @@ def told(in_python: InPython | None, status: int) -> str:
     """Say what a status means, with the error that Python raised last if there was one."""
     if in_python is None or in_python.error is None:
         return sentence(status)
-    return f"{sentence(status)}: {_described(in_python.error)}"
+    raised = f"an operation of the model raised {_described(in_python.error)}"
+    return raised if status == Status.OP_RAISED else f"{sentence(status)}; {raised}"
 
 
 def _described(error: BaseException) -> str:
