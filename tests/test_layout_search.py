@@ -14,6 +14,7 @@ from nutmill import layout_search as search
 from nutmill.layout import profile as profiles
 from nutmill.layout import topology as read_topology
 from nutmill.layout.blas import installed_blas
+from nutmill.layout.choose import name
 from nutmill.trace import group
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
@@ -43,7 +44,7 @@ def keep(found, confidence):
 
 
 def values_of(result):
-    return {name: array.values for name, array in group(result, "posterior").items()}
+    return {variable: array.values for variable, array in group(result, "posterior").items()}
 
 
 def pools():
@@ -67,9 +68,36 @@ def test_auto_takes_the_stored_profile(process, own_folder):
     keep(found, "high")
     _, layout = drawn(process)
     assert layout["source"] == "profile" and layout["asked"] == found.layout.as_dict()
+    (note,) = layout["notes"]
+    assert note.startswith(f'layout="auto" took {name(found.layout)}, stored as a profile on 20')
     keep(found, "low")
     _, layout = drawn(process)
-    assert layout["source"] == "default"
+    assert layout["source"] == "default" and layout["notes"] == []
+
+
+def test_a_measurement_that_changes_the_bits_of_draws_says_so(process, own_folder, monkeypatch, caplog):
+    measured = find_layout(process, chains=3, budget_s=3.0, keep=False)
+    best = replace(measured.profile, sweep=replace(measured.profile.sweep, best=Layout(1, 2)))
+    found = measured._replace(layout=Layout(1, 2), profile=best)
+    monkeypatch.setattr(search, "find_layout", lambda *_, **__: found)
+    monkeypatch.setattr(search, "_gradient_s", lambda *_: 10.0)
+    with monkeypatch.context() as two_cores:
+        two_cores.setattr("nutmill.sample.read_topology", lambda: replace(read_topology(), n_cores=2))
+        result, layout = drawn(process)
+    sentence = "Draws are those of 2 BLAS threads a chain: a layout= with as many gives the same again"
+    assert sentence in layout["notes"][0] and sentence in caplog.text
+    assert result.attrs["blas_threads"] == 2
+    same, _ = drawn(process, layout=Layout(3, 2))
+    for variable, values in values_of(result).items():
+        np.testing.assert_array_equal(values, values_of(same)[variable])
+
+
+def test_a_profile_of_a_busy_machine_is_taken_where_it_is_named_with_a_word(process, own_folder, caplog):
+    found = find_layout(process, chains=3, budget_s=3.0)
+    keep(found, "low")
+    _, layout = drawn(process, layout=found.path)
+    assert layout["source"] == "asked" and "low confidence" in layout["notes"][0]
+    assert "measured with low confidence: tune again when the machine is quiet" in caplog.text
 
 
 def test_a_short_run_is_not_searched_for(process, own_folder):
@@ -79,11 +107,11 @@ def test_a_short_run_is_not_searched_for(process, own_folder):
 
 
 def test_a_long_run_is_searched_for_within_its_share(process, own_folder, monkeypatch):
-    asked = {}
+    asked, found = {}, find_layout(process, chains=3, budget_s=3.0, keep=False)
 
     def find(compiled, **options):
         asked.update(options)
-        return search.Found(Layout(1), "sweep")
+        return found
 
     monkeypatch.setattr(search, "find_layout", find)
     monkeypatch.setattr(search, "_gradient_s", lambda *_: 1e-2)
@@ -104,8 +132,8 @@ def test_draws_do_not_depend_on_chains_at_once_or_placement(process):
     one, _ = drawn(process, layout=Layout(1))
     for layout in (Layout(3), Layout(2, placement="compact"), Layout(2, placement="spread")):
         other, _ = drawn(process, layout=layout)
-        for name, values in values_of(one).items():
-            np.testing.assert_array_equal(values, values_of(other)[name])
+        for variable, values in values_of(one).items():
+            np.testing.assert_array_equal(values, values_of(other)[variable])
 
 
 def test_what_took_effect_stands_beside_what_was_asked(process):
@@ -121,8 +149,8 @@ def test_private_copies_draw_as_the_shared_library_does(process):
     shared, _ = drawn(process, layout=Layout(2))
     private, layout = drawn(process, layout=Layout(2, mode="own_pools"))
     assert len(layout["workers"]) == 2
-    for name, values in values_of(shared).items():
-        np.testing.assert_array_equal(values, values_of(private)[name])
+    for variable, values in values_of(shared).items():
+        np.testing.assert_array_equal(values, values_of(private)[variable])
 
 
 def test_each_worker_calls_its_own_copy(process):

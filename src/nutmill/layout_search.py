@@ -8,9 +8,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from nutmill.errors import LayoutError, ModelError
 from nutmill.layout import profile as profiles
 from nutmill.layout.blas import find_blas
 from nutmill.layout.candidates import Objective
+from nutmill.layout.choose import name
 from nutmill.layout.pools import Applied, Layout
 from nutmill.layout.profile import BlasKey, Profile
 from nutmill.layout.recorder import OnMeasure
@@ -47,7 +48,7 @@ class Found(NamedTuple):
     ----------
     layout : Layout
     source : str
-        "profile", "sweep", "asked" or "default".
+        "profile", "sweep", "asked", "kept" (as a run began) or "default".
     profile : Profile or None
         With every measurement, if there are any.
     path : Path or None
@@ -130,8 +131,9 @@ def layout_for(
     draws: int,
     cores: int | None,
     topology: Topology,
+    kept: Mapping[str, Any] | None = None,
 ) -> Found:
-    """Choose the layout of a run.
+    """Choose the layout of a run; the log says what was measured, and what changes the bits of draws.
 
     Parameters
     ----------
@@ -143,6 +145,8 @@ def layout_for(
     cores : int or None
         Chains at once, if the user says so.
     topology : Topology
+    kept : mapping, optional
+        `Layout.numerics` of a run that has begun: all but another layout that is asked for keeps them.
 
     Raises
     ------
@@ -151,16 +155,19 @@ def layout_for(
     ModelError
         If both a layout and cores are given.
     """
-    usual = Layout(min(chains, cores if cores is not None else topology.n_cores))
     if asked is not None and asked != "auto":
         if cores is not None:
             raise ModelError("Pass either layout= or cores=: a layout says how many chains run at once.")
-        layout = asked if isinstance(asked, Layout) else profiles.load(asked).layout
-        return Found(_at_most(layout, chains), "asked")
-    if asked is None or cores is not None or not compiled.code.native.blas_routines or topology.n_cores == 1:
+        return _asked_for(asked, chains, kept)
+    usual = _usual(compiled, chains, topology.n_cores if cores is None else cores, kept)
+    may_choose = asked == "auto" and cores is None and topology.n_cores > 1 and compiled.code.native.blas_routines
+    stored = _stored(_describe(compiled, chains, topology)) if may_choose else None
+    if stored is not None and (kept is None or stored.layout.numerics == kept):
+        return _told(Found(_at_most(stored.layout, chains), "profile", stored))
+    if kept is not None:
+        return Found(usual, "kept")
+    if not may_choose:
         return Found(usual, "default")
-    if (stored := _stored(_describe(compiled, chains, topology))) is not None:
-        return Found(_at_most(stored.layout, chains), "profile", stored)
     gradient_s = _gradient_s(compiled, usual)
     waves = math.ceil(chains / usual.chains_at_once)
     expected_s = waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * gradient_s
@@ -168,10 +175,53 @@ def layout_for(
         return Found(usual, "default")
     budget_s = min(_LONGEST_S, _SHARE * expected_s)
     try:
-        return find_layout(compiled, chains=chains, topology=topology, budget_s=budget_s, use_profile=False)
+        return _told(find_layout(compiled, chains=chains, topology=topology, budget_s=budget_s, use_profile=False))
     except LayoutError as error:
         _log.info("no layout was searched for: %s", error)
         return Found(usual, "default", notes=(str(error),))
+
+
+def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> Found:
+    """The layout that the user named."""
+    profile = None if isinstance(asked, Layout) else profiles.load(asked)
+    layout = _at_most(asked if profile is None else profile.layout, chains)
+    notes = () if profile is None or (doubt := profile.doubt) is None else (f"{asked}: {doubt}",)
+    if kept is not None and layout.numerics != kept:
+        notes += (
+            f"The run was begun with {_numerics(kept)} and goes on with {_numerics(layout.numerics)}, as layout= says: "
+            "draws from here on are as good as those of a run that nothing has stopped, but not the same.",
+        )
+    for note in notes:
+        _log.warning("%s", note)
+    return Found(layout, "asked", profile, notes=notes)
+
+
+def _usual(compiled: CompiledModel, chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
+    """As many chains at once as cores have room for."""
+    if kept is None:
+        return Layout(min(chains, n_cores))
+    at_once = min(chains, max(1, n_cores // kept["threads"]))
+    mode = "own_pools" if kept["threads"] > 1 and at_once > 1 and compiled.code.fused else "threads"
+    return Layout(at_once, kept["threads"], mode=mode, blas=kept["library"])
+
+
+def _told(found: Found) -> Found:
+    """Log what "auto" has chosen by measurement, and note it for the result."""
+    when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {found.profile.created}"
+    sentence = f'layout="auto" took {name(found.layout)}, {when} with {found.profile.sweep.confidence} confidence.'
+    matters = found.layout.numerics != Layout(1).numerics
+    if matters:
+        sentence += (
+            f" Draws are those of {_numerics(found.layout.numerics)}: a layout= with as many gives the same again, and "
+            "another time another one may be measured as the fastest."
+        )
+    _log.log(logging.WARNING if matters and found.source == "sweep" else logging.INFO, "%s", sentence)
+    return found._replace(notes=(sentence, *found.notes))
+
+
+def _numerics(numerics: Mapping[str, Any]) -> str:
+    count, library = numerics["threads"], numerics["library"]
+    return f"{count} BLAS thread{'s' * (count > 1)} a chain{'' if library is None else f' of {library}'}"
 
 
 def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
@@ -249,7 +299,7 @@ def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Desc
 def _stored(described: _Described) -> Profile | None:
     """The profile that fits, if it can be relied on: one of a busy machine holds for as long as that is busy."""
     found = profiles.find(*described)
-    return found if found is not None and found.sweep.confidence == "high" else None
+    return found if found is not None and found.doubt is None else None
 
 
 def _rounded(shape: Sequence[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ from nutmill.run.groups import Group
 from nutmill.run.manifest import read_manifest
 from nutmill.run.outcome import collect
 from nutmill.run.results import Ending
-from nutmill.session import finish, settings_of
+from nutmill.session import finish, notes_on, settings_of
+
+_log = logging.getLogger("nutmill")
 
 
 def merge(
@@ -30,7 +33,8 @@ def merge(
 ) -> Any:
     """Join run folders with different `chain_ids` of one run into one result.
 
-    It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor.
+    It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor with
+    the same number of BLAS threads a chain; where that number differs, log and result say so.
 
     Parameters
     ----------
@@ -77,8 +81,19 @@ def merge(
     clock.resume(max((group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
     run = collect(groups, None, settings_of(request), Ending(None if missing is None else "partial"), clock)
-    layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}}
+    layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
     return finish(compiled, run, checked_result(request, compiled), layout)
+
+
+def _numerics(manifests: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+    """With how many BLAS threads chains were sampled, and a note if not with the same."""
+    used: list[Mapping[str, Any]] = []
+    for manifest in manifests.values():
+        used += [numerics for numerics in manifest.get("blas", []) if numerics not in used]
+    notes = notes_on(used)
+    for note in notes:
+        _log.warning("%s It is not the result, bit for bit, of a run of all chains.", note)
+    return {"blas_threads": used[0]["threads"] if len(used) == 1 else None, "notes": notes}
 
 
 def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], first: Path, folder: Path) -> None:

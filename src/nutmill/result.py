@@ -87,6 +87,7 @@ def _attributes(
         "interrupted": run.interrupted,
         "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,
+        "blas_threads": layout["blas_threads"],
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,

@@ -60,8 +60,8 @@ def resume(
 ) -> Any:
     """Go on with a run that was stopped or killed, or has ended, and give its result.
 
-    The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor. A run that has
-    all its draws gives its result again.
+    The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor with the same number
+    of BLAS threads, which the folder keeps. A run that has all its draws gives its result again.
 
     Parameters
     ----------
@@ -77,8 +77,12 @@ def resume(
         Another limit than was set before; see `sample_numba`.
     max_time
         Seconds from now; a limit that was set before does not hold.
-    every, cores, layout, progressbar, compute_convergence_checks
+    every, cores, progressbar, compute_convergence_checks
         As in `sample_numba`; none of them matters to the draws.
+    layout
+        "auto" and None keep the BLAS library and the number of its threads that the run was begun with, and measure
+        nothing. A `Layout`, or the path of a profile, with another number is taken as it is: then draws are as good as,
+        but not the same as, those of a run that nothing has stopped, which log and result say.
     executor
         For a run that an executor has sampled; None: this process goes on with one group after the other.
 

@@ -68,20 +68,24 @@ def sample_numba(
     chains
         Independent chains. They run in groups of four that share what they learn during warmup.
     cores
-        Chains that run at once, with one BLAS thread each; None leaves it to `layout`.
+        Chains that run at once, with one BLAS thread each; None leaves it to `layout`. Draws do not depend on it.
     layout
         Chains at once, BLAS threads for each, and where. "auto" takes the stored profile of this model on this machine,
         or measures a run that is expected to take more than a minute, for at most a twentieth of that time; all others
         have one BLAS thread a chain, as many chains at once as there are cores to compute with. A `Layout`, or the path
-        of a profile, is taken as it is; None measures nothing.
+        of a profile, is taken as it is; None measures nothing. Where "auto" decides by what was measured, log and result
+        say so; more than one BLAS thread a chain it takes only where that is a gain, and draws then depend on it, as
+        `random_seed` says. Runs of one process that overlap and need different numbers of BLAS threads begin in turn.
     target_accept
         Mean acceptance rate that the step size aims for, between 0 and 1. Where draws still diverge at the end of
         warmup it aims halfway between this and 1, twice at most; with `tune` it does not.
     max_treedepth
         A trajectory takes at most ``2**max_treedepth`` steps.
     random_seed
-        An integer, a sequence of integers or a `numpy.random.Generator`. The same seed gives the same bytes,
-        whatever `cores` is.
+        An integer, a sequence of integers or a `numpy.random.Generator`. The same seed gives the same bytes on the
+        same kind of processor with the same number of BLAS threads a chain, whatever else `cores` and `layout` say and
+        whatever else this process does. That number is one unless `layout` says or finds otherwise, and the attribute
+        ``blas_threads`` of the result.
     initvals
         Where to start, by name of variable; one mapping for all chains or a list with one for each. These
         values are not jittered.
@@ -116,7 +120,8 @@ def sample_numba(
     chain_ids
         Sample these of the `chains` alone, whole groups of four: 4 to 7, say. `nutmill.merge` joins such parts.
     max_time
-        Seconds after which the run ends with the draws that it has, warmup included, compilation not.
+        Seconds after which the run ends with the draws that it has, warmup included, compilation and waiting for other
+        runs not.
     until
         Ends the run once its draws are good enough: ``{"ess": 400, "rhat": 1.01}``, or one of both, for every value on
         the unconstrained scale, by ArviZ's bulk effective sample size and R-hat. Judged when all chains have 100, 200,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from nutmill.compiled import CompiledModel
+from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology
 from nutmill.layout_search import layout_for, natives_for
 from nutmill.request import Request
@@ -46,7 +47,8 @@ def sample_session(
 ):
     """Sample chains from `initial` (chains, n_dim), None for those that wait in `folder`, and make the result."""
     sizes = {"chains": len(request.chain_ids), "draws": request.draws, "cores": request.cores}
-    found = layout_for(compiled, request.layout, topology=topology, **sizes)
+    found = layout_for(compiled, request.layout, topology=topology, kept=kept_of(folder), **sizes)
+    notes = [*found.notes, *keep_numerics(folder, found.layout)]
     with ExitStack() as stack:
         limits = stack.enter_context(ExitStack())
         applied = limits.enter_context(found.layout.applied(topology))
@@ -66,11 +68,35 @@ def sample_session(
             limits=request.limits,
         )
         limits.close()
-        result = finish(compiled, run, request, {"source": found.source} | applied.effective, folder)
+        told = {"source": found.source} | applied.effective | {"notes": notes + applied.notes}
+        result = finish(compiled, run, request, told, folder)
         if status is not None:
             status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
     tell(run, folder)
     return result
+
+
+def kept_of(folder: RunFolder | None) -> Mapping[str, Any] | None:
+    """Tell what the last bits of a run's draws depend on, which going on with it keeps; None for a new run."""
+    used = [] if folder is None else folder.manifest.get("blas", [])
+    return used[-1] if used else None
+
+
+def keep_numerics(folder: RunFolder | None, layout: Layout) -> list[str]:
+    """Let the manifest say, once it is written, what draws are made with from here on; notes if that has changed."""
+    if folder is None:
+        return []
+    used = folder.manifest.get("blas", [])
+    folder.manifest["blas"] = used if used[-1:] == [layout.numerics] else [*used, layout.numerics]
+    return notes_on(folder.manifest["blas"])
+
+
+def notes_on(used: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say that parts of a run's draws were made with different numbers of BLAS threads, or libraries."""
+    if len(used) < 2:
+        return []
+    told = " then ".join(f"{one['threads']} of {one['library'] or 'SciPy'}" for one in used)
+    return [f"The draws were made with different numbers of BLAS threads: {told}."]
 
 
 def finish(

@@ -23,7 +23,7 @@ from nutmill.executor.sharing import Source
 from nutmill.files import CODE_MODE, replace_file
 from nutmill.layout.pools import Layout
 from nutmill.layout.topology import Topology
-from nutmill.layout_search import layout_for
+from nutmill.layout_search import Found, layout_for
 from nutmill.nuts.state import GROUP_SIZE
 from nutmill.request import Request
 from nutmill.run.arrivals import Arrivals
@@ -38,10 +38,10 @@ from nutmill.run.progress import open_progress
 from nutmill.run.results import Ending, Run
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
 from nutmill.run.status import StatusFile
-from nutmill.session import finish, settings_of, tell
+from nutmill.session import finish, keep_numerics, kept_of, settings_of, tell
 
 # What a group says of its run in its manifest, beside what was asked.
-_FACTS = ("model", "data", "versions", "cpu")
+_FACTS = ("model", "data", "versions", "cpu", "blas")
 
 
 def sample_apart(
@@ -59,12 +59,13 @@ def sample_apart(
     content = to_bytes(compiled, log_likelihood=request.result["log_likelihood"])
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
+        found = _layout_of_tasks(compiled, request, topology, folder)
+        layout, notes = found.layout, [*found.notes, *keep_numerics(folder, found.layout)]
         if folder is not None:
             request, initial = _in_folder(folder, request, initial, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
         engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
-        layout = _layout_of_tasks(compiled, request, topology)
         common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
         common = common._replace(running=(root or scratch) / RUNNING)
         tasks = [_task(common, request, initial, part, folder) for part in split_into_groups(request.chain_ids)]
@@ -74,7 +75,8 @@ def sample_apart(
         run, workers = _sampled(engine, tasks, request, folder, report)
         # Reported variables are computed in this process.
         told = {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, "tasks": layout.as_dict()}
-        result = finish(compiled, run, request, told | {"workers": workers}, folder)
+        told |= {"blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
+        result = finish(compiled, run, request, told, folder)
         if status is not None:
             status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
     tell(run, folder)
@@ -95,13 +97,14 @@ def _in_folder(
     return request, initial
 
 
-def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology) -> Layout:
+def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None) -> Found:
     """The layout within one task, which has one core unless the user says more."""
     sizes = {"chains": min(GROUP_SIZE, len(request.chain_ids)), "draws": request.draws, "topology": topology}
+    sizes["kept"] = kept_of(folder)
     if request.layout is None or request.layout == "auto":
         usual = 1 if request.executor is not None else topology.n_cores
-        return layout_for(compiled, None, cores=request.cores or usual, **sizes).layout
-    return layout_for(compiled, request.layout, cores=request.cores, **sizes).layout
+        return layout_for(compiled, None, cores=request.cores or usual, **sizes)
+    return layout_for(compiled, request.layout, cores=request.cores, **sizes)
 
 
 def _common_task(request: Request, model: Source, layout: Layout) -> Task:

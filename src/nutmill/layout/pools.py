@@ -69,6 +69,11 @@ class Layout:
         if self.blas is not None and (not isinstance(self.blas, str) or not self.blas):
             raise LayoutError(f"blas must be None, a name or the path of a library, not {self.blas!r}.")
 
+    @property
+    def numerics(self) -> dict:
+        """What of it the last bits of draws depend on, in a form that JSON can hold."""
+        return {"library": self.blas, "threads": self.blas_threads}
+
     def as_dict(self) -> dict:
         """Give the fields in a form that JSON can hold."""
         return asdict(self)
@@ -129,7 +134,8 @@ class Applied:
     layout : Layout
     effective : dict
         What took effect beside what was asked, in a form that JSON can hold. ``asked``: the layout. ``blas``: the
-        library that chains call, None if there is none. ``libraries``: each loaded pool, with ``threads_asked`` and
+        library that chains call, None if there is none. ``blas_threads``: those of each chain, as the library says;
+        None if it does not. ``libraries``: each loaded pool, with ``threads_asked`` and
         ``threads``. ``placement``: whether workers get pinned, and the CPUs of each. ``workers``: by worker, once it
         has begun, the CPUs and BLAS threads of its thread. ``notes``.
     notes : list of str
@@ -146,16 +152,17 @@ class Applied:
     ):
         self.layout = layout
         self.notes = notes
+        self._libraries = libraries
+        self._blas_threads = libraries[0].get_threads() if libraries else None  # a difference is noted already
         self.effective = {
             "asked": layout.as_dict(),
             "blas": libraries[0].as_dict() if libraries else None,
+            "blas_threads": self._blas_threads,
             "libraries": limits.read(),
             "placement": {"asked": layout.placement, "pinned": any(cpus), "cpus": [list(place) for place in cpus]},
             "workers": [None] * layout.chains_at_once,
             "notes": notes,
         }
-        self._libraries = libraries
-        self._blas_threads = libraries[0].get_threads() if libraries else None  # a difference is noted already
         self._cpus = cpus
         self._limits = limits
         self._thread = threading.get_ident()

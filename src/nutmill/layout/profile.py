@@ -73,6 +73,13 @@ class Profile:
         """The chosen layout."""
         return self.sweep.best
 
+    @property
+    def doubt(self) -> str | None:
+        """Why the layout should not be taken without asking; None if it may."""
+        if self.sweep.confidence == "high":
+            return None
+        return "measured with low confidence: tune again when the machine is quiet, or with a larger budget."
+
     def as_dict(self) -> dict:
         """Give all of it in a form that JSON can hold."""
         return {

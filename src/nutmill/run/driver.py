@@ -1,6 +1,7 @@
 """Drives groups of chains: native calls in threads, barriers, blocks of draws, limits, progress.
 
-A draw does not depend on anything that is decided here: not on threads, blocks, their order or their timing.
+A draw does not depend on anything that is decided here: not on how many chains run at once, blocks, their order or
+their timing. It does on the threads of a BLAS call, which the layout sets.
 """
 
 import itertools

@@ -84,7 +84,9 @@ _FORM = record(
         "data": mapping(text()),
         "versions": mapping(text()),
         "cpu": text(),
-    }
+    },
+    # Of a model that calls BLAS: with which library and how many threads a chain draws were made, one after the other.
+    {"blas": each(record({"library": maybe(text()), "threads": whole(1)}))},
 )
 
 

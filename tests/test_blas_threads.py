@@ -1,5 +1,6 @@
-"""Runs that overlap in one process: the draws of each are those that it has alone, and the process is left as found."""
+"""Draws depend on how many threads BLAS has while they are made, and on no other run, setting or number of threads."""
 
+import json
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from results import assert_same
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model
 from nutmill.identity import identity
 from nutmill.layout.blas import installed_blas
@@ -90,6 +92,46 @@ def test_draws_do_not_depend_on_threads_outside_of_sampling(process, alone):
             prepared = [array.tobytes() for array in again.binding.record.arrays]
             found.append((prepared, reported.tobytes(), identity(again, "")["model"]))
     assert found[0] == found[1]
+
+
+def test_a_run_that_goes_on_keeps_its_threads(process, alone, tmp_path, caplog):
+    path = tmp_path / "run"
+    process.sample(**SHORT | {"draws": 2}, layout=TWO, checkpoint=path)
+    once_more = nutmill.resume(path, process, draws=4, **QUIET)
+    assert_same(once_more, alone[TWO], DRAWN)
+    told = json.loads(once_more.attrs["cpu_layout"])
+    assert (told["source"], told["asked"]["blas_threads"], once_more.attrs["blas_threads"]) == ("kept", 2, 2)
+    assert told["notes"] == [] and not caplog.records
+    other = nutmill.resume(path, process, draws=5, layout=ONE, **QUIET)
+    assert (
+        "was begun with 2 BLAS threads a chain and goes on with 1 BLAS thread a chain, as layout= says" in caplog.text
+    )
+    assert other.attrs["blas_threads"] == 1
+    later = nutmill.resume(path, process, cores=1, **QUIET)
+    assert later.attrs["blas_threads"] == 1
+    (note,) = json.loads(later.attrs["cpu_layout"])["notes"]
+    assert note == "The draws were made with different numbers of BLAS threads: 2 of SciPy then 1 of SciPy."
+
+
+def test_an_executor_keeps_them_too(process, alone, tmp_path):
+    path = tmp_path / "run"
+    with ThreadPoolExecutor(1) as executor:
+        first = process.sample(**SHORT | {"draws": 2}, layout=TWO, checkpoint=path, executor=executor)
+        assert first.attrs["blas_threads"] == 2
+        assert_same(nutmill.resume(path, process, draws=4, executor=executor, **QUIET), alone[TWO], DRAWN)
+
+
+def test_parts_that_were_sampled_with_different_threads(plain, tmp_path, caplog):
+    options = SHORT | {"chains": 8}
+    for first, layout in ((0, ONE), (4, TWO)):
+        chain_ids = range(first, first + 4)
+        plain.sample(**options, chain_ids=chain_ids, layout=layout, checkpoint=tmp_path / str(first))
+    merged = nutmill.merge([tmp_path / "0", tmp_path / "4"], plain, compute_convergence_checks=False)
+    assert "different numbers of BLAS threads: 1 of SciPy then 2 of SciPy." in caplog.text
+    assert "blas_threads" not in merged.attrs
+    assert len(json.loads(merged.attrs["cpu_layout"])["notes"]) == 1
+    alike = nutmill.merge([tmp_path / "4"], plain, partial=True, compute_convergence_checks=False)
+    assert alike.attrs["blas_threads"] == 2
 
 
 def test_eight_at_once(process, plain, alone):
