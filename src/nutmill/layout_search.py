@@ -215,8 +215,9 @@ def _told(found: Found) -> Found:
             f" Draws are those of {_numerics(found.layout.numerics)}: a layout= with as many gives the same again, and "
             "another time another one may be measured as the fastest."
         )
-    _log.log(logging.WARNING if matters and found.source == "sweep" else logging.INFO, "%s", sentence)
-    return found._replace(notes=(sentence, *found.notes))
+    notes = (sentence, *found.notes)
+    _log.log(logging.WARNING if matters and found.source == "sweep" else logging.INFO, "%s", " ".join(notes))
+    return found._replace(notes=notes)
 
 
 def _numerics(numerics: Mapping[str, Any]) -> str:

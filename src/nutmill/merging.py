@@ -33,8 +33,8 @@ def merge(
 ) -> Any:
     """Join run folders with different `chain_ids` of one run into one result.
 
-    It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor with
-    the same number of BLAS threads a chain; where that number differs, log and result say so.
+    It equals the result of a run of all chains, bit for bit, if all parts were sampled on the same kind of processor
+    with the same number of BLAS threads a chain; where that number differs, log and result say so.
 
     Parameters
     ----------

@@ -60,8 +60,8 @@ def resume(
 ) -> Any:
     """Go on with a run that was stopped or killed, or has ended, and give its result.
 
-    The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor with the same number
-    of BLAS threads, which the folder keeps. A run that has all its draws gives its result again.
+    The draws are those of a run that nothing has stopped, bit for bit, on the same kind of processor with the same
+    number of BLAS threads, which the folder keeps. A run that has all its draws gives its result again.
 
     Parameters
     ----------

@@ -73,9 +73,10 @@ def sample_numba(
         Chains at once, BLAS threads for each, and where. "auto" takes the stored profile of this model on this machine,
         or measures a run that is expected to take more than a minute, for at most a twentieth of that time; all others
         have one BLAS thread a chain, as many chains at once as there are cores to compute with. A `Layout`, or the path
-        of a profile, is taken as it is; None measures nothing. Where "auto" decides by what was measured, log and result
-        say so; more than one BLAS thread a chain it takes only where that is a gain, and draws then depend on it, as
-        `random_seed` says. Runs of one process that overlap and need different numbers of BLAS threads begin in turn.
+        of a profile, is taken as it is; None measures nothing. Where "auto" decides by what was measured, log and
+        result say so; it takes more than one BLAS thread a chain only where that is a gain, and then draws depend on
+        it, as `random_seed` says. Runs that overlap in one process and need different numbers of BLAS threads begin in
+        turn.
     target_accept
         Mean acceptance rate that the step size aims for, between 0 and 1. Where draws still diverge at the end of
         warmup it aims halfway between this and 1, twice at most; with `tune` it does not.

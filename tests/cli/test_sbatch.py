@@ -73,6 +73,17 @@ def test_a_layout_decides_the_cores_of_a_task(here):
     assert "--cpus-per-task=4" in directives()
 
 
+def test_a_layout_of_a_busy_machine_is_taken_with_a_word(here):
+    content = json.loads(Path("layout.json").read_text())
+    content["sweep"]["confidence"] = "low"
+    Path("busy.json").write_text(json.dumps(content))
+    document = told("model.py:model", "--chains", 8, "--layout", "busy.json")
+    assert document["cpus_per_task"] == 4 and Path("run/layout.json").exists()
+    assert document["note"].startswith(
+        "busy.json is taken as you say, but was measured with low confidence: tune again"
+    )
+
+
 def test_without_a_layout_a_task_has_a_core_a_chain(here):
     document = told("model.py:model", "--chains", 4, "--layout", "none")
     assert (document["layout"], document["cpus_per_task"]) == (None, 4)

@@ -97,6 +97,14 @@ def test_all_of_the_text(made):
     )
 
 
+def test_a_profile_that_is_not_taken_by_itself_is_not_said_to_be(made):
+    unsure = with_sweep(made, confidence="low")
+    shown = printed(unsure)
+    assert "finds by itself" not in shown
+    assert "Profile, which sample_numba takes only if layout= names it, because confidence is low" in shown
+    assert as_dict(made)["is_found_by_itself"] and not as_dict(unsure)["is_found_by_itself"]
+
+
 def test_lines_to_copy_are_never_wrapped(made):
     shown = printed(made, width=40)
     assert "    srun --cpus-per-task=$SLURM_CPUS_PER_TASK python run.py\n" in shown

@@ -58,6 +58,18 @@ def test_busy_machines_ask_for_it_only_against_fewer_threads():
     assert choose(rounds({Layout(4, 1): 1.0, Layout(2, 1): 0.55}), JOB, busy=True).best == Layout(4, 1)
 
 
+@pytest.mark.parametrize("gain, at_once", [(-0.1, 4), (0.03, 4), (0.18, 4), (0.22, 2)])
+def test_a_busy_machine_has_as_many_chains_at_once_as_cores_unless_fewer_win_by_a_fifth(gain, at_once):
+    job = Job(chains=4, n_cores=4)
+    found = rounds({Layout(2): 0.5, Layout(4): 1.0 + gain, Layout(1): 0.9})
+    choice = choose(found, job, busy=True)
+    assert (choice.best, choice.confidence) == (Layout(at_once), "low")
+    assert ("2 chains x 1 BLAS thread measured faster" in " ".join(choice.notes)) == (gain > 0.0 and at_once == 4)
+    # On a quiet machine what was measured is believed, and cores that idle cost nothing where cores are paid for.
+    assert choose(found, job).best == Layout(4 if gain <= 0.0 else 2)
+    assert choose(found, job._replace(objective="core_hours"), busy=True).best == Layout(2)
+
+
 def test_a_gain_by_chance_does_not_do():
     found = [{TWO_THREADS: 1.0, ONE_THREAD: s} for s in (1.3, 1.2, 1.1, 1.05, 0.9, 0.85)]
     interval = compare(ONE_THREAD, TWO_THREADS, found, JOB)

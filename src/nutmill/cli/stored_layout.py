@@ -59,7 +59,8 @@ def choose(source: str, place: Place, chains: int, data: Path | None = None) -> 
     from nutmill.layout import profile as profiles
 
     if source != "auto":
-        return Chosen(profiles.load(source))
+        named = profiles.load(source)
+        return Chosen(named, None if named.doubt is None else f"{source} is taken as you say, but was {named.doubt}")
     if not any(profiles.profile_folder().glob("*.json")):
         return Chosen(None, _note(place))
     compiled = compiled_model(place, data)
@@ -73,6 +74,7 @@ def choose(source: str, place: Place, chains: int, data: Path | None = None) -> 
 
 def _note(place: Place) -> str:
     return (
-        f"No layout of this model is stored for this machine, so each chain has one BLAS thread. Where that may not be "
+        f"No layout of this model is stored for this machine that was measured with high confidence, so each chain has "
+        f"one BLAS thread. Where that may not be "
         f"the best: `nutmill tune {place} --profile layout.json` on a node of the cluster, then --layout layout.json."
     )

@@ -64,6 +64,7 @@ def as_dict(tuned: Tuned) -> dict:
         "seconds_per_gradient": sweep.seconds,
         "gradients_per_s": tuned.gradients_per_s,
         "confidence": sweep.confidence,
+        "is_found_by_itself": tuned.found.path is not None and tuned.found.profile.doubt is None,
         "table": [_row(row, chains) for row in sweep.table()],
         "notes": list(tuned.found.notes),
         "profile": _text(tuned.found.path),

@@ -24,6 +24,11 @@ _HEADS = (
     "measured",
 )
 
+_UNSURE = (
+    "Profile, which sample_numba takes only if layout= names it, because confidence is low; tune again when the "
+    "machine is quiet, or with a larger --budget"
+)
+
 
 def print_tuned(tuned: Tuned, console: Console) -> None:
     """Print all of it."""
@@ -92,10 +97,10 @@ def _call(tuned: Tuned) -> str:
 
 
 def _files(tuned: Tuned) -> list[str]:
-    profile = tuned.found.path
-    kept = [] if profile is None else [f"Profile, which sample_numba finds by itself: {profile}"]
-    copies = (("Profile", tuned.profile_file), ("Heat map", tuned.png))
-    return kept + [f"{what}: {path}" for what, path in copies if path is not None]
+    is_sure = tuned.found.profile.doubt is None
+    kept = "Profile, which sample_numba finds by itself" if is_sure else _UNSURE
+    paths = ((kept, tuned.found.path), ("Profile", tuned.profile_file), ("Heat map", tuned.png))
+    return [f"{what}: {path}" for what, path in paths if path is not None]
 
 
 def _print_block(console: Console, title: str, lines: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""Decides from paired rounds which layout to take: more than one BLAS thread has to win by measurement."""
+"""Decides from paired rounds which layout to take: more than one BLAS thread has to win by measurement.
+
+On a machine that others use, so have fewer chains at once than there might be: when the others leave, cores would idle.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -51,12 +54,12 @@ def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
         Says what the seconds of a layout cost the whole job.
     busy : bool
         Others used the machine: as after fewer than three rounds, more BLAS threads need a gain of 20 %, and the
-        choice is not sure.
+        choice is not sure. Where the time of the job counts, so do fewer chains at once.
     """
     order = ranking(rounds, job)
     leader = order[0]
     few = len(rounds) < _ROUNDS_SURE and len(order) > 1
-    best = _simplest(order, rounds, job, UNSURE_GAIN if busy or few else TIE)
+    best = _simplest(order, rounds, job, UNSURE_GAIN if busy or few else TIE, busy and job.objective == "wall")
     rivals = [layout for layout in order if layout != best and compare(layout, best, rounds, job) is not None]
     runner_up = rivals[0] if rivals else None
     margin = None if runner_up is None else compare(runner_up, best, rounds, job)
@@ -116,14 +119,20 @@ def _usual_cost(layout: Layout, rounds: Sequence[Round], job: Job) -> float:
     return typical([job.cost(layout, times[layout]) for times in rounds if layout in times])
 
 
-def _simplest(order: Sequence[Layout], rounds: Sequence[Round], job: Job, thread_gain: float) -> Layout:
+def _simplest(
+    order: Sequence[Layout], rounds: Sequence[Round], job: Job, unsure_gain: float, more_chains: bool
+) -> Layout:
+    def preference(layout: Layout) -> tuple:
+        return simplicity(layout), -layout.chains_at_once if more_chains else 0
+
     leader = order[0]
     unbeaten = [leader]
     for layout in order[1:]:
-        gain = thread_gain if layout.blas_threads < leader.blas_threads else TIE
-        if simplicity(layout) < simplicity(leader) and not has_won(leader, layout, rounds, job, gain):
+        is_safer = layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader)
+        gain = unsure_gain if is_safer else TIE
+        if preference(layout) < preference(leader) and not has_won(leader, layout, rounds, job, gain):
             unbeaten.append(layout)
-    return min(unbeaten, key=lambda layout: (simplicity(layout), order.index(layout)))
+    return min(unbeaten, key=lambda layout: (preference(layout), order.index(layout)))
 
 
 def _why_not(leader: Layout, best: Layout, lead: Interval, unsure: bool) -> str:
