@@ -9,13 +9,14 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+from layout.fortran import in_thread
 from results import assert_same
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model
 from nutmill.identity import identity
-from nutmill.layout.blas import installed_blas
+from nutmill.layout.blas import installed_blas, scipy_blas
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 4, "tune": 6, "chains": 1, "max_treedepth": 2, "random_seed": 1, **QUIET}
@@ -55,9 +56,11 @@ def process():
         x = pm.Data("x", rng.normal(size=(300, 200)))
         scale, noise = pm.HalfNormal("scale"), pm.HalfNormal("noise")
         gram = x.T @ x / 300
-        pm.Potential("of_data", 1e-3 * pt.tanh(scale * pt.linalg.cholesky(gram + np.eye(200))).sum())
-        pm.MvNormal("y", np.zeros(200), cov=scale * gram + (noise + 0.1) * np.eye(200), observed=rng.normal(size=200))
-        pm.Deterministic("root", pt.linalg.cholesky(scale * gram + np.eye(200))[-1])
+        unit = pt.eye(x.shape[1])
+        pm.Potential("of_data", 1e-3 * pt.tanh(scale * pt.linalg.cholesky(gram + unit)).sum())
+        cov = scale * gram + (noise + 0.1) * unit
+        pm.MvNormal("y", pt.zeros(x.shape[1]), cov=cov, observed=rng.normal(size=200), shape=x.shape[1:])
+        pm.Deterministic("root", pt.linalg.cholesky(scale * gram + unit)[-1])
     return compile_model(model)
 
 
@@ -121,16 +124,17 @@ def test_an_executor_keeps_them_too(process, alone, tmp_path):
         assert_same(nutmill.resume(path, process, draws=4, executor=executor, **QUIET), alone[TWO], DRAWN)
 
 
-def test_parts_that_were_sampled_with_different_threads(plain, tmp_path, caplog):
+def test_parts_that_were_sampled_with_different_threads(process, tmp_path, caplog):
+    small = process.with_data(x=np.eye(3), y=[1.0, 0.0, 2.0])
     options = SHORT | {"chains": 8}
     for first, layout in ((0, ONE), (4, TWO)):
         chain_ids = range(first, first + 4)
-        plain.sample(**options, chain_ids=chain_ids, layout=layout, checkpoint=tmp_path / str(first))
-    merged = nutmill.merge([tmp_path / "0", tmp_path / "4"], plain, compute_convergence_checks=False)
+        small.sample(**options, chain_ids=chain_ids, layout=layout, checkpoint=tmp_path / str(first))
+    merged = nutmill.merge([tmp_path / "0", tmp_path / "4"], small, compute_convergence_checks=False)
     assert "different numbers of BLAS threads: 1 of SciPy then 2 of SciPy." in caplog.text
     assert "blas_threads" not in merged.attrs
     assert len(json.loads(merged.attrs["cpu_layout"])["notes"]) == 1
-    alike = nutmill.merge([tmp_path / "4"], plain, partial=True, compute_convergence_checks=False)
+    alike = nutmill.merge([tmp_path / "4"], small, partial=True, compute_convergence_checks=False)
     assert alike.attrs["blas_threads"] == 2
 
 
@@ -144,6 +148,16 @@ def test_eight_at_once(process, plain, alone):
         assert_same(run.result(), alone[layout], DRAWN)
     for run in others:
         assert_same(run.result(), untouched, DRAWN)
+
+
+def test_a_model_that_calls_no_blas_neither_waits_nor_is_waited_for(plain, caplog):
+    untouched = plain.sample(**SHORT)
+    with Layout(1, 3).applied():
+        beside = in_thread(lambda: plain.sample(**SHORT))
+        assert_same(beside, untouched, DRAWN)
+        assert scipy_blas().get_threads() == 3
+    assert (beside.attrs["blas_threads"], json.loads(beside.attrs["cpu_layout"])["notes"]) == (1, [])
+    assert not caplog.records
 
 
 def test_other_runs_end_meanwhile(process, plain, alone):

@@ -48,10 +48,10 @@ def sample_session(
     """Sample chains from `initial` (chains, n_dim), None for those that wait in `folder`, and make the result."""
     sizes = {"chains": len(request.chain_ids), "draws": request.draws, "cores": request.cores}
     found = layout_for(compiled, request.layout, topology=topology, kept=kept_of(folder), **sizes)
-    notes = [*found.notes, *keep_numerics(folder, found.layout)]
+    notes = [*found.notes, *keep_numerics(folder, compiled, found.layout)]
     with ExitStack() as stack:
         limits = stack.enter_context(ExitStack())
-        applied = limits.enter_context(found.layout.applied(topology))
+        applied = limits.enter_context(found.layout.applied(topology, calls_blas=compiled.code.calls_blas))
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
         run = drive(
@@ -82,9 +82,9 @@ def kept_of(folder: RunFolder | None) -> Mapping[str, Any] | None:
     return used[-1] if used else None
 
 
-def keep_numerics(folder: RunFolder | None, layout: Layout) -> list[str]:
+def keep_numerics(folder: RunFolder | None, compiled: CompiledModel, layout: Layout) -> list[str]:
     """Let the manifest say, once it is written, what draws are made with from here on; notes if that has changed."""
-    if folder is None:
+    if folder is None or not compiled.code.calls_blas:
         return []
     used = folder.manifest.get("blas", [])
     folder.manifest["blas"] = used if used[-1:] == [layout.numerics] else [*used, layout.numerics]

@@ -56,8 +56,11 @@ class Other:
         except BaseException as error:
             self.error = error
 
-    def leave(self):
+    def let_go(self):
         self._leave.set()
+
+    def leave(self):
+        self.let_go()
         self._thread.join()
 
 
@@ -98,6 +101,8 @@ def test_another_number_waits_for_its_turn(caplog):
         assert not any(one.entered.is_set() for one in waiting)
         first.leave()
     assert first.threads == 2
+    for one in waiting:  # in whatever order their turns come
+        one.let_go()
     for one, count in zip(waiting, (1, 1, 3), strict=True):
         one.leave()
         assert (one.error, one.threads) == (None, count)
@@ -115,6 +120,22 @@ def test_own_pools_wait_for_their_number_alone():
         assert not waiting.entered.wait(0.2)
     waiting.leave()
     assert waiting.error is None
+
+
+def test_whoever_calls_no_blas_is_not_waited_for():
+    before = scipy_blas().get_threads()
+    with other(ONE, calls_blas=False) as guest:
+        with TWO.applied():
+            with other(ONE, calls_blas=False):
+                assert scipy_blas().get_threads() == 2
+            guest.leave()  # whose number lies beneath
+            assert scipy_blas().get_threads() == 2
+        assert scipy_blas().get_threads() == before
+    with other(ONE, calls_blas=False):
+        with TWO.applied():
+            pass
+        assert scipy_blas().get_threads() == 1
+    assert scipy_blas().get_threads() == before
 
 
 def test_a_wait_can_be_interrupted():

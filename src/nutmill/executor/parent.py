@@ -60,7 +60,7 @@ def sample_apart(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         found = _layout_of_tasks(compiled, request, topology, folder)
-        layout, notes = found.layout, [*found.notes, *keep_numerics(folder, found.layout)]
+        layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
         if folder is not None:
             request, initial = _in_folder(folder, request, initial, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
@@ -132,7 +132,7 @@ def _task(common: Task, request: Request, initial: np.ndarray, part: slice, fold
         first = chain_ids[0] - chain_ids[0] % GROUP_SIZE
         adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
     if folder is not None:
-        facts = {name: folder.manifest[name] for name in _FACTS}
+        facts = {name: folder.manifest[name] for name in _FACTS if name in folder.manifest}
         asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
         keep = Keep(part_path(folder.path.absolute(), chain_ids), {"asked": asked, **facts}, request.every)
     return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)

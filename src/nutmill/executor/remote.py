@@ -151,7 +151,8 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
     compiled = _models.get(task.model, content)
     with ExitStack() as stack:
         try:
-            applied = stack.enter_context(task.layout.applied(is_called_off=_at_intervals(task.is_over)))
+            is_over, calls_blas = _at_intervals(task.is_over), compiled.code.calls_blas
+            applied = stack.enter_context(task.layout.applied(is_called_off=is_over, calls_blas=calls_blas))
         except CalledOff:
             return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))

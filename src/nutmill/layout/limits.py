@@ -130,7 +130,10 @@ class Limits:
 
 @contextmanager
 def limited(
-    wanted: Wanted, chosen: Sequence[BlasLibrary], is_called_off: Callable[[], bool] | None = None
+    wanted: Wanted,
+    chosen: Sequence[BlasLibrary],
+    is_called_off: Callable[[], bool] | None = None,
+    is_needed: bool = True,
 ) -> Iterator[Limits]:
     """Limit every pool while in the `with`; what was there before comes back, also after an exception.
 
@@ -143,6 +146,8 @@ def limited(
         The libraries that chains call, each once.
     is_called_off : callable, optional
         Asked while it waits.
+    is_needed : bool
+        False: what others need instead will do.
     """
     controller = known_pools()
     limits = Limits(controller, chosen, wanted)
@@ -150,7 +155,8 @@ def limited(
     no_pool = controller.select(internal_api=())
     with ExitStack() as stack:
         stack.enter_context(no_pool.limit(limits=None))
-        with held(limits.of_process(), is_called_off, stack.close), limits.of_this_thread():
+        held_here = held(limits.of_process(), is_called_off, is_needed=is_needed, let_go=stack.close)
+        with held_here, limits.of_this_thread():
             yield limits
 
 

@@ -88,7 +88,11 @@ class Layout:
 
     @contextmanager
     def applied(
-        self, topology: Topology | None = None, is_called_off: Callable[[], bool] | None = None
+        self,
+        topology: Topology | None = None,
+        is_called_off: Callable[[], bool] | None = None,
+        *,
+        calls_blas: bool = True,
     ) -> Iterator["Applied"]:
         """Limit the thread pools of this process as the layout says, while in the `with`.
 
@@ -104,6 +108,9 @@ class Layout:
             Where workers are pinned; by default this machine's, read only if they are.
         is_called_off : callable, optional
             Asked while it waits; True ends the wait with `process_limits.CalledOff`.
+        calls_blas : bool
+            False: what chains compute calls no BLAS, so that any number of its threads will do. Then this does not
+            wait, nobody waits for it, and no note tells of limits.
 
         Raises
         ------
@@ -118,10 +125,11 @@ class Layout:
         with ExitStack() as stack:
             with unpinned():
                 cpus = _cpus(self, topology, notes)
-                limits = stack.enter_context(limited(wanted, list(dict.fromkeys(libraries)), is_called_off))
+                chosen = list(dict.fromkeys(libraries))
+                limits = stack.enter_context(limited(wanted, chosen, is_called_off, calls_blas))
                 notes += pin_private_pools(libraries, cpus)
-            notes += check_limits(self, libraries, limits)
-            applied = Applied(self, libraries, cpus, limits, notes)
+            notes += check_limits(self, libraries, limits) if calls_blas else []
+            applied = Applied(self, libraries, cpus, limits, notes, calls_blas)
             stack.callback(applied.end)
             yield applied
 
@@ -149,15 +157,16 @@ class Applied:
         cpus: Sequence[tuple[int, ...]],
         limits: Limits,
         notes: list[str],
+        calls_blas: bool,
     ):
         self.layout = layout
         self.notes = notes
-        self._libraries = libraries
+        self._libraries, self._calls_blas = libraries, calls_blas
         self._blas_threads = libraries[0].get_threads() if libraries else None  # a difference is noted already
         self.effective = {
             "asked": layout.as_dict(),
             "blas": libraries[0].as_dict() if libraries else None,
-            "blas_threads": self._blas_threads,
+            "blas_threads": self._blas_threads if calls_blas else layout.blas_threads,
             "libraries": limits.read(),
             "placement": {"asked": layout.placement, "pinned": any(cpus), "cpus": [list(place) for place in cpus]},
             "workers": [None] * layout.chains_at_once,
@@ -180,7 +189,7 @@ class Applied:
         self._limits.in_this_thread(library)
         threads = None if library is None else library.get_threads()
         self.effective["workers"][worker] = {"cpus": current_cpus(), "blas_threads": threads}
-        if threads not in (None, self._blas_threads):
+        if self._calls_blas and threads not in (None, self._blas_threads):
             self.notes.append(f"Worker {worker} has {threads} BLAS threads, not {self._blas_threads}.")
 
     def blas(self, worker: int) -> BlasLibrary:
@@ -198,7 +207,7 @@ class Applied:
 
     def end(self) -> None:
         """Note a number of threads that did not stay, and give the thread that applied the layout its CPUs back."""
-        for library in dict.fromkeys(self._libraries):
+        for library in dict.fromkeys(self._libraries) if self._calls_blas else ():
             if (threads := library.get_threads()) != self._blas_threads:
                 self.notes.append(
                     f"Another part of the program has set {library.label} to {threads} BLAS threads meanwhile, not the "

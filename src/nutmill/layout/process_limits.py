@@ -50,7 +50,11 @@ Wanted = Sequence[tuple[Setting, int]]
 
 @contextmanager
 def held(
-    wanted: Wanted, is_called_off: Callable[[], bool] | None = None, let_go: Callable[[], object] = lambda: None
+    wanted: Wanted,
+    is_called_off: Callable[[], bool] | None = None,
+    *,
+    is_needed: bool = True,
+    let_go: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Keep each setting at its number while in the `with`; what was there before comes back when nobody needs it.
 
@@ -62,6 +66,8 @@ def held(
     wanted : sequence of (Setting, int)
     is_called_off : callable, optional
         Asked while it waits.
+    is_needed : bool
+        False: any number will do. Then this neither waits nor is waited for.
     let_go : callable
         Called after that, before anybody who waits goes on.
 
@@ -74,12 +80,12 @@ def held(
     """
     _follow_forks()
     owner = _owner
-    owner.enter(wanted, is_called_off)
+    owner.enter(wanted, is_called_off, is_needed)
     try:
         yield
     finally:
         if owner is _owner:  # else this is a fork of the process that entered
-            owner.leave(wanted, let_go)
+            owner.leave(wanted, is_needed, let_go)
 
 
 @contextmanager
@@ -90,17 +96,22 @@ def unchanged() -> Iterator[None]:
 
 
 class _Level:
-    """A number in effect, and the threads that need it."""
+    """A number in effect, and how many times each thread needs it, or came to it and would do with any other."""
 
     def __init__(self, setting: Setting, number: int):
         self.setting, self.number = setting, number
         self.before = self.effective = setting.get()
-        self.holders: Counter[int] = Counter()
+        self.users: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
 
-    def set(self) -> None:
-        """Set the number, unless it is that already."""
+    @property
+    def is_used(self) -> bool:
+        """Whether any thread needs it, or came to it."""
+        return any(map(len, self.users.values()))
+
+    def set(self, *, insist: bool) -> None:
+        """Set the number, unless it is that already; `insist` where it is one of this owner's that it replaces."""
         if self.setting.get() != self.number:
-            self.setting.set(self.number)
+            (self.setting.restore if insist else self.setting.set)(self.number)
         self.effective = self.setting.get()
 
     def undo(self) -> None:
@@ -116,23 +127,24 @@ class _Owner:
         self._changed = threading.Condition()
         self._levels: dict[str, list[_Level]] = {}
 
-    def enter(self, wanted: Wanted, is_called_off: Callable[[], bool] | None) -> None:
+    def enter(self, wanted: Wanted, is_called_off: Callable[[], bool] | None, is_needed: bool) -> None:
         me = threading.get_ident()
         with self._changed:
-            self._wait(wanted, me, is_called_off)
+            if is_needed:
+                self._wait(wanted, me, is_called_off)
             entered = []
             try:
                 for setting, number in wanted:
                     entered.append((setting, number))
-                    self._join(setting, number, me)
+                    self._join(setting, number, me, is_needed)
             except BaseException:
-                self._leave(entered, me)
+                self._leave(entered, me, is_needed)
                 raise
 
-    def leave(self, wanted: Wanted, let_go: Callable[[], object]) -> None:
+    def leave(self, wanted: Wanted, is_needed: bool, let_go: Callable[[], object]) -> None:
         with self._changed:
             try:
-                self._leave(wanted, threading.get_ident())
+                self._leave(wanted, threading.get_ident(), is_needed)
                 let_go()
             finally:
                 self._changed.notify_all()
@@ -152,7 +164,7 @@ class _Owner:
         is_told = False
         while (obstacle := self._obstacle(wanted, me)) is not None:
             in_effect, needed = obstacle
-            if any(level.holders[me] for levels in self._levels.values() for level in levels):
+            if any(level.users[True][me] for levels in self._levels.values() for level in levels):
                 raise LayoutError(
                     f"This thread has applied a layout with {in_effect} BLAS threads, which other runs in this process "
                     f"share, and now needs {needed}; a process has one number: end the layout first."
@@ -173,28 +185,38 @@ class _Owner:
         """A number in effect for others, and the one that is needed in its place."""
         for setting, number in wanted:
             for level in self._levels.get(setting.name, ()):
-                if level.number != number and any(thread != me for thread in level.holders):
+                if level.number != number and any(thread != me for thread in level.users[True]):
                     return level.number, number
         return None
 
-    def _join(self, setting: Setting, number: int, me: int) -> None:
+    def _join(self, setting: Setting, number: int, me: int, is_needed: bool) -> None:
         levels = self._levels.setdefault(setting.name, [])
-        if not levels or levels[-1].number != number:
+        if not levels or (is_needed and levels[-1].number != number):
             levels.append(_Level(setting, number))
-        levels[-1].holders[me] += 1
-        levels[-1].set()
+        levels[-1].users[is_needed][me] += 1
+        levels[-1].set(insist=any(level.effective == level.number for level in levels[:-1]))
 
-    def _leave(self, wanted: Wanted, me: int) -> None:
+    def _leave(self, wanted: Wanted, me: int, is_needed: bool) -> None:
         for setting, _ in reversed(wanted):
-            levels = self._levels[setting.name]
-            level = levels[-1]
-            level.holders[me] -= 1
-            level.holders += Counter()  # without those that are at zero
-            if not level.holders:
-                levels.pop()
-                level.undo()
+            levels = self._levels.get(setting.name, [])
+            mine = next((level for level in reversed(levels) if level.users[is_needed][me] > 0), None)
+            if mine is None:  # an interrupt came before it was joined
+                continue
+            mine.users[is_needed][me] -= 1
+            mine.users[is_needed] += Counter()  # without those that are at zero
+            if not mine.is_used:
+                _take_out(mine, levels)
             if not levels:
                 del self._levels[setting.name]
+
+
+def _take_out(level: _Level, levels: list[_Level]) -> None:
+    place = levels.index(level)
+    levels.remove(level)
+    if place == len(levels):
+        level.undo()
+    else:  # what is above it was begun while nobody needed this
+        levels[place].before = level.before
 
 
 _owner = _Owner()
