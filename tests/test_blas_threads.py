@@ -124,6 +124,12 @@ def test_an_executor_keeps_them_too(process, alone, tmp_path):
         assert_same(nutmill.resume(path, process, draws=4, executor=executor, **QUIET), alone[TWO], DRAWN)
 
 
+def test_groups_that_wait_for_another_run_end_with_their_own(process):
+    with TWO.applied(), ThreadPoolExecutor(1) as executor:
+        waited = process.sample(**SHORT, layout=ONE, executor=executor, max_time=0.5)
+    assert waited.attrs["stopped_by"] == "max_time" and waited.posterior.sizes["draw"] == 0
+
+
 def test_parts_that_were_sampled_with_different_threads(process, tmp_path, caplog):
     small = process.with_data(x=np.eye(3), y=[1.0, 0.0, 2.0])
     options = SHORT | {"chains": 8}

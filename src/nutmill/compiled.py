@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -249,13 +249,15 @@ class CompiledModel:
         with self.one_blas_thread():
             return bind(code, start, self.description.values)
 
-    def one_blas_thread(self, workers: int = 1) -> AbstractContextManager[Applied | None]:
-        """Let BLAS have one thread while in the `with`, if this model may call it.
+    def one_blas_thread(
+        self, workers: int = 1, while_waiting: Callable[[], object] | None = None
+    ) -> AbstractContextManager[Applied | None]:
+        """Let BLAS have one thread while in the `with`, if this model may call it; see `Layout.applied`.
 
         For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
         of the program have, or another machine.
         """
-        return Layout(workers).applied() if self.code.calls_blas else nullcontext()
+        return Layout(workers).applied(while_waiting=while_waiting) if self.code.calls_blas else nullcontext()
 
     def start_values(self, seed: int = 0) -> list[np.ndarray]:
         """Initial value of each parameter on the unconstrained scale, without jitter."""

@@ -38,7 +38,8 @@ def to_result(
         coords={**described.coords, "chain": run.chain_ids},
         dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
     )
-    maker = DrawsMaker(compiled, layout["asked"]["chains_at_once"], request.result["include_transformed"], folder)
+    n_threads = layout["asked"]["chains_at_once"] * layout["asked"].get("blas_threads", 1)
+    maker = DrawsMaker(compiled, n_threads, request.result["include_transformed"], folder)
     warmup = maker.make(run.warmup_draws, run.warmup_statistics) if request.keep_warmup else None
     draws = maker.make(run.draws, run.statistics)
     if request.result["log_likelihood"]:

@@ -51,7 +51,8 @@ def sample_session(
     notes = [*found.notes, *keep_numerics(folder, compiled, found.layout)]
     with ExitStack() as stack:
         limits = stack.enter_context(ExitStack())
-        applied = limits.enter_context(found.layout.applied(topology, calls_blas=compiled.code.calls_blas))
+        beat = None if folder is None else folder.beat
+        applied = limits.enter_context(found.layout.applied(topology, beat, calls_blas=compiled.code.calls_blas))
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
         run = drive(

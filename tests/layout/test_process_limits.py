@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nutmill.errors import LayoutError
 from nutmill.layout.blas import installed_blas, scipy_blas
 from nutmill.layout.pools import Layout
-from nutmill.layout.process_limits import CalledOff
 
 ONE, TWO = Layout(1, 1), Layout(1, 2)
 
@@ -144,9 +143,12 @@ def test_a_wait_can_be_interrupted():
         ONE.applied().__enter__()
 
 
-def test_a_wait_can_be_called_off():
-    with other(TWO), pytest.raises(CalledOff):
-        ONE.applied(is_called_off=lambda: True).__enter__()
+def test_a_wait_can_be_ended_by_whoever_is_called_meanwhile():
+    def no_more():
+        raise KeyError
+
+    with other(TWO), pytest.raises(KeyError):
+        ONE.applied(while_waiting=no_more).__enter__()
 
 
 def test_a_thread_does_not_wait_for_itself():

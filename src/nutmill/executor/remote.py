@@ -17,7 +17,6 @@ import numpy as np
 from nutmill.errors import CheckpointError, NutmillError, SamplingError
 from nutmill.executor.sharing import Models, Source
 from nutmill.layout.pools import Layout
-from nutmill.layout.process_limits import CalledOff
 from nutmill.layout_search import natives_for
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.driver import OnProgress, drive
@@ -148,12 +147,12 @@ def same(content: bytes) -> bytes:
 def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
     if task.is_over():
         return Answer(worker)
-    compiled = _models.get(task.model, content)
+    ask = _until(_at_intervals(task.is_over))
     with ExitStack() as stack:
         try:
-            is_over, calls_blas = _at_intervals(task.is_over), compiled.code.calls_blas
-            applied = stack.enter_context(task.layout.applied(is_called_off=is_over, calls_blas=calls_blas))
-        except CalledOff:
+            compiled = _models.get(task.model, content, ask)
+            applied = stack.enter_context(task.layout.applied(while_waiting=ask, calls_blas=compiled.code.calls_blas))
+        except _Over:
             return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
@@ -177,6 +176,18 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
         # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
         signal.raise_signal(signal.SIGTERM)
     return Answer(worker, applied.effective, run.ending, run if folder is None else None)
+
+
+class _Over(Exception):
+    """A group need not begin any more."""
+
+
+def _until(is_over: Callable[[], bool]) -> Callable[[], None]:
+    def ask() -> None:
+        if is_over():
+            raise _Over
+
+    return ask
 
 
 def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:

@@ -1,6 +1,7 @@
 """Compiled models, which groups of chains that run in one worker process share."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +36,12 @@ class Models:
         self._lock = threading.Lock()
         self._models: dict[str, CompiledModel] = {}
 
-    def get(self, source: Source, content: bytes | None) -> CompiledModel:
-        """Give a model, from `content` or from its file if it was not unpacked before.
+    def get(
+        self, source: Source, content: bytes | None, while_waiting: Callable[[], object] | None = None
+    ) -> CompiledModel:
+        """Give a model, bound, from `content` or from its file if it was not unpacked before.
+
+        Binding may have to wait for other runs; `while_waiting` is as in `Layout.applied`.
 
         Raises
         ------
@@ -50,17 +55,18 @@ class Models:
                 while len(self._models) >= _MODELS_KEPT:
                     del self._models[next(iter(self._models))]
                 self._models[source.digest] = _unpacked(source, content)
-            return self._models[source.digest]
+            compiled = self._models[source.digest]
+        with compiled.one_blas_thread(while_waiting=while_waiting), self._lock:
+            compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
+        return compiled
 
 
 def _unpacked(source: Source, content: bytes | None) -> CompiledModel:
     try:
-        compiled = from_bytes(source.path.read_bytes() if content is None else content)
+        return from_bytes(source.path.read_bytes() if content is None else content)
     except OSError as error:
         raise CheckpointError(
             f"{source.path} cannot be read ({error.strerror}): workers must share the disk of the run's folder."
         ) from error
     except Damaged as error:
         raise ModelError(f"the compiled model cannot be used there: {error}.") from error
-    compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
-    return compiled

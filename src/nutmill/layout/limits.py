@@ -132,7 +132,7 @@ class Limits:
 def limited(
     wanted: Wanted,
     chosen: Sequence[BlasLibrary],
-    is_called_off: Callable[[], bool] | None = None,
+    while_waiting: Callable[[], object] | None = None,
     is_needed: bool = True,
 ) -> Iterator[Limits]:
     """Limit every pool while in the `with`; what was there before comes back, also after an exception.
@@ -144,8 +144,8 @@ def limited(
     wanted : Wanted
     chosen : sequence of BlasLibrary
         The libraries that chains call, each once.
-    is_called_off : callable, optional
-        Asked while it waits.
+    while_waiting : callable, optional
+        As there.
     is_needed : bool
         False: what others need instead will do.
     """
@@ -155,7 +155,7 @@ def limited(
     no_pool = controller.select(internal_api=())
     with ExitStack() as stack:
         stack.enter_context(no_pool.limit(limits=None))
-        held_here = held(limits.of_process(), is_called_off, is_needed=is_needed, let_go=stack.close)
+        held_here = held(limits.of_process(), while_waiting, is_needed=is_needed, let_go=stack.close)
         with held_here, limits.of_this_thread():
             yield limits
 

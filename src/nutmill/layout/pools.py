@@ -90,7 +90,7 @@ class Layout:
     def applied(
         self,
         topology: Topology | None = None,
-        is_called_off: Callable[[], bool] | None = None,
+        while_waiting: Callable[[], object] | None = None,
         *,
         calls_blas: bool = True,
     ) -> Iterator["Applied"]:
@@ -106,8 +106,8 @@ class Layout:
         ----------
         topology : Topology, optional
             Where workers are pinned; by default this machine's, read only if they are.
-        is_called_off : callable, optional
-            Asked while it waits; True ends the wait with `process_limits.CalledOff`.
+        while_waiting : callable, optional
+            Called four times a second while this waits; what it raises ends the wait.
         calls_blas : bool
             False: what chains compute calls no BLAS, so that any number of its threads will do. Then this does not
             wait, nobody waits for it, and no note tells of limits.
@@ -126,7 +126,7 @@ class Layout:
             with unpinned():
                 cpus = _cpus(self, topology, notes)
                 chosen = list(dict.fromkeys(libraries))
-                limits = stack.enter_context(limited(wanted, chosen, is_called_off, calls_blas))
+                limits = stack.enter_context(limited(wanted, chosen, while_waiting, calls_blas))
                 notes += pin_private_pools(libraries, cpus)
             notes += check_limits(self, libraries, limits) if calls_blas else []
             applied = Applied(self, libraries, cpus, limits, notes, calls_blas)

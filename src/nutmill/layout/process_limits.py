@@ -17,12 +17,8 @@ from nutmill.errors import LayoutError
 
 _log = logging.getLogger("nutmill")
 
-# How often one who waits looks up: Ctrl-C is heard whichever thread the signal met, and that nobody wants it any more.
+# How often one who waits looks up, so that Ctrl-C is heard whichever thread the signal met.
 _LOOK_S = 0.25
-
-
-class CalledOff(Exception):
-    """Nobody wants any more what waited here."""
 
 
 class Setting(NamedTuple):
@@ -51,7 +47,7 @@ Wanted = Sequence[tuple[Setting, int]]
 @contextmanager
 def held(
     wanted: Wanted,
-    is_called_off: Callable[[], bool] | None = None,
+    while_waiting: Callable[[], object] | None = None,
     *,
     is_needed: bool = True,
     let_go: Callable[[], object] = lambda: None,
@@ -64,8 +60,8 @@ def held(
     Parameters
     ----------
     wanted : sequence of (Setting, int)
-    is_called_off : callable, optional
-        Asked while it waits.
+    while_waiting : callable, optional
+        Called four times a second while this waits; what it raises ends the wait.
     is_needed : bool
         False: any number will do. Then this neither waits nor is waited for.
     let_go : callable
@@ -75,12 +71,10 @@ def held(
     ------
     LayoutError
         If this thread shares a number with others, and now needs another: it would wait for itself.
-    CalledOff
-        If `is_called_off` said so.
     """
     _follow_forks()
     owner = _owner
-    owner.enter(wanted, is_called_off, is_needed)
+    owner.enter(wanted, while_waiting, is_needed)
     try:
         yield
     finally:
@@ -127,11 +121,11 @@ class _Owner:
         self._changed = threading.Condition()
         self._levels: dict[str, list[_Level]] = {}
 
-    def enter(self, wanted: Wanted, is_called_off: Callable[[], bool] | None, is_needed: bool) -> None:
+    def enter(self, wanted: Wanted, while_waiting: Callable[[], object] | None, is_needed: bool) -> None:
         me = threading.get_ident()
         with self._changed:
             if is_needed:
-                self._wait(wanted, me, is_called_off)
+                self._wait(wanted, me, while_waiting)
             entered = []
             try:
                 for setting, number in wanted:
@@ -160,7 +154,7 @@ class _Owner:
             for level in reversed(levels):
                 level.undo()
 
-    def _wait(self, wanted: Wanted, me: int, is_called_off: Callable[[], bool] | None) -> None:
+    def _wait(self, wanted: Wanted, me: int, while_waiting: Callable[[], object] | None) -> None:
         is_told = False
         while (obstacle := self._obstacle(wanted, me)) is not None:
             in_effect, needed = obstacle
@@ -178,8 +172,8 @@ class _Owner:
                 )
             is_told = True
             self._changed.wait(_LOOK_S)
-            if is_called_off is not None and is_called_off():
-                raise CalledOff
+            if while_waiting is not None:
+                while_waiting()
 
     def _obstacle(self, wanted: Wanted, me: int) -> tuple[int, int] | None:
         """A number in effect for others, and the one that is needed in its place."""
