@@ -249,6 +249,11 @@ class CompiledModel:
         with self.one_blas_thread():
             return bind(code, start, self.description.values)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether `binding` is there already: making it prepares data, and may wait for other runs."""
+        return "binding" in vars(self)
+
     def one_blas_thread(
         self, workers: int = 1, while_waiting: Callable[[], object] | None = None
     ) -> AbstractContextManager[Applied | None]:

@@ -106,7 +106,8 @@ def finish(
     """Make the result of a run, and report what looks wrong in it."""
     from nutmill.result import to_result  # brings xarray, which takes as long to load as a short run
 
-    result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
+    with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
+        result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
     if request.check:
         from nutmill import convergence
 

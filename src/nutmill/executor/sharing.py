@@ -56,8 +56,9 @@ class Models:
                     del self._models[next(iter(self._models))]
                 self._models[source.digest] = _unpacked(source, content)
             compiled = self._models[source.digest]
-        with compiled.one_blas_thread(while_waiting=while_waiting), self._lock:
-            compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
+        if not compiled.is_bound:
+            with compiled.one_blas_thread(while_waiting=while_waiting), self._lock:
+                compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
         return compiled
 
 
