@@ -60,9 +60,18 @@ def _mapped_code_kb() -> int | None:
 
 
 class Limits:
-    """Limits that hold in a process: made by `limited`."""
+    """Limits that hold in a process: made by `limited`.
 
-    def __init__(self, controller: ThreadpoolController, chosen: Sequence[BlasLibrary], wanted: Wanted):
+    Attributes
+    ----------
+    are_needed : bool
+        False: other numbers of threads will do.
+    """
+
+    def __init__(
+        self, controller: ThreadpoolController, chosen: Sequence[BlasLibrary], wanted: Wanted, are_needed: bool
+    ):
+        self.are_needed = are_needed
         self._controller = controller
         self._chosen = chosen
         self._wanted = wanted
@@ -150,7 +159,7 @@ def limited(
         False: what others need instead will do.
     """
     controller = known_pools()
-    limits = Limits(controller, chosen, wanted)
+    limits = Limits(controller, chosen, wanted, is_needed)
     # OpenBLAS obeys one thread at a time; that it does so no longer than need be is counted for each thread.
     no_pool = controller.select(internal_api=())
     with ExitStack() as stack:

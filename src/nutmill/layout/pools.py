@@ -129,7 +129,7 @@ class Layout:
                 limits = stack.enter_context(limited(wanted, chosen, while_waiting, calls_blas))
                 notes += pin_private_pools(libraries, cpus)
             notes += check_limits(self, libraries, limits) if calls_blas else []
-            applied = Applied(self, libraries, cpus, limits, notes, calls_blas)
+            applied = Applied(self, libraries, cpus, limits, notes)
             stack.callback(applied.end)
             yield applied
 
@@ -157,16 +157,15 @@ class Applied:
         cpus: Sequence[tuple[int, ...]],
         limits: Limits,
         notes: list[str],
-        calls_blas: bool,
     ):
         self.layout = layout
         self.notes = notes
-        self._libraries, self._calls_blas = libraries, calls_blas
+        self._libraries = libraries
         self._blas_threads = libraries[0].get_threads() if libraries else None  # a difference is noted already
         self.effective = {
             "asked": layout.as_dict(),
             "blas": libraries[0].as_dict() if libraries else None,
-            "blas_threads": self._blas_threads if calls_blas else layout.blas_threads,
+            "blas_threads": self._blas_threads if limits.are_needed else layout.blas_threads,
             "libraries": limits.read(),
             "placement": {"asked": layout.placement, "pinned": any(cpus), "cpus": [list(place) for place in cpus]},
             "workers": [None] * layout.chains_at_once,
@@ -189,7 +188,7 @@ class Applied:
         self._limits.in_this_thread(library)
         threads = None if library is None else library.get_threads()
         self.effective["workers"][worker] = {"cpus": current_cpus(), "blas_threads": threads}
-        if self._calls_blas and threads not in (None, self._blas_threads):
+        if self._limits.are_needed and threads not in (None, self._blas_threads):
             self.notes.append(f"Worker {worker} has {threads} BLAS threads, not {self._blas_threads}.")
 
     def blas(self, worker: int) -> BlasLibrary:
@@ -207,7 +206,7 @@ class Applied:
 
     def end(self) -> None:
         """Note a number of threads that did not stay, and give the thread that applied the layout its CPUs back."""
-        for library in dict.fromkeys(self._libraries) if self._calls_blas else ():
+        for library in dict.fromkeys(self._libraries) if self._limits.are_needed else ():
             if (threads := library.get_threads()) != self._blas_threads:
                 self.notes.append(
                     f"Another part of the program has set {library.label} to {threads} BLAS threads meanwhile, not the "
