@@ -88,6 +88,13 @@ def test_a_process_without_stderr_gives_its_draws(code, expected, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{group(expected, 'posterior')['mu'].values.sum()}\n")
 
 
+def test_no_file_of_a_command_takes_the_place_of_stderr(tmp_path):
+    code = "import atexit, os, sys; atexit.register(lambda: print(os.readlink('/proc/self/fd/2')))\n"
+    code += "sys.argv[1:] = ['--version']; from nutmill.__main__ import main; main()"
+    done = shell(tmp_path, "2>&-", code)
+    assert done.stdout.splitlines()[-1] == os.devnull
+
+
 def test_a_command_exits_with_its_own_code(tmp_path):
     (tmp_path / "small.nut").write_bytes(saved.content())
     arguments = ["sample", "small.nut", "--draws", "20", "--chains", "1", "--out", "draws.nc"]
