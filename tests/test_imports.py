@@ -61,8 +61,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
-        *("artifact", "comparison", "compiled", "compiling", "errors", "explanation", "layout", "layout_search"),
-        *("merging", "resuming", "run", "sample", "warm"),
+        *("artifact", "comparison", "compiled", "compiling", "errors", "explanation", "identity", "layout"),
+        *("layout_search", "merging", "resuming", "run", "sample", "warm"),
     },
 }
 # Sampling and files are built on CompiledModel, whose methods are their public doors: imported inside these methods.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.compiling import compile_model
     from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
     from nutmill.explanation.explaining import explain
+    from nutmill.identity import check_data
     from nutmill.layout.pools import Layout
     from nutmill.layout_search import find_layout
     from nutmill.merging import merge

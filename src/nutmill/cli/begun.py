@@ -77,10 +77,11 @@ class BegunRun(NamedTuple):
 
 def how_to_go_on(path: Path) -> str:
     """Say what to do with a run that was stopped, wherever it was."""
-    from nutmill.run.folder import MANIFEST
+    from nutmill.run.manifest import has_begun
 
-    begun = (path / MANIFEST).exists()
-    return f"to go on: nutmill resume {path}" if begun else f"{path} holds no run yet: give the command again."
+    return (
+        f"to go on: nutmill resume {path}" if has_begun(path) else f"{path} holds no run yet: give the command again."
+    )
 
 
 def begun_run(path: Path) -> BegunRun | None:
