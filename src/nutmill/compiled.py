@@ -164,6 +164,8 @@ class CompiledModel:
     def with_data(self, coords: Mapping[str, Sequence] | None = None, **arrays) -> CompiledModel:
         """Bind the same native code to other data; nothing is compiled.
 
+        The `pm.Model` keeps its data, and PyMC's own functions take those: see `nutmill.check_data`.
+
         Parameters
         ----------
         coords

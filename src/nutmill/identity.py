@@ -157,6 +157,6 @@ def check_data(result: arviz.InferenceData | xr.DataTree, model) -> None:
     if others := [name for name, digest in expected.items() if found.get(name) != digest]:
         names = ", ".join(others)
         raise ModelError(
-            f"The model holds other data than the draws are of: {names}. Give it the same by pm.set_data; of observed "
-            "values it takes those that are a pm.Data."
+            f"The model holds other data than the draws are of: {names}. Give it the same by pm.set_data, which needs "
+            "observed values to be a pm.Data."
         )
