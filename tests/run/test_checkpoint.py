@@ -12,6 +12,7 @@ from kept import SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
 from targets import Target, native
 
 from nutmill.errors import CheckpointError, SamplingError
+from nutmill.expansion import DrawsMaker
 from nutmill.run import groups
 from nutmill.run.driver import drive
 from nutmill.run.folder import RunFolder, read_groups
@@ -204,6 +205,16 @@ def test_full_disk(small_disk, tmp_path):
         run_kept(small_disk / "run", settings=settings, block_draws=20)
     shutil.copytree(small_disk / "run", tmp_path / "roomy")
     assert_same(resume(tmp_path / "roomy"), run_alone(settings=settings))
+
+
+def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
+    """It is said before anything is written through memory, where the system would end the process."""
+    monkeypatch.setattr("nutmill.expansion._LARGE_BYTES", 1)
+    (small_disk / "result").mkdir()
+    maker = DrawsMaker(None, 1, False, small_disk / "result")
+    maker._empty((1000,), np.dtype("f8"))[...] = 1.0
+    with pytest.raises(CheckpointError, match=r"disk cannot be written \(No space left on device\)"):
+        maker._empty((100_000,), np.dtype("f8"))[...] = 1.0
 
 
 def test_disk_that_is_full_from_the_start(small_disk):
