@@ -1,4 +1,4 @@
-"""Runs of a target with a folder, and their comparison with runs that were left alone."""
+"""Runs of a target that always diverges, with a folder, and their comparison with runs that were left alone."""
 
 from pathlib import Path
 
@@ -30,16 +30,16 @@ def facts_of(settings: Settings, n_chains: int, seed: int = SEED) -> dict:
     return {**FACTS, "asked": asked | {"idata_kwargs": {"divergences": settings.keep_divergences}}}
 
 
-def model(target=Target.FUNNEL, n_dim=3):
+def model(target=Target.HALF_NORMAL, n_dim=3):
     return native(target, n_dim)
 
 
 def run_alone(n_chains=4, settings=SETTINGS, **options) -> Run:
-    return drive([model()], starts(Target.FUNNEL, n_chains, 3), settings, SEED, threads=2, **options)
+    return drive([model()], starts(Target.HALF_NORMAL, n_chains, 3), settings, SEED, threads=2, **options)
 
 
 def run_kept(path: Path, n_chains=4, settings=SETTINGS, every_s=0.0, **options) -> Run:
-    points = starts(Target.FUNNEL, n_chains, 3)
+    points = starts(Target.HALF_NORMAL, n_chains, 3)
     with RunFolder.create(path, facts_of(settings, n_chains), every_s) as folder:
         return drive([model()], points, settings, SEED, threads=2, folder=folder, **options)
 

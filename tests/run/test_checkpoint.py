@@ -190,17 +190,17 @@ def test_a_folder_holds_one_run(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 kB."""
+    """A file system of 1 MB: room for the longest warmup and 150 draws."""
     path = tmp_path / "disk"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1000k", "none", path], check=True)
     yield path
     subprocess.run(["umount", path], check=True)
 
 
 def test_full_disk(small_disk, tmp_path):
     """What was saved before stays whole, and goes on once there is room."""
-    settings = SETTINGS._replace(draws=2000)
+    settings = SETTINGS._replace(draws=3000)
     with pytest.raises(CheckpointError, match=r"cannot be written \(No space left on device\).* is whole: make room"):
         run_kept(small_disk / "run", settings=settings, block_draws=20)
     shutil.copytree(small_disk / "run", tmp_path / "roomy")
@@ -218,7 +218,7 @@ def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
 
 
 def test_disk_that_is_full_from_the_start(small_disk):
-    (small_disk / "ballast").write_bytes(bytes(390_000))
+    (small_disk / "ballast").write_bytes(bytes(990_000))
     with pytest.raises(CheckpointError, match="No space left on device"):
         run_kept(small_disk / "run")
     (small_disk / "ballast").unlink()

@@ -16,7 +16,7 @@ from nutmill.run.results import Settings
 SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
 
 
-def run_chains(n_chains=4, target=Target.FUNNEL, settings=SETTINGS, seed=5, threads=2, **options):
+def run_chains(n_chains=4, target=Target.HALF_NORMAL, settings=SETTINGS, seed=5, threads=2, **options):
     return drive([native(target, 3)], starts(target, n_chains, 3), settings, seed, threads=threads, **options)
 
 
@@ -36,7 +36,7 @@ def assert_same(run, reference, n_chains=4):
 
 def test_the_target_is_worth_the_test(reference):
     assert reference.draws.shape == (4, 150, 3)
-    assert sum(len(chain.records) for chain in reference.divergences) > 3
+    assert sum(len(chain.records) for chain in reference.divergences) > 3  # half of the plane has density 0
     assert len(np.unique(reference.adaptation.step_size)) <= 4
 
 
@@ -49,7 +49,7 @@ def test_draws_do_not_depend_on_threads_and_blocks(reference, options):
 
 
 def test_draws_do_not_depend_on_timing(reference):
-    model, rng = native(Target.FUNNEL, 3), np.random.default_rng(0)
+    model, rng = native(Target.HALF_NORMAL, 3), np.random.default_rng(0)
     call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)
 
     @call
@@ -58,19 +58,19 @@ def test_draws_do_not_depend_on_timing(reference):
         return call(model.advance)(group, chain, n_draws, data)
 
     late_model = model._replace(advance=ctypes.cast(late, ctypes.c_void_p).value)
-    run = drive([late_model], starts(Target.FUNNEL, 4, 3), SETTINGS, 5, threads=4, block_draws=10)
+    run = drive([late_model], starts(Target.HALF_NORMAL, 4, 3), SETTINGS, 5, threads=4, block_draws=10)
     assert_same(run, reference)
 
 
 def test_eight_chains_hold_the_run_of_four(reference):
     # Starts of the first four are the same; each group of four is a world of its own.
-    points = np.concatenate([starts(Target.FUNNEL, 4, 3), starts(Target.FUNNEL, 4, 3, seed=1)])
-    eight = drive([native(Target.FUNNEL, 3)], points, SETTINGS, 5, threads=3)
+    points = np.concatenate([starts(Target.HALF_NORMAL, 4, 3), starts(Target.HALF_NORMAL, 4, 3, seed=1)])
+    eight = drive([native(Target.HALF_NORMAL, 3)], points, SETTINGS, 5, threads=3)
     assert eight.draws.shape == (8, 150, 3)
     n_warmup = reference.adaptation.n_warmup[0]
     assert eight.adaptation.n_warmup[:4].tolist() == [n_warmup] * 4
     assert eight.draws[:4].tobytes() == reference.draws.tobytes()
-    second = drive([native(Target.FUNNEL, 3)], points[4:], SETTINGS, 5, threads=2, chain_ids=[4, 5, 6, 7])
+    second = drive([native(Target.HALF_NORMAL, 3)], points[4:], SETTINGS, 5, threads=2, chain_ids=[4, 5, 6, 7])
     assert eight.draws[4:].tobytes() == second.draws.tobytes()
 
 
@@ -169,19 +169,19 @@ def test_chain_that_must_stop_is_named():
         drive([native(Target.STOPS, 2)], points, Settings(draws=100_000), 0, threads=2)
 
 
-def test_stuck_chain_is_reported():
-    points = starts(Target.NORMAL, 4, 2)
+def test_stuck_chain_is_reported(seed):
+    points = starts(Target.NORMAL, 4, 2, seed)
     points[3] = 1e6
-    run = drive([native(Target.NORMAL, 2)], points, Settings(draws=10, tune=12), 0, threads=2)
+    run = drive([native(Target.NORMAL, 2)], points, Settings(draws=10, tune=12), seed, threads=2)
     assert not run.adaptation.admitted[3]
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chain 3 ended warmup in a region of much lower density")
 
 
-def test_disagreement_is_reported():
+def test_disagreement_is_reported(seed):
     points = np.array([[-20.0, 0.0], [20.0, 0.0]])
-    run = drive([native(Target.TWO_MODES, 2)], points, Settings(draws=10), 0, threads=2)
-    assert run.adaptation.n_warmup.tolist() == [1000, 1000]
+    run = drive([native(Target.TWO_MODES, 2)], points, Settings(draws=10), seed, threads=2)
+    assert run.adaptation.n_warmup.min() >= 1000  # and 50 more where a draw of its last stage diverged
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")
 
