@@ -1,9 +1,12 @@
-"""Comparisons of draws with what is known of them, in standard errors, after a look at the sample size."""
+"""Comparisons of draws with what is known of them, in standard errors, after a look at the sample size.
+
+Whoever compares draws takes the fixture `seed` (tests/conftest.py) and must hold for each: docs/testing.md.
+"""
 
 import numpy as np
 from scipy import stats
 
-# Two-sided, one test in 150 000 fails by chance; seeds are fixed, so that none does so twice.
+# Two-sided, one comparison in 150 000 fails by chance, and so less than one test in a thousand.
 MAX_Z = 4.5
 MIN_P = 1e-5
 
@@ -22,12 +25,23 @@ def effective_sample_size(draws: np.ndarray) -> float:
     return n_chains * n / max(time, 1.0 / np.log10(n_chains * n))
 
 
-def assert_mean(draws: np.ndarray, expected: float, min_ess: float = 200.0) -> None:
-    """Compare the mean of (chains, n) draws of anything with its expectation."""
+def standard_error(draws: np.ndarray, min_ess: float = 200.0) -> float:
+    """Estimate the standard error of the mean of (chains, n) draws; too few effective ones fail the test."""
     ess = effective_sample_size(draws)
     assert ess >= min_ess, f"effective sample size {ess:.0f} is too small to say anything"
-    z = (draws.mean() - expected) / (draws.std() / np.sqrt(ess))
-    assert abs(z) < MAX_Z, f"mean {draws.mean():.5g} is {z:.1f} standard errors from {expected:.5g} (ESS {ess:.0f})"
+    return draws.std() / np.sqrt(ess)
+
+
+def assert_mean(draws: np.ndarray, expected: float, min_ess: float = 200.0) -> None:
+    """Compare the mean of (chains, n) draws of anything with its expectation."""
+    z = (draws.mean() - expected) / standard_error(draws, min_ess)
+    assert abs(z) < MAX_Z, f"mean {draws.mean():.5g} is {z:.1f} standard errors from {expected:.5g}"
+
+
+def assert_same_mean(first: np.ndarray, second: np.ndarray) -> None:
+    """Compare the means of two independent samples, each of (chains, n) draws."""
+    z = (first.mean() - second.mean()) / np.hypot(standard_error(first), standard_error(second))
+    assert abs(z) < MAX_Z, f"means {first.mean():.5g} and {second.mean():.5g} are {z:.1f} standard errors apart"
 
 
 def assert_mean_and_variance(draws: np.ndarray, mean: float, variance: float, min_ess: float = 200.0) -> None:

@@ -1,9 +1,10 @@
-"""Makes the helpers beside it importable from every folder, by its place; gives each session a cache of its own."""
+"""Makes the helpers beside it importable from every folder, by its place; gives sessions their cache, seeds, level."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from levels import pretend
 
 from nutmill.files import cache_folder
 from nutmill.native import cache
@@ -13,6 +14,27 @@ KERNEL = "kernel-*.entry"
 OF_MODELS = ("model", "functions")
 
 _load = cache.load
+
+
+def pytest_addoption(parser):
+    """Add the seeds, and the level of x86-64, of what depends on luck; see docs/testing.md."""
+    parser.addoption("--seeds", default="0", metavar="A-B", help="seeds of the statistical tests, 3 or 0-19")
+    parser.addoption("--target", default="native", metavar="LEVEL", help="run as on a processor of it, x86-64-v3 say")
+
+
+def pytest_configure(config):
+    """Take the level before anything is compiled."""
+    if config.getoption("--target") != "native":
+        pretend(config.getoption("--target"))
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that takes `seed`, and none of its own, once for each that is asked for; mark it as statistical."""
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "seed" in metafunc.fixturenames and "seed" not in own:
+        first, _, last = metafunc.config.getoption("--seeds").partition("-")
+        seeds = range(int(first), int(last or first) + 1)
+        metafunc.parametrize("seed", [pytest.param(n, marks=pytest.mark.statistical, id=f"seed{n}") for n in seeds])
 
 
 def copy_kernel(source: Path, target: Path) -> None:

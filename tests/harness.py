@@ -18,9 +18,11 @@ def new_target_group(target: Target, points: np.ndarray, plan: GroupPlan, seed: 
     return Group([native(target, points.shape[1])], state, list(range(len(points))))
 
 
-def sampling_group(target: Target, points: np.ndarray, step_size: float, variance, plan: GroupPlan) -> Group:
+def sampling_group(
+    target: Target, points: np.ndarray, step_size: float, variance, plan: GroupPlan, *, seed: int = 1
+) -> Group:
     """Make a group that samples from the first draw on."""
-    group = new_target_group(target, points, plan._replace(tune=0))
+    group = new_target_group(target, points, plan._replace(tune=0), seed)
     for chain in range(len(points)):
         assert group.start(chain) == 0
     group.pool()

@@ -10,6 +10,7 @@ from targets import Target, density, exact_draws
 
 from nutmill.nuts import hamiltonian
 from nutmill.nuts.chain import trajectory_of
+from nutmill.nuts.seeds import seed_stream
 from nutmill.nuts.state import (
     ACCELERATION,
     GRADIENT,
@@ -57,12 +58,13 @@ def take_steps(state, n_steps: int, step_size: float) -> int:
     return walk(address_table(state).ctypes.data, int(Target.AUTOREGRESSIVE), n_steps, step_size)
 
 
-def test_start_has_the_current_draw_and_a_momentum_of_the_metric(state):
+def test_start_has_the_current_draw_and_a_momentum_of_the_metric(state, seed):
     point, root = state.vectors[0, 0], metric_root(state, 0)
     np.testing.assert_array_equal(point[POSITION], state.position[0])
     np.testing.assert_array_equal(point[GRADIENT], state.gradient[0])
     np.testing.assert_allclose(point[VELOCITY], root @ root.T @ point[MOMENTUM], rtol=1e-12)
     np.testing.assert_allclose(point[ACCELERATION], root @ root.T @ point[GRADIENT], rtol=1e-12)
+    state.rng[0] = seed_stream(1 + seed, 0)
     momenta = []
     for _ in range(2000):
         take_steps(state, 0, 0.0)

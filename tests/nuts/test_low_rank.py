@@ -47,8 +47,8 @@ def geometric_mean(positions: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n_rows", "n_dim"), [(40, 6), (20, 40), (10, 60)], ids=["whole", "square", "in the span"])
-def test_fit_is_the_geometric_mean(n_rows, n_dim):
-    rng = np.random.default_rng(n_dim)
+def test_fit_is_the_geometric_mean(n_rows, n_dim, seed):
+    rng = np.random.default_rng([n_dim, seed])
     scales = np.ones(n_dim)
     scales[:3] = [6.0, 3.0, 0.2]
     turn = linalg.qr(rng.normal(size=(n_dim, n_dim)))[0]
@@ -68,9 +68,9 @@ def test_fit_is_the_geometric_mean(n_rows, n_dim):
     np.testing.assert_allclose(along, 1.0, atol=1e-6)
 
 
-def window_by_hand(tilts: list[float], n_dim: int = 30):
+def window_by_hand(tilts: list[float], seed: int = 0, n_dim: int = 30):
     """Rows of one chain each: independent normals, stretched by a factor along the first of these directions."""
-    rng, units = np.random.default_rng(2), orthonormal(1, n_dim)
+    rng, units = np.random.default_rng([2, seed]), orthonormal(1, n_dim)
     state = new_group(new_plan(tune=100), np.zeros((len(tilts), n_dim)), 1, list(range(len(tilts))))
     state.chains["member"] = True
     n_rows = state.rows.shape[2]
@@ -87,15 +87,15 @@ def window_by_hand(tilts: list[float], n_dim: int = 30):
 @pytest.mark.parametrize(
     ("tilts", "rank"), [([5.0] * 4, 1), ([5.0, 5.0], 1), ([5.0], 1), ([5.0, 1.0, 5.0, 1.0], 0), ([1.0] * 4, 0)]
 )
-def test_a_direction_needs_a_second_witness(tilts, rank):
-    state, unit = window_by_hand(tilts)
+def test_a_direction_needs_a_second_witness(tilts, rank, seed):
+    state, unit = window_by_hand(tilts, seed)
     n_dim = len(unit)
     room = new_room(4 * 64, n_dim)
     assert proven(state.chains, state.blocks, state.rows, 40, np.ones(n_dim), room) == rank
     if rank > 0:
         _, _, found, stretch, _ = room
         assert abs(found[0] @ unit) > 0.99
-        np.testing.assert_allclose(stretch[0], 25.0, rtol=0.1)  # a little less: the prior pulls it to 1
+        assert 0.75 < stretch[0] / 25.0 < 1.0  # less, and less still from few draws: the prior pulls it to 1
 
 
 def test_rows_are_those_of_the_window_by_turns_and_centred():
@@ -111,8 +111,8 @@ def test_rows_are_those_of_the_window_by_turns_and_centred():
         np.testing.assert_allclose(out[: 2 * n_rows], expected.reshape(-1, 30), atol=1e-12)
 
 
-def test_kept_rows_are_spread_over_their_block():
-    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 1, 300), new_plan(tune=400))
+def test_kept_rows_are_spread_over_their_block(seed):
+    group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 1, 300, seed), new_plan(tune=400), seed)
     n_rows = group.state.rows.shape[2]
     assert group.start(0) == 0
     group.pool()
@@ -137,9 +137,10 @@ def whitened_spread(state, chain: int, covariance: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n_chains", [1, 2, 4])
-def test_correlations_are_found(n_chains):
+def test_correlations_are_found(n_chains, seed):
     n_dim = 20
-    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, n_chains, n_dim), new_plan())
+    points = starts(Target.AUTOREGRESSIVE, n_chains, n_dim, seed)
+    group = new_target_group(Target.AUTOREGRESSIVE, points, new_plan(), seed)
     run_warmup(group)
     covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(n_dim), np.arange(n_dim)))
     spread = whitened_spread(group.state, 0, covariance)
@@ -150,21 +151,21 @@ def test_correlations_are_found(n_chains):
 
 
 @pytest.mark.parametrize("target", [Target.NORMAL, Target.SCALED, Target.STUDENT])
-def test_nothing_is_found_where_there_is_nothing(target):
+def test_nothing_is_found_where_there_is_nothing(target, seed):
     """More dimensions than draws, where every sample covariance has large directions (SAMPLER.md 6)."""
     n_dim = 400
-    points = starts(target, 4, n_dim)
+    points = starts(target, 4, n_dim, seed)
     if target == Target.SCALED:
         points *= [scale(i, n_dim) for i in range(n_dim)]
-    group = new_target_group(target, points, new_plan())
+    group = new_target_group(target, points, new_plan(), seed)
     run_warmup(group)
     assert (group.state.chains["rank"] == 0).all()
 
 
-def test_stuck_chain_learns_no_directions_of_the_others():
-    points = starts(Target.AUTOREGRESSIVE, 4, 10)
+def test_stuck_chain_learns_no_directions_of_the_others(seed):
+    points = starts(Target.AUTOREGRESSIVE, 4, 10, seed)
     points[2] = 1e6
-    group = new_target_group(Target.AUTOREGRESSIVE, points, new_plan(tune=100))
+    group = new_target_group(Target.AUTOREGRESSIVE, points, new_plan(tune=100), seed)
     run_warmup(group)
     ranks = group.state.chains["rank"]
     assert not group.state.chains[2]["admitted"]

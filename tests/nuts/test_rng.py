@@ -45,8 +45,8 @@ def test_normals_fill_any_length(n):
     assert np.unique(normals(seed_stream(0, 0), n)).size == n
 
 
-def test_numbers_have_their_distributions():
-    state = seed_stream(7, 0)
+def test_numbers_have_their_distributions(seed):
+    state = seed_stream(7 + seed, 0)
     assert_distribution(np.array([uniform(state) for _ in range(100_000)]), stats.uniform.cdf)
     draws = normals(state, 2_000_000)
     assert_distribution(draws, stats.norm.cdf)
