@@ -5,11 +5,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from llvmlite import ir
+from llvmlite.ir.values import MDValue
 from numba.core import cgutils
 
 from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, load, store
 
 _UNROLLED = 16
+
+# Where what is said of memory begins to hold: LLVM copies the nodes where it unrolls a loop around this.
+_BEGIN = "llvm.experimental.noalias.scope.decl"
 
 
 class Axes(NamedTuple):
@@ -89,26 +93,42 @@ def at(operand: Axes, indices: Sequence[ir.Value]) -> list[ir.Value]:
     return [ZERO if broadcasts else index for broadcasts, index in zip(operand.broadcasts, indices, strict=True)]
 
 
+class _Own(MDValue):
+    """A node of metadata that names itself first, and so is none but itself.
+
+    That arrays do not overlap holds for one run of the nest. Where LLVM inlines a function twice, it copies such nodes;
+    of equal nodes with a name it would keep one, and what one copy writes, the other would not read.
+    """
+
+    def __init__(self, module: ir.Module, others: Sequence[MDValue]):
+        super().__init__(module, others, name=str(len(module.metadata)))
+        self.operands = (self, *others)
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+
 class Memory:
     """Loads and stores of one nest; what overlaps with nothing is said to, which spares LLVM its checks at run time.
 
     Parameters
     ----------
     emitter
+        Standing before the nest.
     n_places
         How many of the given arrays the nest works in place. PyTensor sees to it that what is worked in place is
         no part of another operand.
     """
 
-    _count = 0
-
     def __init__(self, emitter: Emitter, n_places: int = 0):
         self._emitter = emitter
         module = emitter.builder.module
-        Memory._count += 1
-        domain = module.add_metadata([f"nutmill_domain_{Memory._count}"])
-        names = [f"nutmill_scope_{Memory._count}_{number}" for number in range(1 + n_places)]
-        self._scopes = [module.add_metadata([name, domain]) for name in names]
+        domain = _Own(module, [])
+        self._scopes = [_Own(module, [domain]) for _ in range(1 + n_places)]
+        begin = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), [ir.MetaDataType()]), _BEGIN)
+        for scope in self._scopes:
+            emitter.builder.call(begin, [module.add_metadata([scope])])
 
     def load_given(self, view: View, indices: Sequence[ir.Value]) -> ir.Value:
         """Load from an array that was there before the nest."""
