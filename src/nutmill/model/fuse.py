@@ -5,7 +5,7 @@ not once more with every model, which takes longer than all of a small model; a 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
@@ -108,7 +108,17 @@ def _model_module(entry: Lowered, target: Target) -> llvm.ModuleRef:
         raise Unlinkable
     module = llvm.parse_assembly(vectormath.annotate(text, available(target)))
     _keep(module, entry.symbol)
+    # Names are unique to a process, but not in what Numba takes from a cache on disk, such as a density of the user's.
+    runtime = {function.name for function in module.functions if function.name.startswith("NRT_")}
+    _hide(module, {entry.symbol} | runtime)
     return module
+
+
+def _hide(module: llvm.ModuleRef, keep: Set[str]) -> None:
+    """Let no other module refer to what is defined in this one, but for what to keep."""
+    for value in (*module.functions, *module.global_variables):
+        if not value.is_declaration and value.name not in keep and value.linkage != llvm.Linkage.appending:
+            value.linkage = "internal"
 
 
 def _keep(module: llvm.ModuleRef, symbol: str) -> llvm.ValueRef:
@@ -144,10 +154,7 @@ def _link(
     glue_module = llvm.parse_assembly(text)
     glue_module.triple, glue_module.data_layout = whole.triple, whole.data_layout
     whole.link_in(glue_module)
-    keep = {PREFIX + name for name in exported} | {RELEASE, *slots}
-    for value in (*whole.functions, *whole.global_variables):
-        if not value.is_declaration and value.name not in keep and value.linkage != llvm.Linkage.appending:
-            value.linkage = "internal"
+    _hide(whole, {PREFIX + name for name in exported} | {RELEASE, *slots})
     return whole
 
 
