@@ -50,6 +50,20 @@ def take_lock() -> None:
         pass
 
 
+def test_elements_are_found_without_arithmetic_of_integers():
+    """LLVM loses what a pointer points into where it comes from an integer, as those of Numba before 0.67 do."""
+
+    @numba.njit
+    def second_of_column(x):
+        return x[1, 0]
+
+    with bitcode_only():
+        second_of_column.compile((types.float64[:, :],))
+        (result,) = second_of_column.overloads.values()
+        text = str(llvm.parse_bitcode(result.library._get_module_for_linking().as_bitcode()))
+    assert "getelementptr" in text and "inttoptr" not in text
+
+
 def test_result_is_bitcode_that_links_alone():
     inner, outer = pair()
     with bitcode_only():

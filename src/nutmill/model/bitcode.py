@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from weakref import WeakKeyDictionary, finalize
 
+import numba
+from numba.core import cgutils
 from numba.core.caching import Cache
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
@@ -85,7 +87,19 @@ def _compile_loop_to_machine_code(function: DUFunc, *arguments, **options):
         return _compile_loop(function, *arguments, **options)
 
 
+def _pointer_add(builder, ptr, offset, return_type=None):
+    """Stand in for what Numba before 0.67 makes of integers, in which LLVM loses what a pointer points into.
+
+    It takes a store for one that nobody reads, once such code is inlined (numba 10605).
+    """
+    offset = cgutils.intp_t(offset) if isinstance(offset, int) else offset
+    moved = builder.gep(builder.bitcast(ptr, cgutils.voidptr_t), [offset])
+    return builder.bitcast(moved, return_type or ptr.type)
+
+
 _REPLACEMENTS = (*_BITCODE, (DUFunc, "_compile_for_argtys", _compile_loop_to_machine_code))
+if numba.version_info[:2] < (0, 67):
+    _REPLACEMENTS += ((cgutils, "pointer_add", _pointer_add),)
 
 
 def _note(callable_before: dict[Dispatcher, dict], function: Dispatcher) -> None:
