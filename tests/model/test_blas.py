@@ -70,6 +70,14 @@ def test_product_with_vectors(vector_products, layout, shape, stride):
         np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_lengths_of_more_than_32_bits_are_refused(vector_products):
+    """Cut to 32 bits, the distance of the rows would be their length."""
+    numbers = np.arange(1200.0)
+    x = np.lib.stride_tricks.as_strided(numbers, (40, 30), (8 * (2**32 + 30), 8))
+    with pytest.raises(OverflowError, match="32 bits"):
+        vector_products(x, np.ones(40), np.ones(30))
+
+
 def test_integer_operand_is_cast():
     x, v = pt.imatrix("x"), pt.vector("v")
     counts, weights = np.arange(300, dtype="int32").reshape(20, 15), np.linspace(-1, 1, 15)

@@ -40,7 +40,7 @@ class Matrix(NamedTuple):
 def call_routine(emitter: Emitter, name: str, *arguments: ir.Value | str | float) -> ir.Value | None:
     """Call a routine through its slot with arguments of the kinds that `routines` tells; returns a final status."""
     builder, kinds = emitter.builder, (BLAS | LAPACK)[name]
-    pointers = [_by_address(builder, *pair) for pair in zip(kinds, arguments, strict=False)]
+    pointers = [_by_address(emitter, *pair) for pair in zip(kinds, arguments, strict=False)]
     status = None
     if kinds.endswith("s"):
         status = cgutils.alloca_once_value(builder, INT32(0))
@@ -52,8 +52,9 @@ def call_routine(emitter: Emitter, name: str, *arguments: ir.Value | str | float
     return builder.load(status) if status else None
 
 
-def _by_address(builder: ir.IRBuilder, kind: str, value: ir.Value | str | float) -> ir.Value:
+def _by_address(emitter: Emitter, kind: str, value: ir.Value | str | float) -> ir.Value:
     """Address of one Fortran argument: the data of an array, or a stack slot that holds the scalar."""
+    builder = emitter.builder
     if kind == "p":
         return builder.bitcast(value, _POINTER)
     if kind == "c":
@@ -61,8 +62,15 @@ def _by_address(builder: ir.IRBuilder, kind: str, value: ir.Value | str | float)
     elif kind in "df":
         value = (DOUBLE if kind == "d" else SINGLE)(value)
     else:
-        value = builder.trunc(value, INT32)
+        value = _in_32_bits(emitter, value)
     return builder.bitcast(cgutils.alloca_once_value(builder, value), _POINTER)
+
+
+def _in_32_bits(emitter: Emitter, length: ir.Value) -> ir.Value:
+    short = emitter.builder.trunc(length, INT32)
+    is_longer = emitter.builder.icmp_signed("!=", emitter.builder.sext(short, WORD), length)
+    emitter.fail_if(is_longer, OverflowError, "linear algebra: BLAS takes lengths of 32 bits, and a matrix is larger")
+    return short
 
 
 def letter(emitter: Emitter, condition: ir.Value, yes: str, no: str) -> ir.Value:
