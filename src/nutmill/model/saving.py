@@ -20,10 +20,9 @@ from nutmill.model.compile import COMPILING
 from nutmill.model.fingerprint import Nameless, Reader
 from nutmill.model.fuse import Unlinkable, link_model
 from nutmill.model.graph import ModelGraph, Starting
-from nutmill.model.inline import graph_function
 from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.lower import Lowered, prepare_entry
-from nutmill.model.rewrite import rewrite
+from nutmill.model.lowering import WAYS, Way
 from nutmill.model.start import evaluate, without_c
 from nutmill.native import cache
 from nutmill.native.entry import Entry
@@ -62,7 +61,7 @@ def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> St
     }
     arguments = [] if starting is None else _arguments(graph, starting)
     return StoredOrigin(
-        functions=_compiled({name: f for name, f in functions.items() if f.outputs}, target),
+        functions=_compiled({name: f for name, f in functions.items() if f.outputs}, graph.lowering, target),
         parameters=tuple(parameter.name for parameter in graph.parameters),
         variables=tuple(parameter.rv_name for parameter in graph.parameters),
         start_as_saved=tuple(_start_values(graph, starting, arrays, arguments)),
@@ -101,15 +100,15 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
     return [*starts, *evaluate([array.variable for array in starting.arrays], values, starting.usual)]
 
 
-def _compiled(functions: Mapping[str, _Function], target: Target) -> Functions:
+def _compiled(functions: Mapping[str, _Function], lowering: str, target: Target) -> Functions:
     """Compile functions, or find what was compiled from such graphs before."""
     made_with = environment.for_models(target)
-    key = _key(functions, made_with)
+    key = _key(functions, {"lowering": lowering, **made_with})
     entry = None if key is None else cache.load(_KIND, key, made_with)
     if entry is not None and not unresolved(entry.parts[_OBJECT]):
         return functions_of(entry.parts[_OBJECT], entry.manifest)
     with no_lost_interrupt():
-        made = _fused(functions, target)
+        made = _fused(functions, WAYS[lowering], target)
     if made.code and key is not None and environment.is_current():
         cache.store(_KIND, key, made_with, Entry(made.facts(), {_OBJECT: made.code}), ", ".join(made.signatures))
     return made
@@ -127,7 +126,7 @@ def _key(functions: Mapping[str, _Function], made_with: Mapping[str, str]) -> st
     return environment.digest({"structure": repr(graphs), **made_with})
 
 
-def _fused(functions: Mapping[str, _Function], target: Target) -> Functions:
+def _fused(functions: Mapping[str, _Function], way: Way, target: Target) -> Functions:
     lowered, signatures = {}, {}
     declare_slots()
     with COMPILING, warnings.catch_warnings(), bitcode_only(), without_c(), config.change_flags(numba__cache=False):
@@ -136,7 +135,7 @@ def _fused(functions: Mapping[str, _Function], target: Target) -> Functions:
             outputs = _without_idle_draws(function.outputs)
             # Random starts stay what they were: native code has no generator for them.
             if not _is_random(outputs):
-                lowered[name], signatures[name] = _lowered(_Function(function.inputs, outputs))
+                lowered[name], signatures[name] = _lowered(_Function(function.inputs, outputs), way)
     if not lowered:
         return Functions(b"", {})
     try:
@@ -159,9 +158,9 @@ def _without_idle_draws(outputs: Sequence[Variable]) -> Sequence[Variable]:
     return rewrite_graph(list(outputs), include=("ShapeOpt", "canonicalize", "specialize"))
 
 
-def _lowered(function: _Function) -> tuple[Lowered, Signature]:
+def _lowered(function: _Function, way: Way) -> tuple[Lowered, Signature]:
     slots = layout([], [(variable.type.dtype, variable.type.ndim) for variable in function.inputs])
-    rewritten = rewrite([], function.inputs, function.outputs, hoist=False)
-    entry = prepare_entry(graph_function(rewritten.fgraph), slots)
+    rewritten = way.rewrite([], function.inputs, function.outputs, hoist=False)
+    entry = prepare_entry(way.function(rewritten.fgraph), slots)
     outputs = tuple((np.dtype(variable.type.dtype), variable.type.ndim) for variable in function.outputs)
     return entry, Signature(tuple(slots), outputs)
