@@ -4,17 +4,22 @@ import numpy as np
 from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from nutmill.model.inline import graph_function
+from nutmill.model.inline import graph_function, linked_function
 from nutmill.model.start import evaluate
 
 DTYPES = ("float64", "float32", "int64", "int32", "int8", "uint8", "bool")
 
 
-def inlined(inputs, outputs):
+def inlined(inputs, outputs, compiler=graph_function):
     """Compile a graph as it is, without rewrites: a function of arrays to the tuple of outputs."""
-    graph = graph_function(FunctionGraph(list(inputs), list(outputs), clone=True))
+    graph = compiler(FunctionGraph(list(inputs), list(outputs), clone=True))
     # The same function with a wrapper for Python: one around it would be compiled beside it.
     return numba_njit(graph.py_func, final_function=True)
+
+
+def linked(inputs, outputs):
+    """Compile a graph as it is in PyTensor's Numba forms."""
+    return inlined(inputs, outputs, linked_function)
 
 
 def interpreted(inputs, outputs, arrays):

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, inlined, interpreted
+from inlining import assert_same, inlined, interpreted, linked
 from numba.core.runtime import _nrt_python, rtsys
 from pytensor.compile.builders import OpFromGraph
 from pytensor.scalar import basic as scalar_ops
@@ -68,17 +68,32 @@ class Graphs:
         return write(x[self.inputs[5]], y[0] if y.type.ndim == 2 else y)
 
 
+def points(seed, n=6):
+    """Values of the inputs of random graphs."""
+    rng = np.random.default_rng(seed)
+    shape = (ROWS, COLUMNS)
+    for at in range(n):
+        reals, counts = rng.normal(size=(2, *shape)), rng.integers(-3, 4, shape)
+        yield [*reals, counts, rng.random(shape) < 0.5, rng.normal(size=COLUMNS), np.array(at % ROWS)]
+
+
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))])
 def test_random_graphs(seed):
     graphs = Graphs(seed)
     outputs = [graphs.matrix(3) for _ in range(8)]
     function = inlined(graphs.inputs, outputs)
-    rng = np.random.default_rng(seed)
-    shape = (ROWS, COLUMNS)
-    for at in range(6):
-        reals, counts = rng.normal(size=(2, *shape)), rng.integers(-3, 4, shape)
-        point = [*reals, counts, rng.random(shape) < 0.5, rng.normal(size=COLUMNS), np.array(at % ROWS)]
+    for point in points(seed):
         assert_same(function(*point), interpreted(graphs.inputs, outputs, point), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_random_graphs_in_the_forms_of_pytensor(seed):
+    graphs = Graphs(seed)
+    outputs = [graphs.matrix(2) for _ in range(4)]
+    ours, theirs = inlined(graphs.inputs, outputs), linked(graphs.inputs, outputs)
+    for point in points(seed):
+        assert_same(ours(*point), theirs(*point), rtol=1e-12)
 
 
 def every_operation(*, in_place):
