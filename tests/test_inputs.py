@@ -232,7 +232,7 @@ def test_compile_that_fails_half_way_leaves_a_working_compiler(monkeypatch):
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(model_compile, "fuse", fail)
+        patch.setattr(model_compile, "link_model", fail)
         compile_model(one_normal())
     gc.collect()
     assert compile_model(one_normal()).logp_dlogp(np.array([1.0]))[1] == pytest.approx([-1.0])
