@@ -231,3 +231,11 @@ def test_operations_on_numbers_that_run_in_python():
     weighted = Elemwise(WeightedInPython(upgrade_to_float, name="weighted"))
     with pytest.warns(UserWarning, match="object mode to run"):
         assert_agrees([x, n], [half(x), weighted(x, n), weighted(n, x)], [np.array([1.5, -2.0]), np.array([4, 1])])
+
+
+def test_an_axis_that_is_declared_to_be_one_long_is():
+    x, y = pt.tensor("x", dtype="float64", shape=(1, None)), pt.matrix("y")
+    function = inlined([x, y], [x + y])
+    assert_same(function(np.ones((1, 2)), np.ones((3, 2))), [np.full((3, 2), 2.0)])
+    with pytest.raises(ValueError, match="declared shape"):
+        function(np.ones((3, 2)), np.ones((3, 2)))

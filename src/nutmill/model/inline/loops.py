@@ -12,6 +12,8 @@ from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View, load, st
 
 _UNROLLED = 16
 
+_NOT_AS_DECLARED = "an array of the model does not have its declared shape"
+
 # Where what is said of memory begins to hold: LLVM copies the nodes where it unrolls a loop around this.
 _BEGIN = "llvm.experimental.noalias.scope.decl"
 
@@ -38,17 +40,20 @@ def common_shape(
 ) -> list[ir.Value]:
     """Lengths of the nest; leaves with an exception where the operands' lengths differ."""
     shape: list[ir.Value] = []
+    is_not_one = ir.IntType(1)(0)
     for axis in range(len(operands[0].broadcasts)):
         length = None
         for operand in operands:
-            if operand.broadcasts[axis]:
-                continue
             own = operand.view.shape[axis]
-            if length is None:
+            if operand.broadcasts[axis]:
+                is_not_one = emitter.builder.or_(is_not_one, emitter.builder.icmp_unsigned("!=", own, ONE))
+            elif length is None:
                 length = own
             else:
                 emitter.fail_if(emitter.builder.icmp_unsigned("!=", own, length), exception, message)
         shape.append(ONE if length is None else length)
+    if any(any(operand.broadcasts) for operand in operands):
+        emitter.fail_if(is_not_one, ValueError, _NOT_AS_DECLARED)
     return shape
 
 
@@ -58,7 +63,7 @@ def short_lengths(emitter: Emitter, shape: Sequence[ir.Value], static: Sequence[
     for axis, known in enumerate(static):
         if known is not None and known <= _UNROLLED:
             differs = emitter.builder.icmp_unsigned("!=", shape[axis], WORD(known))
-            emitter.fail_if(differs, ValueError, "an array of the model does not have its declared shape")
+            emitter.fail_if(differs, ValueError, _NOT_AS_DECLARED)
             lengths[axis] = WORD(known)
     return lengths
 
