@@ -92,8 +92,10 @@ def _stopped_by_signals() -> Iterator[None]:
             timer.cancel()
             timer.join()
         for number, handler in before.items():
-            # None: it was set by code that is not Python's, and cannot be given back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            # A process that `hold` began has nothing left but its end, in which Python would undo a handler of ours.
+            if handler is not _note:
+                # None: it was set by code that is not Python's, and cannot be given back.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
