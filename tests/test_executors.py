@@ -136,8 +136,8 @@ def test_an_error_in_a_worker_comes_back_with_its_name(pool):
 
 
 def test_a_worker_that_lacks_what_the_code_needs(pool, monkeypatch):
-    def for_another_processor(compiled):
-        header, parts = unpack(to_bytes(compiled), MAGIC)
+    def for_another_processor(compiled, **options):
+        header, parts = unpack(to_bytes(compiled, **options), MAGIC)
         header.manifest["code"]["target"][3].append("avx1024")
         return pack(header, parts, MAGIC)
 
