@@ -56,7 +56,7 @@ def test_levels_have_all_that_those_below_have(name):
 
 @on_x86
 @pytest.mark.parametrize("name", LEVELS)
-def test_every_level_compiles_and_runs_where_it_can(name, seed):
+def test_every_level_compiles_and_runs_where_it_can(name):
     made = compiled(name)
     assert made.code.target == target(name)
     content = to_bytes(made)
@@ -72,7 +72,7 @@ def test_every_level_compiles_and_runs_where_it_can(name, seed):
         assert_allclose(made.expand(q[None])["waves"][0], np.exp(q * X) * np.sin(q * X), rtol=1e-14, atol=1e-15)
     assert facts(from_bytes(content)) == facts(made)
     precision = 1.0 + len(X)
-    draws = made.sample(draws=1000, tune=300, chains=4, random_seed=1 + seed, **QUIET)["posterior"]["mu"].values
+    draws = made.sample(draws=1000, tune=300, chains=4, random_seed=1, **QUIET)["posterior"]["mu"].values
     assert_mean_and_variance(draws, (X + 1.0).sum() / precision, 1.0 / precision)
     assert made.logp_dlogp(np.zeros(1))[0] == pytest.approx(
         stats.norm.logpdf(0.0) + stats.norm.logpdf(X + 1.0).sum(), rel=1e-13
