@@ -50,7 +50,7 @@ def defined_names(path):
 
 def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second, saved, kept, laid_out = code_blocks(README)
+    first, second, predicting, saved, kept, laid_out = code_blocks(README)
     assert len([line for line in first.splitlines() if line]) == 10
     names = {}
     exec(compile(first, "README.md, first example", "exec"), names)
@@ -68,6 +68,9 @@ def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     precision = 1 + x @ x
     assert_mean_and_variance(slope.values, x @ y / precision, 1 / precision)
     assert np.isclose(names["gradient"][0], -0.5 + np.arange(3.0) @ ([0.1, 1.2, 1.9] - 0.5 * np.arange(3.0)))
+    assert group(names["result"], "log_likelihood")["y"].shape == (4, 500, 5)
+    exec(compile(predicting, "README.md, example of predictions", "exec"), names)
+    assert group(names["predicted"], "posterior_predictive")["y"].shape == (4, 500, 5)
     exec(compile(saved, "README.md, example of a file", "exec"), names)
     drawn = group(names["compiled"].sample(draws=500, random_seed=2, progressbar=False), "posterior")["slope"]
     assert np.array_equal(group(names["result"], "posterior")["slope"], drawn)
