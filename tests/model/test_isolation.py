@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import signal
+import tempfile
 import weakref
 
 import numba
@@ -119,6 +120,12 @@ def test_what_cannot_be_sent(monkeypatch):
     op = Unsendable([x], [-(x**2)])
     with pytest.raises(ModelError, match=r"cannot be sent to another process \(it holds a socket\)"):
         compile_model(op(pt.scalar("z")), isolate=True)
+
+
+def test_a_folder_of_temporary_files_that_cannot_be_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(ModelError, match=r"the folder of temporary files \(No such file or directory\): let TMPDIR"):
+        compile_model(zoo.regression(), isolate=True)
 
 
 def test_what_needs_python_cannot_come_back():

@@ -66,7 +66,8 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
     Raises
     ------
     ModelError
-        As compiling here would; or if the graph cannot be sent, its code cannot come back, or the child dies.
+        As compiling here would; or if the graph cannot be sent, also for want of room in the folder of temporary files,
+        its code cannot come back, or the child dies.
     """
     try:
         request = cloudpickle.dumps(_Request(_bare(graph), made_for, pytensor_options()))
@@ -74,9 +75,15 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
         raise ModelError(
             f"This model cannot be sent to another process ({error}): compile it without isolate=True."
         ) from error
-    with tempfile.TemporaryDirectory(prefix="nutmill-compile-") as folder:
-        (Path(folder) / _REQUEST).write_bytes(request)
-        found = _asked(Path(folder))
+    try:
+        with tempfile.TemporaryDirectory(prefix="nutmill-compile-") as folder:
+            (Path(folder) / _REQUEST).write_bytes(request)
+            found = _asked(Path(folder))
+    except OSError as error:
+        raise ModelError(
+            f"This model cannot be handed to another process through the folder of temporary files ({error.strerror}): "
+            "let TMPDIR name one with room, or compile it without isolate=True."
+        ) from error
     if isinstance(found, NutmillError):
         raise found
     if found.entry is None:
