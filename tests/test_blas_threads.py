@@ -5,9 +5,9 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import large_factors
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 import pytest
 from layout.fortran import in_thread
 from results import assert_same
@@ -47,21 +47,7 @@ def process_as_it_was():
 
 @pytest.fixture(scope="module")
 def process():
-    """Factors of so large matrices that all BLAS threads make them: of data alone, in the density, in what is reported.
-
-    Their last bits depend on how many threads there are.
-    """
-    rng = np.random.default_rng(1)
-    with pm.Model() as model:
-        x = pm.Data("x", rng.normal(size=(300, 200)))
-        scale, noise = pm.HalfNormal("scale"), pm.HalfNormal("noise")
-        gram = x.T @ x / 300
-        unit = pt.eye(x.shape[1])
-        pm.Potential("of_data", 1e-3 * pt.tanh(scale * pt.linalg.cholesky(gram + unit)).sum())
-        cov = scale * gram + (noise + 0.1) * unit
-        pm.MvNormal("y", pt.zeros(x.shape[1]), cov=cov, observed=rng.normal(size=200), shape=x.shape[1:])
-        pm.Deterministic("root", pt.linalg.cholesky(scale * gram + unit)[-1])
-    return compile_model(model)
+    return large_factors.compiled()
 
 
 @pytest.fixture(scope="module")

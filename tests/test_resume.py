@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import zoo
-from faults import FULL, in_child
+from campaigns.trials import FULL, in_child
 from processes import environment
 from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled

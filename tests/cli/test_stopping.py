@@ -1,11 +1,12 @@
-"""Signals to commands while no chain is sampled: exit code 3, and the same draws when the run goes on."""
+"""Signals to commands while no chain is sampled: exit code 3, and the same draws when the run goes on.
+
+Signals at random moments are a campaign (`campaigns.signals`).
+"""
 
 import json
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -133,25 +134,3 @@ def test_a_wanted_silence_stays():
 def test_ctrl_c_without_a_folder_is_a_line():
     Path("model.py").write_text(AT_ONCE.format("SIGINT"))
     assert ended(start("sample", "model.py:model", "--out", "draws.nc"), 130) == "nutmill: Stopped by Ctrl-C.\n"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
-def test_at_random_moments(seed, expected):
-    """Of the process's life from Python's start to its end; a second signal comes as it likes."""
-    moments = random.Random(seed)
-    code, longest_s = 3, 2.0
-    while code != 0:
-        longest_s *= 1.2
-        process = start(
-            "sample", "small.nut", *KEPT, "--draws", 50, "--out", "draws.nc", before="hold(); print(1, flush=True)"
-        )
-        process.stdout.readline()
-        for _ in range(2):
-            time.sleep(moments.uniform(0.0, longest_s))
-            if process.poll() is None:
-                process.send_signal(moments.choice([signal.SIGUSR1, signal.SIGTERM]))
-        _, said = process.communicate(timeout=120)
-        code = process.returncode
-        assert code in (0, 3), said
-    assert_same(expected)

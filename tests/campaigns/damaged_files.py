@@ -1,38 +1,25 @@
 """Files of models, entries of the cache and layout profiles, damaged at random before they are used."""
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import faults
 import numpy as np
-from damage import KINDS, damage, digest_of, outcome
 
 import nutmill
+from campaigns.caches import cache_at
+from campaigns.damage import KINDS, damage
+from campaigns.stops import ASKED
+from campaigns.trials import QUIET, digest_of, outcome
 from nutmill.files import cache_folder
 from nutmill.layout import profile as profiles
 from nutmill.native import cache
 from nutmill.native.entry import unpack_header
 
 
-@contextmanager
-def cache_at(place: Path) -> Iterator[None]:
-    """Let the cache lie in another folder."""
-    before = os.environ.get("NUTMILL_CACHE_DIR")
-    os.environ["NUTMILL_CACHE_DIR"] = str(place)
-    try:
-        yield
-    finally:
-        os.environ.pop("NUTMILL_CACHE_DIR")
-        if before is not None:
-            os.environ["NUTMILL_CACHE_DIR"] = before
-
-
 def model_files(compiled: nutmill.CompiledModel, folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Damage a saved model, load it and sample it."""
-    sample = faults.ASKED | {"draws": 20, "tune": 20, "chains": 1, **faults.QUIET}
+    sample = ASKED | {"draws": 20, "tune": 20, "chains": 1, **QUIET}
     expected = digest_of(compiled.sample(**sample))
     place = folder / "models" / "one"
     while True:

@@ -1,49 +1,30 @@
 """Stops runs by force at random moments, damages what they left, resumes them, and compares with a run left alone.
 
-    python tests/faults.py 200    # stops by each fault
-
 Each run is a process of its own, forked so that nothing is compiled again, and killed (SIGKILL) as often as chance has
-it before it may end; or its files may not grow beyond a random size, as on a disk that is full. Exits with 1 if a
-result differs. `benchmarks.batch.kills` counts kills alone, for the page of figures.
+it before it may end; or its files may not grow beyond a random size, as on a disk that is full.
+`benchmarks.batch.kills` counts kills alone, for the page of figures.
 """
 
-import itertools
 import json
 import os
-import resource
 import shutil
-import signal
-import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import zoo
 
 import nutmill
+from campaigns.trials import QUIET, arrays_of, in_child
 from nutmill.run.files import draw_record
 from nutmill.run.state_file import MAGIC
-from nutmill.trace import group
 
-QUIET = {"progressbar": False, "compute_convergence_checks": False}
 ASKED = {"draws": 10_000, "random_seed": 1, "discard_tuned_samples": False, "idata_kwargs": {"divergences": True}}
 EVERY_S = 0.02
-GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats", "divergences", "adaptation")
 FAULTS = ("kill", "full", "state", "block")
 _MOST_STOPS = 50
-# Status of a process that could not write its folder.
-FULL = 2
-
-
-def arrays_of(result) -> dict[tuple[str, str], bytes]:
-    """Bytes of all arrays that come from draws, by group and name."""
-    return {
-        (name, variable): np.ascontiguousarray(values.values).tobytes()
-        for name in GROUPS
-        for variable, values in group(result, name).data_vars.items()
-    }
 
 
 def go_on(path: Path, compiled: nutmill.CompiledModel, chains: int):
@@ -51,33 +32,6 @@ def go_on(path: Path, compiled: nutmill.CompiledModel, chains: int):
     if (path / "manifest.json").exists():
         return nutmill.resume(path, compiled, every=EVERY_S, cores=2, **QUIET)
     return compiled.sample(**ASKED, chains=chains, cores=2, checkpoint=path, every=EVERY_S, **QUIET)
-
-
-def in_child(work: Callable[[], object], kill_after_s: float | None = None, file_bytes: int | None = None) -> int:
-    """Do `work` in a forked process, under a limit for the size of files, or killed after a time; return its status."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            if file_bytes is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-            work()
-            status = 0
-        except nutmill.CheckpointError:
-            status = FULL
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    if kill_after_s is not None:
-        end_s = time.monotonic() + kill_after_s
-        while time.monotonic() < end_s:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def stop_once(path: Path, compiled, chains: int, fault: str, rng: np.random.Generator, usual_s: float) -> int:
@@ -154,20 +108,15 @@ def stopped_runs(
         number += 1
 
 
-def main() -> int:
-    """Stop runs of one and of several chains by each fault, as often as the command line says."""
-    import zoo
-
-    times, all_same = int(sys.argv[1]) // 2, True
-    compiled = zoo.compiled("regression")
-    for fault, chains in itertools.product(FAULTS, (1, 6)):
-        with tempfile.TemporaryDirectory() as folder:
-            rows = list(stopped_runs(compiled, chains, fault, times, seed=1, folder=Path(folder)))
-        same = [row["same"] for row in rows]
-        print(f"{fault}, {chains} chains: {times} stops, {sum(same)} of {len(same)} runs the same", flush=True)
-        all_same = all_same and all(same)
-    return 0 if all_same else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def run(fault: str, times: int, *, seed: int, folder: Path) -> Counter:
+    """Stop runs of one and of several chains by one fault; return how many stops came to what."""
+    found: Counter = Counter()
+    for chains, of_these in ((1, times // 2), (6, times - times // 2)):
+        within = folder / str(chains)
+        within.mkdir()
+        for row in stopped_runs(zoo.compiled("regression"), chains, fault, of_these, seed=seed, folder=within):
+            found["same" if row["same"] else "other bytes"] += row["stops"]
+            if not row["same"]:
+                print(f"  {fault}: {row}", flush=True)
+    print(f"{fault}: {times} times, {dict(found)}", flush=True)
+    return found

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faults
 import numpy as np
-from damage import KINDS, damage, digest_of, outcome
 
 import nutmill
+from campaigns import stops
+from campaigns.damage import KINDS, damage
+from campaigns.trials import QUIET, digest_of, outcome
 from nutmill.run.manifest import MANIFEST, read_manifest, sealed
 
-QUIET = faults.QUIET
-ASKED = faults.ASKED | {"draws": 60, "chains": 6, "tune": 200}
+ASKED = stops.ASKED | {"draws": 60, "chains": 6, "tune": 200}
 GOAL = 90
 
 
