@@ -103,9 +103,14 @@ def test_a_run_that_goes_on_and_a_merge_end_in_the_same_way():
 EARLY = "hold(); os.kill(os.getpid(), signal.SIGUSR1)"
 
 
-def test_before_the_command_is_known():
-    said = ended(start("sample", "small.nut", *KEPT, before=EARLY), 3)
-    assert said == "Stopped by SIGUSR1; run holds no run yet: give the command again.\n"
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])
+def test_before_the_command_is_known(name):
+    said = ended(start("sample", "small.nut", *KEPT, before=EARLY.replace("SIGUSR1", name)), 3)
+    assert said == f"Stopped by {name}; run holds no run yet: give the command again.\n"
+
+
+def test_ctrl_c_before_the_command_is_known_is_a_line():
+    assert ended(start("topology", before=EARLY.replace("SIGUSR1", "SIGINT")), 130) == "nutmill: Stopped by Ctrl-C.\n"
 
 
 LATE = """
@@ -116,9 +121,11 @@ sys.modules["last"] = Last()
 """
 
 
-def test_the_end_of_a_process_is_its_own():
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])
+def test_the_end_of_a_process_is_its_own(name):
     """Python restores the default handlers before it tears down what libraries hold, which takes a while."""
-    assert "Stopped by SIGUSR1" in ended(start("sample", "small.nut", *KEPT, before=EARLY + LATE), 3)
+    before = (EARLY + LATE).replace("SIGUSR1", name)
+    assert f"Stopped by {name}" in ended(start("sample", "small.nut", *KEPT, before=before), 3)
 
 
 @pytest.mark.parametrize("arguments", [["topology"], ["sample", "small.nut", "--out", "draws.nc"]], ids=" ".join)

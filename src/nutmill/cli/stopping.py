@@ -9,8 +9,9 @@ from typing import NoReturn
 
 from nutmill.stderr import say
 
-# What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help.
+# What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help, once a command is known.
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGUSR1: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
 
 # What is raised may be dropped (other packages catch everything in places): the signal then comes once more.
 _AGAIN_S = 1.0
@@ -28,16 +29,16 @@ def hold() -> None:
 
     A signal that somebody wanted ignored, or has a handler for, stays theirs.
     """
-    for number in _SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number, default in _DEFAULTS.items():
+        if signal.getsignal(number) is default:
             signal.signal(number, _note)
 
 
 def let_go() -> None:
     """Let signals do what they do by default, those too that have come since `hold`."""
-    for number in _SIGNALS:
+    for number, default in _DEFAULTS.items():
         if signal.getsignal(number) is _note:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, default)
     for number in _early:
         signal.raise_signal(number)
 
@@ -82,6 +83,8 @@ def _stopped_by_signals() -> Iterator[None]:
     try:
         for number in _SIGNALS:
             before[number] = signal.signal(number, stop)
+        if signal.getsignal(signal.SIGINT) is _note:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
         if _early:
             stop(_early[0], None)
         yield
