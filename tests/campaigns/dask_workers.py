@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,7 @@ def dask_workers(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, 
         usual_s = time.monotonic() - begin
         while True:
             trial += 1
-            client.wait_for_workers(N_WORKERS, timeout=120)
-            pids = sorted(client.run(os.getpid).values())
+            pids = _pids(client)
             path = folder / str(trial) if rng.random() < 0.5 else None
             killed, after_s = int(rng.choice(pids)), rng.uniform(0.0, usual_s)
             killing = threading.Timer(after_s, os.kill, (killed, signal.SIGKILL))
@@ -42,3 +42,14 @@ def dask_workers(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, 
                 how = f"told, but lost: {error}"
             killing.join()
             yield f"{'folder' if path else 'no folder'}, after {after_s:.1f} of {usual_s:.1f} s", how
+
+
+def _pids(client: Client) -> list[int]:
+    """Processes of the workers, when there are as many as should be: of one that has died Dask hears with a delay."""
+    while True:
+        client.wait_for_workers(N_WORKERS, timeout=120)
+        with suppress(OSError):
+            pids = client.run(os.getpid).values()
+            if len(pids) == N_WORKERS:
+                return sorted(pids)
+        time.sleep(0.1)
