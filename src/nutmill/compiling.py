@@ -11,7 +11,7 @@ from pytensor.graph.basic import Variable
 
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
-from nutmill.model.compile import Order, compile_graph
+from nutmill.model.compile import COMPILING, Order, compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.interrupts import no_lost_interrupt
@@ -82,7 +82,7 @@ def compile_model(
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
-    with showing(progressbar), without_c(), no_lost_interrupt():
+    with showing(progressbar), COMPILING, without_c(), no_lost_interrupt():
         if isinstance(model, Dispatcher) and dtype != "float64":
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
         if isinstance(model, Dispatcher) and lowering != "nutmill":

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import warnings
 
 import numba
 import numpy as np
@@ -9,6 +10,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import zoo
 from artifacts import QUIET, again, facts, facts_elsewhere
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -17,6 +19,7 @@ from saved import refused, small
 from nutmill import compile_model
 from nutmill.artifact import to_bytes
 from nutmill.model import saving
+from nutmill.model.compile import COMPILING
 
 
 @numba.njit
@@ -241,3 +244,16 @@ def test_functions_of_a_known_model_are_not_compiled_again(model_cache, monkeypa
         path.write_bytes(path.read_bytes()[:-1])
     assert to_bytes(compile_model(with_data())) == first
     assert made
+
+
+def test_what_changes_the_filters_of_warnings_for_a_moment_does_so_in_one_thread_at_a_time(monkeypatch):
+    """PyTensor does, on the way to a file too; of two threads that overlap the last would put back the wrong ones."""
+    model, enter, owned = zoo.regression(), warnings.catch_warnings.__enter__, []
+
+    def noted(self):
+        owned.append(COMPILING._is_owned())
+        return enter(self)
+
+    monkeypatch.setattr(warnings.catch_warnings, "__enter__", noted)
+    to_bytes(compile_model(model))
+    assert owned and all(owned)

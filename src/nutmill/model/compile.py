@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +43,9 @@ from nutmill.stderr import announce
 
 _log = logging.getLogger("nutmill")
 
-# PyTensor's rewrites and Numba's compiler keep process-wide state: one model at a time.
-COMPILING = Lock()
+# PyTensor's graphs and rewrites and Numba's compiler change process-wide state, such as the filters of warnings, and
+# put it back: one model at a time.
+COMPILING = RLock()
 
 
 class Order(NamedTuple):

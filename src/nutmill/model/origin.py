@@ -9,7 +9,7 @@ from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
 from nutmill.model.checks import reaches
-from nutmill.model.compile import compile_likelihood
+from nutmill.model.compile import COMPILING, compile_likelihood
 from nutmill.model.graph import DataArray, ModelGraph, Terms
 from nutmill.model.saving import store
 from nutmill.model.start import evaluate, evaluator
@@ -30,7 +30,8 @@ class GraphOrigin:
 
     def stored(self, arrays: Arrays, target: Target) -> StoredOrigin:
         """The same for a file, with machine code for a processor; raises ModelError if there is none."""
-        return store(self.graph, arrays, target)
+        with COMPILING:
+            return store(self.graph, arrays, target)
 
     def start(self, arrays: Arrays, seed: int) -> list[np.ndarray]:
         """Initial value of each parameter; random ones draw from streams made of `seed`."""

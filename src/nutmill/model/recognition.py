@@ -14,7 +14,7 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model import environment
-from nutmill.model.compile import stage
+from nutmill.model.compile import COMPILING, stage
 from nutmill.model.graph import ModelGraph, held
 from nutmill.model.origin import GraphOrigin
 from nutmill.model.pymc_model import from_pymc, start_of
@@ -188,7 +188,8 @@ class RecognisedOrigin:
         # Variables may have been added since, and the arrays in its constants are the user's own.
         if name_of(self._model, self._var_names).digest != self._key.name:
             raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
-        return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.asked))
+        with COMPILING:
+            return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.asked))
 
     def start(self, arrays, seed):
         """Initial value of each parameter; random ones draw from streams made of `seed`."""
