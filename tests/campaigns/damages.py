@@ -9,6 +9,7 @@ import numpy as np
 import zoo
 from layout.simulated import KINDS, Machine, seconds_per_unit
 
+import nutmill
 from campaigns import damaged_files
 from campaigns.damaged_folders import RunFolders, aimed_manifests
 from nutmill.layout.profile import BlasKey, Profile
@@ -45,7 +46,7 @@ def model_files(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, s
 
 def cache_entries(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Damage an entry of the cache."""
-    zoo.compiled("regression")  # so that there are some
+    nutmill.compile_model(zoo.regression())  # so that there are some
     return damaged_files.cache_entries(folder, rng)
 
 
