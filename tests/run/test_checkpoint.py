@@ -214,7 +214,7 @@ def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
     maker = DrawsMaker(None, 1, False, small_disk / "result")
     maker._empty((1000,), np.dtype("f8"))[...] = 1.0
     with pytest.raises(CheckpointError, match=r"disk cannot be written \(No space left on device\)"):
-        maker._empty((100_000,), np.dtype("f8"))[...] = 1.0
+        maker._empty((1_000_000,), np.dtype("f8"))[...] = 1.0
 
 
 def test_disk_that_is_full_from_the_start(small_disk):
