@@ -108,7 +108,7 @@ def main() -> None:
     draw_picture(result, effect, error, _PICTURE)
     print("\nSummary")
     print(az.summary(result, var_names=["mu", "tau", "theta"]).to_string())
-    print("\nWhere the time went (the first run ever also compiles the kernel, within `link`)")
+    print("\nWhere the time went")
     print(time_table(result))
     print(f"\nPicture: {_PICTURE}")
 
