@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "run": {"errors", "files", "form", "native", "nuts"},
     "trace": {"errors", "labels"},
     "result_file": {"errors"},
-    "convergence": {"errors", "labels", "model", "native", "stderr", "trace"},
+    "diagnosis": {"errors", "labels", "model", "native", "nuts", "stderr", "trace"},
     # Its bits must not depend on how many threads BLAS has elsewhere; the last two are types of arguments alone.
     "compiled": {"errors", "layout", "native", "request", "run"},
     "artifact": {"errors", "files", "labels", "native", "nuts", "compiled"},
@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "memory": {"errors", "layout", "nuts", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "native"},
     "identity": {"errors", "model", "compiled"},
-    "session": {"run", "layout", "convergence", "compiled", "layout_search", "request", "result", "stderr"},
+    "session": {"run", "layout", "diagnosis", "compiled", "layout_search", "request", "result", "stderr"},
     "executor": {
         *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),
         *("session", "stderr"),
@@ -53,10 +53,10 @@ MAY_IMPORT = {
         "session",
     },
     "explanation": {"errors", "layout", "native", "model", "units", "compiled", "compiling"},
-    "comparison": {"__init__", "errors", "convergence", "trace"},
+    "comparison": {"__init__", "errors", "diagnosis", "trace"},
     "cli": {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("artifact", "comparison", "convergence", "explanation", "result_file", "run", "stderr", "units"),
+        *("artifact", "comparison", "diagnosis", "explanation", "result_file", "run", "stderr", "units"),
     },
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.

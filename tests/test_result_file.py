@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from test_convergence import good_posterior, good_stats
+from test_diagnosis import good_posterior, good_stats
 
 from nutmill import ModelError
 from nutmill.result_file import check_target, load, save

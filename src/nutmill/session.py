@@ -109,12 +109,12 @@ def finish(
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
     if request.check:
-        from nutmill import convergence
+        from nutmill.diagnosis import check
 
         described = compiled.description
         free = [p.rv_name for p in described.parameters if p.rv_name in described.reported]
         address = compiled.binding.mixing
-        convergence.report(convergence.check(result, var_names=free, notes=run.messages, address=address))
+        check.report(check.check(result, var_names=free, notes=run.messages, address=address))
     return result
 
 

@@ -6,12 +6,12 @@ import math
 import arviz
 import numpy as np
 import pytest
-from test_convergence import good_posterior, good_stats
+from test_diagnosis import good_posterior, good_stats
 from typer.testing import CliRunner
 
-from nutmill import convergence
 from nutmill.cli.app import app
 from nutmill.cli.verdict import Verdict
+from nutmill.diagnosis import scalars
 from nutmill.result_file import save
 from nutmill.trace import Draws, ModelData, group, to_arviz
 
@@ -60,8 +60,8 @@ def test_the_numbers_are_arviz_s(stored):
 
 
 def test_they_are_computed_once(stored, monkeypatch):
-    calls, compute = [], convergence.mixing_of
-    monkeypatch.setattr(convergence, "mixing_of", lambda *given: calls.append(1) or compute(*given))
+    calls, compute = [], scalars.mixing_of
+    monkeypatch.setattr(scalars, "mixing_of", lambda *given: calls.append(1) or compute(*given))
     diagnosed(stored())
     assert len(calls) == 1
 
@@ -79,7 +79,7 @@ def test_doubtful_draws_exit_with_4_when_asked(stored):
 
 
 def test_what_is_infinite_is_json_too():
-    verdict = Verdict([0, 1], 500, 0, 1, (math.inf, "mu"), (0.0, "mu"), [])
+    verdict = Verdict([0, 1], 500, 0, 1, (math.inf, "mu"), (0.0, "mu"), (0.0, "mu"), [])
     document = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))
     assert document["max_rhat"] == {"value": None, "parameter": "mu"}
     assert "largest R-hat inf (mu)" in verdict.lines()[0]

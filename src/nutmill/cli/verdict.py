@@ -8,9 +8,11 @@ from nutmill.cli.values import ranges
 
 if TYPE_CHECKING:
     import arviz
+    import numpy as np
     import xarray as xr
 
-    from nutmill.convergence import Finding
+    from nutmill.diagnosis.finding import Finding
+    from nutmill.diagnosis.scalars import Named
 
 
 class Verdict(NamedTuple):
@@ -24,8 +26,8 @@ class Verdict(NamedTuple):
     n_divergences : int
     n_parameters : int
         Scalars whose R-hat and effective sample size were computed.
-    rhat, ess : (float, str) or None
-        The worst value, and the parameter that has it; None where it cannot be computed.
+    rhat, ess, ess_tail : (float, str) or None
+        The worst value, and the parameter that has it; None where it cannot be computed. ESS is that of the bulk.
     findings : list of Finding
     """
 
@@ -35,6 +37,7 @@ class Verdict(NamedTuple):
     n_parameters: int
     rhat: tuple[float, str] | None
     ess: tuple[float, str] | None
+    ess_tail: tuple[float, str] | None
     findings: "list[Finding]"
 
     def exit_code(self, *, strict: bool) -> Exit:
@@ -52,6 +55,7 @@ class Verdict(NamedTuple):
             "parameters": self.n_parameters,
             "max_rhat": _worst(self.rhat),
             "min_ess": _worst(self.ess),
+            "min_ess_tail": _worst(self.ess_tail),
             "findings": [finding._asdict() for finding in self.findings],
         }
 
@@ -63,7 +67,8 @@ class Verdict(NamedTuple):
         if self.rhat is not None:
             said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
         if self.ess is not None:
-            said.append(f"least effective sample size {self.ess[0]:.0f} ({self.ess[1]})")
+            tail, ess = self.ess_tail, self.ess
+            said.append(f"least effective sample size {ess[0]:.0f} ({ess[1]}), of tails {tail[0]:.0f} ({tail[1]})")
         told = [finding.message for finding in self.findings] or [
             "Nothing says that these draws should not be trusted."
         ]
@@ -72,18 +77,17 @@ class Verdict(NamedTuple):
 
 def judge(result: "arviz.InferenceData | xr.DataTree") -> Verdict:
     """Compute diagnostics of a result."""
-    from nutmill.convergence import MIN_DRAWS, check, mixing
+    from nutmill.diagnosis.check import MIN_DRAWS, check, mixing
     from nutmill.trace import group
 
     posterior, stats = group(result, "posterior"), group(result, "sample_stats")
     n_draws = posterior.sizes["draw"]
     mixed = mixing(result) if n_draws >= MIN_DRAWS else None
-    rhat = ess = None
+    rhat = ess = ess_tail = None
     if mixed is not None and len(mixed.labels) > 0:
-        worst, least = mixed.rhat.argmax(), mixed.ess.argmin()
-        ess = (float(mixed.ess[least]), str(mixed.labels[least]))
+        ess, ess_tail = (_at(mixed, values, values.argmin()) for values in (mixed.ess_bulk, mixed.ess_tail))
         if len(posterior["chain"]) > 1:
-            rhat = (float(mixed.rhat[worst]), str(mixed.labels[worst]))
+            rhat = _at(mixed, mixed.rhat, mixed.rhat.argmax())
     return Verdict(
         chain_ids=posterior["chain"].values.tolist(),
         n_draws=n_draws,
@@ -91,8 +95,13 @@ def judge(result: "arviz.InferenceData | xr.DataTree") -> Verdict:
         n_parameters=0 if mixed is None else len(mixed.labels),
         rhat=rhat,
         ess=ess,
+        ess_tail=ess_tail,
         findings=check(result, mixed=mixed),
     )
+
+
+def _at(mixed: "Named", values: "np.ndarray", place: int) -> tuple[float, str]:
+    return float(values[place]), str(mixed.labels[place])
 
 
 def _worst(found: tuple[float, str] | None) -> dict | None:

@@ -7,7 +7,7 @@ import arviz
 import numpy as np
 import xarray as xr
 
-from nutmill.convergence import scalar_columns
+from nutmill.diagnosis.scalars import scalars_of
 
 _MOST = 400  # scalars: ArviZ takes some milliseconds for each
 
@@ -52,7 +52,7 @@ def judge(posterior: xr.Dataset, names: Sequence[str]) -> tuple[Quality, dict[st
     names
         The free variables of the model.
     """
-    columns, labels, _ = scalar_columns(posterior, names, _MOST)
+    columns, labels, _ = scalars_of(posterior, names, _MOST)
     columns = columns.astype(np.float64)
     moves = np.ptp(columns, axis=(0, 1)) > 0.0  # the diagonal of a correlation matrix has neither
     draws = xr.Dataset({"x": (("chain", "draw", "parameter"), columns[..., moves])})

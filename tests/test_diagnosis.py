@@ -5,8 +5,10 @@ import logging
 import numpy as np
 import pytest
 
-from nutmill import convergence
-from nutmill.convergence import Finding, check, report
+from nutmill.diagnosis import scalars
+from nutmill.diagnosis.check import check, report
+from nutmill.diagnosis.finding import Finding
+from nutmill.diagnosis.tails import pareto_shape
 from nutmill.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
 
 N_CHAINS, N_DRAWS = 4, 500
@@ -82,6 +84,79 @@ def test_divergences_count_and_name_chains():
     message = kinds(stats=stats)["divergences"].message
     assert message.startswith("3 of 2000 draws diverged (chains 1, 3): ")
     assert "target_accept" in message
+
+
+def test_most_divergences_of_one_chain_are_told():
+    stats = good_stats((N_CHAINS, N_DRAWS))
+    stats["diverging"][2, :9] = stats["diverging"][0, 3] = True
+    assert (
+        "10 of 2000 draws diverged (9 of them in chain 2, of chains 0, 2): "
+        in kinds(stats=stats)["divergences"].message
+    )
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, "lowest"), (-1, "highest")])
+def test_divergences_are_located(sign, end):
+    posterior, stats = good_posterior((N_CHAINS, N_DRAWS)), good_stats((N_CHAINS, N_DRAWS))
+    ordered = np.argsort(sign * posterior["theta"][..., 1], axis=None)
+    stats["diverging"].flat[ordered[[0, 3, 5, 8, 11, 20, 30, 39, 900]]] = True
+    found = kinds(posterior, stats)["divergences"]
+    assert f"; 8 of them lie in the {end} 2 % of theta[Deerfield]: " in found.message
+    assert found.variables == ("theta[Deerfield]",)
+
+
+def test_divergences_that_lie_anywhere_are_not_located():
+    posterior, n_located = good_posterior((N_CHAINS, N_DRAWS)), 0
+    for seed in range(200):
+        stats = good_stats((N_CHAINS, N_DRAWS))
+        stats["diverging"].flat[np.random.default_rng(seed).choice(N_CHAINS * N_DRAWS, 5 + seed, replace=False)] = True
+        n_located += bool(kinds(posterior, stats)["divergences"].variables)
+    assert n_located <= 1  # one in a thousand
+
+
+def test_tails_that_come_in_streaks():
+    """The bulk moves well, but the largest twentieth of each half of a chain comes in one streak."""
+    draws = np.sort(good_posterior((2 * N_CHAINS, N_DRAWS // 2))["mu"])
+    n_tail = draws.shape[1] // 20
+    np.random.default_rng(6).permuted(draws[:, :-n_tail], axis=1, out=draws[:, :-n_tail])
+    found = kinds({"mu": draws.reshape(N_CHAINS, N_DRAWS)})
+    assert set(found) == {"tail_ess"}
+    assert found["tail_ess"].variables == ("mu",)
+    assert "size of the tails (the 5 % and 95 % quantiles) is below 400" in found["tail_ess"].message
+
+
+def test_means_that_do_not_exist():
+    rng, shape = np.random.default_rng(7), (N_CHAINS, N_DRAWS)
+    posterior = {
+        "cauchy": rng.standard_cauchy(shape),
+        "has_mean": rng.standard_t(3, shape),
+        "skewed": rng.lognormal(0, 1, shape),
+        "normal": rng.normal(size=shape),
+    }
+    found = kinds(posterior)
+    assert set(found) == {"no_mean"}
+    assert found["no_mean"].variables == ("cauchy",)
+    assert "of cauchy (Pareto k " in found["no_mean"].message
+
+
+@pytest.mark.parametrize("k", [-0.3, 0.2, 0.7, 1.2])
+def test_shape_of_a_tail(k):
+    """At the quantiles of the distribution itself."""
+    p = (np.arange(4000) + 0.5) / 4000
+    assert abs(pareto_shape(((1 - p) ** -k - 1) / k) - k) < 0.02
+
+
+def test_groups_that_disagree_more_than_chains():
+    shape = (2 * N_CHAINS, N_DRAWS)
+    # The halves of chains have equal means but for the shift.
+    half = np.sort(good_posterior((1, N_DRAWS // 2))["mu"][0])
+    halves = np.random.default_rng(8).permuted(np.tile(half / half.std(), (4 * N_CHAINS, 1)), axis=1)
+    posterior = {"mu": halves.reshape(shape)}
+    assert kinds(posterior, shape=shape) == {}
+    posterior["mu"][N_CHAINS:] += 0.26
+    found = kinds(posterior, shape=shape)
+    assert set(found) == {"groups"}
+    assert found["groups"].variables == ("mu",)
 
 
 @pytest.mark.parametrize(("n_cut", "is_told"), [(25, False), (26, True)])
@@ -182,7 +257,7 @@ def test_one_chain():
 
 
 def test_large_models_are_sampled_and_small_variables_are_not(monkeypatch):
-    monkeypatch.setattr(convergence, "MAX_PARAMETERS", 400)
+    monkeypatch.setattr(scalars, "MAX_PARAMETERS", 400)
     shape = (2, 200)
     rng = np.random.default_rng(5)
     posterior = {"large": rng.normal(size=(*shape, 100, 50)), "tau": rng.normal(size=shape)}
@@ -193,7 +268,7 @@ def test_large_models_are_sampled_and_small_variables_are_not(monkeypatch):
 
 
 def test_more_variables_than_are_looked_at(monkeypatch):
-    monkeypatch.setattr(convergence, "MAX_PARAMETERS", 20)
+    monkeypatch.setattr(scalars, "MAX_PARAMETERS", 20)
     shape = (2, 5)
     posterior = {f"x{k}": np.zeros(shape) for k in range(27)}
     assert "20 of 27" in kinds(posterior, shape=shape)["sampled"].message

@@ -1,0 +1,34 @@
+"""One thing that a user should know about draws, and the words that findings share."""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+N_NAMED = 3
+
+
+class Finding(NamedTuple):
+    """One thing that the user should know about the draws."""
+
+    # note, divergences, tree_depth, too_few, bfmi, lp, not_finite, rhat, ess, tail_ess, no_mean, groups, stein, sampled
+    kind: str
+    message: str  # one or two sentences: what was seen, and what to do
+    variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
+
+
+def chains_named(stats: xr.Dataset, chosen: np.ndarray) -> str:
+    """Name the chains where `chosen` (n_chains,) is true: "chains 1, 3"."""
+    numbers = stats["chain"].values[chosen].tolist()
+    return f"chain{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
+def first_of(names: list[str] | tuple[str, ...] | np.ndarray) -> str:
+    """Name the first few, and tell how many follow."""
+    rest = len(names) - N_NAMED
+    return ", ".join(names[:N_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def count_of(n: int, noun: str) -> str:
+    """Say "1 draw" or "2 draws"."""
+    return f"{n} {noun}{'s' * (n != 1)}"
