@@ -15,10 +15,7 @@ import nutmill
 from benchmarks import models
 from benchmarks.centred import hierarchies, steady
 from benchmarks.results_file import RESULTS, record
-from nutmill.convergence import scalar_columns
-from nutmill.model.kernel import kernel_object
-from nutmill.native.mixing import mixing_of
-from nutmill.native.processor import target
+from nutmill.diagnosis.check import mixing
 from nutmill.trace import group
 
 CENTRED: dict[str, Callable[[], pm.Model]] = {
@@ -86,10 +83,8 @@ def run(compiled: nutmill.CompiledModel, seed: int, draws: int = 1000, cores: in
         compute_convergence_checks=False,
         discard_tuned_samples=False,
     )
-    posterior, stats, warmup = (group(trace, name) for name in ("posterior", "sample_stats", "warmup_sample_stats"))
-    columns, _, _ = scalar_columns(posterior, list(posterior))
-    columns = columns[..., np.ptp(columns, axis=(0, 1)) > 0.0]
-    found = mixing_of(kernel_object(target()).address("mixing"), columns)
+    stats, warmup = (group(trace, name) for name in ("sample_stats", "warmup_sample_stats"))
+    found = mixing(trace)
     return {
         "rhat": float(found.rhat.max()),
         "ess_bulk": float(found.ess_bulk.min()),
