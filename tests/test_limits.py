@@ -2,6 +2,7 @@
 
 import re
 
+import arviz
 import numpy as np
 import pytest
 import xarray as xr
@@ -10,6 +11,7 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import ModelError, adaptation_of
+from nutmill.run.limits import counts_to_judge
 from nutmill.trace import group
 
 
@@ -53,6 +55,36 @@ def test_the_state_survives_a_file_and_is_that_of_the_folder(reference, whole, t
     np.testing.assert_array_equal(adaptation_of(reference).position[:, :3], unconstrained)
 
 
+@pytest.fixture(scope="module")
+def long_run():
+    return compiled().sample(**{**OPTIONS, "draws": 2000})
+
+
+@pytest.mark.parametrize("until", [{"ess": 4000}, {"ess_tail": 2200, "rhat": 1.01}, {"mcse": 0.045}], ids=str)
+def test_until_is_met_at_two_counts_in_a_row(until, long_run):
+    """As the draws of a run to the end say, by ArviZ."""
+    n_met = 0
+    unconstrained = group(long_run, "unconstrained_posterior")
+    for count in counts_to_judge(2000):
+        n_met = n_met + 1 if is_met(unconstrained.isel(draw=slice(count)), **until) else 0
+        if n_met == 2:
+            break
+    assert 200 < count < 2000  # at neither end
+    found = compiled().sample(**{**OPTIONS, "draws": 2000}, until=until)
+    assert group(found, "posterior").sizes["draw"] == count
+
+
+def is_met(draws, ess=0, ess_tail=0, rhat=np.inf, mcse=np.inf):
+    def values(found):
+        return np.concatenate([found[name].values.ravel() for name in found.data_vars])
+
+    sd = values(draws.std(("chain", "draw"), ddof=1))
+    errors = [arviz.mcse(draws)] + [arviz.mcse(draws, method="quantile", prob=p) for p in (0.05, 0.95)]
+    tail = arviz.ess(draws, method="tail", prob=(0.05, 0.95))
+    enough = (values(arviz.ess(draws)) >= ess).all() and (values(tail) >= ess_tail).all()
+    return enough and (values(arviz.rhat(draws)) <= rhat).all() and all((values(e) <= mcse * sd).all() for e in errors)
+
+
 def test_until_keeps_the_draws_of_a_fixed_count(tmp_path, reference):
     options = {**OPTIONS, "draws": 20_000, "until": {"ess": 500, "rhat": 1.05}}
     once = compiled().sample(**options)
@@ -67,11 +99,14 @@ def test_until_keeps_the_draws_of_a_fixed_count(tmp_path, reference):
 
 
 REFUSED = [
-    ({"until": {"ess": 1e6}}, "have an effective sample size of at most"),
-    ({"until": {"ess": 400}, "draws": 99}, "can never be met by 99 draws"),
-    ({"until": {"rhat": 1.0}}, "can never be met: R-hat comes near 1 from above"),
-    ({"until": {"rhat": 1.01}, "chains": 1}, "can never be met: one chain has no R-hat"),
-    ({"until": {"neff": 400}}, 'until must be a dict with "ess", "rhat" or both'),
+    ({"until": {"ess": 1e6}, "draws": 200}, "have an effective sample size of at most"),
+    ({"until": {"mcse": 1e-3}, "draws": 200}, "have an effective sample size of at most"),
+    ({"until": {"mcse": 0}}, "mcse must be a number above 0, not 0"),
+    ({"until": {"ess_tail": -1}}, "ess_tail must be a number above 0"),
+    ({"until": {"ess": 400}, "draws": 199}, "can never be met by 199 draws"),
+    ({"until": {"rhat": 1.0}, "draws": 200}, "can never be met: R-hat comes near 1 from above"),
+    ({"until": {"rhat": 1.01}, "chains": 1, "draws": 200}, "can never be met: one chain has no R-hat"),
+    ({"until": {"neff": 400}}, 'until must be a dict with one or more of "ess", "ess_tail", "rhat", "mcse", not'),
     ({"until": {"ess": -1}}, "ess must be a number above 0"),
     ({"until": {"ess": 400}, "chain_ids": range(4)}, "until judges all chains of a run together"),
     ({"max_time": 0}, "max_time must be a number of seconds above 0"),

@@ -125,9 +125,11 @@ def sample_numba(
         runs not.
     until
         Ends the run once its draws are good enough: ``{"ess": 400, "rhat": 1.01}``, or one of both, for every value on
-        the unconstrained scale, by ArviZ's bulk effective sample size and R-hat. Judged when all chains have 100, 200,
-        300, ... draws, later in longer steps, and the draws up to that count are kept: the result depends on the draws
-        alone, not on when or where they were made.
+        the unconstrained scale, by ArviZ's bulk effective sample size and R-hat. Also "ess_tail", the effective sample
+        size of the 5 % and 95 % quantiles, and "mcse": the largest Monte Carlo standard error of the mean and of these
+        quantiles, in posterior standard deviations, 0.05 say. Judged when all chains have 100, 200, 300, ... draws,
+        later in longer steps. Two looks in a row must find them good enough, and the draws up to the second are kept:
+        the result depends on the draws alone, not on when or where they were made.
     adaptation_state
         From `adaptation_of` another result or run: chains start at its positions, step sizes and metric, `initvals` and
         `jitter` have no effect, and with ``tune=0`` there is no warmup. Take another `random_seed` than its run had.

@@ -158,7 +158,7 @@ def test_diagnostics_of_runs_that_are_not_over():
 def test_until_ends_a_run_early():
     arguments = ("--draws", 2000, "--until", "ess=50", "--out", "draws.nc", "--json")
     document = json.loads(sample(*arguments).stdout)
-    assert (document["stopped_by"], document["draws"]) == ("until", 100)
+    assert (document["stopped_by"], document["draws"]) == ("until", 200)
     assert not document["is_resumable"]
 
 

@@ -6,12 +6,23 @@ import pytest
 import xarray as xr
 
 from nutmill.model.kernel import kernel_object
-from nutmill.native.mixing import Mixing, mixing_of
+from nutmill.native.mixing import Mixing, mixing_of, precision_of
 from nutmill.native.processor import target
 
 
 def mixing(draws: np.ndarray) -> Mixing:
     return mixing_of(kernel_object(target()).address("mixing"), draws)
+
+
+@pytest.fixture
+def plain_arviz():
+    """ArviZ 0.23 fails at the error of an sd if it uses Numba."""
+    if hasattr(arviz, "Numba"):
+        arviz.Numba.disable_numba()
+        yield
+        arviz.Numba.enable_numba()
+    else:
+        yield
 
 
 def draws_of_every_kind(n_chains: int, n_draws: int) -> np.ndarray:
@@ -41,6 +52,36 @@ def test_it_is_arviz_s(n_chains, n_draws):
     np.testing.assert_allclose(found.ess_bulk, arviz.ess(dataset)["x"].values, rtol=1e-10)
     tail = arviz.ess(dataset, method="tail", prob=(0.05, 0.95))["x"].values
     np.testing.assert_allclose(found.ess_tail, tail, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("n_chains", "n_draws"), [(4, 1000), (4, 1003), (3, 129), (2, 7), (2, 4), (5, 70)])
+def test_standard_errors_are_arviz_s(n_chains, n_draws, plain_arviz):
+    draws = draws_of_every_kind(n_chains, n_draws)
+    given = draws.copy()
+    found = precision_of(kernel_object(target()).address("mixing"), draws)
+    np.testing.assert_array_equal(draws, given)
+    draws[..., 11] *= 1e200  # ArviZ takes what moves so little for what stands still
+    unit = np.r_[np.ones(11), 1e-200]
+    dataset = xr.Dataset({"x": (("chain", "draw", "parameter"), draws)})
+    np.testing.assert_allclose(found.mean, draws.mean(axis=(0, 1)) * unit, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.sd[:-1], draws.std(axis=(0, 1), ddof=1)[:-1], rtol=1e-10)
+    for mine, method in (
+        (found.mcse_mean, {"method": "mean"}),
+        (found.mcse_sd, {"method": "sd"}),
+        (found.mcse_low, {"method": "quantile", "prob": 0.05}),
+        (found.mcse_median, {"method": "median"}),
+        (found.mcse_high, {"method": "quantile", "prob": 0.95}),
+    ):
+        theirs = arviz.mcse(dataset, **method)["x"].values
+        np.testing.assert_allclose(mine[:-1], theirs[:-1], rtol=1e-10, err_msg=str(method))
+
+
+def test_errors_of_what_is_not_finite_and_of_what_never_moves():
+    draws = draws_of_every_kind(4, 100)
+    draws[1, 7, 4], draws[..., 5] = np.inf, 3.0
+    found = precision_of(kernel_object(target()).address("mixing"), draws)
+    assert all(np.isnan(values[4]) for values in found)
+    assert [values[5] for values in found] == [3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_one_chain_has_no_rhat():

@@ -10,7 +10,7 @@ _DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in 
 # More than any cluster runs; a slip such as 0-99999999 should not fill the memory.
 _MAX_CHAINS = 1_000_000
 
-TARGETS = ("ess", "rhat")
+TARGETS = ("ess", "ess_tail", "rhat", "mcse")
 
 
 def seconds(text: str) -> float:
@@ -63,13 +63,15 @@ def targets(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, equals, number = (piece.strip() for piece in part.partition("="))
         if not equals or name not in TARGETS or name in wanted:
-            raise ValueError(f"targets are given as ess=400,rhat=1.01, each once, not {text!r}.")
+            raise ValueError(
+                f"targets are given as ess=400,rhat=1.01, each once, of {', '.join(TARGETS)}: {text!r} is not."
+            )
         wanted[name] = _number(name, number)
     return wanted
 
 
 def _number(name: str, text: str) -> float:
-    least = {"ess": 0.0, "rhat": 1.0}[name]
+    least = 1.0 if name == "rhat" else 0.0
     try:
         value = float(text)
     except ValueError:

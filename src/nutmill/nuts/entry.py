@@ -6,6 +6,8 @@ from numba import cfunc, types
 
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
 from nutmill.nuts.mixing import judge
+from nutmill.nuts.mixing_room import N_PRECISIONS
+from nutmill.nuts.precision import measure
 from nutmill.nuts.table import group_state, mixing_room
 from nutmill.nuts.warmup import pool_chains
 
@@ -70,12 +72,16 @@ def pool_entry():
 def mixing_entry():
     """Compile `mixing(room, first, last) -> int32`, which judges the scalars from `first` to before `last`.
 
-    `room` is the table of a `nuts.mixing.Room`.
+    `room` is the table of a `nuts.mixing_room.Room`, which tells by its columns what is to be found.
     """
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)
     def nutmill_mixing(table, first, last):
-        judge(mixing_room(table), first, last)
+        room = mixing_room(table)
+        if room.found.shape[1] == N_PRECISIONS:
+            measure(room, first, last)
+        else:
+            judge(room, first, last)
         return 0
 
     return nutmill_mixing

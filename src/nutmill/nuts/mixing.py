@@ -9,29 +9,35 @@ import math
 
 from nutmill._jit import kernel, vector_kernel
 from nutmill.nuts.effective_size import effective_size, mean_of
-from nutmill.nuts.mixing_room import BYTES, VALUES
+from nutmill.nuts.mixing_room import BYTES, N_MIXINGS, VALUES
 
-_TAILS = (0.05, 0.95)
+TAILS = (0.05, 0.95)
 
 
 @kernel
 def judge(room, first, last):
     """Write into `room.found` for the scalars from `first` to before `last`."""
-    n_chains, n_draws, _ = room.draws.shape
     for scalar in range(first, last):
-        for chain in range(n_chains):
-            for draw in range(n_draws):
-                room.values[chain * n_draws + draw] = room.draws[chain, draw, scalar]
-        found = _mixing(room, n_chains)
-        for i in range(3):
+        take(room, scalar)
+        found = _mixing(room, room.draws.shape[0])
+        for i in range(N_MIXINGS):
             room.found[scalar, i] = found[i]
+
+
+@kernel
+def take(room, scalar):
+    """Put the draws of one scalar into `room.values`."""
+    n_chains, n_draws, _ = room.draws.shape
+    for chain in range(n_chains):
+        for draw in range(n_draws):
+            room.values[chain * n_draws + draw] = room.draws[chain, draw, scalar]
 
 
 @kernel
 def _mixing(room, n_chains):
     """Return R-hat, bulk and tail effective sample size of the finite draws in `room.values`."""
-    order = room.order[_sort(room)]
-    low, high = _quantile(room, order, _TAILS[0]), _quantile(room, order, _TAILS[1])
+    order = room.order[sort(room)]
+    low, high = quantile(room, order, TAILS[0]), quantile(room, order, TAILS[1])
     _order_halves(room, order, n_chains)
     _score(room.z, room.ordered, room.places, room.scores)
     rhat = _rhat(room.z)
@@ -39,14 +45,14 @@ def _mixing(room, n_chains):
     _fold(room)
     _score(room.z, room.folded, room.folded_places, room.scores)
     rhat = max(rhat, _rhat(room.z))
-    _mark_below(room, n_chains, low)
+    mark_below(room, n_chains, low)
     tail = effective_size(room)
-    _mark_below(room, n_chains, high)
+    mark_below(room, n_chains, high)
     return rhat, bulk, min(tail, effective_size(room))
 
 
 @kernel
-def _sort(room):
+def sort(room):
     """Sort the indices of the draws byte by byte of their bits; return which row of `room.order` has them."""
     counts, keys, n = room.counts, room.bits, room.bits.size
     counts[:] = 0
@@ -79,7 +85,7 @@ def _digit(bits, byte):
 
 
 @kernel
-def _quantile(room, order, probability):
+def quantile(room, order, probability):
     """Interpolate between two ordered draws, rounding as NumPy does."""
     position = probability * (order.size - 1)
     below = min(int(position), order.size - 2)
@@ -138,7 +144,7 @@ def _fold(room):
 
 
 @kernel
-def _mark_below(room, n_chains, limit):
+def mark_below(room, n_chains, limit):
     """Write into `room.z` which draws are at most `limit`."""
     n_draws, half = room.values.size // n_chains, room.z.shape[1]
     for sequence in range(2 * n_chains):
@@ -153,7 +159,7 @@ def _rhat(z):
     within, mean_of_means, between = 0.0, 0.0, 0.0
     for sequence in range(n_sequences):
         mean = mean_of(z[sequence])
-        within += _squares(z[sequence], mean) / (n - 1.0)
+        within += squares(z[sequence], mean) / (n - 1.0)
         mean_of_means += mean
     mean_of_means /= n_sequences
     for sequence in range(n_sequences):
@@ -164,7 +170,7 @@ def _rhat(z):
 
 
 @vector_kernel
-def _squares(values, centre):
+def squares(values, centre):
     total = 0.0
     for value in values:
         total += (value - centre) ** 2

@@ -8,6 +8,8 @@ import numpy as np
 
 # Of a number to be sorted, and values of each.
 BYTES, VALUES = 8, 256
+# How many things `mixing.judge` and `precision.measure` find of each scalar.
+N_MIXINGS, N_PRECISIONS = 3, 7
 
 
 class Room(NamedTuple):
@@ -18,9 +20,9 @@ class Room(NamedTuple):
     Attributes
     ----------
     draws : (n_chains, n_draws, n_scalars) float64
-        Finite.
-    found : (n_scalars, 3) float64
-        R-hat, bulk and tail effective sample size.
+        Finite. `precision.measure` leaves the draws of each scalar in ascending order, chain after chain.
+    found : (n_scalars, 3 or 7) float64
+        R-hat, bulk and tail effective sample size; or what `precision.measure` finds.
     scores : (2 m + 1,) float64
         Normal score of each half of a rank.
     waves : (2, 2**(k - 1)) float64
@@ -78,8 +80,11 @@ ROOM_FIELDS = Room(
 )
 
 
-def room_for(draws: np.ndarray) -> Room:
-    """Make a room for C-contiguous draws (n_chains, n_draws, n_scalars) float64, of four draws a chain at least."""
+def room_for(draws: np.ndarray, n_found: int) -> Room:
+    """Make a room for C-contiguous draws (n_chains, n_draws, n_scalars) float64, of four draws a chain at least.
+
+    `n_found` is the number of things to find of each scalar.
+    """
     n_chains, n_draws, n_scalars = draws.shape
     n, half = n_chains * n_draws, n_draws // 2
     m, size = 2 * n_chains * half, 1 << (2 * half - 1).bit_length()
@@ -87,7 +92,7 @@ def room_for(draws: np.ndarray) -> Room:
     values = np.empty(n)
     return Room(
         draws=draws,
-        found=np.empty((n_scalars, 3)),
+        found=np.empty((n_scalars, n_found)),
         scores=_normal_scores(m),
         waves=np.stack([np.cos(angles), np.sin(angles)]),
         values=values,

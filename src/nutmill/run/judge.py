@@ -7,9 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from nutmill.native.mixing import mixing_of
 from nutmill.run.groups import Group
-from nutmill.run.limits import Until, counts_to_judge
+from nutmill.run.limits import LOOKS, Until, counts_to_judge
 
 
 class Judge:
@@ -21,11 +20,12 @@ class Judge:
     Attributes
     ----------
     n_enough : int or None
-        The first count at which they were.
+        The first count at which they were, as at the count before it.
     """
 
     def __init__(self, until: Until | None, draws: int, groups: Sequence[Group], mixing: int):
         self.n_enough: int | None = None
+        self._n_good = 0  # counts in a row at which draws were good enough
         self._until = until
         self._groups = groups
         self._mixing = mixing
@@ -43,7 +43,8 @@ class Judge:
         """Take a judgement that was made, and begin the next if its draws are there; return what to wait for."""
         if self._judging is not None and self._judging.done():
             count = self._counts.pop(0)
-            if self._judging.result():
+            self._n_good = self._n_good + 1 if self._judging.result() else 0
+            if self._n_good == LOOKS:
                 self.n_enough, self._counts = count, []
             self._judging = None
         if self._judging is None and self._counts and self._n_at_hand() >= self._counts[0]:
@@ -55,4 +56,4 @@ class Judge:
 
     def _is_enough(self, count: int) -> bool:
         chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]
-        return self._until.is_met(mixing_of(self._mixing, np.stack(chains)))
+        return self._until.is_met(np.stack(chains), self._mixing)

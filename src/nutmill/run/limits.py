@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import ModelError
-from nutmill.native.mixing import Mixing
+from nutmill.native.mixing import Precision, mixing_of, precision_of
 
 # What ends a run, beside the names of signals.
 MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
 # Draws of each chain at which they are first judged; later counts are multiples of it, each a fifth larger at least.
 FIRST_COUNT = 100
+# Estimates that end a run are those that chance has made good: they must be good at so many counts in a row.
+LOOKS = 2
 _GROWTH = 1.2
 
 
@@ -22,20 +24,40 @@ class Until(NamedTuple):
 
     Attributes
     ----------
-    ess : float or None
-        Least bulk effective sample size.
+    ess, ess_tail : float or None
+        Least effective sample size, of the bulk and of the tails.
     rhat : float or None
         Largest R-hat.
+    mcse : float or None
+        Largest Monte Carlo standard error of the mean, the 5 % and the 95 % quantile, in standard deviations.
     """
 
     ess: float | None = None
+    ess_tail: float | None = None
     rhat: float | None = None
+    mcse: float | None = None
 
-    def is_met(self, found: Mixing) -> bool:
-        """Tell whether all values mix well enough; NaN is never enough."""
+    def is_met(self, draws: np.ndarray, mixing: int) -> bool:
+        """Tell whether all values are good enough; NaN never is.
+
+        Parameters
+        ----------
+        draws : (n_chains, n_draws, n_dim)
+        mixing : int
+            Address of the kernel's `mixing`.
+        """
+        found = mixing_of(mixing, draws)
         if self.rhat is not None and not (found.rhat <= self.rhat).all():
             return False
-        return self.ess is None or bool((found.ess_bulk >= self.ess).all())
+        if self.ess is not None and not (found.ess_bulk >= self.ess).all():
+            return False
+        if self.ess_tail is not None and not (found.ess_tail >= self.ess_tail).all():
+            return False
+        return self.mcse is None or self._is_precise(precision_of(mixing, draws))
+
+    def _is_precise(self, found: Precision) -> bool:
+        errors = (found.mcse_mean, found.mcse_low, found.mcse_high)
+        return all(bool((error <= self.mcse * found.sd).all()) for error in errors)
 
 
 class Limits(NamedTuple):
@@ -70,24 +92,28 @@ def checked_limits(max_time, until: Mapping[str, float] | None, *, chains: int, 
 
 def _checked_until(until, chains: int, draws: int) -> Until:
     if not isinstance(until, Mapping) or set(until) - set(Until._fields):
-        raise ModelError(f'until must be a dict with "ess", "rhat" or both, not {until!r}.')
+        known = ", ".join(f'"{name}"' for name in Until._fields)
+        raise ModelError(f"until must be a dict with one or more of {known}, not {until!r}.")
     for name, value in until.items():
         if not (_is_number(value) and value > 0):
             raise ModelError(f"until: {name} must be a number above 0, not {value!r}.")
-    ess, rhat = until.get("ess"), until.get("rhat")
-    if draws < FIRST_COUNT:
-        raise ModelError(f"until can never be met by {draws} draws: they are first judged at {FIRST_COUNT}.")
+    if draws < LOOKS * FIRST_COUNT:
+        raise ModelError(
+            f"until can never be met by {draws} draws: they are first judged at {FIRST_COUNT}, and must be good enough "
+            f"at {LOOKS} counts in a row."
+        )
     # ArviZ caps the effective sample size there, however antithetic chains are.
     most = chains * draws * math.log10(chains * draws)
-    if ess is not None and ess > most:
+    errors = (until[name] ** -2 for name in ("mcse",) if name in until)
+    if (wanted := max([until.get("ess", 0.0), until.get("ess_tail", 0.0), *errors])) > most:
         raise ModelError(
             f"until can never be met: {chains} chains of {draws} draws have an effective sample size of at most "
-            f"{most:.0f}, below {ess:g}. Ask for more draws."
+            f"{most:.0f}, below {wanted:g}. Ask for more draws."
         )
-    if rhat is not None and (rhat <= 1.0 or chains == 1):
-        why = "one chain has no R-hat" if chains == 1 else f"R-hat comes near 1 from above, and {rhat:g} is not above"
-        raise ModelError(f"until can never be met: {why}.")
-    return Until(ess, rhat)
+    if "rhat" in until and (until["rhat"] <= 1.0 or chains == 1):
+        near = f"R-hat comes near 1 from above, and {until['rhat']:g} is not above"
+        raise ModelError(f"until can never be met: {'one chain has no R-hat' if chains == 1 else near}.")
+    return Until(**until)
 
 
 def _is_number(value) -> bool:
