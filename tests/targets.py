@@ -30,6 +30,7 @@ class Target(IntEnum):
     FAILS = 10  # N(0, I), but an operation fails where x0 > 2
     FLAT = 11  # -x^4: no gradient at 0
     CLIFF = 12  # uniform on a box of width 10^-12: no step size will do
+    NECK = 13  # a centred hierarchy: x0 = log s with s ~ |N(0, 1)|, x_i ~ N(0, s), seen with errors N(0, 1)
 
 
 @numba.njit(error_model="numpy")
@@ -44,7 +45,7 @@ def density(position, gradient, data):
         return 2, 0.0
     lp = 0.0
     for i in range(position.shape[0]):
-        if data == Target.AUTOREGRESSIVE or data == Target.FUNNEL:
+        if data == Target.AUTOREGRESSIVE or data == Target.FUNNEL or data == Target.NECK:
             lp += dependent_term(position, gradient, data, i)
         else:
             term, gradient[i] = independent_term(position, data, i)
@@ -83,6 +84,8 @@ def dependent_term(position, gradient, data, i):
         if i > 0:
             gradient[i - 1] += 0.9 * slope
         return -0.5 * slope * (x - 0.9 * before)
+    if data == Target.NECK:
+        return hierarchy_term(position, gradient, i)
     if i == 0:
         gradient[0] = -x / 2.25
         return -0.5 * x * x / 2.25
@@ -90,6 +93,19 @@ def dependent_term(position, gradient, data, i):
     gradient[i] = -x * precision
     gradient[0] += 0.5 * x * x * precision - 0.5
     return -0.5 * x * x * precision - 0.5 * position[0]
+
+
+@numba.njit(error_model="numpy")
+def hierarchy_term(position, gradient, i):
+    """Return the term of the standard deviation, or of an effect of which 1.7 sin(i) was seen."""
+    x, precision = position[i], math.exp(-2.0 * position[0])
+    if i == 0:
+        gradient[0] = 1.0 - math.exp(2.0 * x)
+        return x - 0.5 * math.exp(2.0 * x)
+    residual = 1.7 * math.sin(i) - x
+    gradient[i] = residual - x * precision
+    gradient[0] += x * x * precision - 1.0
+    return -0.5 * x * x * precision - position[0] - 0.5 * residual * residual
 
 
 @numba.njit

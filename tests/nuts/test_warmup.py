@@ -153,6 +153,22 @@ def test_chain_that_leaves_the_pool_starts_its_own_dual_averaging(seed):
     assert group.state.chains[[0, 2, 3]]["admitted"].all()
 
 
+@pytest.mark.parametrize("in_neck", [[1], [0], [1, 3], [0, 2]], ids=str)
+def test_chains_in_a_neck_do_not_spoil_the_metric_of_the_others(in_neck, seed):
+    """Two hundred effects with an sd of 10^-4: the density is higher there than anywhere, and so are the gradients."""
+    points = np.random.default_rng(seed).uniform(-1.0, 1.0, (4, 201))
+    points[in_neck, 0] = np.log(1e-4)
+    points[in_neck, 1:] *= 1e-4
+    group = new_target_group(Target.NECK, points, new_plan(200, tune=200), seed)
+    run_warmup(group)
+    advance_all(group)
+    others = [chain for chain in range(4) if chain not in in_neck]
+    n_steps = group.state.statistics["n_steps"].mean(axis=1)
+    assert group.state.chains["admitted"][others].all()
+    assert n_steps[others].max() < 64.0
+    assert np.median(group.state.variance, axis=1)[others].min() > 0.1
+
+
 def test_two_modes_never_agree(seed):
     points = np.concatenate([starts(Target.TWO_MODES, 2, 2, seed) - 20.0, starts(Target.TWO_MODES, 2, 2, seed) + 20.0])
     group = new_target_group(Target.TWO_MODES, points, new_plan(), seed)

@@ -178,6 +178,17 @@ def test_stuck_chain_is_reported(seed):
     assert run.messages[0].startswith("Chain 3 ended warmup in a region of much lower density")
 
 
+@pytest.mark.parametrize("in_neck", [[3], [0, 3]], ids=str)
+def test_chain_in_a_neck_is_reported(in_neck, seed):
+    points = starts(Target.NECK, 4, 101, seed)
+    points[in_neck, 0], points[in_neck, 1:] = np.log(1e-5), 1e-5 * points[in_neck, 1:]
+    run = drive([native(Target.NECK, 101)], points, Settings(draws=10, tune=100), seed, threads=2)
+    assert np.flatnonzero(~run.adaptation.admitted).tolist() == in_neck
+    assert len(run.messages) == len(in_neck)
+    for chain, message in zip(in_neck, run.messages, strict=True):
+        assert message.startswith(f"Chain {chain} ended warmup in a region of much larger gradients")
+
+
 def test_disagreement_is_reported(seed):
     points = np.array([[-20.0, 0.0], [20.0, 0.0]])
     run = drive([native(Target.TWO_MODES, 2)], points, Settings(draws=10), seed, threads=2)

@@ -5,6 +5,7 @@ import math
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts import stepsize
+from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
@@ -109,6 +110,8 @@ def _learn(trajectory, state, number, statistics):
     chain = trajectory.chain
     draw = chain.n_draws
     state.warmup_lp[number, draw] = chain.lp
+    units = state.variance[first_admitted(state.chains)]
+    state.warmup_force[number, draw] = log_force(trajectory.gradient, units)
     chain.n_warmup_divergences += statistics.diverging
     if state.warmup_draws.shape[1] > 0:
         copy_into(trajectory.position, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])

@@ -105,6 +105,7 @@ def new_group(
         stretch=np.ones((n_chains, low_rank.max_rank)),
         moments=np.zeros((n_chains, layout.N_BLOCKS, 4, n_dim)),
         rows=np.zeros((n_chains, layout.N_BLOCKS, low_rank.rows_per_block, 2, n_dim)),
+        warmup_force=np.zeros((n_chains, n_warmup)),
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),

@@ -6,7 +6,7 @@ from nutmill._jit import kernel
 from nutmill.nuts import stepsize
 from nutmill.nuts.order import median
 
-# Final step sizes that differ by more than this are left to each chain.
+# Final step sizes that differ by more than this are no longer taken for estimates of the same.
 _COMMON_STEP_RATIO = 1.5
 # After fewer updates dual averaging still swings, and what the search found is better: half of it, because
 # the search may have ended beyond the target.
@@ -29,13 +29,16 @@ def share_first_step(chains, work):
 
 @kernel
 def average_dual_averaging(chains):
-    """Give all admitted chains the mean of their dual averaging states, and the largest of its counts."""
-    n_admitted, n_updates, n_averaged = 0, 0, 0
+    """Give all admitted chains the mean of the members' dual averaging states, and the largest of their counts.
+
+    A chain that has just been admitted again is no member: its steps were those of another place.
+    """
+    n_members, n_updates, n_averaged = 0, 0, 0
     log_step, log_step_bar, log_step_centre, shortfall = 0.0, 0.0, 0.0, 0.0
     for number in range(chains.shape[0]):
         chain = chains[number]
-        if chain.admitted:
-            n_admitted += 1
+        if chain.member:
+            n_members += 1
             n_updates = max(n_updates, chain.n_updates)
             n_averaged = max(n_averaged, chain.n_averaged)
             log_step += chain.log_step
@@ -44,11 +47,11 @@ def average_dual_averaging(chains):
             shortfall += chain.shortfall
     for number in range(chains.shape[0]):
         chain = chains[number]
-        if chain.admitted:
-            chain.log_step = log_step / n_admitted
-            chain.log_step_bar = log_step_bar / n_admitted
-            chain.log_step_centre = log_step_centre / n_admitted
-            chain.shortfall = shortfall / n_admitted
+        if chain.admitted and n_members > 0:
+            chain.log_step = log_step / n_members
+            chain.log_step_bar = log_step_bar / n_members
+            chain.log_step_centre = log_step_centre / n_members
+            chain.shortfall = shortfall / n_members
             chain.n_updates = n_updates
             chain.n_averaged = n_averaged
 
@@ -63,7 +66,11 @@ def settle_steps(chains, n_draws):
 
 @kernel
 def fix_steps(chains, has_metric):
-    """Fix `log_step_bar` for sampling: a common one, unless those of the chains differ too much."""
+    """Fix `log_step_bar` for sampling: a common one, unless those of the chains differ too much.
+
+    Then each chain keeps its own if that is shorter than the mean: one that was tuned in a tail, where long steps are
+    accepted, would take steps too long for the body; one that was tuned in a neck needs its short ones.
+    """
     shortest, longest, total, n_admitted = math.inf, -math.inf, 0.0, 0
     for number in range(chains.shape[0]):
         chain = chains[number]
@@ -74,8 +81,10 @@ def fix_steps(chains, has_metric):
             longest = max(longest, chain.log_step_bar)
             total += chain.log_step_bar
             n_admitted += 1
-    if not has_metric or longest - shortest >= math.log(_COMMON_STEP_RATIO):
+    if not has_metric:
         return
+    is_common = longest - shortest < math.log(_COMMON_STEP_RATIO)
     for number in range(chains.shape[0]):
-        if chains[number].admitted:
-            chains[number].log_step_bar = total / n_admitted
+        chain = chains[number]
+        if chain.admitted and (is_common or chain.log_step_bar > total / n_admitted):
+            chain.log_step_bar = total / n_admitted

@@ -123,7 +123,8 @@ class GroupState(NamedTuple):
         Per block: mean and sum of squares of positions, then of gradients.
     rows : (c, 4, n_rows, 2, n) float64
         Per block: some of its draws, spread evenly over it, with their gradients.
-    warmup_lp : (c, n_warmup_max) float64
+    warmup_force, warmup_lp : (c, n_warmup_max) float64
+        Of each warmup draw: the logarithm of its squared gradient in common units (`gate.log_force`), its log density.
     stop : (1,) int64
         Not zero: return after the current draw.
     unkept : (c,) STATISTICS
@@ -157,6 +158,7 @@ class GroupState(NamedTuple):
     stretch: np.ndarray
     moments: np.ndarray
     rows: np.ndarray
+    warmup_force: np.ndarray
     warmup_lp: np.ndarray
     stop: np.ndarray
     unkept: np.ndarray
@@ -194,6 +196,7 @@ FIELDS = GroupState(
     stretch=(np.float64, 2),
     moments=(np.float64, 4),
     rows=(np.float64, 5),
+    warmup_force=(np.float64, 2),
     warmup_lp=(np.float64, 2),
     stop=(np.int64, 1),
     unkept=(STATISTICS, 1),
@@ -224,7 +227,7 @@ def address_table(state: GroupState) -> np.ndarray:
 
     Returns
     -------
-    (30 * 6,) int64
+    (31 * 6,) int64
     """
     table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):

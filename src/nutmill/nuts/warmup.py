@@ -20,11 +20,11 @@ def pool_chains(state):
     group, chains, schedule = state.group[0], state.chains, state.schedule
     is_ready = True
     if group.phase == WARMUP:
-        admit_chains(chains, state.blocks, state.warmup_lp, state.pool_work, group)
-        n_learned = learn_metrics(state, group.stage_end)
+        admit_chains(chains, state.blocks, state.warmup_lp, state.warmup_force, state.pool_work, group)
         if group.has_metric:
             average_dual_averaging(chains)
-        elif n_learned >= FEWEST_DRAWS:
+        n_learned = learn_metrics(state, group.stage_end)
+        if not group.has_metric and n_learned >= FEWEST_DRAWS:
             group.has_metric = True
             group.phase = SEARCH
             is_ready = False

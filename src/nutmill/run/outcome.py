@@ -10,8 +10,9 @@ from nutmill.run.groups import Group
 from nutmill.run.progress_view import ChainProgress
 from nutmill.run.results import Adaptation, Divergences, Ending, Run, Seconds, Settings
 
-# As the gate of warmup (nuts.gate): typical spreads of the log density below the better half.
-_FAR_BELOW = 5.0
+# As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
+# large, or small, squared gradients are.
+_FAR_BELOW, _FORCE_RATIO = 5.0, 10.0
 _LAST_DRAWS = 50
 
 
@@ -138,14 +139,23 @@ def _divergences(groups: list[Group], n_draws: int) -> list[Divergences]:
 def _messages(group: Group, settings: Settings) -> list[str]:
     """Say what went wrong in the warmup of a group."""
     messages = []
-    behind = _far_below(group)
-    for chain_id, is_behind, is_admitted in zip(group.chain_ids, behind, group.state.chains["admitted"], strict=True):
-        if is_behind:
+    admitted, ratios = group.state.chains["admitted"], _force_ratios(group)
+    is_alike = admitted | ((ratios < _FORCE_RATIO) & (ratios > 1.0 / _FORCE_RATIO))
+    behind = _far_below(group, is_alike)
+    for number, chain_id in enumerate(group.chain_ids):
+        if behind[number]:
             messages.append(
                 f"Chain {chain_id} ended warmup in a region of much lower density than the others; it may "
                 "be stuck: look at its trace, or start it elsewhere with initvals."
             )
-        elif not is_admitted and group.n_warmup >= _LAST_DRAWS:
+        elif not is_alike[number] and group.n_warmup >= _LAST_DRAWS:
+            size = "larger" if ratios[number] > 1.0 else "smaller"
+            messages.append(
+                f"Chain {chain_id} ended warmup in a region of much {size} gradients than the others, as in the neck "
+                "of a hierarchy whose scale is near zero: look at its trace; another form of the model (centred or "
+                "non-centred) or a longer tune= may help."
+            )
+        elif not admitted[number] and group.n_warmup >= _LAST_DRAWS:
             messages.append(
                 f"Chain {chain_id} hardly moved at the end of warmup; its step size may not fit: look at its "
                 "trace, or pass a longer tune=."
@@ -158,14 +168,24 @@ def _messages(group: Group, settings: Settings) -> list[str]:
     return messages
 
 
-def _far_below(group: Group) -> np.ndarray:
-    """Whether the density of each chain fell far behind in the last draws of warmup, (c,) bool."""
+def _force_ratios(group: Group) -> np.ndarray:
+    """Return how large squared gradients were at the end of warmup, (c,): 1 is that of most chains."""
+    if group.n_warmup == 0:
+        return np.ones(len(group.chain_ids))
+    force = group.state.warmup_force[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
+    centre = np.median(force, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.nan_to_num(np.exp(centre - np.sort(centre)[(len(centre) - 1) // 2]), nan=1.0)
+
+
+def _far_below(group: Group, is_alike: np.ndarray) -> np.ndarray:
+    """Whether the density of each chain fell far behind that of comparable ones at the end of warmup, (c,) bool."""
     if group.n_warmup == 0:
         return np.zeros(len(group.chain_ids), bool)
     lp = group.state.warmup_lp[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
     centre = np.median(lp, axis=1)
     spread = np.median(np.median(np.abs(lp - centre[:, None]), axis=1))
-    reference = np.sort(centre)[len(centre) // 2]
+    reference = np.sort(centre[is_alike])[is_alike.sum() // 2]
     return centre < reference - _FAR_BELOW * (np.sqrt(group.state.position.shape[1] / 2) + spread)
 
 
