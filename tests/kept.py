@@ -26,6 +26,7 @@ def facts_of(settings: Settings, n_chains: int, seed: int = SEED) -> dict:
     """Facts of a run, with what was asked as `settings` say it."""
     asked = {name: value for name, value in settings._asdict().items() if not name.startswith("keep_")}
     asked |= {"chains": n_chains, "chain_ids": list(range(n_chains)), "random_seed": str(seed), "until": None}
+    asked |= {"starts": "jitter"}
     asked |= {"discard_tuned_samples": not settings.keep_warmup}
     return {**FACTS, "asked": asked | {"idata_kwargs": {"divergences": settings.keep_divergences}}}
 

@@ -110,6 +110,7 @@ def test_unknown_var_names():
         ({"chains": 0}, "chains must be a whole number, at least 1"),
         ({"chains": -1}, "chains must be"),
         ({"cores": 0}, "cores must be"),
+        ({"starts": "anywhere"}, 'starts must be "jitter" or "prior", not'),
         ({"max_treedepth": 0}, "max_treedepth must be a whole number, between 1 and"),
         ({"target_accept": 1.0}, "target_accept must lie between 0 and 1"),
         ({"target_accept": np.nan}, "target_accept must lie between 0 and 1"),

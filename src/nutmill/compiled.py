@@ -119,6 +119,7 @@ class CompiledModel:
         random_seed: Seed = None,
         initvals: Mapping | Sequence[Mapping | None] | None = None,
         jitter: bool = True,
+        starts: str = "jitter",
         metric: str = "auto",
         discard_tuned_samples: bool = True,
         progressbar: bool = True,
@@ -147,6 +148,7 @@ class CompiledModel:
             random_seed=random_seed,
             initvals=initvals,
             jitter=jitter,
+            starts=starts,
             metric=metric,
             discard_tuned_samples=discard_tuned_samples,
             progressbar=progressbar,
@@ -278,6 +280,7 @@ class CompiledModel:
         seed: int,
         *,
         jitter: bool,
+        from_prior: bool = False,
         chain_ids: Sequence[int] | None = None,
     ) -> np.ndarray:
         """Find a start for each chain, or for some of them: (n, n_dim) float64; see `sample_numba` for `initvals`.
@@ -297,7 +300,7 @@ class CompiledModel:
             base = bases.setdefault(id(given), None) or self._base(given, seed)
             bases[id(given)] = base
             with self.one_blas_thread():
-                found = search.find(base, seed, chain, jitter=jitter)
+                found = search.find(base, seed, chain, jitter=jitter, from_prior=from_prior)
             if isinstance(found, inits.Failed):
                 raise ModelError(self._explain(base, found, chain)) from self.binding.cause
             positions[row] = found

@@ -36,6 +36,7 @@ class Request(NamedTuple):
     seed: int
     initvals: Mapping | Sequence | None
     jitter: bool
+    starts: str
     keep_warmup: bool
     progressbar: bool
     check: bool
@@ -67,6 +68,7 @@ def checked_request(
     random_seed=None,
     initvals=None,
     jitter=True,
+    starts="jitter",
     metric="auto",
     discard_tuned_samples=True,
     progressbar=True,
@@ -86,8 +88,6 @@ def checked_request(
         raise ModelError(
             f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
         )
-    if metric not in ("auto", "diag"):
-        raise ModelError(f'metric must be "auto" or "diag", not {metric!r}.')
     if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
@@ -101,11 +101,12 @@ def checked_request(
         cores=None if cores is None else _count("cores", cores, 1),
         layout=_layout(layout),
         target_accept=float(target_accept),
-        metric=metric,
+        metric=_one_of("metric", metric, "auto", "diag"),
         max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
         initvals=initvals,
         jitter=jitter,
+        starts=_one_of("starts", starts, "jitter", "prior"),
         keep_warmup=not discard_tuned_samples,
         progressbar=progressbar,
         check=compute_convergence_checks,
@@ -131,6 +132,13 @@ def _check_together(chain_ids: list[int], chains: int, executor) -> None:
         raise ModelError(
             "until judges all chains of a run together, and an executor samples groups apart: leave one of both out."
         )
+
+
+def _one_of(name: str, value, *known: str) -> str:
+    if value not in known:
+        quoted = " or ".join(f'"{one}"' for one in known)
+        raise ModelError(f"{name} must be {quoted}, not {value!r}.")
+    return value
 
 
 def _adaptation(state) -> AdaptationState | None:

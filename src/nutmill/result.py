@@ -85,6 +85,7 @@ def _attributes(
     stats = {"inference_library_settings": json.dumps(settings)}
     root = {
         "seed": str(request.seed),
+        "starts": request.starts,
         "interrupted": run.interrupted,
         "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,

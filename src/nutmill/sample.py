@@ -39,6 +39,7 @@ def sample_numba(
     random_seed: Seed = None,
     initvals: Mapping | Sequence[Mapping | None] | None = None,
     jitter: bool = True,
+    starts: str = "jitter",
     metric: str = "auto",
     var_names: Sequence[str] | None = None,
     discard_tuned_samples: bool = True,
@@ -94,6 +95,10 @@ def sample_numba(
         Move other starting values by U(-1, 1) on the unconstrained scale, until density and gradient are finite. Where
         500 such starts are not, further ones are tried: nearer and far away, along gradients, from the prior, and
         with ever fewer terms of the density that are not finite.
+    starts
+        "jitter": as said above. "prior": each chain at its own draw from the prior, so that chains which end in
+        different places tell of modes that jittered starts would never have reached. Costs more warmup where priors are
+        wide. Values that `initvals` gives stay as they are.
     metric
         "diag", or "auto": a diagonal, and as many directions as draws of other chains confirm (`docs/theory.md`).
     var_names
@@ -131,8 +136,9 @@ def sample_numba(
         later in longer steps. Two looks in a row must find them good enough, and the draws up to the second are kept:
         the result depends on the draws alone, not on when or where they were made.
     adaptation_state
-        From `adaptation_of` another result or run: chains start at its positions, step sizes and metric, `initvals` and
-        `jitter` have no effect, and with ``tune=0`` there is no warmup. Take another `random_seed` than its run had.
+        From `adaptation_of` another result or run: chains start at its positions, step sizes and metric; `initvals`,
+        `jitter` and `starts` have no effect, and with ``tune=0`` there is no warmup. Take another `random_seed` than
+        its run had.
     executor
         Runs groups of four chains as its tasks, in place of threads of this process: a `ProcessPoolExecutor`, Dask's
         ``client.get_executor()``, any of `concurrent.futures`. Workers get compiled code and data, and need nutmill
@@ -167,6 +173,7 @@ def sample_numba(
         "random_seed": random_seed,
         "initvals": initvals,
         "jitter": jitter,
+        "starts": starts,
         "metric": metric,
         "discard_tuned_samples": discard_tuned_samples,
         "progressbar": progressbar,
@@ -227,5 +234,10 @@ def _starts(compiled: CompiledModel, request: Request) -> np.ndarray:
         request.adaptation_state.check(compiled.n_dim)
         return request.adaptation_state.of_chains(request.chain_ids).position
     return compiled.starts(
-        request.initvals, request.chains, request.seed, jitter=request.jitter, chain_ids=request.chain_ids
+        request.initvals,
+        request.chains,
+        request.seed,
+        jitter=request.jitter,
+        from_prior=request.starts == "prior",
+        chain_ids=request.chain_ids,
     )

@@ -6,6 +6,7 @@ import pytensor.tensor as pt
 import pytest
 
 from nutmill import ModelError, compile_model, load
+from nutmill.diagnosis.check import check
 
 SEEDS = (1, 2)
 SIGNAL = np.array([-2.0, -1.9, 0.1, 2.1])
@@ -106,6 +107,39 @@ def test_a_file_starts_where_its_model_does(tmp_path):
     for seed in SEEDS:
         expected = compiled.starts(None, 2, seed, jitter=True)
         np.testing.assert_array_equal(loaded.starts(None, 2, seed, jitter=True), expected)
+
+
+def wide():
+    with pm.Model() as model:
+        pm.Normal("x", 100.0, 3.0, shape=3)
+        pm.HalfNormal("scale", 2.0)
+    return model
+
+
+def test_starts_from_the_prior_are_draws_from_it(tmp_path):
+    compiled = compile_model(wide())
+    options = {"jitter": True, "from_prior": True}
+    starts = compiled.starts({"scale": 5.0}, 400, 1, **options)
+    x = starts[:, :3]
+    assert abs(x.mean() - 100.0) < 4 * 3.0 / np.sqrt(x.size) and abs(x.std() / 3.0 - 1.0) < 4 / np.sqrt(2 * x.size)
+    assert (starts[:, 3] == np.log(5.0)).all()  # what is given stays
+    np.testing.assert_array_equal(compiled.starts({"scale": 5.0}, 400, 1, chain_ids=[7], **options)[0], starts[7])
+    compiled.save(tmp_path / "model.nut")
+    with pytest.raises(ModelError, match='starts="prior" needs a PyMC model'):
+        load(tmp_path / "model.nut").starts(None, 1, 1, **options)
+
+
+def test_chains_from_the_prior_tell_of_modes_that_jitter_never_reaches():
+    """Two modes, ten prior scales of jitter apart: by jitter all chains end in the nearer one, and nothing tells."""
+    with pm.Model() as model:
+        x = pm.Normal("x", 0.0, 10.0)
+        pm.Potential("modes", pm.math.logaddexp(-((x - 1.0) ** 2) * 8, -((x + 15.0) ** 2) * 8 + 2.0))
+    compiled = compile_model(model)
+    run = {"draws": 200, "chains": 8, "random_seed": 2, "progressbar": False, "compute_convergence_checks": False}
+    near = compiled.sample(**run)
+    apart = compiled.sample(**run, starts="prior")
+    assert (near["posterior"]["x"].values > 0).all() and near.attrs["starts"] == "jitter"
+    assert {finding.kind for finding in check(apart)} >= {"rhat"} and apart.attrs["starts"] == "prior"
 
 
 def test_values_that_are_given_stay_where_they_are():

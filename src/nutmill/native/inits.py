@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain as chain_of
 from typing import NamedTuple
 
 import numpy as np
@@ -69,10 +70,18 @@ class Search:
     def _guide(self) -> Guide:
         return self._ask_guide()
 
-    def find(self, start: Start, seed: int, chain: int, *, jitter: bool) -> np.ndarray | Failed:
+    def find(
+        self, start: Start, seed: int, chain: int, *, jitter: bool, from_prior: bool = False
+    ) -> np.ndarray | Failed:
         """Jitter a start by U(-1, 1) until density and gradient are finite, and look further if they never are.
 
-        What is found is a matter of model, seed and chain. Without jitter there is one try.
+        What is found is a matter of model, seed and chain. Without jitter there is one try. With `from_prior`, draws
+        from the prior come first.
+
+        Raises
+        ------
+        ModelError
+            If draws from the prior are asked for, and there are none.
 
         Returns
         -------
@@ -84,7 +93,10 @@ class Search:
         slopes: list[_Slope] = []
         edges: list[np.ndarray] = []
         status, n_tries = 0, 0
-        for position in self._candidates(start, moved, rng, slopes, edges):
+        candidates = self._candidates(start, moved, rng, slopes, edges)
+        if from_prior:
+            candidates = chain_of(self._drawn(start, rng), candidates)
+        for position in candidates:
             n_tries += 1
             status, lp, gradient = self._binding.density(position)
             if status == 0 and np.isfinite(gradient).all():
@@ -107,6 +119,18 @@ class Search:
         yield from _near_and_far(start, moved, self._binding.shapes, rng)
         yield from self._from_prior(start, moved, rng)
         yield from self._mended(start, moved, rng)
+
+    def _drawn(self, start: Start, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Draw what was not given from the prior, for a chain to start there."""
+        if self._guide.prior is None:
+            raise ModelError(
+                'starts="prior" needs a PyMC model whose prior can be drawn from; a model from a file has no prior '
+                "draws: give starts as initvals, or sample before saving."
+            )
+        for _ in range(_PRIOR_TRIES):
+            if (pieces := self._guide.prior(int(rng.integers(2**31)))) is not None:
+                drawn = np.concatenate([np.ravel(piece) for piece in pieces])
+                yield np.where(~start.given & np.isfinite(drawn), drawn, start.position)
 
     def _from_prior(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         for number in range(_PRIOR_TRIES if self._guide.prior else 0):

@@ -18,7 +18,7 @@ from nutmill.form import Misfit, each, flag, mapping, maybe, number, one_of, par
 from nutmill.run.files import replace_state
 from nutmill.run.results import Settings
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
 ADAPTATION, CHAINS, GROUPS, RESULT = "adaptation.npz", "chains", "groups", "result"
 # Of a run whose groups are sampled apart, by an executor: a run folder for each, where all chains start,
@@ -54,6 +54,7 @@ _ASKED = record(
         "target_accept": number(0.0, 1.0),
         "max_treedepth": _TREEDEPTH,
         "metric": _METRIC,
+        "starts": one_of("jitter", "prior"),
         "chain_ids": _CHAIN_IDS,
         "random_seed": _SEED,
         "discard_tuned_samples": flag,
