@@ -127,16 +127,19 @@ def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
         raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
     arrays = Arrays(parts)
     description = described(manifest["description"], arrays)
-    code = _code(entry)
+    code = _code(entry, len(description.arrays))
     origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
     if facts := manifest.get("likelihood"):
-        likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}))
+        likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}), code.n_arrays)
         origin = replace(origin, likelihood_code=likelihood)
     return CompiledModel(description, code, origin)
 
 
-def _code(entry: Entry) -> Code:
-    return replace(code_of(entry, loaded_once(entry.parts[_KERNEL]), {}), from_cache=False)
+def _code(entry: Entry, n_arrays: int) -> Code:
+    code = code_of(entry, loaded_once(entry.parts[_KERNEL]), {})
+    if code.n_arrays != n_arrays:
+        raise ValueError(f"its code reads {code.n_arrays} arrays, and it describes {n_arrays}")
+    return replace(code, from_cache=False)
 
 
 def unpickled(content: bytes) -> CompiledModel:

@@ -217,7 +217,8 @@ class CompiledModel:
             lines.append(f"  parameter {parameter.name} {shape}")
         for array in self.description.arrays:
             lines.append(f"  data      {array.name or '(constant)'} {array.value.shape} {array.value.dtype}")
-        lines.append(f"  prepared  {self.code.n_prepared} arrays that depend on data alone")
+        n_prepared, n_lengths = self.code.n_prepared, len(self.code.lengths.results)
+        lines.append(f"  prepared  {n_prepared} arrays and {n_lengths} lengths that depend on data alone")
         lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
         lines.append(f"  lowered   by {self.code.lowered_by()}")
         lines += ["  from the cache"] * self.code.from_cache

@@ -73,7 +73,7 @@ def test_a_new_process_compiles_nothing_and_computes_the_same(model_cache):
     compiled = compile_model(zoo.regression())
     assert not compiled.code.from_cache and "from the cache" not in compiled.report()
     assert set(compiled.code.stages) == {"fingerprint", "rewrite", "lower", "link"}
-    assert compiled.code.n_prepared and compiled.code.native.blas_routines
+    assert compiled.code.lengths.results and compiled.code.native.blas_routines
     (kept,) = models_kept()
     assert kept.header.about == "level, beta, sigma" and kept.header.environment == environment.for_models(target())
     expected = facts(compiled)

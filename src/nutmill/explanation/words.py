@@ -81,8 +81,8 @@ def _what_runs(found: "Explanation") -> list[str]:
         before, after = sum(found.operations.before.values()), sum(found.operations.after.values())
         said.append(
             f"PyTensor's graph of log density and gradient has {before} operations. Rewriting leaves {after} in each "
-            f"gradient ({_listed(found.operations.after)}), and {found.operations.hoisted} arrays that depend on data "
-            "alone are computed once."
+            f"gradient ({_listed(found.operations.after)}), and {found.operations.hoisted} arrays and lengths that "
+            "depend on data alone are computed once."
         )
     if found.fused:
         said.append(

@@ -11,6 +11,7 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
+from nutmill.model.arithmetic import Arithmetic
 from nutmill.model.compile import COMPILING, density_outputs
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.graph import ModelGraph
@@ -32,7 +33,7 @@ class Operations(NamedTuple):
     after : dict of str to int
         Of what runs in every gradient.
     hoisted : int
-        Arrays that are computed once, when data is bound.
+        Arrays and lengths that are computed once, when data is bound.
     """
 
     before: dict[str, int]
@@ -52,9 +53,10 @@ def operations(graph: ModelGraph) -> Operations | None:
     parameters, arrays = ([each.variable for each in group] for group in (graph.parameters, graph.arrays))
     with COMPILING, without_c():
         outputs = density_outputs(graph)
-        density = rewrite(parameters, arrays, outputs, hoist=True)
+        density = rewrite(parameters, arrays, outputs, hoist=True, arithmetic=Arithmetic(arrays))
+    n_once = len(set(density.inputs) - {*parameters, *arrays})
     before = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
-    return Operations(_counted(before), _counted(density.fgraph.toposort()), len(density.hoisted))
+    return Operations(_counted(before), _counted(density.fgraph.toposort()), n_once)
 
 
 def _counted(nodes: Iterable[Apply]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from pytensor.graph.basic import Variable
 
 from nutmill.errors import ModelError
 from nutmill.model import lower
+from nutmill.model.arithmetic import Arithmetic
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.footprint import tidy_up, warn_of_memory
@@ -28,6 +29,7 @@ from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_object
 from nutmill.model.lowering import WAYS
+from nutmill.model.places import kinds, placed, prepared
 from nutmill.model.single import in_single
 from nutmill.model.stable import simplify
 from nutmill.model.start import without_c
@@ -35,6 +37,7 @@ from nutmill.model.stored import cache_key, find, keep
 from nutmill.model.tested import warn_of_newer
 from nutmill.native.code import Code, code_of, entry_of
 from nutmill.native.in_python import InPython
+from nutmill.native.lengths import Lengths
 from nutmill.native.object import NativeObject, loaded_once
 from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
@@ -146,6 +149,7 @@ class _Model(NamedTuple):
     lowered: Mapping[str, lower.Lowered]
     slots: Sequence[Slot]
     n_prepared: int
+    lengths: Lengths
     by_numba: Sequence[str]  # operations in PyTensor's Numba form
 
 
@@ -164,7 +168,7 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
         _tell_of_engine(graph)
-    lowered, slots, n_prepared, by_numba = model
+    lowered, slots, n_prepared, lengths, by_numba = model
     computed = graph.computed()
     return Code(
         native=native,
@@ -172,6 +176,7 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         target=made_for,
         slots=slots,
         n_prepared=n_prepared,
+        lengths=lengths,
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
         stands_alone=_stands_alone(lowered, fused=fused),
@@ -240,46 +245,49 @@ def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
 
 def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     way = WAYS[graph.lowering]
-    parameters = [p.variable for p in graph.parameters]
-    arrays = [a.variable for a in graph.arrays]
+    parameters, arrays = _inputs(graph)
     computed = list(graph.computed().values())
+    arithmetic = Arithmetic(arrays)
     with stage(stages, "rewrite"):
-        density = way.rewrite(parameters, arrays, density_outputs(graph), hoist=True)
+        density = way.rewrite(parameters, arrays, density_outputs(graph), hoist=True, arithmetic=arithmetic)
         expand = way.rewrite(parameters, arrays, computed, hoist=False)
-        prepare = way.rewrite([], arrays, density.hoisted, hoist=False)
+        prepare = prepared(way, arrays, density, arithmetic)
     tidy_up(graph)
-    slots = layout(_kinds(parameters), _kinds([*arrays, *density.hoisted]))
-    n_given = len(parameters) + len(arrays)
+    places = placed(parameters, arrays, density, prepare, arithmetic)
     with stage(stages, "lower"), noting_foreign() as by_numba:
-        lowered = {"density": lower.density_entry(way.function(density.fgraph, numbers=True), slots)}
+        lowered = {"density": lower.density_entry(way.function(density.fgraph, numbers=True), places.of(density))}
         if computed:
-            lowered["expand"] = lower.expand_entry(way.function(expand.fgraph), slots[:n_given])
-        if density.hoisted:
-            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), slots[len(parameters) : n_given])
-    return _Model(lowered, slots, len(density.hoisted), list(by_numba))
+            lowered["expand"] = lower.expand_entry(way.function(expand.fgraph), places.of(expand))
+        if prepare:
+            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
+    return _Model(lowered, list(places.slots.values()), len(density.hoisted), places.lengths, list(by_numba))
 
 
 def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     way = WAYS[graph.lowering]
-    parameters = [p.variable for p in graph.parameters]
-    arrays = [a.variable for a in graph.arrays]
+    parameters, arrays = _inputs(graph)
+    arithmetic = Arithmetic(arrays)
     with stage(stages, "rewrite"):
-        expand = way.rewrite(parameters, arrays, list(graph.computed().values()), hoist=True)
-        prepare = way.rewrite([], arrays, expand.hoisted, hoist=False)
-    slots = layout(_kinds(parameters), _kinds([*arrays, *expand.hoisted]))
+        computed = list(graph.computed().values())
+        expand = way.rewrite(parameters, arrays, computed, hoist=True, arithmetic=arithmetic)
+        prepare = prepared(way, arrays, expand, arithmetic)
+    places = placed(parameters, arrays, expand, prepare, arithmetic)
     with stage(stages, "lower"), noting_foreign() as by_numba:
-        lowered = {"expand": lower.expand_entry(way.function(expand.fgraph), slots)}
-        if expand.hoisted:
-            of_arrays = slots[len(parameters) : len(parameters) + len(arrays)]
-            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), of_arrays)
-    return _Model(lowered, slots, len(expand.hoisted), list(by_numba))
+        lowered = {"expand": lower.expand_entry(way.function(expand.fgraph), places.of(expand))}
+        if prepare:
+            lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
+    return _Model(lowered, list(places.slots.values()), len(expand.hoisted), places.lengths, list(by_numba))
+
+
+def _inputs(graph: ModelGraph) -> tuple[list[Variable], list[Variable]]:
+    return [parameter.variable for parameter in graph.parameters], [array.variable for array in graph.arrays]
 
 
 def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
-    slots = layout(_kinds([graph.parameters[0].variable]), _kinds([a.variable for a in graph.arrays]))
+    slots = layout(*map(kinds, _inputs(graph)))
     with stage(stages, "lower"):
         entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
-    return _Model({"density": entry}, slots, 0, [])
+    return _Model({"density": entry}, slots, 0, Lengths(), [])
 
 
 def density_outputs(graph: ModelGraph) -> list[Variable]:
@@ -294,10 +302,6 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ModelError(f"The model has no gradient, which NUTS needs: {error}") from error
     return [logp, *gradients]
-
-
-def _kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:
-    return [(variable.type.dtype, variable.type.ndim) for variable in variables]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """PyTensor's rewrites in Numba mode, with ours among them, and what depends on data alone taken out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -12,13 +12,14 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabase
-from pytensor.tensor.basic import Alloc, AllocDiag, ScalarFromTensor, TensorFromScalar
+from pytensor.tensor.basic import Alloc, AllocDiag, AllocEmpty, MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
+from nutmill.model.arithmetic import Arithmetic
 from nutmill.model.blas import lean_rewriter
 from nutmill.model.compat import FUSES_ROWS, WRONG_REWRITES
 from nutmill.model.fusion import fuse_loops
@@ -36,10 +37,13 @@ _CHEAP = (
     Shape_i,
     SpecifyShape,
     Alloc,
+    AllocEmpty,
     ScalarFromTensor,
     TensorFromScalar,
 )
 
+# So that later rewrites have less to do: after canonicalisation, and after loops are cut to what is read of them.
+_LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
@@ -52,8 +56,9 @@ _DENSITY_ZERO = "local_check_parameter_to_ninf_switch"  # PyMC's: outside its ra
 class Rewritten(NamedTuple):
     """A graph ready for Numba, and the data-only graphs that were taken out of it."""
 
-    fgraph: FunctionGraph  # inputs: those given, then one for each hoisted graph
-    hoisted: list[Variable]  # in terms of the inputs given
+    fgraph: FunctionGraph
+    inputs: list[Variable]  # of the graph: those given, then of those below what it reads, in an order of its own
+    hoisted: dict[Variable, Variable]  # input -> what it is in terms of the inputs given
 
 
 def rewrite(
@@ -62,14 +67,17 @@ def rewrite(
     outputs: Sequence[Variable],
     *,
     hoist: bool,
+    arithmetic: Arithmetic | None = None,
     ours: bool = True,
 ) -> Rewritten:
     """Bring a graph into the form that Numba compiles; with `hoist`, take out what depends on data alone.
 
-    Without `ours` there is no operation in it but PyTensor's.
+    With `arithmetic`, that on lengths is taken out into it. Without `ours` there is no operation in it but PyTensor's.
     """
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
-    hoister = Hoist(fgraph, parameters, arrays, active=hoist)
+    given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
+    hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
+    of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
     of_ours = (
         (_expand_graphs, _EXPAND),
         (right_roots, _ROOTS),
@@ -78,11 +86,20 @@ def rewrite(
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),
     )
-    mode = _mode(ours=ours).register((hoister, _HOIST), *(of_ours if ours else ()))
+    mode = _mode(ours=ours).register((hoister, _HOIST), *of_lengths, *(of_ours if ours else ()))
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
         raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
-    return Rewritten(fgraph, hoister.hoisted)
+    if arithmetic is not None:
+        _drop_unread(fgraph, len(parameters))
+    return Rewritten(fgraph, [given.get(variable, variable) for variable in fgraph.inputs], hoister.hoisted)
+
+
+def _drop_unread(fgraph: FunctionGraph, n_parameters: int) -> None:
+    """Leave out data that nothing reads, such as lengths that an earlier rewrite asked for."""
+    for number in reversed(range(n_parameters, len(fgraph.inputs))):
+        if not fgraph.clients[fgraph.inputs[number]]:
+            fgraph.remove_input(number)
 
 
 def _mode(*, ours: bool) -> Mode:
@@ -119,36 +136,53 @@ def _expand_graphs(fgraph: FunctionGraph) -> None:
     expand_graphs(fgraph, keep=(AllocDiag,))
 
 
-class Hoist(GraphRewriter):
-    """Replace the largest sub-graphs that depend on data alone by inputs.
+class TakeLengths(GraphRewriter):
+    """Take arithmetic on lengths out of a graph.
 
-    PyTensor runs a mode's rewrites on inner graphs too; this one is for `target` alone.
+    PyTensor runs a mode's rewrites on inner graphs too; this one, and that below, is for `target` alone.
     """
+
+    def __init__(self, target: FunctionGraph, given: Mapping[Variable, Variable], arithmetic: Arithmetic):
+        self.target = target
+        self.given = given
+        self.arithmetic = arithmetic
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Add one input for each length that something else reads."""
+        if fgraph is self.target:
+            self.arithmetic.take_out(fgraph, self.given)
+
+
+class Hoist(GraphRewriter):
+    """Replace the largest sub-graphs that depend on data alone by inputs, once arithmetic on lengths is taken out."""
 
     def __init__(
         self,
         target: FunctionGraph,
+        given: Mapping[Variable, Variable],
         parameters: Sequence[Variable],
-        arrays: Sequence[Variable],
+        arithmetic: Arithmetic | None,
         *,
         active: bool,
     ):
         self.target = target
-        self.parameters = list(parameters)
-        self.arrays = list(arrays)
+        self.given = given
+        self.n_parameters = len(parameters)
+        self.arithmetic = arithmetic
         self.active = active
         self.applied = False
-        self.hoisted: list[Variable] = []
+        self.hoisted: dict[Variable, Variable] = {}
 
     def apply(self, fgraph: FunctionGraph) -> None:
         """Add one input for each hoisted sub-graph; copies of the sub-graphs stay behind in `hoisted`."""
         if fgraph is not self.target:
             return
-        originals = dict(zip(fgraph.inputs, [*self.parameters, *self.arrays], strict=True))
+        if self.arithmetic is not None:
+            self.arithmetic.take_out(fgraph, self.given)
         frontier = list(dict.fromkeys(self._frontier(fgraph))) if self.active else []
-        self.hoisted = clone_replace(frontier, originals) if frontier else []
-        for variable in frontier:
-            replacement = variable.type()
+        copies = clone_replace(frontier, dict(self.given)) if frontier else []
+        self.hoisted = {copy.type(): copy for copy in copies}
+        for variable, replacement in zip(frontier, self.hoisted, strict=True):
             fgraph.add_input(replacement)
             fgraph.replace(variable, replacement, reason="hoist")
         # From here on no rewrite may work in place on what the caller owns.
@@ -156,7 +190,7 @@ class Hoist(GraphRewriter):
         self.applied = True
 
     def _frontier(self, fgraph: FunctionGraph):
-        data_only = set(fgraph.inputs[len(self.parameters) :])
+        data_only = set(fgraph.inputs[self.n_parameters :])
         for node in fgraph.toposort():
             known = [v for v in node.inputs if not isinstance(v, Constant)]
             if known and all(v in data_only for v in known):
@@ -176,9 +210,5 @@ class Hoist(GraphRewriter):
 
 
 def _is_cheap(node: Apply, variable: Variable) -> bool:
-    is_length = variable.type.ndim == 0 and variable.type.dtype.startswith("int") if _is_tensor(variable) else True
-    return isinstance(node.op, _CHEAP) or is_length
-
-
-def _is_tensor(variable: Variable) -> bool:
-    return isinstance(variable.type, TensorType)
+    lists_lengths = isinstance(node.op, MakeVector) and variable.type.dtype.startswith("int")
+    return isinstance(node.op, _CHEAP) or lists_lengths or not isinstance(variable.type, TensorType)

@@ -11,9 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from nutmill.errors import ModelError, Status
+from nutmill.errors import ModelError, Status, sentence
 from nutmill.native.code import Code
 from nutmill.native.in_python import InPython, told
+from nutmill.native.lengths import CheckFailed
 from nutmill.native.object import NativeObject
 from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
 from nutmill.native.record import ENTRY_WORDS, Record, fill
@@ -208,7 +209,7 @@ class Binding:
 
 
 def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Binding:
-    """Bind native code to data: run `prepare`, and write the record.
+    """Bind native code to data: evaluate lengths, run `prepare`, and write the record.
 
     Parameters
     ----------
@@ -226,10 +227,18 @@ def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) 
     shapes = tuple(np.shape(value) for value in start)
     inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     n_given = len(code.slots) - code.n_prepared
+    given = [*arrays, *_lengths(code, arrays)]
     prepared = []
     if code.n_prepared:
-        prepared = _prepare(code, fill(code.slots[:n_given], shapes, arrays))
-    return Binding(code, shapes, fill(code.slots, shapes, [*arrays, *prepared], code.address("density")), inside)
+        prepared = _prepare(code, fill(code.slots[:n_given], shapes, given))
+    return Binding(code, shapes, fill(code.slots, shapes, [*given, *prepared], code.address("density")), inside)
+
+
+def _lengths(code: Code, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    try:
+        return code.lengths.evaluate(arrays)
+    except CheckFailed as error:
+        raise Misfit(sentence(Status.OP_RAISED)) from error
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nutmill.native.entry import Entry
 from nutmill.native.in_python import InPython
+from nutmill.native.lengths import Lengths, lengths_of
 from nutmill.native.object import NativeObject
 from nutmill.native.processor import Target
 from nutmill.native.record import ENTRY_WORDS, Slot
@@ -28,11 +29,13 @@ class Code:
     target
         The processors that the model's object was made for.
     slots
-        Where each parameter, each array and each prepared array lies in the record, in this order.
+        Where each parameter, array, length and prepared array lies in the record, in this order.
     owners
         Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
     n_prepared
         How many of the slots `prepare` fills.
+    lengths
+        Gives the lengths and other numbers of data that native code reads.
     expanded, expanded_ranks
         Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     fused
@@ -66,6 +69,7 @@ class Code:
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
     owners: Sequence[object] = ()
+    lengths: Lengths = field(default_factory=Lengths)
     fused: bool = True
     stands_alone: bool = True
     python_ops: tuple[str, ...] = ()
@@ -81,6 +85,12 @@ class Code:
     def calls_blas(self) -> bool:
         """Whether it may call BLAS; what Numba has compiled may do so unseen."""
         return not self.fused or bool(self.native.blas_routines)
+
+    @property
+    def n_arrays(self) -> int:
+        """How many arrays of data it is bound to."""
+        of_data = sum(not slot.is_parameter for slot in self.slots)
+        return of_data - len(self.lengths.results) - self.n_prepared
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""
@@ -102,6 +112,7 @@ class Code:
             "target": list(self.target),
             "slots": [[slot.word, slot.dtype.str, slot.ndim, slot.is_parameter] for slot in self.slots],
             "n_prepared": self.n_prepared,
+            "lengths": self.lengths.facts(),
             "expanded": [[name, d.str, rank] for (name, d), rank in zip(self.expanded.items(), ranks, strict=True)],
             "lowering": self.lowering,
             "by_numba": list(self.by_numba),
@@ -116,12 +127,14 @@ def entry_of(code: Code) -> Entry:
 def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Code:
     """Load what `entry_of` packed."""
     facts = entry.manifest
+    slots = [Slot(word, np.dtype(dtype), ndim, is_parameter) for word, dtype, ndim, is_parameter in facts["slots"]]
     return Code(
         native=NativeObject(entry.parts[OBJECT]),
         kernel=kernel,
         target=Target.from_list(facts["target"]),
-        slots=[Slot(word, np.dtype(dtype), ndim, is_parameter) for word, dtype, ndim, is_parameter in facts["slots"]],
+        slots=slots,
         n_prepared=facts["n_prepared"],
+        lengths=lengths_of(facts["lengths"], [(slot.dtype, slot.ndim) for slot in slots if not slot.is_parameter]),
         expanded={name: np.dtype(dtype) for name, dtype, _ in facts["expanded"]},
         expanded_ranks=[rank for _, _, rank in facts["expanded"]],
         lowering=facts["lowering"],
