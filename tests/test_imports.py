@@ -58,6 +58,8 @@ MAY_IMPORT = {
         *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
         *("artifact", "comparison", "diagnosis", "explanation", "result_file", "run", "stderr", "units"),
     },
+    "pymc": {"errors", "sample"},
+    "bambi": {"errors", "pymc"},
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
@@ -68,7 +70,7 @@ MAY_IMPORT = {
 # Sampling and files are built on CompiledModel, whose methods are their public doors: imported inside these methods.
 DEFERRED = {("compiled", "sample"), ("compiled", "artifact")}
 
-KNOW_PYMC = {"model", "compiling", "comparison", "explanation"}
+KNOW_PYMC = {"model", "compiling", "comparison", "explanation", "pymc"}
 HEAVY = {"pymc", "pytensor", "arviz", "numba"}
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -50,7 +50,7 @@ def defined_names(path):
 
 def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second, predicting, saved, kept, laid_out = code_blocks(README)
+    first, plugged, second, predicting, saved, kept, laid_out = code_blocks(README)
     assert len([line for line in first.splitlines() if line]) == 10
     names = {}
     exec(compile(first, "README.md, first example", "exec"), names)
@@ -62,6 +62,9 @@ def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     assert ess > 1000
     error = np.hypot(mu.std() / np.sqrt(ess), reference["mcse_mean"])
     assert abs(mu.mean() - reference["mean"]) < MAX_Z * error
+    exec(compile(plugged, "README.md, example of pm.sample", "exec"), names)
+    assert group(names["result"], "posterior")["theta"].dims == ("chain", "draw", "school")
+    assert json.loads(names["result"].attrs["cpu_layout"])
     exec(compile(second, "README.md, second example", "exec"), names)
     slope = group(names["result"], "posterior")["slope"]
     x, y = np.arange(5.0), np.array([0.2, 0.9, 2.2, 2.8, 4.1])
