@@ -10,7 +10,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasIndex
 
 from nutmill import labels
 
@@ -158,17 +160,16 @@ def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset
     row, point = ("divergence",), ("divergence", "unconstrained_parameter")
     # No variable may be called chain or draw: ArviZ takes those names for dimensions.
     arrays = {
-        "chain_id": (row, np.asarray(divergences.chain, np.int64)),
-        "draw_id": (row, np.asarray(divergences.draw, np.int64)),
-        "start": (point, divergences.start),
-        "end": (point, divergences.end),
-        "gradient": (point, divergences.gradient),
-        "energy_error": (row, divergences.energy_error),
+        "chain_id": _variable(row, np.asarray(divergences.chain, np.int64)),
+        "draw_id": _variable(row, np.asarray(divergences.draw, np.int64)),
+        "start": _variable(point, divergences.start),
+        "end": _variable(point, divergences.end),
+        "gradient": _variable(point, divergences.gradient),
+        "energy_error": _variable(row, divergences.energy_error),
     }
     n_divergences, n_dim = np.shape(divergences.start)
     sizes = {"divergence": n_divergences, "unconstrained_parameter": n_dim}
-    coords = labels.coordinates(sizes, model.coords)
-    return xr.Dataset(arrays, coords=coords, attrs=_origin())
+    return xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
 
 
 def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
@@ -177,10 +178,12 @@ def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
     # A dimension of length 0 is one without end in netCDF: without directions there is none.
     arrays = {
-        name: (dims[name], np.asarray(values)) for name, values in adaptation._asdict().items() if np.size(values)
+        name: _variable(dims[name], np.asarray(values))
+        for name, values in adaptation._asdict().items()
+        if np.size(values)
     }
     sizes = dict(zip(row, np.shape(adaptation.position), strict=True))
-    return xr.Dataset(arrays, coords=labels.coordinates(sizes, model.coords), attrs=_origin())
+    return xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
 
 
 def _dataset(
@@ -203,11 +206,34 @@ def _dataset(
                 stacklevel=2,
             )
         sizes |= zip(dims, shape, strict=True)
-        variables[name] = ((*sample_dims, *dims), values)
+        variables[name] = _variable((*sample_dims, *dims), values)
     dataset = xr.Dataset(variables, attrs=_origin())
     if sample_dims:
         dataset.attrs["sample_dims"] = list(sample_dims)
-    return dataset.assign_coords(labels.coordinates(dataset.sizes, model.coords))
+    return dataset.assign_coords(_coordinates(dataset.sizes, model))
+
+
+def _variable(dims: Sequence[str], values: np.ndarray) -> xr.Variable:
+    # `fastpath` says that this is an array of NumPy's. Xarray would look whether it is one of Dask's, and import Dask,
+    # where that is installed, to do so: half a second in each process.
+    return xr.Variable(dims, values, fastpath=_is_plain(values))
+
+
+def _is_plain(values: np.ndarray) -> bool:
+    """Whether xarray and pandas take an array as it is; they have units of their own for times."""
+    return values.dtype.kind in "biufcU" and values.dtype != np.float16
+
+
+def _coordinates(sizes: Mapping[str, int], model: ModelData) -> xr.Coordinates:
+    """Label some dimensions, by indices such as xarray makes of arrays; it would import Dask for this too."""
+    indexes = {
+        dim: PandasIndex(pd.Index(array), dim, array.dtype)
+        if _is_plain(array)
+        else PandasIndex.from_variables({dim: xr.Variable(dim, array)}, options={})
+        for dim, (_, array) in labels.coordinates(sizes, model.coords).items()
+    }
+    variables = {dim: index.create_variables()[dim] for dim, index in indexes.items()}
+    return xr.Coordinates(variables, indexes)
 
 
 def _origin() -> dict[str, str]:
