@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 from pytensor.graph.basic import Variable
 
 from nutmill.compiled import CompiledModel
 from nutmill.errors import ModelError
-from nutmill.model.compile import COMPILING, Order, compile_graph
 from nutmill.model.densities import from_njit, from_pytensor
 from nutmill.model.graph import ModelGraph
 from nutmill.model.interrupts import no_lost_interrupt
-from nutmill.model.lowering import WAYS
-from nutmill.model.origin import GraphOrigin
+from nutmill.model.order import COMPILING, LOWERINGS, Order
 from nutmill.model.start import without_c
 from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target
@@ -77,29 +75,39 @@ def compile_model(
     """
     if dtype not in ("float64", "float32"):
         raise ModelError(f'dtype must be "float64" or "float32", not {dtype!r}.')
-    if lowering not in WAYS:
+    if lowering not in LOWERINGS:
         raise ModelError(f'lowering must be "nutmill" or "numba", not {lowering!r}.')
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
     with showing(progressbar), COMPILING, without_c(), no_lost_interrupt():
-        if isinstance(model, Dispatcher) and dtype != "float64":
+        is_njit = _is_njit(model)
+        if is_njit and dtype != "float64":
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
-        if isinstance(model, Dispatcher) and lowering != "nutmill":
+        if is_njit and lowering != "nutmill":
             raise ModelError("An njit density is compiled by Numba whatever lowering= says: leave it out.")
         asked = {"dtype": dtype, "lowering": lowering}
-        if isinstance(model, Dispatcher | Variable):
+        if is_njit or isinstance(model, Variable):
             graph = _graph(model, start or {}, n_dim, data)
             return _compiled(replace(graph, **asked), order)
         return _from_pymc(_pymc_model(model), var_names, order, asked)
 
 
+def _is_njit(model) -> bool:
+    numba = sys.modules.get("numba.core.dispatcher")  # which takes seconds to import; without it nothing is of Numba's
+    return numba is not None and isinstance(model, numba.Dispatcher)
+
+
 def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:
+    # They bring Numba and PyTensor's forms for it, which a model whose code is known does without.
+    from nutmill.model.compile import compile_graph
+    from nutmill.model.origin import GraphOrigin
+
     code = compile_graph(graph, order)
     return CompiledModel(graph.describe(), code, GraphOrigin(graph))
 
 
-def _graph(model: Dispatcher | Variable, start: Mapping, n_dim: int | None, data) -> ModelGraph:
+def _graph(model, start: Mapping, n_dim: int | None, data) -> ModelGraph:
     if isinstance(model, Variable):
         return from_pytensor(model, start)
     if n_dim is None:
@@ -125,7 +133,7 @@ def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapp
 
     # Code that is not fused is not kept either.
     stages: dict[str, float] = {}
-    key = recognition.key_of(model, var_names, asked, order.target, stages) if order.fuse else None
+    key = recognition.key_of(model, var_names, asked, stages) if order.fuse else None
     found = recognition.recognise(key, model, var_names, order.target, stages) if key else None
     if found is not None:
         return CompiledModel(*found)

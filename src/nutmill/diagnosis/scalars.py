@@ -59,7 +59,7 @@ class Scalars(NamedTuple):
 
 def kernel_mixing() -> int:
     """Return the address of the kernel's `mixing`, compiling the kernel where there is none."""
-    from nutmill.model.kernel import kernel_object  # brings Numba, which whoever has a compiled model need not pay for
+    from nutmill.model.kernel import kernel_object  # reads all sources, which a compiled model does without
 
     return kernel_object(target()).address("mixing")
 

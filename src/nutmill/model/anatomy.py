@@ -12,9 +12,10 @@ from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.arithmetic import Arithmetic
-from nutmill.model.compile import COMPILING, density_outputs
+from nutmill.model.compile import density_outputs
 from nutmill.model.fusion import FusedLoop
 from nutmill.model.graph import ModelGraph
+from nutmill.model.order import COMPILING
 from nutmill.model.rewrite import rewrite
 from nutmill.model.start import without_c
 

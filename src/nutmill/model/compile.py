@@ -1,12 +1,10 @@
 """From a `ModelGraph` to native code: the steps in order, timed, under one lock."""
 
 import logging
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +27,7 @@ from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.isolation import Answer, compile_apart
 from nutmill.model.kernel import kernel_object
 from nutmill.model.lowering import WAYS
+from nutmill.model.order import COMPILING, Order, stage
 from nutmill.model.places import kinds, placed, prepared
 from nutmill.model.single import in_single
 from nutmill.model.stable import simplify
@@ -45,28 +44,6 @@ from nutmill.native.record import Slot, layout
 from nutmill.stderr import announce
 
 _log = logging.getLogger("nutmill")
-
-# PyTensor's graphs and rewrites and Numba's compiler change process-wide state, such as the filters of warnings, and
-# put it back: one model at a time.
-COMPILING = RLock()
-
-
-class Order(NamedTuple):
-    """How a model is to be compiled.
-
-    Attributes
-    ----------
-    target : Target
-        For which processors.
-    fuse : bool
-        Link the model into an object of its own; False: leave it in Numba's engine.
-    isolate : bool
-        In a process of its own, see `isolation`.
-    """
-
-    target: Target
-    fuse: bool = True
-    isolate: bool = False
 
 
 def compile_graph(graph: ModelGraph, order: Order) -> Code:
@@ -302,14 +279,6 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ModelError(f"The model has no gradient, which NUTS needs: {error}") from error
     return [logp, *gradients]
-
-
-@contextmanager
-def stage(stages: dict[str, float], name: str):
-    """Note how many seconds of CPU a block takes."""
-    start = time.process_time()
-    yield
-    stages[name] = time.process_time() - start
 
 
 @contextmanager

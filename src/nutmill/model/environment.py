@@ -1,7 +1,9 @@
 """What compiled code depends on besides the model: versions, sources, options, the processor and its C library."""
 
+import ctypes
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite.binding as llvm
-import numba
-from numba.core import config as numba_options
 
 from nutmill.native.processor import Target
 from nutmill.native.vectormath import available
@@ -19,11 +19,14 @@ from nutmill.native.vectormath import available
 # Their versions are in every key of a model, so their classes and functions may be known by name.
 VERSIONED = ("pytensor", "pymc", "pymc_extras", "nutmill")
 
-_NUMBA_OPTIONS = (
-    *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "ENABLE_AVX", "CPU_NAME", "CPU_FEATURES"),
-    *("USING_SVML", "DISABLE_JIT", "DEBUGINFO_DEFAULT", "EXTEND_VARIABLE_LIFETIMES", "NRT_STATS", "DEBUG_NRT"),
-    *("LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS"),
-)
+# What Numba does unless told otherwise, by the environment, a file, or a program. That it uses AVX is in the target.
+_NUMBA_OPTIONS = {
+    **{"OPT": 3, "LOOP_VECTORIZE": 1, "SLP_VECTORIZE": 0, "BOUNDSCHECK": None, "CPU_NAME": None, "CPU_FEATURES": None},
+    **{"USING_SVML": False, "DISABLE_JIT": 0, "DEBUGINFO_DEFAULT": 0, "EXTEND_VARIABLE_LIFETIMES": 0, "NRT_STATS": 0},
+    **{"DEBUG_NRT": 0, "LLVM_REFPRUNE_PASS": 1, "LLVM_REFPRUNE_FLAGS": "all"},
+}
+_NUMBA_FILE, _SVML = ".numba_config.yaml", "libsvml.so"
+_NUMBA_FORMS = ("numba_funcify", "numba_funcify_and_cache_key", "numba_funcify_default_op_cache_key")
 _PYTENSOR_OPTIONS = (
     *("floatX", "cast_policy", "mode", "linker", "allow_gc", "optimizer", "optimizer_excluding"),
     *("optimizer_including", "optimizer_requiring", "on_opt_error", "on_shape_error", "check_input"),
@@ -46,9 +49,39 @@ def machine(target: Target) -> dict[str, str]:
 
 def toolchain(target: Target) -> dict[str, str]:
     """Describe the machine, and the compilers with their options: what the code of the kernel depends on."""
-    versions = {"python": platform.python_version(), "numba": numba.__version__, "llvmlite": llvm_version()}
-    options = {name: repr(getattr(numba_options, name, None)) for name in _NUMBA_OPTIONS}
+    versions = {"python": platform.python_version(), "numba": _version("numba"), "llvmlite": llvm_version()}
+    options = {name: repr(value) for name, value in numba_options().items()}
     return machine(target) | versions | {"numba options": _digest(json.dumps(options))}
+
+
+def numba_options() -> dict[str, object]:
+    """Options of Numba that are not its own choice, by name.
+
+    Numba takes half a second to import, which a model whose code is known need not pay: options are read from it if it
+    is there or something could have changed them before it is.
+    """
+    if "numba" not in sys.modules and not _are_options_given():
+        return {}
+    from numba.core import config
+
+    found = {name: getattr(config, name, usual) for name, usual in _NUMBA_OPTIONS.items()}
+    return {name: value for name, value in found.items() if value != _NUMBA_OPTIONS[name]}
+
+
+def _are_options_given() -> bool:
+    return (
+        any(f"NUMBA_{name}" in os.environ for name in _NUMBA_OPTIONS)
+        or Path(_NUMBA_FILE).is_file()
+        or _can_be_loaded(_SVML)
+    )
+
+
+def _can_be_loaded(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def for_models(target: Target) -> dict[str, str]:
@@ -102,11 +135,11 @@ def customised(*databases) -> str | None:
 def _replaceable(databases: Iterable) -> Iterator[tuple[str, Callable]]:
     """Numba forms of the ops that a key may contain, and all rewrites: a name for each, its function or class."""
     from pytensor.compile.mode import optdb
-    from pytensor.link.numba.dispatch import basic
 
-    registries = (basic.numba_funcify, basic.numba_funcify_and_cache_key, basic.numba_funcify_default_op_cache_key)
-    for registry in registries:
-        for op, function in registry.registry.items():
+    # Nobody has registered anything with a module that is not there, and importing it takes as long as a short run.
+    forms = sys.modules.get("pytensor.link.numba.dispatch.basic")
+    for name in _NUMBA_FORMS if forms else ():
+        for op, function in getattr(forms, name).registry.items():
             if op.__module__.split(".")[0] in VERSIONED:
                 yield f"the Numba form of {op.__name__}", function
     for database in (optdb, *databases):

@@ -9,9 +9,8 @@ from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
 from nutmill.model.checks import reaches
-from nutmill.model.compile import COMPILING, compile_likelihood
 from nutmill.model.graph import DataArray, ModelGraph, Terms
-from nutmill.model.saving import store
+from nutmill.model.order import COMPILING
 from nutmill.model.start import evaluate, evaluator
 from nutmill.native.code import Code
 from nutmill.native.origin import Arrays, Guide, Term, misfits
@@ -30,6 +29,8 @@ class GraphOrigin:
 
     def stored(self, arrays: Arrays, target: Target) -> StoredOrigin:
         """The same for a file, with machine code for a processor; raises ModelError if there is none."""
+        from nutmill.model.saving import store  # brings Numba, as the other that is imported below
+
         with COMPILING:
             return store(self.graph, arrays, target)
 
@@ -131,5 +132,7 @@ class GraphOrigin:
         if self.graph.source is None:
             raise ModelError("log_likelihood is that of a pm.Model, and this model is none: leave it out.")
         if self._likelihood is None:
+            from nutmill.model.compile import compile_likelihood
+
             self._likelihood = compile_likelihood(self.graph, target)
         return self._likelihood

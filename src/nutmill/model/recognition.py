@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -14,9 +14,8 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model import environment
-from nutmill.model.compile import COMPILING, stage
 from nutmill.model.graph import ModelGraph, held
-from nutmill.model.origin import GraphOrigin
+from nutmill.model.order import COMPILING, stage
 from nutmill.model.pymc_model import from_pymc, start_of
 from nutmill.model.start import evaluate
 from nutmill.model.stored import about, find
@@ -27,6 +26,9 @@ from nutmill.native.description import DataArray, Description, Parameter, Report
 from nutmill.native.entry import Entry
 from nutmill.native.newdata import check_not_nan, without_gaps
 from nutmill.native.processor import Target
+
+if TYPE_CHECKING:
+    from nutmill.model.origin import GraphOrigin
 
 _log = logging.getLogger("nutmill")
 
@@ -50,17 +52,18 @@ class Key(NamedTuple):
         Its own.
     asked : mapping
         Fields of its `ModelGraph` that the user chooses.
-    entry : str
-        Under which the cache has what was read of it.
     """
 
     name: str
     asked: Mapping[str, str]
-    entry: str
+
+    def entry(self, made_with: Mapping[str, str]) -> str:
+        """Under which the cache has what was read of it, by versions and processor."""
+        return environment.digest({"model": self.name, **self.asked} | made_with)
 
 
 def key_of(
-    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, str], target: Target, stages: dict[str, float]
+    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, str], stages: dict[str, float]
 ) -> Key | None:
     """Key of a model that is not built yet; None, and a log line, if it has none."""
     with stage(stages, "recognise"):
@@ -68,8 +71,7 @@ def key_of(
     if name.digest is None:
         _log.info("this model is read anew every time: %s", name.reason)
         return None
-    entry = environment.digest({"model": name.digest, **asked} | environment.for_models(target))
-    return Key(name.digest, asked, entry)
+    return Key(name.digest, asked)
 
 
 def recognise(
@@ -77,7 +79,8 @@ def recognise(
 ) -> Recognised | None:
     """Find what was kept of a model and its code; None if either is missing."""
     with stage(stages, "load"):
-        entry = cache.load(_KIND, key.entry, environment.for_models(target))
+        made_with = environment.for_models(target)
+        entry = cache.load(_KIND, key.entry(made_with), made_with)
         code = find(entry.manifest["code"], target, stages) if entry else None
     if code is None:
         return None
@@ -114,7 +117,8 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> None:
         "shown": {name: inputs.index(v) if v in inputs else None for name, v in shown.items()},
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
-    cache.store(_KIND, key.entry, environment.for_models(code.target), Entry(facts, own), about(graph))
+    made_with = environment.for_models(code.target)
+    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), about(graph))
 
 
 def _value(leaf: Variable) -> np.ndarray | None:
@@ -184,7 +188,9 @@ class RecognisedOrigin:
         self._start_places = [numbers.get(array.name) for array in self._start_arrays]
 
     @cached_property
-    def _built(self) -> GraphOrigin:
+    def _built(self) -> "GraphOrigin":
+        from nutmill.model.origin import GraphOrigin  # brings PyTensor's Numba forms
+
         # Variables may have been added since, and the arrays in its constants are the user's own.
         if name_of(self._model, self._var_names).digest != self._key.name:
             raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
