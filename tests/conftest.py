@@ -1,12 +1,16 @@
 """Makes the helpers beside it importable from every folder, by its place; gives sessions their cache, seeds, level."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+from campaigns.process_state import thread_counts
 from levels import pretend
+from threadpoolctl import threadpool_limits
 
 from nutmill.files import cache_folder
+from nutmill.layout.blas import installed_blas
 from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
@@ -66,3 +70,15 @@ def model_cache(monkeypatch, tmp_path, cache_of_the_session) -> Path:
     monkeypatch.setenv("NUTMILL_CACHE_DIR", str(folder))
     monkeypatch.setattr(cache, "load", _load)
     return folder
+
+
+@pytest.fixture
+def process_as_it_was():
+    """See that the test leaves pools, limits and pins as it found them, in every thread."""
+    installed_blas()  # a library that is loaded later would count as a change
+    before = thread_counts(), os.sched_getaffinity(0)
+    yield
+    assert (thread_counts(), os.sched_getaffinity(0)) == before
+    with threadpool_limits(3):  # no thread that has ended, or goes on, keeps others from setting limits
+        assert set(thread_counts().values()) == {3}
+    assert thread_counts() == before[0]

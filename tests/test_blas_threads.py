@@ -11,38 +11,19 @@ import pymc as pm
 import pytest
 from layout.fortran import in_thread
 from results import assert_same
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model
 from nutmill.identity import identity
-from nutmill.layout.blas import installed_blas, scipy_blas
+from nutmill.layout.blas import scipy_blas
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 4, "tune": 6, "chains": 1, "max_treedepth": 2, "random_seed": 1, **QUIET}
 DRAWN = ("posterior", "sample_stats")
 ONE, TWO = Layout(1, 1), Layout(1, 2)
 
-
-def pools():
-    return {info["filepath"]: info["num_threads"] for info in threadpool_info()}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def all_libraries():
-    """A library that is loaded later would count as a change."""
-    installed_blas()
-
-
-@pytest.fixture(autouse=True)
-def process_as_it_was():
-    """Every test must leave the process as it found it, in every thread."""
-    before = pools()
-    yield
-    assert pools() == before
-    with threadpool_limits(3):  # no thread that has ended, or goes on, keeps others from setting limits
-        assert set(pools().values()) == {3}
-    assert pools() == before
+pytestmark = pytest.mark.usefixtures("process_as_it_was")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pymc as pm
 import pytest
 import zoo
-from threadpoolctl import threadpool_info
+from campaigns.process_state import thread_counts
 
 from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
 from nutmill import layout_search as search
@@ -45,10 +45,6 @@ def keep(found, confidence):
 
 def values_of(result):
     return {variable: array.values for variable, array in group(result, "posterior").items()}
-
-
-def pools():
-    return [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
 
 
 def test_a_search_measures_the_model_and_is_kept(process, own_folder):
@@ -137,12 +133,12 @@ def test_draws_do_not_depend_on_chains_at_once_or_placement(process):
 
 
 def test_what_took_effect_stands_beside_what_was_asked(process):
-    before = pools()
+    before = thread_counts()
     _, layout = drawn(process, layout=Layout(1, 2))
     assert layout["asked"]["blas_threads"] == 2 and layout["source"] == "asked"
     assert [worker["blas_threads"] for worker in layout["workers"]] == [2]
     assert layout["blas"]["name"] == "openblas" and not layout["notes"]
-    assert pools() == before
+    assert thread_counts() == before
 
 
 def test_private_copies_draw_as_the_shared_library_does(process):
@@ -207,10 +203,10 @@ def test_workers_beyond_the_chains_are_left_out(process):
     ],
 )
 def test_layouts_that_cannot_be_had(process, options, kind, message):
-    before = pools()
+    before = thread_counts()
     with pytest.raises(kind, match=message):
         process.sample(**SHORT | options)
-    assert pools() == before
+    assert thread_counts() == before
 
 
 def test_a_model_behind_a_pointer_keeps_scipy_s_blas():

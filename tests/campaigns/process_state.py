@@ -17,6 +17,11 @@ from threadpoolctl import threadpool_info
 from nutmill.layout.blas import installed_blas
 
 
+def thread_counts() -> dict[str, int]:
+    """Threads of every BLAS and OpenMP pool of this process, by file."""
+    return {info["filepath"]: info["num_threads"] for info in threadpool_info()}
+
+
 def process_state() -> dict[str, object]:
     """Look at all of it: what compares equal before and after has not been changed."""
     installed_blas()  # a library that is loaded later would count as a change
@@ -24,7 +29,7 @@ def process_state() -> dict[str, object]:
     os.umask(umask)
     loggers = {name: logging.getLogger(name) for name in ("", "nutmill", "pymc", "pytensor", "numba")}
     return {
-        "BLAS threads": {info["filepath"]: info["num_threads"] for info in threadpool_info()},
+        "BLAS threads": thread_counts(),
         "affinity": os.sched_getaffinity(0),
         "signal handlers": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "blocked signals": signal.pthread_sigmask(signal.SIG_BLOCK, []),

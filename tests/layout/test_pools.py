@@ -8,35 +8,19 @@ import threading
 
 import numpy as np
 import pytest
+from campaigns.process_state import thread_counts
 from layout.fortran import MATRIX, in_thread, machine, masks, product, this_machine, threads_of_this_process
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
 from nutmill.layout import limits, pools
-from nutmill.layout.blas import find_blas, installed_blas, scipy_blas
+from nutmill.layout.blas import find_blas, scipy_blas
 from nutmill.layout.pools import Layout
 
 HERE = this_machine()
 CPUS = list(HERE.cpus)
 
-
-def thread_counts():
-    """Threads of every pool by file."""
-    return {info["filepath"]: info["num_threads"] for info in threadpool_info()}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def all_libraries():
-    """A library that is loaded later would count as a change."""
-    installed_blas()
-
-
-@pytest.fixture(autouse=True)
-def process_as_it_was():
-    """Every test must leave the process as it found it."""
-    before = thread_counts(), os.sched_getaffinity(0)
-    yield
-    assert (thread_counts(), os.sched_getaffinity(0)) == before
+pytestmark = pytest.mark.usefixtures("process_as_it_was")
 
 
 @pytest.mark.parametrize(

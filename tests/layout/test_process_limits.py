@@ -6,36 +6,17 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from campaigns.process_state import thread_counts
 from layout.fortran import wait_until
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
-from nutmill.layout.blas import installed_blas, scipy_blas
+from nutmill.layout.blas import scipy_blas
 from nutmill.layout.pools import Layout
 
 ONE, TWO = Layout(1, 1), Layout(1, 2)
 
-
-def thread_counts():
-    """Threads of every pool by file."""
-    return {info["filepath"]: info["num_threads"] for info in threadpool_info()}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def all_libraries():
-    """A library that is loaded later would count as a change."""
-    installed_blas()
-
-
-@pytest.fixture(autouse=True)
-def process_as_it_was():
-    """Every test must leave the process as it found it, and threads free to set limits of their own."""
-    before = thread_counts()
-    yield
-    assert thread_counts() == before
-    with threadpool_limits(3):
-        assert set(thread_counts().values()) == {3}
-    assert thread_counts() == before
+pytestmark = pytest.mark.usefixtures("process_as_it_was")
 
 
 class Other:

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from campaigns.process_state import thread_counts
 from layout.simulated import KINDS, Machine, seconds_per_unit
 from layout.sleeping import Sleeping
-from threadpoolctl import threadpool_info
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas import scipy_blas
@@ -19,10 +19,6 @@ from nutmill.layout.topology import topology
 
 LAYOUTS = [Layout(c, b) for c in (1, 2, 4) for b in (1, 2)]
 EIGHT = SimpleNamespace(n_cores=8, cpus=tuple(range(8)))
-
-
-def pools():
-    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
 
 
 def simulated_sweep(kind="gp 1000", n_cores=8, chains=4, noise=0.05, seed=1, **options):
@@ -41,14 +37,14 @@ def simulated_sweep(kind="gp 1000", n_cores=8, chains=4, noise=0.05, seed=1, **o
 )
 def test_a_sleeping_blas(seconds, best):
     scipy_blas()  # loads it, which is not ours to undo
-    before, workload = (pools(), threading.active_count()), Sleeping(seconds)
+    before, workload = (thread_counts(), threading.active_count()), Sleeping(seconds)
     begin = time.perf_counter()
     found = sweep(workload, EIGHT, chains=4, layouts=LAYOUTS, budget_s=2.5)
     assert time.perf_counter() - begin < 3.0
     assert found.best == best
     assert seconds(best) <= found.seconds < 1.5 * seconds(best)  # a sleep is never shorter
     assert found.wall_s == pytest.approx(-(-4 // best.chains_at_once) * found.seconds)
-    assert (pools(), threading.active_count()) == before
+    assert (thread_counts(), threading.active_count()) == before
 
 
 def test_a_matrix_product():
@@ -59,13 +55,13 @@ def test_a_matrix_product():
         for _ in range(count):
             left @ right
 
-    before = pools()
+    before = thread_counts()
     found = sweep(multiply, machine, chains=2, budget_s=1.0)
     assert not found.job.is_oversubscribed(found.best)
     assert found.seconds > 0.0
     assert {row.layout for row in found.table()} >= {Layout(1), Layout(min(2, machine.n_cores))}
     assert all(row.cpu_seconds > 0.0 for row in found.table())
-    assert pools() == before
+    assert thread_counts() == before
 
 
 def test_a_workload_that_raises_after_a_while():
@@ -77,10 +73,10 @@ def test_a_workload_that_raises_after_a_while():
             raise ValueError("x has 3 rows, not 4")
         time.sleep(0.002)
 
-    before = pools()
+    before = thread_counts()
     with pytest.raises(LayoutError, match=r"The workload raised ValueError under .*: x has 3 rows"):
         sweep(work, topology(), chains=2, budget_s=5.0)
-    assert pools() == before
+    assert thread_counts() == before
 
 
 def test_a_vendor_that_is_not_there_is_left_out():
