@@ -15,7 +15,7 @@ from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
 KERNEL = "kernel-*.entry"
-OF_MODELS = ("model", "functions")
+CODE, READING = ("model", "functions"), "reading"  # kinds of entries
 
 _load = cache.load
 
@@ -49,17 +49,31 @@ def copy_kernel(source: Path, target: Path) -> None:
             shutil.copy2(path, target)
 
 
+def load_none_of(patch, *kinds: str) -> None:
+    """Let the cache answer as if it had no entries of some kinds."""
+    patch.setattr(cache, "load", lambda kind, *rest: None if kind in kinds else _load(kind, *rest))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_session(tmp_path_factory):
-    """Compile every model anew: what an earlier test or session has compiled must not answer for this one."""
+    """Compile the code of a model once in this session: what an earlier one has compiled does not answer for it.
+
+    Every model is read anew, so that a test sees the same whether or not another had the model before it.
+    """
     users, own = cache_folder(), tmp_path_factory.mktemp("cache")
     copy_kernel(users, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUTMILL_CACHE_DIR", str(own))
         patch.delenv("NUTMILL_CACHE_LIMIT", raising=False)
-        patch.setattr(cache, "load", lambda kind, *rest: None if kind in OF_MODELS else _load(kind, *rest))
+        load_none_of(patch, READING)
         yield own
     copy_kernel(own, users)
+
+
+@pytest.fixture
+def compiled_anew(monkeypatch) -> None:
+    """Compile what the test compiles, for tests of compiling: code of the session does not answer in its place."""
+    load_none_of(monkeypatch, READING, *CODE)
 
 
 @pytest.fixture

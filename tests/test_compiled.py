@@ -157,6 +157,7 @@ def test_a_matrix_that_is_not_positive_definite_is_minus_infinity():
     assert not np.isfinite(compiled.logp_dlogp(np.array([2.0]))[0])
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_two_models_compiled_in_two_threads():
     y = {"a": np.array([1, 2, 3]), "b": np.array([4, 5])}
     compiled, errors = {}, []

@@ -228,6 +228,7 @@ def test_op_without_a_gradient():
         compile_model(model)
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_compile_that_fails_half_way_leaves_a_working_compiler(monkeypatch):
     def fail(*_):
         raise MemoryError("no room")

@@ -126,11 +126,11 @@ def test_softmax_is_written_as_loops(axis):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize("name", ["gaussian_process", "lkj_20"])
 def test_nothing_of_these_models_goes_through_pytensors_dispatch(name, monkeypatch):
     def refuse(op, **_):
         raise AssertionError(f"{op} is compiled by PyTensor")
 
-    monkeypatch.setenv("NUTMILL_CACHE_LIMIT", "0")
     monkeypatch.setattr(convert, "numba_funcify", refuse)
     assert compile_model(models.build(name), fuse=False).code is not None

@@ -21,9 +21,11 @@ from pytensor.compile.builders import OpFromGraph
 
 from nutmill import ModelError, compile_model
 from nutmill.model import footprint
+from nutmill.model.pymc_model import from_pymc
 from nutmill.native import cache
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_the_code_is_that_of_a_compile_here():
     here, apart = compile_model(zoo.regression()), compile_model(zoo.regression(), isolate=True)
     assert facts(apart) == facts(here)
@@ -33,6 +35,7 @@ def test_the_code_is_that_of_a_compile_here():
     assert here.code.peak_bytes == 0 and re.search(r"MB at most in this process$", here.report())
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_an_njit_density_and_a_graph():
     @numba.njit
     def density(q, gradient, data):
@@ -47,6 +50,7 @@ def test_an_njit_density_and_a_graph():
     np.testing.assert_allclose(compiled.logp_dlogp(np.arange(3.0))[1], -np.arange(3.0))
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_what_was_asked_of_the_density_reaches_the_child():
     x = pt.vector("x", shape=(3,))
     asked = {"dtype": "float32", "lowering": "numba", "isolate": True}
@@ -64,7 +68,7 @@ def test_the_cache_is_shared_with_compiles_here(model_cache):
     assert {stored.header.kind for stored in cache.listing()} >= {"model"}
 
 
-def test_nothing_of_numba_is_kept():
+def test_nothing_of_numba_is_kept(model_cache):
     code = """
 import numba.core.compiler, zoo
 from nutmill import compile_model
@@ -77,6 +81,7 @@ print(compiled.logp_dlogp(compiled.starts(None, 1, 0, jitter=False)[0])[0])
     assert np.isfinite(float(output_of(start(code)).split()[-1]))
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_options_of_pytensor_reach_the_child():
     """With an option that PyTensor does not know, the child would say so."""
     with pytensor.config.change_flags(optdb__max_use_ratio=5.0):
@@ -122,6 +127,7 @@ def test_what_cannot_be_sent(monkeypatch):
         compile_model(op(pt.scalar("z")), isolate=True)
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_folder_of_temporary_files_that_cannot_be_used(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(ModelError, match=r"the folder of temporary files \(No such file or directory\): let TMPDIR"):
@@ -135,8 +141,9 @@ def test_what_needs_python_cannot_come_back():
         compile_model(zoo.regression(), isolate=True, fuse=False)
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_compile_that_will_not_fit_is_announced(monkeypatch):
-    graph = compile_model(zoo.regression()).origin.graph
+    graph = from_pymc(zoo.regression())
     expected = footprint.expected_bytes(graph)
     assert 0 < expected < 2e9
     monkeypatch.setattr(footprint, "available_bytes", lambda: int(expected) - 1)
@@ -152,7 +159,7 @@ def test_what_a_large_model_leaves_behind_is_freed(monkeypatch, many, is_freed):
         def __init__(self):
             self.itself = self
 
-    graph = compile_model(zoo.regression()).origin.graph
+    graph = from_pymc(zoo.regression())
     monkeypatch.setattr(footprint, "_MANY", many)
     gc.collect()
     gc.disable()

@@ -72,6 +72,7 @@ def test_no_operation_of_ours_is_in_the_graph(name):
     assert found and not [op for op in found if type(op).__module__.startswith("nutmill")]
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_broken_form_of_ours_does_not_matter(monkeypatch):
     """What the other way is for; files and run folders with the model included."""
 

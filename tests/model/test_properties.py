@@ -161,6 +161,7 @@ def test_rewrites_leave_unknown_properties_where_they_are(planted):
     assert ours(density()) == set()
 
 
+@pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.slow
 def test_values_do_not_hang_on_who_writes_an_operation(planted):
     position = np.array([0.3, -0.4, 1.2, 0.1])

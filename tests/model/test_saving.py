@@ -246,6 +246,7 @@ def test_functions_of_a_known_model_are_not_compiled_again(model_cache, monkeypa
     assert made
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_what_changes_the_filters_of_warnings_for_a_moment_does_so_in_one_thread_at_a_time(monkeypatch):
     """PyTensor does, on the way to a file too; of two threads that overlap the last would put back the wrong ones."""
     model, enter, owned = zoo.regression(), warnings.catch_warnings.__enter__, []
