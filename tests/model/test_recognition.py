@@ -1,5 +1,6 @@
 """Models that are recognised before their log density is built: which are the same, and that nothing else differs."""
 
+import gc
 import logging
 from functools import partial
 
@@ -84,6 +85,13 @@ def test_values_of_shared_variables_are_not_in_the_name():
 def test_models_have_names_that_building_them_again_does_not_change(known):
     first, second = name_of(build(known), None), name_of(build(known), None)
     assert first == second
+
+
+def test_a_name_does_not_hang_on_other_models_that_live():
+    """PyTensor 3 shares parts of inner graphs, constants included, with those that are alive."""
+    first = name(build("zoo covariance"))
+    gc.collect()
+    assert name(build("zoo covariance")) == first
 
 
 @pytest.mark.parametrize("known", [*models.MODELS, "irt", "generated"])

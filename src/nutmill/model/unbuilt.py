@@ -15,6 +15,7 @@ from pymc.logprob import abstract
 from pymc.logprob.rewriting import logprob_rewrites_db
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors
 
 from nutmill.model.environment import customised
@@ -76,10 +77,21 @@ class _ModelReader(Reader):
     def __init__(self):
         super().__init__()
         self._constants: dict[int, tuple[int, Constant]] = {}
+        self._depth = 0  # of inner graphs
 
     def constant(self, constant: Constant) -> tuple:
+        # No data come from within inner graphs, and PyTensor 3 shares parts of them with other models that live now.
+        if self._depth:
+            return super().constant(constant)
         number, _ = self._constants.setdefault(id(constant), (len(self._constants), constant))
         return number, super().constant(constant)
+
+    def _inner(self, op: Op) -> tuple:
+        self._depth += 1
+        try:
+            return super()._inner(op)
+        finally:
+            self._depth -= 1
 
     def value(self, x: object) -> object:
         if isinstance(x, types.FunctionType) and _is_local(x):
