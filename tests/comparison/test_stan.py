@@ -54,6 +54,7 @@ def compared(tmp_path_factory):
 
 
 @runs_here
+@pytest.mark.slow  # a program takes a minute to compile
 def test_its_draws_are_those_of_the_model(compared):
     rows = [row["measurement"] for row in compared.rows if row["sampler"] == "stan"]
     assert len(rows) == 2
@@ -67,6 +68,7 @@ def test_its_draws_are_those_of_the_model(compared):
 
 
 @runs_here
+@pytest.mark.slow
 def test_what_it_tells(compared):
     cold, warm = (row["measurement"] for row in compared.rows if row["sampler"] == "stan")
     assert warm["warmup_draws"] == 1000

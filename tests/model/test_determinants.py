@@ -7,6 +7,7 @@ import pytest
 from inlining import assert_same, inlined
 from pytensor.compile.mode import Mode
 from pytensor.gradient import grad
+from pytensor.scan.op import Scan
 
 from nutmill import compile_model
 from nutmill.model.blas import declare_slots
@@ -14,6 +15,7 @@ from nutmill.model.rewrite import rewrite
 from nutmill.model.stable import simplify
 
 INTERPRETED = Mode(linker="py", optimizer=None)
+SHARED = {"LUFactor", "PivotToPermutations"}  # by the solves and the determinant of one matrix
 SWAPPED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
 
 
@@ -24,7 +26,7 @@ def function():
     others = [pt.linalg.inv(a), pt.linalg.solve(a, b, b_ndim=1), pt.linalg.solve(a.T, c)]
     outputs = [*pt.linalg.slogdet(a), pt.linalg.det(a), *others]
     fgraph = rewrite([a, b, c], [], outputs, hoist=False).fgraph
-    assert not {type(node.op).__name__ for node in fgraph.apply_nodes} & {"LUFactor", "PivotToPermutations"}
+    assert not {type(node.op).__name__ for node in fgraph.apply_nodes} & SHARED
     return inlined(fgraph.inputs, fgraph.outputs)
 
 
@@ -63,15 +65,32 @@ def test_log_density_and_gradient_with_solves_of_the_same_matrix():
     np.testing.assert_allclose(gradient, expected[1].ravel(), rtol=1e-10)
 
 
-def test_in_a_loop():
+RIGHT, LINE = np.ones((3, 2)), np.arange(3.0)
+
+
+@pytest.fixture
+def looped():
+    """Matrices, and a sum of what a loop makes of each."""
     x = pt.tensor3("x", shape=(2, 3, 3))
-    right, line = np.ones((3, 2)), np.arange(3.0)
 
     def step(a):
-        return pt.linalg.det(a) + pt.linalg.solve(a, right).sum() + pt.linalg.solve(a, line, b_ndim=1).sum()
+        return pt.linalg.det(a) + pt.linalg.solve(a, RIGHT).sum() + pt.linalg.solve(a, LINE, b_ndim=1).sum()
 
-    terms = pytensor.scan(step, sequences=[x], return_updates=False)
-    compiled = compile_model(terms.sum() - (x**2).sum(), fuse=False)  # PyTensor's solves are no native code
+    return x, pytensor.scan(step, sequences=[x], return_updates=False).sum()
+
+
+def test_no_factor_is_shared_in_a_loop(looped):
+    x, terms = looped
+    (loop,) = [node for node in rewrite([x], [], [terms], hoist=False).fgraph.apply_nodes if isinstance(node.op, Scan)]
+    operations = " ".join(str(node.op) for node in loop.op.fgraph.apply_nodes)
+    assert "Det" in operations and "Solve" in operations
+    assert not [name for name in SHARED if name in operations]
+
+
+@pytest.mark.slow  # PyTensor's solves take twenty seconds to compile
+def test_in_a_loop(looped):
+    x, terms = looped
+    compiled = compile_model(terms - (x**2).sum(), fuse=False)  # PyTensor's solves are no native code
     value, _ = compiled.logp_dlogp(np.stack([SWAPPED, SWAPPED]).ravel())
-    solved = np.linalg.solve(SWAPPED, right).sum() + np.linalg.solve(SWAPPED, line).sum()
+    solved = np.linalg.solve(SWAPPED, RIGHT).sum() + np.linalg.solve(SWAPPED, LINE).sum()
     np.testing.assert_allclose(value, 2 * (-2.0 + solved) - 12.0, rtol=1e-12)
