@@ -1,7 +1,6 @@
 """Makes the helpers beside it importable from every folder, by its place; gives sessions their cache, seeds, level."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from campaigns.process_state import thread_counts
 from levels import pretend
 from threadpoolctl import threadpool_limits
 
-from nutmill.files import cache_folder
+from nutmill.files import CODE_MODE, cache_folder, replace_file
 from nutmill.layout.blas import installed_blas
 from nutmill.native import cache
 
@@ -46,7 +45,15 @@ def copy_kernel(source: Path, target: Path) -> None:
     for path in source.glob(KERNEL):
         if not (target / path.name).exists():
             target.mkdir(0o755, parents=True, exist_ok=True)
-            shutil.copy2(path, target)
+            replace_file(target / path.name, path.read_bytes(), mode=CODE_MODE)
+
+
+def folder_of_the_session(factory) -> Path:
+    """Where the session keeps its cache: one folder, of several workers of pytest-xdist too, new in each session."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(0o755, exist_ok=True)
+    return folder
 
 
 def load_none_of(patch, *kinds: str) -> None:
@@ -60,7 +67,7 @@ def cache_of_the_session(tmp_path_factory):
 
     Every model is read anew, so that a test sees the same whether or not another had the model before it.
     """
-    users, own = cache_folder(), tmp_path_factory.mktemp("cache")
+    users, own = cache_folder(), folder_of_the_session(tmp_path_factory)
     copy_kernel(users, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUTMILL_CACHE_DIR", str(own))
