@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from campaigns.process_state import thread_counts
+from costs import Costs
 from levels import pretend
 from threadpoolctl import threadpool_limits
 
@@ -20,13 +21,16 @@ _load = cache.load
 
 
 def pytest_addoption(parser):
-    """Add the seeds, and the level of x86-64, of what depends on luck; see docs/testing.md."""
+    """Add options: docs/testing.md says what for."""
     parser.addoption("--seeds", default="0", metavar="A-B", help="seeds of the statistical tests, 3 or 0-19")
+    parser.addoption("--costs", action="store_true", help="say what tests cost, by folder, in CPU seconds")
     parser.addoption("--target", default="native", metavar="LEVEL", help="run as on a processor of it, x86-64-v3 say")
 
 
 def pytest_configure(config):
     """Take the level before anything is compiled."""
+    if config.getoption("--costs"):
+        config.pluginmanager.register(Costs())
     if config.getoption("--target") != "native":
         pretend(config.getoption("--target"))
 
