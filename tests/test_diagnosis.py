@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from nutmill import diagnose
 from nutmill.diagnosis import scalars
 from nutmill.diagnosis.check import check, report
 from nutmill.diagnosis.finding import Finding
@@ -289,3 +290,15 @@ def test_the_report_is_one_line_a_finding(caplog):
         ("nutmill", logging.WARNING, "More draws, please."),
         ("nutmill", logging.WARNING, "100% of chains"),
     ]
+
+
+def test_a_verdict_in_python():
+    posterior = good_posterior((N_CHAINS, N_DRAWS))
+    posterior["theta"][2, :, 1] += 3
+    found = diagnose(to_arviz(Draws(posterior, good_stats((N_CHAINS, N_DRAWS))), MODEL))
+    first, *rest = str(found).splitlines()
+    assert first.startswith("4 chains (0-3) of 500 draws, 0 divergent; largest R-hat 1.")
+    assert "(theta[Deerfield]); least effective sample size" in first and ", of tails " in first
+    assert rest == [finding.message for finding in found.findings] and found.is_doubtful
+    only = diagnose(to_arviz(Draws(posterior, good_stats((N_CHAINS, N_DRAWS))), MODEL), var_names=["mu"])
+    assert not only.is_doubtful and str(only).endswith(".\nNo problem was found.")

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "memory": {"errors", "layout", "nuts", "run", "compiled", "request"},
     "layout_search": {"errors", "layout", "compiled", "native"},
     "identity": {"errors", "model", "compiled"},
-    "session": {"run", "layout", "diagnosis", "compiled", "layout_search", "request", "result", "stderr"},
+    "session": {"run", "layout", "diagnosis", "compiled", "layout_search", "request", "result", "stderr", "units"},
     "executor": {
         *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),
         *("session", "stderr"),
@@ -63,7 +63,17 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
-        *("artifact", "comparison", "compiled", "compiling", "errors", "explanation", "identity", "layout"),
+        *(
+            "artifact",
+            "comparison",
+            "compiled",
+            "compiling",
+            "diagnosis",
+            "errors",
+            "explanation",
+            "identity",
+            "layout",
+        ),
         *("layout_search", "merging", "resuming", "run", "sample", "warm"),
     },
 }

@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.comparison.comparing import compare
     from nutmill.compiled import CompiledModel
     from nutmill.compiling import compile_model
+    from nutmill.diagnosis.verdict import diagnose
     from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
     from nutmill.explanation.explaining import explain
     from nutmill.identity import check_data
@@ -35,6 +36,7 @@ __all__ = [
     "check_data",
     "compare",
     "compile_model",
+    "diagnose",
     "explain",
     "find_layout",
     "load",
@@ -54,6 +56,7 @@ _HOMES = {
     "merge": "nutmill.merging",
     "status": "nutmill.run.status",
     "check_data": "nutmill.identity",
+    "diagnose": "nutmill.diagnosis.verdict",
     "AdaptationState": "nutmill.run.adaptation",
     "adaptation_of": "nutmill.warm",
     "CheckpointError": "nutmill.errors",

@@ -19,7 +19,8 @@ from nutmill.run.folder import RunFolder
 from nutmill.run.progress import open_progress
 from nutmill.run.results import Run, Settings
 from nutmill.run.status import StatusFile
-from nutmill.stderr import unheard
+from nutmill.stderr import say, unheard
+from nutmill.units import duration
 
 _log = logging.getLogger("nutmill")
 
@@ -109,12 +110,16 @@ def finish(
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
     if request.check:
-        from nutmill.diagnosis import check
+        from nutmill.diagnosis.check import report
+        from nutmill.diagnosis.verdict import judge
 
         described = compiled.description
         free = [p.rv_name for p in described.parameters if p.rv_name in described.reported]
-        address = compiled.binding.mixing
-        check.report(check.check(result, var_names=free, notes=run.messages, address=address))
+        verdict = judge(result, var_names=free, notes=run.messages, address=compiled.binding.mixing)
+        report(verdict.findings)
+        if request.progressbar:
+            wall_s = run.seconds.warmup_wall + run.seconds.sampling_wall
+            say(f"{verdict.summary()}; sampled in {duration(wall_s)}.")
     return result
 
 

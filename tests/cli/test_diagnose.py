@@ -10,8 +10,8 @@ from test_diagnosis import good_posterior, good_stats
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.cli.verdict import Verdict
 from nutmill.diagnosis import scalars
+from nutmill.diagnosis.verdict import Verdict
 from nutmill.result_file import save
 from nutmill.trace import Draws, ModelData, group, to_arviz
 
@@ -40,7 +40,7 @@ def test_good_draws(stored):
     path = stored()
     said = diagnosed(path, "--strict").stdout.splitlines()
     assert said[0].startswith("4 chains (0-3) of 500 draws, 0 divergent; largest R-hat 1.0")
-    assert said[1:] == ["Nothing says that these draws should not be trusted."]
+    assert said[1:] == ["No problem was found."]
     document = json.loads(diagnosed(path, "--json").stdout)
     assert document["chain_ids"] == [0, 1, 2, 3]
     assert (document["draws"], document["divergences"], document["parameters"]) == (500, 0, 3)

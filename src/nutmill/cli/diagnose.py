@@ -9,6 +9,7 @@ import typer
 
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json
+from nutmill.cli.exits import code_of
 from nutmill.cli.runs import runs_in
 
 _Path = Annotated[
@@ -26,7 +27,7 @@ def diagnose(
 ) -> None:
     """Say what R-hat, effective sample sizes, divergences and the like tell of draws."""
     with contextlib.redirect_stdout(sys.stderr):
-        from nutmill.cli.verdict import judge
+        from nutmill.diagnosis.verdict import judge
         from nutmill.result_file import SUFFIXES, load
 
         if path.suffix in SUFFIXES:
@@ -41,4 +42,4 @@ def diagnose(
         print_json({"result": str(path)} | verdict.as_dict())
     else:
         print("\n".join(verdict.lines()))
-    raise typer.Exit(verdict.exit_code(strict=strict))
+    raise typer.Exit(code_of(verdict.is_doubtful, strict=strict))

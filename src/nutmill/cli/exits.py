@@ -13,6 +13,11 @@ class Exit(IntEnum):
     NOT_CONVERGED = 4
 
 
+def code_of(is_doubtful: bool, *, strict: bool) -> Exit:
+    """Choose the code of a command that has finished with draws."""
+    return Exit.NOT_CONVERGED if strict and is_doubtful else Exit.GOOD
+
+
 ALWAYS = (Exit.GOOD, Exit.ERROR, Exit.USAGE)
 STOPPABLE = (*ALWAYS, Exit.STOPPED, Exit.NOT_CONVERGED)
 JUDGES = (*ALWAYS, Exit.NOT_CONVERGED)

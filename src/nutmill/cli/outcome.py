@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from nutmill.cli.console import print_json
-from nutmill.cli.exits import Exit
+from nutmill.cli.exits import Exit, code_of
 from nutmill.errors import SamplingError
 
 if TYPE_CHECKING:
     import arviz
     import xarray as xr
 
-    from nutmill.cli.verdict import Verdict
+    from nutmill.diagnosis.verdict import Verdict
 
 
 # What may be missing of a result because the user wants it so.
@@ -58,7 +58,7 @@ def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
     SamplingError
         If a signal has stopped a run that cannot go on; its draws are in the file.
     """
-    from nutmill.cli.verdict import judge
+    from nutmill.diagnosis.verdict import judge
 
     verdict, stopped_by = judge(result), result.attrs.get("stopped_by")
     is_stopped = bool(result.attrs.get("interrupted"))
@@ -69,7 +69,7 @@ def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
         from nutmill.result_file import save
 
         save(result, out)
-    code = Exit.STOPPED if can_go_on else verdict.exit_code(strict=wanted.strict)
+    code = Exit.STOPPED if can_go_on else code_of(verdict.is_doubtful, strict=wanted.strict)
     if wanted.json:
         print_json(_document(verdict, wanted, out, stopped_by, code))
     else:

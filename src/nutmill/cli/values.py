@@ -3,7 +3,6 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable
 
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS_S))
@@ -44,17 +43,6 @@ def chain_ids(text: str) -> list[int]:
     if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
         raise ValueError(f"chain ids increase, and none comes twice; not {text!r}.")
     return ids
-
-
-def ranges(ids: Iterable[int]) -> str:
-    """Write increasing ids as `chain_ids` reads them: ``0-3,8-11,15``."""
-    runs: list[list[int]] = []
-    for one in ids:
-        if runs and one == runs[-1][1] + 1:
-            runs[-1][1] = one
-        else:
-            runs.append([one, one])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def targets(text: str) -> dict[str, float]:

@@ -28,11 +28,13 @@ _MAX_PLACES = 500
 _log = logging.getLogger("nutmill")
 
 
-def mixing(data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None) -> Named:
+def mixing(
+    data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None, address: int | None = None
+) -> Named:
     """Compute R-hat and effective sample sizes; see `check` for the arguments. Needs `MIN_DRAWS` draws a chain."""
     posterior = group(data, "posterior")
     scalars = scalars_of(posterior, list(posterior) if var_names is None else var_names)
-    return named_mixing(_moving(scalars.chosen(_finite(scalars))), kernel_mixing())
+    return named_mixing(_moving(scalars.chosen(_finite(scalars))), kernel_mixing() if address is None else address)
 
 
 def check(

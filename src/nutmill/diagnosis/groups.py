@@ -33,7 +33,7 @@ def groups(scalars: Scalars, chain_ids: np.ndarray, mixed: Named, address: int) 
     order = np.argsort(-between, kind="stable")
     order = order[((between > MAX_RHAT) & (between > mixed.rhat))[order]]
     if order.size:
-        worst = [f"{scalars.labels[i]} {between[i]:.2f}" for i in order]
+        worst = [f"{scalars.labels[i]} {between[i]:.3f}" for i in order]
         yield Finding(
             "groups",
             f"Groups of {GROUP_SIZE} chains, each with an adaptation of its own, disagree more than their chains: "

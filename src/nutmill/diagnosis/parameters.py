@@ -27,7 +27,7 @@ def slow(found: Named, n_chains: int) -> Iterator[Finding]:
     n = count_of(len(found.labels), "parameter")
     order = _worst(found.rhat, found.rhat > MAX_RHAT, largest=True)
     if order.size:
-        worst = [f"{found.labels[i]} {found.rhat[i]:.2f}" for i in order]
+        worst = [f"{found.labels[i]} {found.rhat[i]:.3f}" for i in order]
         yield Finding(
             "rhat",
             f"R-hat is above {MAX_RHAT} for {order.size} of {n}, worst {first_of(worst)}: the chains disagree. "

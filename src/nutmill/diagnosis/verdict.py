@@ -1,0 +1,150 @@
+"""What is said of a result: its worst numbers, and all findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nutmill.diagnosis.check import MIN_DRAWS, check, mixing
+from nutmill.diagnosis.finding import Finding
+from nutmill.trace import group
+
+if TYPE_CHECKING:
+    import arviz
+    import xarray as xr
+
+    from nutmill.diagnosis.scalars import Named
+
+
+class Verdict(NamedTuple):
+    """What is said of a result; `print` shows it in lines.
+
+    Attributes
+    ----------
+    chain_ids : list of int
+    n_draws : int
+        Of each chain.
+    n_divergences : int
+    n_parameters : int
+        Scalars whose R-hat and effective sample size were computed.
+    rhat, ess, ess_tail : (float, str) or None
+        The worst value, and the parameter that has it; None where it cannot be computed. ESS is that of the bulk.
+    findings : list of Finding
+    """
+
+    chain_ids: list[int]
+    n_draws: int
+    n_divergences: int
+    n_parameters: int
+    rhat: tuple[float, str] | None
+    ess: tuple[float, str] | None
+    ess_tail: tuple[float, str] | None
+    findings: list[Finding]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something says that the draws should not be trusted."""
+        # That not every parameter was looked at is no fault of the draws.
+        return any(finding.kind != "sampled" for finding in self.findings)
+
+    def as_dict(self) -> dict:
+        """Give all of it in a form that JSON can hold."""
+        return {
+            "chain_ids": self.chain_ids,
+            "draws": self.n_draws,
+            "divergences": self.n_divergences,
+            "parameters": self.n_parameters,
+            "max_rhat": _worst(self.rhat),
+            "min_ess": _worst(self.ess),
+            "min_ess_tail": _worst(self.ess_tail),
+            "findings": [finding._asdict() for finding in self.findings],
+        }
+
+    def summary(self) -> str:
+        """Say in one line how many draws there are, and their worst numbers."""
+        n_chains = len(self.chain_ids)
+        chains = f"{n_chains} chain{'s' * (n_chains != 1)} ({_ranges(self.chain_ids)})"
+        said = [f"{chains} of {self.n_draws} draws, {self.n_divergences} divergent"]
+        if self.rhat is not None:
+            said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
+        if self.ess is not None:
+            tail, ess = self.ess_tail, self.ess
+            said.append(f"least effective sample size {ess[0]:.0f} ({ess[1]}), of tails {tail[0]:.0f} ({tail[1]})")
+        return "; ".join(said)
+
+    def lines(self) -> list[str]:
+        """Say all of it in lines."""
+        told = [finding.message for finding in self.findings] or ["No problem was found."]
+        return [f"{self.summary()}.", *told]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def judge(
+    result: arviz.InferenceData | xr.DataTree,
+    *,
+    var_names: Sequence[str] | None = None,
+    notes: Iterable[str] = (),
+    address: int | None = None,
+) -> Verdict:
+    """Compute diagnostics of a result; see `check.check` for the arguments."""
+    posterior, stats = group(result, "posterior"), group(result, "sample_stats")
+    n_draws = posterior.sizes["draw"]
+    mixed = mixing(result, var_names, address) if n_draws >= MIN_DRAWS else None
+    rhat = ess = ess_tail = None
+    if mixed is not None and len(mixed.labels) > 0:
+        ess, ess_tail = (_at(mixed, values, int(values.argmin())) for values in (mixed.ess_bulk, mixed.ess_tail))
+        if len(posterior["chain"]) > 1:
+            rhat = _at(mixed, mixed.rhat, int(mixed.rhat.argmax()))
+    return Verdict(
+        chain_ids=posterior["chain"].values.tolist(),
+        n_draws=n_draws,
+        n_divergences=int(stats["diverging"].sum()),
+        n_parameters=0 if mixed is None else len(mixed.labels),
+        rhat=rhat,
+        ess=ess,
+        ess_tail=ess_tail,
+        findings=check(result, var_names=var_names, notes=notes, address=address, mixed=mixed),
+    )
+
+
+def diagnose(result: arviz.InferenceData | xr.DataTree, *, var_names: Sequence[str] | None = None) -> Verdict:
+    """Say what R-hat, effective sample sizes, divergences and the like tell of draws.
+
+    Parameters
+    ----------
+    result
+        Of `sample_numba`, or of another sampler of PyMC: the groups ``posterior`` and ``sample_stats``.
+    var_names
+        Variables to look at; None: all.
+
+    Returns
+    -------
+    Verdict
+        ``print`` shows it. ``findings`` lists what says that the draws should not be trusted, and what to do.
+    """
+    return judge(result, var_names=var_names)
+
+
+def _at(mixed: Named, values: np.ndarray, place: int) -> tuple[float, str]:
+    return float(values[place]), str(mixed.labels[place])
+
+
+def _worst(found: tuple[float, str] | None) -> dict | None:
+    # JSON knows no infinity: the R-hat of a chain that never moved is null.
+    return None if found is None else {"value": found[0] if math.isfinite(found[0]) else None, "parameter": found[1]}
+
+
+def _ranges(ids: Iterable[int]) -> str:
+    """Write increasing ids in short: ``0-3,8-11,15``."""
+    runs: list[list[int]] = []
+    for one in ids:
+        if runs and one == runs[-1][1] + 1:
+            runs[-1][1] = one
+        else:
+            runs.append([one, one])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
