@@ -53,12 +53,22 @@ def orthonormal(rank: int, n_dim: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(rank).normal(size=(n_dim, rank)))[0].T
 
 
-def run_warmup(group: Group) -> None:
-    """Take a group from its start to the sampling phase."""
+def start_all(group: Group) -> None:
+    """Start all chains of a group."""
     for chain in range(len(group.chain_ids)):
         assert group.start(chain) == 0
     group.pool()
+
+
+def advance_all(group: Group) -> None:
+    """Make all draws of the present stage."""
+    for chain in range(len(group.chain_ids)):
+        assert group.advance(chain, group.n_missing(chain)) == 0
+
+
+def run_warmup(group: Group) -> None:
+    """Take a group from its start to the sampling phase."""
+    start_all(group)
     while not group.is_sampling:
-        for chain in range(len(group.chain_ids)):
-            assert group.advance(chain, group.n_missing(chain)) == 0
+        advance_all(group)
         group.pool()

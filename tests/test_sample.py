@@ -46,6 +46,12 @@ def test_groups(result):
     assert group_names(result) == sampled | warmup | rest
 
 
+def test_adaptation_has_the_target_that_warmup_settled_for(result):
+    learned = group(result, "adaptation")["target_accept"]
+    assert learned.dims == ("chain",)
+    assert learned.values.tolist() == [0.8, 0.8]
+
+
 def test_posterior_has_the_names_dimensions_and_labels_of_the_model(result):
     posterior = group(result, "posterior")
     assert {name: values.shape for name, values in posterior.items()} == {

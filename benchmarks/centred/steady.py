@@ -20,7 +20,7 @@ def dense_t(n_dim: int = 60, nu: float = 5.0) -> pm.Model:
     with pm.Model() as model:
         x = pm.Flat("x", shape=n_dim)
         distance = pm.math.dot(x, pm.math.dot(np.linalg.inv(covariance), x))
-        pm.Potential("t", -0.5 * (nu + n_dim) * pm.math.log1p(distance / nu))
+        pm.Potential("t", -0.5 * (nu + n_dim) * pm.math.log(1.0 + distance / nu))
     return model
 
 

@@ -12,8 +12,8 @@ from nutmill.run.files import draw_record
 from nutmill.run.results import statistics_bytes
 
 _GB = 1e9
-# Of a draw of warmup: its log density, and room to compare it with those of the other chains.
-_WARMUP_DRAW_BYTES = 40
+# Of a draw of warmup: log density, energy and force, and room to compare them with those of the other chains.
+_WARMUP_DRAW_BYTES = 56
 
 
 def warmup_bytes(compiled: CompiledModel, request: Request) -> int:

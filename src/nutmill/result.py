@@ -56,7 +56,7 @@ def to_result(
 
 def _adaptation(run: Run) -> trace.Adaptation:
     state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
-    return trace.Adaptation(**state.trimmed()._asdict())
+    return trace.Adaptation(**state.trimmed()._asdict(), target_accept=run.adaptation.target_accept)
 
 
 def _divergences(run: Run) -> trace.Divergences:

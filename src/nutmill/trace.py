@@ -66,6 +66,7 @@ class Adaptation(NamedTuple):
     position: np.ndarray  # (chain, n_dim) float64
     directions: np.ndarray  # (chain, rank, n_dim) float64, see run.adaptation.AdaptationState
     stretch: np.ndarray  # (chain, rank) float64
+    target_accept: np.ndarray  # (chain,) float64, more than was asked for where draws of warmup's end diverged
 
 
 class ModelData(NamedTuple):
@@ -176,6 +177,7 @@ def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
     row = ("chain", "unconstrained_parameter")
     direction = ("chain", "direction", "unconstrained_parameter")
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
+    dims["target_accept"] = row[:1]
     # A dimension of length 0 is one without end in netCDF: without directions there is none.
     arrays = {
         name: _variable(dims[name], np.asarray(values))

@@ -1,16 +1,13 @@
 """Warmup: what each barrier does, and what a whole warmup comes to, also from bad places."""
 
-import itertools
-
-import numba
 import numpy as np
 import pytest
 from assertions import assert_mean
-from harness import new_plan, new_target_group, run_warmup
+from harness import advance_all, new_plan, new_target_group, run_warmup, start_all
 from targets import Target, scale, starts
 
 from nutmill.errors import Status
-from nutmill.nuts.convergence import largest_rhat
+from nutmill.nuts.schedule import terminal_draws
 from nutmill.nuts.state import SEARCH, TERMINAL, WARMUP
 
 N_DIM = 10
@@ -18,17 +15,6 @@ N_DIM = 10
 
 def scales(n_dim: int) -> np.ndarray:
     return np.array([scale(i, n_dim) for i in range(n_dim)])
-
-
-def advance_all(group):
-    for chain in range(len(group.chain_ids)):
-        assert group.advance(chain, group.n_missing(chain)) == 0
-
-
-def start_all(group):
-    for chain in range(len(group.chain_ids)):
-        assert group.start(chain) == 0
-    group.pool()
 
 
 def test_first_metric_is_that_of_the_gradient():
@@ -88,7 +74,8 @@ def test_metric_of_independent_normals_is_their_variance(n_chains, seed):
     np.testing.assert_allclose(group.state.variance, np.tile(scales(N_DIM) ** 2, (n_chains, 1)), rtol=1e-6)
     assert group.state.chains["admitted"].all()
     assert np.ptp(group.state.chains["log_step"]) == 0.0
-    assert group.state.group[0]["n_warmup"] < 400
+    # The quarters of one chain's window are short: that they agree takes longer to see.
+    assert group.state.group[0]["n_warmup"] < (800 if n_chains == 1 else 400)
 
 
 @pytest.mark.parametrize("target_accept", [0.6, 0.8, 0.95])
@@ -182,7 +169,7 @@ def test_two_modes_never_agree(seed):
 def test_easy_target_stops_early(seed):
     group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM, seed), new_plan(), seed)
     run_warmup(group)
-    assert group.state.group[0]["n_warmup"] in (170, 212, 269)
+    assert group.state.group[0]["n_warmup"] in (220, 262, 319)
 
 
 @pytest.mark.parametrize("n_chains", [1, 4])
@@ -199,7 +186,7 @@ def test_tiny_warmup_still_samples(tune, n_chains, seed):
 
 
 def test_divergences_at_the_end_ask_for_shorter_steps(seed):
-    """Each terminal stage with a divergence is followed by one with a higher target, twice at most."""
+    """A divergence at a step that sampling would take asks for a stage with a higher target, twice at most."""
     found = {}
     for n_diverging in range(4):
         group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM, seed), new_plan(500), seed)
@@ -209,9 +196,12 @@ def test_divergences_at_the_end_ask_for_shorter_steps(seed):
             advance_all(group)
             if group.phase == TERMINAL:
                 n_terminal += 1
-                group.state.chains[1]["n_warmup_divergences"] += n_terminal <= n_diverging
+                # In the first stages as long as sampling may take, then just beyond.
+                too_long = 1.09 if n_terminal <= n_diverging else 1.11
+                group.state.chains[1]["shortest_divergence"] = group.state.chains[1]["log_step_bar"] + np.log(too_long)
             group.pool()
         advance_all(group)
+        assert group.state.group[0]["target_accept"] == pytest.approx([0.8, 0.9, 0.95, 0.95][n_diverging])
         found[n_diverging] = n_terminal, group.state.statistics["acceptance_rate"].mean()
     assert [n_terminal for n_terminal, _ in found.values()] == [1, 2, 3, 3]
     for n_diverging, target_accept in enumerate([0.8, 0.9, 0.95]):
@@ -260,37 +250,14 @@ def test_bad_step_size_is_forgotten(step_size, seed):
     assert 0.7 < group.state.statistics["acceptance_rate"].mean() < 0.9
 
 
-@numba.njit
-def kernel_rhat(chains, blocks, moments, lp, n_draws):
-    return largest_rhat(chains, blocks, moments, lp, n_draws)
-
-
-def split_rhat(sequences: list[np.ndarray]) -> float:
-    within = np.mean([s.var(ddof=1) for s in sequences])
-    between = np.var([s.mean() for s in sequences], ddof=1)
-    n = np.mean([len(s) for s in sequences])
-    return np.sqrt((n - 1) / n + between / within)
-
-
-@pytest.mark.parametrize(("n_chains", "bounds"), [(1, [49, 57, 66, 77, 89]), (3, [49, 66, 89])])
-def test_rhat_is_that_of_the_window(n_chains, bounds, seed):
-    plan = new_plan(tune=200)
-    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, n_chains, 4, seed), plan, seed)
-    start_all(group)
-    while group.state.group[0]["stage_end"] < 89:
-        advance_all(group)
-        group.pool()
-    advance_all(group)
-    state = group.state
-    assert state.chains["admitted"].all()
-    values = np.concatenate([state.warmup_draws, state.warmup_lp[:, :, None]], axis=2)[:, :89]
-    moved = state.warmup_statistics["index_in_trajectory"][:, :89] != 0
-    worst = 0.0
-    for i in range(5):
-        used = moved if i < 4 else np.ones_like(moved)
-        parts = [(c, slice(a, b)) for c in range(n_chains) for a, b in itertools.pairwise(bounds)]
-        worst = max(worst, split_rhat([values[c, part, i][used[c, part]] for c, part in parts]))
-    found = kernel_rhat(state.chains, state.blocks, state.moments, state.warmup_lp, 89)
-    np.testing.assert_allclose(found, worst, rtol=1e-10)
-    state.chains[0]["admitted"] = False
-    assert kernel_rhat(state.chains, state.blocks, state.moments, state.warmup_lp, 89) == np.inf
+def test_shortest_step_that_diverged_is_kept(seed):
+    """Of the terminal stage alone: longer steps diverged before."""
+    group = new_target_group(Target.HALF_NORMAL, starts(Target.HALF_NORMAL, 4, 3, seed), new_plan(tune=100), seed)
+    run_warmup(group)
+    last = slice(100 - terminal_draws(100), 100)
+    statistics = group.state.warmup_statistics[:, last]
+    steps = np.where(statistics["diverging"], np.log(statistics["step_size"]), np.inf).min(axis=1)
+    np.testing.assert_allclose(group.state.chains["shortest_divergence"], steps, rtol=1e-12)
+    assert np.isfinite(steps).any()
+    before = group.state.warmup_statistics[:, : last.start]
+    assert np.log(before["step_size"][before["diverging"]]).min() < steps.min()

@@ -40,6 +40,14 @@ def test_the_target_is_worth_the_test(reference):
     assert len(np.unique(reference.adaptation.step_size)) <= 4
 
 
+def test_the_target_that_warmup_settled_for_is_told(reference):
+    """Twice halfway to 1, because draws always diverge; as asked for where the length of warmup is fixed."""
+    np.testing.assert_allclose(reference.adaptation.target_accept, np.full(4, 0.95))
+    for tune in (0, 30):
+        fixed = run_chains(settings=SETTINGS._replace(draws=5, tune=tune))
+        assert fixed.adaptation.target_accept.tolist() == [0.8] * 4
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"threads": 1}, {"threads": 4}, {"block_draws": 1}, {"block_draws": 100}, {"interval_s": 0.001}],
@@ -192,7 +200,7 @@ def test_chain_in_a_neck_is_reported(in_neck, seed):
 def test_disagreement_is_reported(seed):
     points = np.array([[-20.0, 0.0], [20.0, 0.0]])
     run = drive([native(Target.TWO_MODES, 2)], points, Settings(draws=10), seed, threads=2)
-    assert run.adaptation.n_warmup.min() >= 1000  # and 50 more where a draw of its last stage diverged
+    assert run.adaptation.n_warmup.min() >= 1000  # and 100 more where a draw of its last stage diverged
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")
 

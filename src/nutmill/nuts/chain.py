@@ -9,13 +9,11 @@ from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
-from nutmill.nuts.rng import uniform
 from nutmill.nuts.rows import keep_row
 from nutmill.nuts.state import GRADIENT, POSITION, SAMPLING, SEARCH, TERMINAL
 from nutmill.nuts.transition import transition
 from nutmill.nuts.vectors import copy_into
 
-_JITTER = 0.1
 # A divergent trajectory must have come this far for its draw to count as a move.
 _FAR = 4
 _NON_FINITE = int(Status.NON_FINITE)
@@ -81,7 +79,7 @@ def advance_chain(trajectory, state, number, n_draws):
             break
         statistics = _statistics_of(state, number, chain.n_draws)
         statistics.step_size_bar = math.exp(chain.log_step_bar)
-        step_size = math.exp(chain.log_step) * (1.0 - _JITTER + 2.0 * _JITTER * uniform(trajectory.rng))
+        step_size = math.exp(chain.log_step) * stepsize.jitter(trajectory.rng)
         status = transition(trajectory, step_size, max_depth, statistics)
         if status < 0:
             return status
@@ -112,11 +110,14 @@ def _learn(trajectory, state, number, statistics):
     state.warmup_lp[number, draw] = chain.lp
     units = state.variance[first_admitted(state.chains)]
     state.warmup_force[number, draw] = log_force(trajectory.gradient, units)
+    state.warmup_energy[number, draw] = statistics.energy
     chain.n_warmup_divergences += statistics.diverging
     if state.warmup_draws.shape[1] > 0:
         copy_into(trajectory.position, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
+    elif statistics.diverging:
+        chain.shortest_divergence = min(chain.shortest_divergence, math.log(statistics.step_size))
     stepsize.update(chain, statistics.acceptance_rate, state.schedule[state.group[0].stage].target_accept)
 
 

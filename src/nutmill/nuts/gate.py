@@ -4,7 +4,7 @@ import math
 
 from nutmill._jit import kernel, vector_kernel
 from nutmill.nuts import stepsize
-from nutmill.nuts.moments import in_window
+from nutmill.nuts.moments import in_window, window_start
 from nutmill.nuts.order import median, sort
 from nutmill.nuts.state import N_BLOCKS
 from nutmill.nuts.vectors import copy_into
@@ -74,7 +74,7 @@ def _turn_away_by_force(chains, blocks, force, work, n_draws):
     n_left, spread, centres, ordered = 0, 0.0, work[0], work[2]
     for number in range(chains.shape[0]):
         if chains[number].admitted:
-            start = _window_start(blocks[number], n_draws)
+            start = window_start(blocks[number], n_draws)
             centre, distance = _centre_and_spread(force[number, start:n_draws], work[3])
             centres[number] = ordered[n_left] = centre
             spread = max(spread, distance / math.sqrt(n_draws - start))
@@ -95,7 +95,7 @@ def _turn_away_by_density(chains, blocks, lp, work, group):
     n_left, centres, spreads, ordered = 0, work[0], work[1], work[2]
     for number in range(chains.shape[0]):
         if chains[number].admitted:
-            start = _window_start(blocks[number], group.stage_end)
+            start = window_start(blocks[number], group.stage_end)
             centre, spreads[n_left] = _centre_and_spread(lp[number, start : group.stage_end], work[3])
             centres[number] = ordered[n_left] = centre
             n_left += 1
@@ -119,15 +119,6 @@ def _has_moved(blocks, n_draws):
             n_good += blocks[block].n_good
             n_window += blocks[block].end - blocks[block].start
     return n_good >= min(_FEWEST_GOOD_DRAWS, (n_window + 1) // 2)
-
-
-@kernel
-def _window_start(blocks, n_draws):
-    start = n_draws
-    for block in range(N_BLOCKS):
-        if in_window(blocks[block], n_draws):
-            start = min(start, blocks[block].start)
-    return start
 
 
 @kernel

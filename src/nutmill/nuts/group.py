@@ -106,6 +106,7 @@ def new_group(
         moments=np.zeros((n_chains, layout.N_BLOCKS, 4, n_dim)),
         rows=np.zeros((n_chains, layout.N_BLOCKS, low_rank.rows_per_block, 2, n_dim)),
         warmup_force=np.zeros((n_chains, n_warmup)),
+        warmup_energy=np.zeros((n_chains, n_warmup)),
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
@@ -116,6 +117,7 @@ def new_group(
     )
     state.group["n_dim"] = n_dim
     state.group["stage"] = -1
+    state.group["target_accept"] = plan.target_accept
     state.chains["admitted"] = True
     return state
 

@@ -1,7 +1,7 @@
 """Running means and sums of squares of draws and gradients, in blocks of a warmup epoch."""
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.state import MEAN_GRADIENT, MEAN_POSITION, SQUARES_GRADIENT, SQUARES_POSITION
+from nutmill.nuts.state import MEAN_GRADIENT, MEAN_POSITION, N_BLOCKS, SQUARES_GRADIENT, SQUARES_POSITION
 
 
 @vector_kernel
@@ -47,3 +47,13 @@ def clear_block(block, moments, start, end):
 def in_window(block, n_draws):
     """Whether a block belongs to the latter half of the first `n_draws` draws, by its middle."""
     return block.end > block.start and block.start + block.end >= n_draws
+
+
+@kernel
+def window_start(blocks, n_draws):
+    """Return the first draw of the window of a chain with such `blocks`."""
+    start = n_draws
+    for block in range(N_BLOCKS):
+        if in_window(blocks[block], n_draws):
+            start = min(start, blocks[block].start)
+    return start

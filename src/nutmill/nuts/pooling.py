@@ -59,9 +59,22 @@ def average_dual_averaging(chains):
 @kernel
 def settle_steps(chains, n_draws):
     """Begin the terminal stage of `n_draws` draws; one too short to tune anything goes on as before."""
-    if n_draws >= _FEWEST_UPDATES:
-        for chain in range(chains.shape[0]):
+    for chain in range(chains.shape[0]):
+        chains[chain].shortest_divergence = math.inf
+        if n_draws >= _FEWEST_UPDATES:
             stepsize.settle(chains[chain])
+
+
+@kernel
+def diverges_at_its_step(chains):
+    """Whether a draw of the terminal stage diverged at a step no longer than its chain would now sample with.
+
+    While a step size is tuned it swings, and at long ones any target diverges: that says nothing about the chosen one.
+    """
+    for chain in range(chains.shape[0]):
+        if chains[chain].shortest_divergence <= chains[chain].log_step_bar + stepsize.LARGEST_LOG_JITTER:
+            return True
+    return False
 
 
 @kernel

@@ -23,7 +23,7 @@ STAGE = np.dtype(
         ("max_treedepth", "i8"),
         ("target_accept", "f8"),
         ("is_terminal", "?"),
-        ("may_stop", "?"),  # after this one, if the chains agree: what follows is terminal
+        ("may_stop", "?"),  # after this one and the next, if the chains agree twice: what follows is terminal
     ],
     align=True,
 )
@@ -34,7 +34,8 @@ GROUP = np.dtype(
         ("stage", "i8"),  # row of the schedule
         ("stage_end", "i8"),  # number of draws at which the next barrier stands
         ("n_warmup", "i8"),  # draws of warmup, known once the phase is SAMPLING
-        ("n_divergences", "i8"),  # of all chains when the stage began
+        ("n_agreed", "i8"),  # epochs in a row at whose end the chains agreed
+        ("target_accept", "f8"),  # that of the present terminal stage, and of the last one once there is none
         ("has_metric", "?"),  # the admitted chains share a metric learned from draws
     ],
     align=True,
@@ -54,6 +55,7 @@ CHAIN = np.dtype(
         ("n_warmup_gradients", "i8"),  # 0 during warmup
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
+        ("shortest_divergence", "f8"),  # logarithm of the shortest step that diverged in this terminal stage
         ("rank", "i8"),  # directions of the metric
         ("admitted", "?"),
         ("member", "?"),  # of the chains that are learned from just now
@@ -123,8 +125,9 @@ class GroupState(NamedTuple):
         Per block: mean and sum of squares of positions, then of gradients.
     rows : (c, 4, n_rows, 2, n) float64
         Per block: some of its draws, spread evenly over it, with their gradients.
-    warmup_force, warmup_lp : (c, n_warmup_max) float64
-        Of each warmup draw: the logarithm of its squared gradient in common units (`gate.log_force`), its log density.
+    warmup_force, warmup_energy, warmup_lp : (c, n_warmup_max) float64
+        Of each warmup draw: the logarithm of its squared gradient in common units (`gate.log_force`), the energy that
+        it was drawn at, its log density.
     stop : (1,) int64
         Not zero: return after the current draw.
     unkept : (c,) STATISTICS
@@ -159,6 +162,7 @@ class GroupState(NamedTuple):
     moments: np.ndarray
     rows: np.ndarray
     warmup_force: np.ndarray
+    warmup_energy: np.ndarray
     warmup_lp: np.ndarray
     stop: np.ndarray
     unkept: np.ndarray
@@ -197,6 +201,7 @@ FIELDS = GroupState(
     moments=(np.float64, 4),
     rows=(np.float64, 5),
     warmup_force=(np.float64, 2),
+    warmup_energy=(np.float64, 2),
     warmup_lp=(np.float64, 2),
     stop=(np.int64, 1),
     unkept=(STATISTICS, 1),
@@ -227,7 +232,7 @@ def address_table(state: GroupState) -> np.ndarray:
 
     Returns
     -------
-    (31 * 6,) int64
+    (32 * 6,) int64
     """
     table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 from nutmill._jit import kernel
 from nutmill.errors import Status
 from nutmill.nuts.hamiltonian import begin, leapfrog
+from nutmill.nuts.rng import uniform
 
 _FIRST_STEP = 0.1
 _SMALLEST_STEP, _LARGEST_STEP = 1e-10, 1e5
@@ -22,6 +23,14 @@ _GAMMA, _DELAY, _KAPPA = 0.05, 10.0, 0.75
 _TERMINAL_GAMMA = 0.25
 # In the units of the metric pi is half a period of a standard normal: no longer step helps.
 _LARGEST_LOG_STEP = math.log(math.pi)
+_JITTER = 0.1
+LARGEST_LOG_JITTER = math.log1p(_JITTER)
+
+
+@kernel
+def jitter(rng):
+    """Draw the factor that the steps of one trajectory differ by from those of the others."""
+    return 1.0 - _JITTER + 2.0 * _JITTER * uniform(rng)
 
 
 @kernel

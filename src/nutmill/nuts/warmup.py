@@ -4,14 +4,21 @@ All of it in chain order and from draws alone, so that threads and timing do not
 """
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.convergence import largest_rhat
+from nutmill.nuts.convergence import Trails, chains_agree
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
 from nutmill.nuts.moments import clear_block
-from nutmill.nuts.pooling import average_dual_averaging, fix_steps, settle_steps, share_first_step
+from nutmill.nuts.pooling import (
+    average_dual_averaging,
+    diverges_at_its_step,
+    fix_steps,
+    settle_steps,
+    share_first_step,
+)
 from nutmill.nuts.state import SAMPLING, SEARCH, TERMINAL, WARMUP
 
-_CONVERGED_RHAT = 1.1
+# Epochs in a row at whose end chains must agree: once is chance, where they are slow.
+_ENOUGH_AGREEMENTS = 2
 
 
 @inlined_kernel
@@ -29,11 +36,12 @@ def pool_chains(state):
             group.phase = SEARCH
             is_ready = False
         if is_ready and schedule[group.stage].may_stop:
-            rhat = largest_rhat(chains, state.blocks, state.moments, state.warmup_lp, group.stage_end)
-            if rhat < _CONVERGED_RHAT:
+            trails = Trails(state.blocks, state.moments, state.warmup_lp, state.warmup_energy, group.stage_end)
+            group.n_agreed = group.n_agreed + 1 if chains_agree(chains, trails) else 0
+            if group.n_agreed >= _ENOUGH_AGREEMENTS:
                 group.stage = _last_stage_that_learns(schedule)
-    elif group.phase == TERMINAL and _n_divergences(chains) == group.n_divergences:
-        group.stage = schedule.shape[0] - 1  # nothing diverges: no shorter step is needed
+    elif group.phase == TERMINAL and not diverges_at_its_step(chains):
+        group.stage = schedule.shape[0] - 1  # no shorter step is needed
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
     if is_ready:
@@ -50,15 +58,6 @@ def _last_stage_that_learns(schedule):
 
 
 @kernel
-def _n_divergences(chains):
-    """Add up the divergences of warmup so far."""
-    total = 0
-    for chain in range(chains.shape[0]):
-        total += chains[chain].n_warmup_divergences
-    return total
-
-
-@kernel
 def _begin_next_stage(group, schedule, chains, blocks, moments):
     """Enter the stage after the present one, or sampling if it was the last."""
     start = group.stage_end
@@ -72,10 +71,10 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
             chains[chain].n_warmup_gradients = chains[chain].n_gradients
         return
     stage = schedule[group.stage]
-    group.n_divergences = _n_divergences(chains)
     group.phase = TERMINAL if stage.is_terminal else WARMUP
     group.stage_end = start + stage.n_draws
     if stage.is_terminal:
+        group.target_accept = stage.target_accept
         settle_steps(chains, stage.n_draws)
     else:
         first = 2 * (group.stage % 2)

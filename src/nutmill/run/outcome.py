@@ -100,6 +100,9 @@ def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
         n_warmup=np.concatenate(n_warmup),
         admitted=_of_chains(groups, "admitted"),
         position=position,
+        target_accept=np.repeat(
+            [group.state.group[0]["target_accept"] for group in groups], [len(group.chain_ids) for group in groups]
+        ),
     )
 
 

@@ -111,6 +111,8 @@ class Adaptation(NamedTuple):
         Whether the chain ended in the pool of those that share metric and step size.
     position : (chains, n_dim) float64
         The last draws.
+    target_accept : (chains,) float64
+        Mean acceptance that the step size was tuned for at last: more than was asked for where draws diverged.
     """
 
     step_size: np.ndarray
@@ -120,6 +122,7 @@ class Adaptation(NamedTuple):
     n_warmup: np.ndarray
     admitted: np.ndarray
     position: np.ndarray
+    target_accept: np.ndarray
 
 
 class Seconds(NamedTuple):
