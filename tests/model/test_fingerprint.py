@@ -50,7 +50,7 @@ def test_every_two_models_differ(graphs):
 
 
 def test_a_model_built_again_is_the_same(graphs):
-    for name in ALL:
+    for name in (f"zoo {name}" for name in ZOO):
         assert digest(from_pymc(build(name))) == digest(graphs[name])
 
 

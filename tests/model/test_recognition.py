@@ -85,6 +85,7 @@ def test_values_of_shared_variables_are_not_in_the_name():
 def test_models_have_names_that_building_them_again_does_not_change(known):
     first, second = name_of(build(known), None), name_of(build(known), None)
     assert first == second
+    assert first.digest is not None or known.startswith("zoo ")
 
 
 def test_a_name_does_not_hang_on_other_models_that_live():
@@ -92,11 +93,6 @@ def test_a_name_does_not_hang_on_other_models_that_live():
     first = name(build("zoo covariance"))
     gc.collect()
     assert name(build("zoo covariance")) == first
-
-
-@pytest.mark.parametrize("known", [*models.MODELS, "irt", "generated"])
-def test_every_benchmark_model_has_a_name(known):
-    name(build(known))
 
 
 def user_bounds(*_):
