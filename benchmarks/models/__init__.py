@@ -59,6 +59,8 @@ SIZED = {
 COMPILED = {
     "generated": ("generated", {}),  # 2000 nodes of density and gradient, 760 of them of the density
     "generated_wide": ("generated", {"blocks": 13}),  # 6200, and 2300
+    # 52 operations for each Potential
+    **{f"potentials_{n}": ("capture_recapture", {"animals": n}) for n in (25, 50, 100, 200, 400)},
 }
 
 # Sampled before the suite, so that what is compiled once per installation is told from what a model costs.

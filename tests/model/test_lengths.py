@@ -30,7 +30,7 @@ def test_broadcasts_to_the_length_of_data_are_open(points):
         mu = pm.Normal("mu")
         pm.Normal("y", pt.alloc(mu, points), 1.0, observed=np.zeros(points))
     graph = from_pymc(model, None)
-    lengths = [array for array in graph.arrays if array.is_length]
+    lengths = [array for array in graph.arrays if array.is_own]
     assert [(int(array.value), array.value.dtype) for array in lengths] == [(points, np.int64)]
 
 
@@ -39,7 +39,7 @@ def test_other_lengths_stay_in_the_code():
         mu = pm.Normal("mu")
         pm.Potential("three", -(pt.alloc(mu, 3) ** 2).sum())
         pm.Normal("y", mu, 1.0, observed=np.zeros(5))
-    assert not any(array.is_length for array in from_pymc(model, None).arrays)
+    assert not any(array.is_own for array in from_pymc(model, None).arrays)
 
 
 def test_a_gaussian_process_of_another_size_is_not_compiled(model_cache):

@@ -12,6 +12,7 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model.graph import DataArray, ModelGraph, Node, Parameter, Terms, lift, open_input
+from nutmill.model.stacking import stacked
 from nutmill.native.newdata import without_gaps
 
 
@@ -38,7 +39,7 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
     if twice:
         raise ModelError(f"The log density has two inputs called {twice[0]}: give each a name of its own.")
     values = [_start_value(v, {getattr(k, "name", k): value for k, value in start.items()}) for v in inputs]
-    (lifted,), arrays = lift([logp], {v: v.name for v in _shared(logp)}, set())
+    (lifted,), arrays = lift(stacked([logp], lambda _: False), {v: v.name for v in _shared(logp)}, set())
     variables = [open_input(v.type.clone(dtype="float64"), v.name) for v in inputs]
     casts = {old: pt.cast(new, old.dtype) for old, new in zip(inputs, variables, strict=True)}
     return ModelGraph(

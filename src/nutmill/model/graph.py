@@ -22,6 +22,9 @@ from nutmill.model.lengths import with_open_lengths
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
 
+# Tag of constants that nutmill makes of what the model is.
+OWN = "made_by_nutmill"
+
 
 class Parameter(NamedTuple):
     """A free variable on the unconstrained scale: a piece of the flat position."""
@@ -39,7 +42,7 @@ class DataArray(NamedTuple):
     variable: Variable  # input of the graph
     value: np.ndarray
     observed: bool
-    is_length: bool = False  # of a broadcast, where the model has a constant
+    is_own: bool = False  # made by nutmill of what the model is: the length of a broadcast, an index of `stacking`
 
 
 class Node(NamedTuple):
@@ -179,10 +182,11 @@ def lift(
         if storage not in arrays:
             name, is_observed = names.get(storage), storage in observed
             value = without_gaps(name, held(variable), observed=is_observed)
-            arrays[storage] = DataArray(name, open_input(variable.type, name), value, is_observed)
+            is_own = getattr(variable.tag, OWN, False)
+            arrays[storage] = DataArray(name, open_input(variable.type, name), value, is_observed, is_own)
         replacements[variable] = arrays[storage].variable
     lifted = with_own_constants(clone_replace(outputs, replacements, rebuild_strict=False))
-    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_length=True) for length in lengths)]
+    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_own=True) for length in lengths)]
 
 
 def held(variable: Constant | SharedVariable) -> np.ndarray:

@@ -32,6 +32,7 @@ from nutmill.model.graph import (
     open_input,
     with_own_constants,
 )
+from nutmill.model.stacking import stacked
 from nutmill.native.newdata import check_not_nan
 
 RESERVED_NAMES = {"chain", "draw"}
@@ -52,7 +53,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     data = _named_data(model)
     sections = [
         *_observed_and_total(model),  # first, where what is observed does not change the order of the arrays
-        model.replace_rvs_by_values(list(reported.values())),
+        _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
         start_expressions(model, {}),
         list(data.values()),
     ]
@@ -230,7 +231,13 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
 def _observed_and_total(model: pm.Model) -> tuple[list[Variable], list[Variable]]:
     """Log densities of observed variables, and the sum of all, which is that of `pm.Model.logp`."""
     terms = _log_densities(model, [*model.free_RVs, *model.observed_RVs, *model.potentials])
-    return [terms[rv] for rv in model.observed_RVs], [variadic_add(*(part.sum() for part in terms.values()))]
+    total = variadic_add(*(part.sum() for part in terms.values()))
+    return [terms[rv] for rv in model.observed_RVs], _stacked(model, [total])
+
+
+def _stacked(model: pm.Model, outputs: Sequence[Variable]) -> list[Variable]:
+    names, _ = _data_names(model)
+    return stacked(outputs, names.__contains__)
 
 
 def _terms(model: pm.Model) -> Terms:

@@ -94,8 +94,8 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> None:
     if code.key is None or not environment.is_current():
         return
     found = leaves(model)
-    places = [_place(array.value, found) for array in graph.arrays]
-    unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not a.is_length]
+    places = [None if array.is_own else _place(array.value, found) for array in graph.arrays]
+    unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not a.is_own]
     if unplaced and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in found):
         # Without shared variables, all that PyMC computes from data follows from the key.
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
