@@ -79,13 +79,34 @@ def test_a_kernel_of_other_sources_is_not_used(package, monkeypatch, caplog):
     assert "the sampler is compiled, because its sources have changed" in caplog.text
 
 
+def flip(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "a bit of its code": (lambda content: flip(content, -100 % len(content)), "its checksum does not fit"),
+    "a bit of its header": (lambda content: flip(content, 120), "its checksum does not fit"),
+    "its first bit": (lambda content: flip(content, 0), "it does not begin as a file of this version"),
+    "its second half": (lambda content: content[: len(content) // 2], "its checksum does not fit"),
+    "all of it": (lambda content: b"", "it does not begin as a file of this version"),
+}
+
+
 @on_x86
-def test_a_damaged_kernel_is_not_used(package, caplog):
-    content = bytearray(package.read_bytes())
-    content[-100] ^= 1
-    package.write_bytes(bytes(content))
+@pytest.mark.parametrize("lost", DAMAGES)
+def test_a_damaged_kernel_is_not_used(package, caplog, lost):
+    damage, reason = DAMAGES[lost]
+    package.write_bytes(damage(package.read_bytes()))
     assert kernel._shipped(HERE) is None
-    assert "is not used, and the sampler is compiled: its checksum does not fit" in caplog.text
+    assert f"is not used, and the sampler is compiled: {reason}" in caplog.text
+
+
+@on_x86
+def test_a_folder_in_the_place_of_a_kernel_is_not_used(package, caplog):
+    package.unlink()
+    package.mkdir()
+    assert kernel._shipped(HERE) is None
+    assert "is not used, and the sampler is compiled: " in caplog.text
 
 
 @on_x86
