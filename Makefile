@@ -1,8 +1,10 @@
-# What a user and a machine type: each target sets up what it needs. PYTHON, VENV and CONSTRAINTS may be given.
+# What a user and a machine type: each target sets up what it needs. PYTHON, VENV, CONSTRAINTS and WORKERS may be given.
 
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?=
+# Processes that test side by side; 0 for one that can be looked into, with `--pdb` say.
+WORKERS ?= 2
 
 EXTRAS_demo := demo,storage
 EXTRAS_test := test
@@ -14,7 +16,7 @@ demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python docs/demo.py
 
 test: $(VENV)/.installed-test
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --costs
 
 test-slow: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -m slow

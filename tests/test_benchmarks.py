@@ -18,6 +18,9 @@ from nutmill.comparison.caches import environment
 from nutmill.comparison.process import explain
 from nutmill.comparison.quality import quality
 
+# Models that compile in two seconds or so; `tests/model/test_gradients.py` has all of them as slow ones, too.
+QUICK = ("radon", "regression", "irt", "stochastic_volatility", "survival", "ordinal", "negative_binomial")
+
 
 def test_a_ratio_divides_geometric_means():
     assert ratio([2.0, 8.0], [1.0, 4.0]).value == pytest.approx(2.0, rel=1e-14)
@@ -186,7 +189,10 @@ def test_every_model_has_a_finite_density_at_its_start(name):
     assert np.isfinite(density(model.initial_point()))
 
 
-@pytest.mark.parametrize("name", models.SYNTHETIC)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in models.SYNTHETIC],
+)
 def test_every_model_runs_in_native_code_and_its_gradient_is_that_of_its_density(name):
     compiled = nutmill.compile_model(models.build(name))
     assert compiled.code.fused and compiled.code.stands_alone and not compiled.code.python_ops
