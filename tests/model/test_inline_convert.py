@@ -12,7 +12,8 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import specify_shape
 
-from nutmill.model.inline import graph_function
+from nutmill.model.inline import graph_program
+from nutmill.model.inline.steps import program_function
 
 OTHER = 1e6
 IN_PLACE = ((0, 0),)
@@ -70,8 +71,9 @@ def test_each_output_alone_is_not_on_the_stack():
 
 
 def with_numbers(inputs, outputs):
-    graph = graph_function(FunctionGraph(list(inputs), list(outputs), clone=True), numbers=True)
-    return numba_njit(graph.py_func, final_function=True)
+    program = graph_program(FunctionGraph(list(inputs), list(outputs), clone=True), numbers=True)
+    write = program_function(program)
+    return numba_njit(lambda *inputs: write(*inputs), final_function=True)
 
 
 def test_final_outputs_without_axes_are_numbers():

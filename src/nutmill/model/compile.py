@@ -19,6 +19,7 @@ from nutmill.model import lower
 from nutmill.model.arithmetic import Arithmetic
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
+from nutmill.model.entries import Lowered
 from nutmill.model.footprint import tidy_up, warn_of_memory
 from nutmill.model.fuse import Unlinkable, link_addresses, link_model, needs_python
 from nutmill.model.graph import ModelGraph
@@ -123,7 +124,7 @@ def compile_likelihood(graph: ModelGraph, made_for: Target) -> Code:
 class _Model(NamedTuple):
     """A model's functions, lowered, and the record that they read."""
 
-    lowered: Mapping[str, lower.Lowered]
+    lowered: Mapping[str, Lowered]
     slots: Sequence[Slot]
     n_prepared: int
     lengths: Lengths
@@ -190,7 +191,7 @@ def _tell_of_engine(graph: ModelGraph) -> None:
         warnings.warn(f"nutmill: {said}", stacklevel=3)
 
 
-def _stands_alone(lowered: Mapping[str, lower.Lowered], *, fused: bool) -> bool:
+def _stands_alone(lowered: Mapping[str, Lowered], *, fused: bool) -> bool:
     """Whether the code means the same in another process."""
     has_addresses = any(entry.has_addresses for entry in lowered.values())
     if not fused or has_addresses:

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 
 from nutmill.errors import Status
 from nutmill.model import vectormath
-from nutmill.model.lower import Lowered
+from nutmill.model.entries import Lowered
 from nutmill.model.runtime import RESHAPE, RUNTIME
 from nutmill.native.object import PREFIX, RELEASE
 from nutmill.native.processor import Target

@@ -1,4 +1,4 @@
-"""From a PyTensor graph to LLVM bitcode: Numba compiles it, small intrinsics of ours feed and empty it.
+"""From a PyTensor graph to LLVM bitcode: entries of plain words, written around the operations of the graph.
 
 Every entry takes plain 64-bit words (addresses and counts), so that C, ctypes and our own kernel call it alike:
 
@@ -11,115 +11,117 @@ next multiple of eight bytes, in its own dtype.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-import numba
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from nutmill.errors import Status
-from nutmill.model.arrays import describe, fits, make_arguments, make_n_dim, make_store_gradient, pack
-from nutmill.native.record import Slot
+from nutmill.model.arrays import Value, arguments, describe, fit, n_dim, pack, store_gradient
+from nutmill.model.entries import Lowered, written
+from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter
+from nutmill.model.inline.operation import call_of
+from nutmill.model.inline.steps import Program, call_program
+from nutmill.native.record import ENTRY_WORDS, Slot
 
-# Only native code calls an entry, so the wrappers that Numba would add for Python are left out.
-_entry = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-_OK, _BAD_SHAPE = int(Status.OK), int(Status.BAD_SHAPE)
-
-# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
-_ADDRESS = b"numba.dynamic.globals"
-
-
-class Lowered(NamedTuple):
-    """One compiled function: its bitcode, the symbol in it, how many words it takes, and where it is loaded."""
-
-    bitcode: bytes
-    symbol: str
-    n_words: int
-    address: int  # in Numba's own engine, in Numba's calling convention
-    owner: Callable  # keeps what that engine needs to run it
-
-    @property
-    def has_addresses(self) -> bool:
-        """Whether it holds addresses of this process, and so means nothing in another."""
-        return _ADDRESS in self.bitcode
+Graph = Program | Callable  # operations that nutmill writes, or a function of Numba's
 
 
-def density_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
-    """Wrap njit `graph(*parameters, *arrays) -> (logp, *gradients)` as `density`."""
-    arguments = make_arguments(slots)
-    store_gradient = make_store_gradient([slot for slot in slots if slot.is_parameter])
+def density_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
+    """Wrap `graph(*parameters, *arrays) -> (logp, *gradients)` as `density`."""
+    parameters = [slot for slot in slots if slot.is_parameter]
 
-    @_entry
-    def density(q, lp, gradient, record):
-        store_gradient(graph(*arguments(q, record)), lp, gradient, record)
-        return _OK
+    def density(emitter: Emitter, words: Sequence[ir.Value]) -> None:
+        q, *places = words
+        outputs = _computed(graph, emitter, arguments(emitter, slots, q, places[-1]))
+        store_gradient(emitter, parameters, outputs, places)
+        _give_back(emitter, outputs)
 
-    return _lower(density, 4)
+    return _entry("density", graph, density)
 
 
 def native_density_entry(native: Callable, slots: Sequence[Slot], *, data_is_tuple: bool) -> Lowered:
     """Wrap a user's njit `native(q, gradient, data) -> logp` as `density`."""
-    arguments = make_arguments(slots)
-    store_lp = make_store_gradient([])
 
-    @_entry
-    def density_of_tuple(q, lp, gradient, record):
-        views = arguments(q, record)
-        value = native(views[0], arguments(gradient, record)[0], views[1:])
-        store_lp((value,), lp, gradient, record)
-        return _OK
+    def density(emitter: Emitter, words: Sequence[ir.Value]) -> None:
+        q, _, gradient, record = words
+        position, *data = arguments(emitter, slots, q, record)
+        (gradient_at, *_) = arguments(emitter, slots[:1], gradient, record)
+        if data_is_tuple:
+            kind = types.Tuple([array.kind for array in data])
+            data = [Value(kind, emitter.context.make_tuple(emitter.builder, kind, [array.value for array in data]))]
+        lp = _called(native, emitter, [position, gradient_at, data[0]])
+        store_gradient(emitter, [], [lp], words[1:])
+        _give_back(emitter, [lp])
 
-    @_entry
-    def density_of_array(q, lp, gradient, record):
-        views = arguments(q, record)
-        value = native(views[0], arguments(gradient, record)[0], views[1])
-        store_lp((value,), lp, gradient, record)
-        return _OK
-
-    return _lower(density_of_tuple if data_is_tuple else density_of_array, 4)
+    return _entry("density", native, density)
 
 
-def expand_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
-    """Wrap njit `graph(*parameters, *arrays) -> outputs` as `expand`, a loop over draws."""
-    arguments = make_arguments(slots)
-    n_dim_words = make_n_dim(slots)
+def expand_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
+    """Wrap `graph(*parameters, *arrays) -> outputs` as `expand`, a loop over draws."""
 
-    @_entry
-    def expand(q, n_draws, out, row_bytes, shapes, record):
-        if out == 0:
-            describe(graph(*arguments(q, record)), shapes)
-            return _OK
-        for draw in range(n_draws):
-            outputs = graph(*arguments(q + 8 * draw * n_dim_words(record), record))
-            if not fits(outputs, shapes):
-                return _BAD_SHAPE
-            pack(outputs, out + draw * row_bytes)
-        return _OK
+    def expand(emitter: Emitter, words: Sequence[ir.Value]) -> None:
+        q, n_draws, out, row_bytes, shapes, record = words
+        builder = emitter.builder
+        draw_bytes = builder.mul(WORD(8), n_dim(emitter, slots, record))
+        count = builder.select(_asks(emitter, out), ONE, n_draws)
+        with cgutils.for_range(builder, count) as draws:
+            at = builder.add(q, builder.mul(draws.index, draw_bytes))
+            outputs = _computed(graph, emitter, arguments(emitter, slots, at, record))
+            _hand_out(emitter, outputs, out, shapes, builder.mul(draws.index, row_bytes))
 
-    return _lower(expand, 6)
+    return _entry("expand", graph, expand)
 
 
-def prepare_entry(graph: Callable, slots: Sequence[Slot]) -> Lowered:
-    """Wrap njit `graph(*arrays) -> outputs` as `prepare`."""
-    arguments = make_arguments(slots)
+def prepare_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
+    """Wrap `graph(*arrays) -> outputs` as `prepare`."""
 
-    @_entry
-    def prepare(out, shapes, record):
-        outputs = graph(*arguments(0, record))
-        if out == 0:
-            describe(outputs, shapes)
-            return _OK
-        if not fits(outputs, shapes):
-            return _BAD_SHAPE
-        pack(outputs, out)
-        return _OK
+    def prepare(emitter: Emitter, words: Sequence[ir.Value]) -> None:
+        out, shapes, record = words
+        outputs = _computed(graph, emitter, arguments(emitter, slots, ZERO, record))
+        _hand_out(emitter, outputs, out, shapes, ZERO)
 
-    return _lower(prepare, 3)
+    return _entry("prepare", graph, prepare)
 
 
-def _lower(entry: Callable, n_words: int) -> Lowered:
-    signature = (types.int64,) * n_words
-    entry.compile(signature)
-    overload = entry.overloads[signature]
-    symbol = overload.fndesc.llvm_func_name
-    bitcode = overload.library._get_module_for_linking().as_bitcode()
-    return Lowered(bitcode, symbol, n_words, overload.library.get_pointer_to_function(symbol), entry)
+def _entry(name: str, graph: Graph, body: Callable[[Emitter, Sequence[ir.Value]], None]) -> Lowered:
+    entry = written(name, ENTRY_WORDS[name], body, fast=isinstance(graph, Program))
+    return entry._replace(owner=(entry.owner, graph))  # Python that the graph's functions call lives as long
+
+
+def _computed(graph: Graph, emitter: Emitter, given: Sequence[Value]) -> list[Value]:
+    """Call a graph; the outputs are references that the caller owns."""
+    outputs = _called(graph, emitter, given)
+    values = cgutils.unpack_tuple(emitter.builder, outputs.value, len(outputs.kind))
+    return [Value(*output) for output in zip(outputs.kind, values, strict=True)]
+
+
+def _called(function: Graph, emitter: Emitter, given: Sequence[Value]) -> Value:
+    kinds, values = [each.kind for each in given], [each.value for each in given]
+    if isinstance(function, Program):
+        return Value(*call_program(function, emitter, kinds, values))
+    call = call_of(function, 1)
+    return Value(call.result(kinds), call.emit(emitter, kinds, values))
+
+
+def _asks(emitter: Emitter, out: ir.Value) -> ir.Value:
+    """Whether the caller asks for shapes only."""
+    return emitter.builder.icmp_unsigned("==", out, ZERO)
+
+
+def _hand_out(emitter: Emitter, outputs: Sequence[Value], out: ir.Value, shapes: ir.Value, offset: ir.Value) -> None:
+    """Describe the outputs, or copy them to where the caller wants them."""
+    builder = emitter.builder
+    with builder.if_else(_asks(emitter, out)) as (asked, otherwise):
+        with asked:
+            describe(emitter, outputs, shapes)
+        with otherwise:
+            with builder.if_then(builder.not_(fit(emitter, outputs, shapes)), likely=False):
+                emitter.context.call_conv.return_value(builder, WORD(int(Status.BAD_SHAPE)))
+            pack(emitter, outputs, builder.add(out, offset))
+    _give_back(emitter, outputs)
+
+
+def _give_back(emitter: Emitter, outputs: Sequence[Value]) -> None:
+    for output in outputs:
+        emitter.context.nrt.decref(emitter.builder, output.kind, output.value)

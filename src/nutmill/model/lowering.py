@@ -8,19 +8,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from nutmill.model.inline import graph_function, linked_function
+from nutmill.model.inline import graph_program, linked_function
 from nutmill.model.rewrite import rewrite
 
 
 class Way(NamedTuple):
-    """How graphs are rewritten, and how they become Numba functions.
+    """How graphs are rewritten, and what they become: operations in order that entries write, or a Numba function.
 
     Attributes
     ----------
     rewrite : callable
         As `rewrite.rewrite`.
     function : callable
-        As `inline.graph_function`.
+        As `inline.graph_program` or `inline.linked_function`.
     """
 
     rewrite: Callable
@@ -28,6 +28,6 @@ class Way(NamedTuple):
 
 
 WAYS = {
-    "nutmill": Way(rewrite, graph_function),
+    "nutmill": Way(rewrite, graph_program),
     "numba": Way(partial(rewrite, ours=False), linked_function),
 }

@@ -150,6 +150,13 @@ def _few(shape: Sequence[ir.Value]) -> int | None:
     return n_elements if 1 <= n_elements <= _ON_STACK else None
 
 
+def array_at(emitter: Emitter, view: View) -> ir.Value:
+    """Make an array of memory that nobody here owns."""
+    array = emitter.context.make_array(view.kind)(emitter.context, emitter.builder)
+    populate_array(array, view.data, tuple(view.shape), tuple(view.strides), itemsize(emitter, view.kind), meminfo=None)
+    return array._getvalue()
+
+
 def alias(emitter: Emitter, kind: types.Array, source: tuple[types.Array, ir.Value], view: View) -> ir.Value:
     """An array that shares the memory of `source`, seen as `view`; the caller owns the new reference."""
     context, builder = emitter.context, emitter.builder

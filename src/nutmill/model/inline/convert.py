@@ -67,13 +67,24 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
 _WRITERS |= dict.fromkeys(TAKING, rows.take) | dict.fromkeys(CHANGING, rows.change)
 
 
-def graph_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
+def graph_function(fgraph: FunctionGraph) -> Callable:
     """Make the Numba function of a graph: (*inputs) -> tuple of outputs.
-
-    With `numbers`, outputs without axes may be numbers in place of arrays.
 
     PyTensor's own conversion makes a Numba function for each operation, with others inside, and one that calls them
     all; here its functions are called for the operations that `_WRITERS` does not know.
+    """
+    write = program_function(graph_program(fgraph))
+
+    def nutmill_graph(*inputs):
+        return write(*inputs)
+
+    return numba_njit(nutmill_graph)
+
+
+def graph_program(fgraph: FunctionGraph, *, numbers: bool = False) -> Program:
+    """Put a graph in order, with what each operation is written as.
+
+    With `numbers`, outputs without axes may be numbers in place of arrays.
     """
     order = fgraph.toposort()
     own = {node: _operation(node) for node in order}
@@ -91,16 +102,11 @@ def graph_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
         )
         for node in order
     ]
-    write = program_function(Program(fgraph.inputs, steps, fgraph.outputs))
-
-    def nutmill_graph(*inputs):
-        return write(*inputs)
-
-    return numba_njit(nutmill_graph)
+    return Program(fgraph.inputs, steps, fgraph.outputs)
 
 
 def linked_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable:
-    """Make the same function as PyTensor's Numba linker does; all outputs are arrays, whatever `numbers` is."""
+    """Make the function of a graph as PyTensor's Numba linker does; all outputs are arrays, whatever `numbers` is."""
     with _for_scans(_RIGHT_STEPS):
         return numba_funcify(fgraph)
 

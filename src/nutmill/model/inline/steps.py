@@ -64,6 +64,28 @@ def program_function(program: Program) -> Callable:
     return intrinsic(typer)
 
 
+def call_program(
+    program: Program, emitter: Emitter, kinds: Sequence[types.Type], arguments: Sequence[ir.Value]
+) -> tuple[types.Type, ir.Value]:
+    """Write a program as a function of its own, and call it: kind and IR of the tuple of outputs."""
+    all_kinds = _kinds(program, kinds)
+    result = types.Tuple([all_kinds[variable] for variable in program.outputs])
+    context, builder = emitter.context, emitter.builder
+    convention = context.call_conv
+    # Under a name of its own in Numba's engine; of this linkage, LLVM optimises it before it is part of the caller.
+    name = f"{builder.function.name}_graph"
+    function = ir.Function(builder.module, convention.get_function_type(result, kinds), name)
+    function.linkage = "linkonce_odr"
+    convention.decorate_function(function, [f"input_{i}" for i in range(len(kinds))], kinds)
+    inside = emitter._replace(builder=ir.IRBuilder(function.append_basic_block("entry")))
+    outputs = _write(program, all_kinds, inside, convention.decode_arguments(inside.builder, kinds, function))
+    convention.return_value(inside.builder, context.make_tuple(inside.builder, result, outputs))
+    status, value = convention.call_function(builder, function, result, kinds, arguments)
+    with cgutils.if_unlikely(builder, status.is_error):
+        convention.return_status_propagate(builder, status)
+    return result, value
+
+
 def _kinds(program: Program, given: Sequence[types.Type]) -> dict[Variable, types.Type]:
     """Numba type of each variable."""
     kinds = dict(zip(program.inputs, given, strict=True))
