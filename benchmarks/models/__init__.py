@@ -45,6 +45,12 @@ SYNTHETIC = (
 
 MODELS = (*POSTERIORDB, *SYNTHETIC)
 
+# Models of several data sets: name -> file and which.
+FAMILIES = {
+    "nes2000": ("nes", {"year": 2000}),
+    "sblrc": ("blr", {"data_set": "sblrc"}),
+}
+
 # Further ones on which CPU layouts are measured: name -> file and sizes.
 SIZED = {
     "gaussian_process_200": ("gaussian_process", {"points": 200}),
@@ -86,7 +92,7 @@ def build(name: str, **sizes: int) -> "pm.Model":
     """
     if name not in NAMES:
         raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(NAMES)}")
-    file, own = (SIZED | COMPILED).get(name, (name, {}))
+    file, own = (FAMILIES | SIZED | COMPILED).get(name, (name, {}))
     return import_module(f"benchmarks.models.{file}").build(**(own | sizes))
 
 

@@ -1,23 +1,29 @@
-"""Leaf weight of mesquite bushes on log sizes: posteriordb's `mesquite-logmesquite_logvash`."""
+"""Leaf weight of mesquite bushes on sizes, which are correlated: the six regressions of posteriordb's `mesquite`."""
 
 import numpy as np
 import pymc as pm
 
+from benchmarks.models.linear import regression
 from benchmarks.models.posteriordb import load_data
 
+SIZES = ("diam1", "diam2", "canopy_height", "total_height", "density")
 
-def build() -> pm.Model:
-    """Build the model of `logmesquite_logvash.stan`: 7 parameters, 46 observations, correlated predictors."""
+
+def build(form: str = "logmesquite_logvash") -> pm.Model:
+    """Build the model of the Stan program called `form`: up to 8 parameters, 46 observations."""
     data = load_data("mesquite")
-    diam1, diam2 = data["diam1"], data["diam2"]
-    volume = np.log(diam1 * diam2 * data["canopy_height"])
-    area = np.log(diam1 * diam2)
-    shape = np.log(diam1 / diam2)
-    height = np.log(data["total_height"])
-    with pm.Model() as model:
-        beta = pm.Flat("beta", shape=6)
-        sigma = pm.HalfFlat("sigma")
-        size = beta[1] * volume + beta[2] * area + beta[3] * shape + beta[4] * height
-        mean = beta[0] + size + beta[5] * data["group"]
-        pm.Normal("log_weight", mean, sigma, observed=np.log(data["weight"]))
-    return model
+    if form == "mesquite":
+        return regression("weight", data["weight"], [*(data[name] for name in SIZES), data["group"]])
+    logs = {name: np.log(data[name]) for name in SIZES}
+    logs["area"] = np.log(data["diam1"] * data["diam2"])
+    logs["shape"] = np.log(data["diam1"] / data["diam2"])
+    logs["volume"] = np.log(data["diam1"] * data["diam2"] * data["canopy_height"])
+    names = {
+        "logmesquite": SIZES,
+        "logmesquite_logva": ("volume", "area"),
+        "logmesquite_logvas": ("volume", "area", "shape", "total_height", "density"),
+        "logmesquite_logvash": ("volume", "area", "shape", "total_height"),
+        "logmesquite_logvolume": ("volume",),
+    }[form]
+    groups = [] if form == "logmesquite_logvolume" else [data["group"]]
+    return regression("log_weight", np.log(data["weight"]), [*(logs[name] for name in names), *groups])

@@ -1,4 +1,4 @@
-"""Party identification in the 2000 election study, a linear regression: posteriordb's `nes2000-nes`."""
+"""Party identification in the election study of a year, a linear regression: posteriordb's `nes1972-nes` and others."""
 
 import numpy as np
 import pymc as pm
@@ -6,9 +6,9 @@ import pymc as pm
 from benchmarks.models.posteriordb import load_data
 
 
-def build() -> pm.Model:
-    """Build the model of `nes.stan`: 10 parameters, 476 observations, the nine predictors as one matrix."""
-    data = load_data("nes2000")
+def build(year: int = 2000) -> pm.Model:
+    """Build the model of `nes.stan`: 10 parameters, 476 to 1350 observations, the nine predictors as one matrix."""
+    data = load_data(f"nes{year}")
     age = data["age_discrete"]
     columns = [
         np.ones(age.size),

@@ -1,13 +1,13 @@
-"""Bayesian linear regression on correlated predictors: posteriordb's `sblrc-blr`."""
+"""Bayesian linear regression on correlated or independent predictors: posteriordb's `sblrc-blr` and `sblri-blr`."""
 
 import pymc as pm
 
 from benchmarks.models.posteriordb import load_data
 
 
-def build() -> pm.Model:
+def build(data_set: str = "sblrc") -> pm.Model:
     """Build the model of `blr.stan`: 6 parameters, 100 observations, a matrix product."""
-    data = load_data("sblrc")
+    data = load_data(data_set)
     with pm.Model() as model:
         beta = pm.Normal("beta", 0.0, 10.0, shape=int(data["D"]))
         sigma = pm.HalfNormal("sigma", 10.0)
