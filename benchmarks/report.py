@@ -14,6 +14,7 @@ from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.page import page
+from benchmarks.references import tables as references_tables
 from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
 from benchmarks.validation import tables as validation_tables
 
@@ -76,10 +77,13 @@ _SECTIONS = {
     "compiling": compiling_tables.sections,
     "batch": batch_tables.sections,
     "validation": validation_tables.sections,
+    "references": references_tables.sections,
 }
 
 # Of these there are pages of HTML, too.
 _PLOTTED = {"suite": page, "validation": validation_tables.page}
+
+_IN_ONE_PROCESS = ("validation", "references")
 
 # What the README shows.
 _SHORT = {
@@ -102,7 +106,7 @@ def _opening(report: dict) -> str:
         *([f"- nutmill at commit {report['commit']}"] if "commit" in report else []),
         f"- Python {machine['python']}: {versions}",
         f"- BLAS: {'; '.join(machine['blas'])}",
-        f"- Settings: {settings}; every run in a process of its own",
+        f"- Settings: {settings}{'' if report['kind'] in _IN_ONE_PROCESS else '; every run in a process of its own'}",
     ]
     return "\n".join(lines)
 

@@ -1,0 +1,70 @@
+"""Samples the posteriors that have reference draws at defaults, four chains of 1000 draws; writes a dated JSON file.
+
+Distances and effective sample sizes do not depend on how busy the machine is; CPU seconds do a little.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pymc as pm
+
+from benchmarks.diagnostics import distances
+from benchmarks.models.posteriordb import Reference, load_references
+from benchmarks.references.posteriors import POSTERIORS
+from benchmarks.results_file import RESULTS, record
+from benchmarks.validation.command import REFERENCE
+from nutmill.comparison import samplers
+from nutmill.comparison.samplers.run import Run, Size
+from nutmill.diagnosis.check import mixing
+from nutmill.trace import group
+
+# All of them run in this process, one after the other.
+SAMPLERS = [name for name, each in samplers.SAMPLERS.items() if not (each.variables or each.reads_program)]
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Parse the command line, measure, and return the path of the JSON file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.references", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=POSTERIORS, default=list(POSTERIORS))
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=["nutmill"])
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each posterior")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=1000, help="kept draws of each of four chains")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
+    settings = vars(parser.parse_args(arguments))
+    return record("references", settings.pop("out"), settings, measure(settings))
+
+
+def measure(settings: dict) -> Iterator[dict]:
+    """Yield a row for each posterior, sampler and seed."""
+    for name in settings["models"]:
+        for sampler in settings["samplers"]:
+            for seed in range(settings["first_seed"], settings["first_seed"] + settings["seeds"]):
+                size = Size(settings["draws"], 4, settings["cores"], seed)
+                found = run(POSTERIORS[name], load_references()[name], sampler, size)
+                told = ", ".join(f"{key} {value:.4g}" for key, value in found.items() if key != "distances")
+                print(f"{name} by {sampler}, seed {seed}: {told}", flush=True)
+                yield {"cell": REFERENCE, "model": name, "sampler": sampler, "seed": seed, "measurement": found}
+
+
+def run(build: Callable[[], pm.Model], references: dict[str, Reference], sampler: str, size: Size) -> dict:
+    """Sample a model at defaults, and compare it with its references: distances, diagnostics of all scalars, costs."""
+    measured = samplers.load(sampler)(build(), size)
+    return judged(measured, references)
+
+
+def judged(run: Run, references: dict[str, Reference]) -> dict:
+    """Reduce a run to numbers: the distances are in standard errors of both sides."""
+    posterior, stats, mixed = group(run.trace, "posterior"), group(run.trace, "sample_stats"), mixing(run.trace)
+    known = posterior[sorted({scalar.partition("[")[0] for scalar in references})]
+    return {
+        "distances": {scalar: distance._asdict() for scalar, distance in distances(known, references).items()},
+        "rhat": float(mixed.rhat.max()),
+        "ess_bulk": float(mixed.ess_bulk.min()),
+        "ess_tail": float(mixed.ess_tail.min()),
+        "divergences": int(stats["diverging"].sum()),
+        "compiled_cpu_s": run.compiled.cpu,
+        "sampled_cpu_s": run.sampled.cpu,
+    }

@@ -1,0 +1,67 @@
+"""The page of posteriors with references: what it measures, and that a wrong prior or a doubtful run is seen."""
+
+import json
+
+import pymc as pm
+import pytest
+
+from benchmarks import report
+from benchmarks.models.posteriordb import load_data, load_references
+from benchmarks.references import command
+from benchmarks.references.tables import is_clean, is_right, verdict
+from nutmill.comparison.samplers.run import Size
+
+SCHOOLS = "eight_schools-eight_schools_noncentered"
+SOUND = {"rhat": 1.002, "ess_bulk": 2000.0, "ess_tail": 1500.0, "divergences": 0, "distances": {}}
+
+
+def measured(z_mean=0.5, z_sd=-0.5, **changes):
+    return SOUND | {"distances": {"mu": {"mean": z_mean, "sd": z_sd}}} | changes
+
+
+def row(model, **changes):
+    return {"cell": "reference", "model": model, "sampler": "nutmill", "seed": 1, "measurement": measured(**changes)}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rhat": 1.011}, {"ess_bulk": 399.0}, {"ess_tail": 399.0}, {"divergences": 1}, {"rhat": float("nan")}]
+)
+def test_what_a_reader_would_complain_of_is_not_clean(changes):
+    assert is_clean(measured())
+    assert not is_clean(measured(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"z_mean": -4.1}, {"z_sd": 4.1}, {"z_sd": float("nan")}])
+def test_what_is_far_off_is_not_right(changes):
+    assert is_right(measured())
+    assert not is_right(measured(**changes))
+
+
+def test_the_verdict_counts_and_names():
+    told = verdict([row("a"), row("b", z_sd=5.0), row("b"), row("c", divergences=2)])
+    assert "2 of 3 are within 4 standard errors of their references (not b). 2 of 3 are clean (not c)." in told
+
+
+def schools_with_a_wrong_prior():
+    """Eight schools, but for the prior of `tau`: a scale of 1 instead of 5."""
+    data = load_data("eight_schools")
+    with pm.Model() as model:
+        theta_trans = pm.Normal("theta_trans", 0.0, 1.0, shape=8)
+        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.HalfCauchy("tau", 1.0)
+        pm.Normal("y", pm.Deterministic("theta", mu + tau * theta_trans), data["sigma"], observed=data["y"])
+    return model
+
+
+def test_a_wrong_prior_is_seen():
+    found = command.run(schools_with_a_wrong_prior, load_references()[SCHOOLS], "nutmill", Size(1000, 4, 2, 1))
+    assert not is_right(found) and abs(found["distances"]["tau"]["mean"]) > 10.0
+
+
+def test_the_command(tmp_path):
+    path = command.main(["--models", SCHOOLS, "--out", str(tmp_path)])
+    (found,) = json.loads(path.read_text())["rows"]
+    assert len(found["measurement"]["distances"]) == 10 and is_right(found["measurement"])
+    report.main([str(path)])
+    text = path.with_suffix(".md").read_text()
+    assert "1 of 1 are within 4 standard errors" in text and f"| {SCHOOLS} | 1 |" in text
+    assert "process of its own" not in text
