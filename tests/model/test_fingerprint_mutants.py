@@ -54,7 +54,9 @@ def choice(rng: np.random.Generator, items: list, n: int) -> list:
     return [items[i] for i in rng.permutation(len(items))[:n]]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name", [name if name.startswith("zoo ") else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
+)
 def test_one_change_anywhere_changes_it(name):
     graph, rng = from_pymc(build(name)), np.random.default_rng(20261124)
     found = {digest(graph): "nothing"}
