@@ -31,6 +31,7 @@ class Target(IntEnum):
     FLAT = 11  # -x^4: no gradient at 0
     CLIFF = 12  # uniform on a box of width 10^-12: no step size will do
     NECK = 13  # a centred hierarchy: x0 = log s with s ~ |N(0, 1)|, x_i ~ N(0, s), seen with errors N(0, 1)
+    RIDGE = 14  # N(0, I), but x0 + x1 is 10^4 times as wide, and x0 - x1 10^5 times as narrow
 
 
 @numba.njit(error_model="numpy")
@@ -62,6 +63,9 @@ def independent_term(position, data, i):
     if data == Target.SCALED:
         precision = 1.0 / scale(i, position.shape[0]) ** 2
         return -0.5 * precision * x * x, -precision * x
+    if data == Target.RIDGE and i < 2:
+        along, across = x + position[1 - i], x - position[1 - i]
+        return -0.125 * (1e-8 * along**2 + 1e10 * across**2), -0.5 * (1e-8 * along + 1e10 * across)
     if data == Target.STUDENT:
         return -3.0 * math.log1p(x * x / 5.0), -6.0 * x / (5.0 + x * x)
     if data == Target.TWO_MODES:

@@ -9,6 +9,8 @@ from targets import Target, scale, starts
 
 from nutmill.nuts import low_rank
 from nutmill.nuts.group import learning_room, new_group
+from nutmill.nuts.metric import Metric, draw_momentum_into
+from nutmill.nuts.rng import normals_into
 from nutmill.nuts.room import low_rank_sizes
 from nutmill.nuts.rows import BOTH, Window, gather_rows
 
@@ -162,6 +164,63 @@ def test_nothing_is_found_where_there_is_nothing(target, seed):
     assert (group.state.chains["rank"] == 0).all()
 
 
+@pytest.fixture(scope="module")
+def dense():
+    """Chains that have learned a hundred correlated dimensions, most of which stretch or shrink by a factor of two."""
+    group = new_target_group(Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 4, 100), new_plan(1000))
+    run_warmup(group)
+    return group
+
+
+def test_nearly_all_directions_are_found(dense):
+    covariance = 0.9 ** np.abs(np.subtract.outer(np.arange(100), np.arange(100)))
+    scaled = np.linalg.eigvalsh(covariance / np.sqrt(np.outer(*[dense.state.variance[0]] * 2)))
+    wanted = int((np.abs(np.log(scaled)) > np.log(2.0)).sum())
+    assert wanted > 75
+    assert dense.state.chains["rank"][0] > 0.9 * wanted
+    spread = whitened_spread(dense.state, 0, covariance)
+    assert spread[-1] / spread[0] < 12.0 < scaled[-1] / scaled[0] / 10.0
+    assert dense.state.chains["n_warmup_gradients"].sum() < 40_000
+
+
+@numba.njit
+def momentum_into(variance, directions, stretch, rng, momentum, velocity):
+    draw_momentum_into(Metric(variance, directions, stretch), rng, momentum, velocity)
+
+
+@numba.njit
+def standard_normals_into(rng, out):
+    normals_into(rng, out)
+
+
+def assert_metric_is_sound(state, lengths: float) -> None:
+    """Directions are orthonormal, and p.v is the squared length of the normals that the momentum was made of."""
+    rank = state.chains[0]["rank"]
+    variance, directions, stretch = state.variance[0], state.directions[0, :rank], state.stretch[0, :rank]
+    units = directions / np.sqrt(variance)
+    np.testing.assert_allclose(np.diag(units @ units.T), 1.0, atol=1e-10)
+    np.testing.assert_allclose(units @ units.T, np.eye(rank), atol=1e-8)
+    momentum, velocity, z = np.zeros((3, len(variance)))
+    for draw in range(1, 21):
+        rng = np.array([draw, 2, 3, 4], np.uint64)
+        standard_normals_into(rng.copy(), z)
+        momentum_into(variance, directions, stretch, rng, momentum, velocity)
+        np.testing.assert_allclose(momentum @ velocity, z @ z, rtol=lengths)
+
+
+def test_momenta_have_the_right_length_under_many_directions(dense):
+    assert dense.state.chains["rank"][0] > 75
+    assert_metric_is_sound(dense.state, 1e-10)
+
+
+def test_momenta_have_the_right_length_under_the_longest_stretch(seed):
+    group = new_target_group(Target.RIDGE, starts(Target.RIDGE, 4, 5, seed), new_plan(), seed)
+    run_warmup(group)
+    stretch = group.state.stretch[0]
+    assert stretch.max() > 1e6 and stretch.min() < 1e-6
+    assert_metric_is_sound(group.state, 1e-6)
+
+
 def test_stuck_chain_learns_no_directions_of_the_others(seed):
     points = starts(Target.AUTOREGRESSIVE, 4, 10, seed)
     points[2] = 1e6
@@ -188,7 +247,8 @@ def test_room_is_bounded(n_dim):
         n_rows = 4 * n_chains * sizes.rows_per_block
         assert sizes.matrix_size <= min(n_dim, 256)
         assert n_dim <= sizes.matrix_size or 2 * n_rows <= max(sizes.matrix_size, 32)
-        assert sizes.max_rank * n_dim <= max(16384, 2 * n_dim)
+        assert sizes.max_rank * n_dim <= max(40_000, 2 * n_dim)
+        assert sizes.max_rank == n_dim or n_dim > 200
         assert sizes.matrix_size**2 * n_dim <= 2**25
         one = learning_room(new_plan(), n_dim)
         assert one.low_rank_rows.shape[0] >= sizes.n_work_rows

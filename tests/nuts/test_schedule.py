@@ -45,5 +45,5 @@ def test_terminal_stages_aim_higher_each_time():
 def test_early_trajectories_are_short(tune, early_end):
     schedule = warmup_schedule(tune, 10, 0.8)
     ends = np.cumsum(schedule["n_draws"])
-    np.testing.assert_array_equal(schedule["max_treedepth"], np.where(ends <= early_end, 8, 10))
+    np.testing.assert_array_equal(schedule["max_treedepth"], np.where(ends <= early_end, 7, 10))
     assert (warmup_schedule(tune, 5, 0.8)["max_treedepth"] == 5).all()

@@ -24,8 +24,8 @@ from nutmill.nuts.linear_algebra import (
 from nutmill.nuts.rows import BOTH, gather_rows
 from nutmill.nuts.vectors import copy_into
 
-# How many draws there must be at least, and for each direction.
-_FEWEST_ROWS, _ROWS_PER_DIRECTION = 6, 4
+# How many draws there must be at least.
+_FEWEST_ROWS = 6
 # Draws and gradients that are taken for granted, each of unit size, in every direction: they keep it near 1.
 _PRIOR_ROWS = 0.1
 _LARGEST_UNSEEN = math.log(2.0)
@@ -85,7 +85,8 @@ def proven_rank(window, variance, room):
             return 0
         n_rows = _gather(window, variance, room, half)
         n_found = _fit(room, n_rows) if n_rows >= _FEWEST_ROWS else 0
-        n_found = min(n_found, n_rows // (_ROWS_PER_DIRECTION if half == BOTH else _ROWS_PER_DIRECTION // 2))
+        # A direction for each draw, of which a half has half: the guard against more is that others confirm it.
+        n_found = min(n_found, n_rows if half == BOTH else 2 * n_rows)
         if half != BOTH:
             n_proven = _n_confirmed(room, n_found, _gather(window, variance, room, 1 - half))
             fewest, most = min(fewest, n_proven), max(most, n_proven)

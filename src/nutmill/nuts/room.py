@@ -6,14 +6,14 @@ from typing import NamedTuple
 from nutmill.nuts.state import N_BLOCKS
 
 _ROWS_PER_CHAIN = 64
-_MAX_RANK, _MIN_RANK = 32, 2
+_MAX_RANK, _MIN_RANK = 256, 2
 # The space that directions are looked for in: of so many dimensions up to that many parameters. Fitting takes the
 # time of _MAX_SIZE^3 multiplications and of size^2 for each parameter, which is not to grow beyond that.
 _MAX_SIZE, _LARGE = 256, 512
 # With less there is nothing to be found.
 _MIN_SIZE = 48
-# Numbers in the directions of a chain: so many cost a step about what a gradient of as many parameters does.
-_MAX_NUMBERS = 16384
+# Numbers in the directions of a chain: all directions up to 200 parameters. A step takes two multiplications for each.
+_MAX_NUMBERS = 40_000
 
 
 class LowRankSizes(NamedTuple):
