@@ -78,7 +78,18 @@ def rewrite(
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
     hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
     of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    of_ours = (
+    mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths)
+    mode.optimizer.rewrite(fgraph)
+    if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
+        raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
+    if arithmetic is not None:
+        _drop_unread(fgraph, len(parameters))
+    return Rewritten(fgraph, [given.get(variable, variable) for variable in fgraph.inputs], hoister.hoisted)
+
+
+def step_mode() -> Mode:
+    """Make the mode of what is written by nutmill, steps of loops among it: our rewrites, and nothing taken out."""
+    return _mode(ours=True).register(
         (_expand_graphs, _EXPAND),
         (right_roots, _ROOTS),
         (softmax_rewriter(), _SOFTMAX),
@@ -86,13 +97,6 @@ def rewrite(
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),
     )
-    mode = _mode(ours=ours).register((hoister, _HOIST), *of_lengths, *(of_ours if ours else ()))
-    mode.optimizer.rewrite(fgraph)
-    if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
-        raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
-    if arithmetic is not None:
-        _drop_unread(fgraph, len(parameters))
-    return Rewritten(fgraph, [given.get(variable, variable) for variable in fgraph.inputs], hoister.hoisted)
 
 
 def _drop_unread(fgraph: FunctionGraph, n_parameters: int) -> None:

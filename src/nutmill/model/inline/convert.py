@@ -36,6 +36,7 @@ from nutmill.model.inline.foreign import foreign_form
 from nutmill.model.inline.operation import Operation, call_of
 from nutmill.model.inline.steps import Program, Step, program_function
 from nutmill.model.properties import is_known
+from nutmill.model.rewrite import step_mode
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,
@@ -112,8 +113,7 @@ def linked_function(fgraph: FunctionGraph, *, numbers: bool = False) -> Callable
 
 
 def _call(node: Apply) -> Operation:
-    ours = {"numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None)}
-    with _for_scans(ours | _RIGHT_STEPS):
+    with _for_scans(_OUR_STEPS):
         return call_of(foreign_form(node), len(node.outputs))
 
 
@@ -167,6 +167,12 @@ def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | 
 
 # What PyTensor's `Scan` calls for the step that it repeats.
 _RIGHT_STEPS = {"get_mode": lambda mode: get_mode(mode).excluding(*WRONG_REWRITES)} if STEPS_HAVE_MODES else {}
+
+
+_OUR_STEPS = {
+    "numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None),
+    **({"get_mode": lambda mode: step_mode()} if STEPS_HAVE_MODES else {}),
+}
 
 
 @contextmanager
