@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ def _attributes(
     return {"/": root, "posterior": posterior, "sample_stats": stats}
 
 
+@cache
 def _versions() -> dict[str, str]:
     """Versions of what is installed: a model that was loaded from a file needs neither PyMC nor PyTensor."""
     found = {}

@@ -6,6 +6,7 @@ import datetime
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -242,11 +243,16 @@ def _origin() -> dict[str, str]:
     return {
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
         "creation_library": "nutmill",
-        "creation_library_version": version("nutmill"),
+        "creation_library_version": _own_version(),
         "creation_library_language": "Python",
         "inference_library": "nutmill",
-        "inference_library_version": version("nutmill"),
+        "inference_library_version": _own_version(),
     }
+
+
+@cache
+def _own_version() -> str:
+    return version("nutmill")
 
 
 def _storable(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import ctypes
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv
 
 from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, Room, room_for
 from nutmill.nuts.state import address_table
@@ -89,6 +88,8 @@ def _quantile_error(ordered: np.ndarray, probability: float, ess: np.ndarray) ->
 
     The share of draws below a quantile has a beta distribution (Vehtari et al. 2021, section 4.4).
     """
+    from scipy.special import betaincinv  # takes 0.1 s to import, which few runs ask for
+
     n = len(ordered)
     low, high = (betaincinv(ess * probability + 1, ess * (1 - probability) + 1, p) * n - 1 for p in _ONE_ERROR)
     known = ~np.isnan(ess)
