@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -98,13 +98,14 @@ def _is_njit(model) -> bool:
     return numba is not None and isinstance(model, numba.Dispatcher)
 
 
-def _compiled(graph: ModelGraph, order: Order) -> CompiledModel:
+def _compiled(graph: ModelGraph, order: Order, keep: Callable = lambda code: None) -> CompiledModel:
+    """Compile a graph; `keep` is given the code, and returns where initial values may be kept."""
     # They bring Numba and PyTensor's forms for it, which a model whose code is known does without.
     from nutmill.model.compile import compile_graph
     from nutmill.model.origin import GraphOrigin
 
     code = compile_graph(graph, order)
-    return CompiledModel(graph.describe(), code, GraphOrigin(graph))
+    return CompiledModel(graph.describe(), code, GraphOrigin(graph, keep(code)))
 
 
 def _graph(model, start: Mapping, n_dim: int | None, data) -> ModelGraph:
@@ -138,7 +139,4 @@ def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapp
     if found is not None:
         return CompiledModel(*found)
     graph = replace(from_pymc(model, var_names), **asked)
-    compiled = _compiled(graph, order)
-    if key is not None:
-        recognition.remember(key, model, graph, compiled.code)
-    return compiled
+    return _compiled(graph, order, lambda code: recognition.remember(key, model, graph, code) if key else None)

@@ -171,6 +171,58 @@ def test_data_of_a_recognised_model_are_its_own(refuse_to_build):
     assert moved.start_values()[0] == pytest.approx(2.0)
 
 
+@pytest.fixture
+def refuse_to_build_starts(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("the graphs of the start are built")
+
+    return lambda: monkeypatch.setattr(pymc_model, "make_initial_point_expression", refuse)
+
+
+@pytest.mark.parametrize("make", [model, zoo.regression, partial(with_data, X + 1.0, X)])
+def test_the_start_of_a_known_model_is_known(make, refuse_to_build_starts):
+    expected = compile_model(make()).start_values()
+    made = make()
+    refuse_to_build_starts()
+    found = compile_model(made)
+    assert isinstance(found.origin, RecognisedOrigin)
+    for one, other in zip(found.start_values(seed=3), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype and one.flags.writeable
+
+
+def test_the_start_for_other_data_is_not_that_of_the_first():
+    compile_model(with_data(X, X)).start_values()
+    found = compile_model(with_data(X, X))
+    for shift in (1.0, 2.0):
+        assert found.with_data(x=X + shift, y_data=X).start_values()[0] == pytest.approx(shift)
+    assert found.start_values()[0] == pytest.approx(0.0)
+    assert compile_model(with_data(X + 3.0, X)).start_values()[0] == pytest.approx(3.0)
+
+
+def test_starts_that_are_drawn_are_drawn_anew():
+    first = compile_model(model(initval="prior"))
+    values = [first.start_values(seed)[0] for seed in (0, 1)]
+    assert values[0] != values[1]
+    again = compile_model(model(initval="prior"))
+    assert isinstance(again.origin, RecognisedOrigin)
+    assert [again.start_values(seed)[0] for seed in (0, 1)] == values
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_start_is_that_of_the_model_when_it_was_compiled(is_known):
+    first = compile_model(with_data(X + 1.0, X))
+    if is_known:
+        first.start_values()
+    made = with_data(X + 1.0, X)
+    found = compile_model(made)
+    assert isinstance(found.origin, RecognisedOrigin)
+    with made:
+        pm.set_data({"x": X + 5.0})
+        pm.Normal("late")
+    assert found.start_values()[0] == pytest.approx(1.0)
+
+
 def test_missing_observations_are_refused():
     compile_model(with_data(X, X))
     made = with_data(X, X)

@@ -10,6 +10,7 @@ from pytensor.graph.traversal import ancestors
 from nutmill.errors import ModelError
 from nutmill.model.checks import reaches
 from nutmill.model.graph import DataArray, ModelGraph, Terms
+from nutmill.model.kept_start import KeptStart
 from nutmill.model.order import COMPILING
 from nutmill.model.start import evaluate, evaluator
 from nutmill.native.code import Code
@@ -21,8 +22,9 @@ from nutmill.native.stored import StoredOrigin
 class GraphOrigin:
     """The `Origin` of a model whose graph is at hand."""
 
-    def __init__(self, graph: ModelGraph):
+    def __init__(self, graph: ModelGraph, kept: KeptStart | None = None):
         self.graph = graph
+        self._kept = kept
         self._likelihood: Code | None = None
         self._inputs = [array.variable for array in graph.arrays]
         self._parameters = [parameter.variable for parameter in graph.parameters]
@@ -36,7 +38,11 @@ class GraphOrigin:
 
     def start(self, arrays: Arrays, seed: int) -> list[np.ndarray]:
         """Initial value of each parameter; random ones draw from streams made of `seed`."""
-        return evaluate(self._inputs, arrays, self.graph.start, seed)
+
+        def evaluated() -> list[np.ndarray]:
+            return evaluate(self._inputs, arrays, self.graph.start, seed)
+
+        return evaluated() if self._kept is None else self._kept.values(arrays, evaluated)
 
     def start_given(self, given: Mapping[str, object], arrays: Arrays, seed: int) -> list[np.ndarray]:
         """The same where the user gives some values by name; raises TypeError or ValueError if they do not fit."""

@@ -14,7 +14,9 @@ from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
 from nutmill.model import environment
+from nutmill.model.graph import DataArray as GraphArray
 from nutmill.model.graph import ModelGraph, held
+from nutmill.model.kept_start import KeptStart, places_of_start
 from nutmill.model.order import COMPILING, stage
 from nutmill.model.pymc_model import from_pymc, start_of
 from nutmill.model.start import evaluate
@@ -86,20 +88,21 @@ def recognise(
         return None
     facts = entry.manifest
     description = _description(entry, model)
-    return Recognised(description, code, RecognisedOrigin(model, var_names, key, description, facts["shown"]))
+    kept = _kept_start(key.entry(made_with), made_with, facts["start"], about(description))
+    return Recognised(description, code, RecognisedOrigin(model, var_names, key, description, facts["shown"], kept))
 
 
-def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> None:
-    """Keep what was read of a model whose code is in the cache."""
+def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptStart | None:
+    """Keep what was read of a model whose code is in the cache; returns where its initial values may be kept."""
     if code.key is None or not environment.is_current():
-        return
+        return None
     found = leaves(model)
     places = [None if array.is_own else _place(array.value, found) for array in graph.arrays]
     unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not a.is_own]
     if unplaced and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in found):
         # Without shared variables, all that PyMC computes from data follows from the key.
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
-        return
+        return None
     description = graph.describe()
     inputs = [array.variable for array in graph.arrays]
     shown = {**graph.observed, **graph.constant}
@@ -115,10 +118,22 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> None:
         "observed": description.observed,
         "constant": description.constant,
         "shown": {name: inputs.index(v) if v in inputs else None for name, v in shown.items()},
+        "start": None if _may_change_unseen(graph, places, found) else places_of_start(graph),
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
-    made_with = environment.for_models(code.target)
-    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), about(graph))
+    made_with, told = environment.for_models(code.target), about(graph)
+    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), told)
+    return _kept_start(key.entry(made_with), made_with, facts["start"], told)
+
+
+def _kept_start(entry: str, made_with: Mapping[str, str], places: Sequence[int] | None, told: str) -> KeptStart | None:
+    return None if places is None else KeptStart(entry, made_with, places, told)
+
+
+def _may_change_unseen(graph: ModelGraph, places: Sequence[int | None], found: Sequence[Variable]) -> bool:
+    """Whether there are shared variables without a name, which nobody hands to who reads the start again."""
+    unnamed = [place for array, place in zip(graph.arrays, places, strict=True) if array.name is None]
+    return any(isinstance(found[place], SharedVariable) for place in unnamed if place is not None)
 
 
 def _value(leaf: Variable) -> np.ndarray | None:
@@ -168,6 +183,18 @@ def _dims(dims: Sequence[str | None] | None) -> tuple[str | None, ...] | None:
     return None if dims is None else tuple(dims)
 
 
+class _Start(NamedTuple):
+    """How initial values are computed: of arrays of its own, or of those of the record where `places` names one."""
+
+    arrays: Sequence[GraphArray]
+    places: Sequence[int | None]
+    outputs: Sequence[Variable]
+
+    def values(self, arrays: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+        now = [own.value if n is None else arrays[n] for own, n in zip(self.arrays, self.places, strict=True)]
+        return evaluate([array.variable for array in self.arrays], now, self.outputs, seed)
+
+
 class RecognisedOrigin:
     """The `Origin` of a model that was recognised: reads the model only when something rare is asked of it."""
 
@@ -178,36 +205,42 @@ class RecognisedOrigin:
         key: Key,
         description: Description,
         shown: Mapping[str, int | None],
+        kept: KeptStart | None,
     ):
         self._model, self._var_names, self._key = model, var_names, key
-        self._shown = shown
-        arrays, self._start = start_of(model)
-        self._start_arrays = [array._replace(value=owned(array.value)) for array in arrays]
-        self._fixed_starts: dict[int, list[np.ndarray]] = {}
-        numbers = {array.name: number for number, array in enumerate(description.arrays) if array.name is not None}
-        self._start_places = [numbers.get(array.name) for array in self._start_arrays]
+        self._description, self._shown, self._kept = description, shown, kept
+        if kept is None or not kept.has(description.values):
+            _ = self._start  # the model as it is now: the user may change it
 
     @cached_property
     def _built(self) -> "GraphOrigin":
         from nutmill.model.origin import GraphOrigin  # brings PyTensor's Numba forms
 
-        # Variables may have been added since, and the arrays in its constants are the user's own.
-        if name_of(self._model, self._var_names).digest != self._key.name:
-            raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
+        self._check_unchanged()
         with COMPILING:
             return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.asked))
 
+    def _check_unchanged(self) -> None:
+        # Variables may have been added since, and the arrays in its constants are the user's own.
+        if name_of(self._model, self._var_names).digest != self._key.name:
+            raise ModelError("The pm.Model was changed after it was compiled: compile it again.")
+
+    @cached_property
+    def _start(self) -> _Start:
+        arrays, outputs = start_of(self._model)
+        named = {array.name: n for n, array in enumerate(self._description.arrays) if array.name is not None}
+        return _Start([a._replace(value=owned(a.value)) for a in arrays], [named.get(a.name) for a in arrays], outputs)
+
     def start(self, arrays, seed):
         """Initial value of each parameter; random ones draw from streams made of `seed`."""
-        if not self._start_arrays:
-            if seed not in self._fixed_starts:
-                self._fixed_starts[seed] = evaluate([], [], self._start, seed)
-            return self._fixed_starts[seed]
-        now = [
-            array.value if place is None else arrays[place]
-            for array, place in zip(self._start_arrays, self._start_places, strict=True)
-        ]
-        return evaluate([array.variable for array in self._start_arrays], now, self._start, seed)
+        if self._kept is None:
+            return self._start.values(arrays, seed)
+        return self._kept.values(arrays, lambda: self._start_now().values(arrays, seed))
+
+    def _start_now(self) -> _Start:
+        if "_start" not in vars(self):
+            self._check_unchanged()
+        return self._start
 
     def shown(self, arrays):
         """Observed and constant data of the result, by name."""

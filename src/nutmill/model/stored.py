@@ -9,6 +9,7 @@ from nutmill.model.graph import ModelGraph
 from nutmill.model.kernel import kernel_object
 from nutmill.native import cache
 from nutmill.native.code import Code, code_of, entry_of, object_in
+from nutmill.native.description import Description
 from nutmill.native.object import unresolved
 from nutmill.native.processor import Target
 
@@ -48,7 +49,7 @@ def keep(key: str, code: Code, graph: ModelGraph) -> None:
     cache.store(_KIND, key, environment.for_models(code.target), entry_of(code), about(graph))
 
 
-def about(graph: ModelGraph) -> str:
+def about(model: ModelGraph | Description) -> str:
     """Say in a few words which model an entry is of."""
-    names = [parameter.rv_name for parameter in graph.parameters]
+    names = [parameter.rv_name for parameter in model.parameters]
     return ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
