@@ -103,7 +103,7 @@ def judge(
     return Verdict(
         chain_ids=posterior["chain"].values.tolist(),
         n_draws=n_draws,
-        n_divergences=int(stats["diverging"].sum()),
+        n_divergences=int(stats["diverging"].values.sum()),
         n_parameters=0 if mixed is None else len(mixed.labels),
         rhat=rhat,
         ess=ess,
