@@ -89,7 +89,8 @@ def recognise(
     facts = entry.manifest
     description = _description(entry, model)
     kept = _kept_start(key.entry(made_with), made_with, facts["start"], about(description))
-    return Recognised(description, code, RecognisedOrigin(model, var_names, key, description, facts["shown"], kept))
+    origin = RecognisedOrigin(model, var_names, key, description, shown=facts["shown"], kept=kept)
+    return Recognised(description, code, origin)
 
 
 def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptStart | None:
@@ -204,6 +205,7 @@ class RecognisedOrigin:
         var_names: Sequence[str] | None,
         key: Key,
         description: Description,
+        *,
         shown: Mapping[str, int | None],
         kept: KeptStart | None,
     ):
