@@ -41,7 +41,7 @@ BUGS = {
         "tree.py",
         "verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)",
         "if not turning: verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)",
-        "test_tree.py::test_stationary_with_a_turn_at_every_place",
+        "test_transition.py::test_kernel_equals_oracle",  # it is another sampler, and leaves the target as it is
     ),
     "a sub-tree that turns is kept": Bug(
         "tree.py",
@@ -118,9 +118,8 @@ def test_it_is_seen(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_is_seen_where_there_is_none(tmp_path):
+@pytest.mark.parametrize("test", sorted({bug.test for bug in BUGS.values()}))
+def test_nothing_is_seen_where_there_is_none(test, tmp_path):
     copy(tmp_path)
-    tests = {bug.test for bug in BUGS.values()}
-    for test in sorted(tests):
-        found = run(tmp_path, test)
-        assert found.returncode == 0, found.stdout[-2000:] + found.stderr
+    found = run(tmp_path, test)
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr
