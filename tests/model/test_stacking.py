@@ -29,7 +29,7 @@ def by_loop(n, term):
 
 def assert_equal_but_small(output, inputs, points):
     """Values and gradients are those of the graph as it was written, and few operations are left of it."""
-    (new,) = stacked([output], lambda _: False, large=150)
+    (new,) = stacked([output], lambda _: False, large=100)
     assert n_operations([new]) < 0.4 * n_operations([output])
     before, after = (
         pytensor.function(inputs, [graph, *grad(graph, inputs)], mode=INTERPRETED, on_unused_input="ignore")
@@ -92,7 +92,7 @@ LOOPS = {
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_loops(name, x, points):
-    output = by_loop(60, lambda i: LOOPS[name](x, i))
+    output = by_loop(40, lambda i: LOOPS[name](x, i))
     assert_equal_but_small(output, [x], points)
 
 
@@ -113,23 +113,21 @@ def test_capture_and_recapture():
     compiled = compile_model(model)
     # In its terms, because the interpreter adds no more than 31 at once.
     terms = model.compile_fn(model.logp(sum=False), inputs=model.value_vars, mode=INTERPRETED)
-    one = np.random.default_rng(6).normal(0.0, 2.0, compiled.n_dim)
-    value, gradient = compiled.logp_dlogp(one)
-    assert value == pytest.approx(sum(term.sum() for term in terms(compiled.split(one))), rel=1e-13)
-    for axis, slope in enumerate(gradient):
-        ahead, behind = one + 1e-5 * np.eye(len(one))[axis], one - 1e-5 * np.eye(len(one))[axis]
-        values = [sum(term.sum() for term in terms(compiled.split(q))) for q in (ahead, behind)]
-        assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6, abs=1e-6)
+    q, direction = np.random.default_rng(6).normal(0.0, [[1.5], [1e-5]], (2, compiled.n_dim))
+    value, gradient = compiled.logp_dlogp(q)
+    here, ahead, behind = (sum(t.sum() for t in terms(compiled.split(q + k * direction))) for k in (0, 1, -1))
+    assert value == pytest.approx(here, rel=1e-13)
+    assert gradient @ direction == pytest.approx((ahead - behind) / 2.0, rel=1e-7)
 
 
 def test_twice_the_animals_are_twice_the_work_and_the_same_graph():
     items, left = [], []
-    for animals in (100, 200):
+    for animals in (40, 80):
         total = capture_recapture.build(animals).logp()
         items.append(len(Items([total], lambda _: False).items))
         left.append(n_operations(stacked([total], lambda _: False)))
     assert items[1] < 2.1 * items[0]
-    assert left[1] < 1.1 * left[0] < 300
+    assert left[1] < 1.1 * left[0] < 350
 
 
 def test_what_is_small_or_has_nothing_alike_stays_as_it_is(x):
