@@ -1,13 +1,19 @@
 """The page of posteriors with references: what it measures, and that a wrong prior or a doubtful run is seen."""
 
 import json
+from itertools import pairwise, product
 
+import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
+from scipy.integrate import solve_ivp
 
 from benchmarks import report
+from benchmarks.models import elimination, hidden_markov, lotka_volterra
 from benchmarks.models.posteriordb import load_data, load_references
 from benchmarks.references import command
+from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.references.tables import is_clean, is_right, verdict
 from nutmill.comparison.samplers.run import Size
 
@@ -29,6 +35,43 @@ def row(model, **changes):
 def test_what_a_reader_would_complain_of_is_not_clean(changes):
     assert is_clean(measured())
     assert not is_clean(measured(**changes))
+
+
+def test_every_posterior_with_references_has_a_model():
+    assert POSTERIORS.keys() == load_references().keys() and len(POSTERIORS) == 45
+
+
+EQUATIONS = (
+    (
+        lambda t, z: [(0.7 - 0.04 * z[1]) * z[0], (-1.0 + 0.03 * z[0]) * z[1]],
+        [40.0, 8.0],
+        np.arange(1.0, 21.0),
+        lambda: pt.exp(lotka_volterra.log_populations(pt.log(pt.as_tensor([40.0, 8.0])), [0.7, 0.04, 1.0, 0.03], 20)),
+    ),
+    (
+        lambda t, c: [np.exp(-0.8 * t) * 15.0 * 0.8 - 0.4 * c[0] / (0.05 + c[0])],
+        [0.0],
+        np.arange(0.5, 10.5, 0.5),
+        lambda: elimination.concentrations(0.8, 15.0, (0.4, 0.05), np.arange(0.5, 10.5, 0.5))[:, None],
+    ),
+)
+
+
+@pytest.mark.parametrize(("slopes", "start", "times", "ours"), EQUATIONS, ids=["lotka_volterra", "elimination"])
+def test_equations_are_solved(slopes, start, times, ours):
+    exact = solve_ivp(slopes, (0.0, times[-1]), start, "LSODA", times, rtol=1e-10, atol=1e-12).y.T
+    np.testing.assert_allclose(ours().eval(mode="FAST_COMPILE"), exact, rtol=3e-4)
+
+
+def test_all_paths_of_a_hidden_markov_model_are_summed():
+    rng = np.random.default_rng(20261129)
+    emissions, moves = rng.normal(size=(5, 2)), rng.dirichlet([1.0, 1.0], size=2)
+    total = 0.0
+    for path in product((0, 1), repeat=5):
+        steps = np.prod([moves[now, later] for now, later in pairwise(path)])
+        total += steps * np.exp(sum(emissions[range(5), path]))
+    found = hidden_markov.log_likelihood(pt.as_tensor(emissions), pt.as_tensor(moves))
+    np.testing.assert_allclose(found.eval(mode="FAST_COMPILE"), np.log(total))
 
 
 @pytest.mark.parametrize("changes", [{"z_mean": -4.1}, {"z_sd": 4.1}, {"z_sd": float("nan")}])
