@@ -14,7 +14,7 @@ OURS = "nutmill"
 
 # Names of cells. The first four are measured for every sampler, new data for those that take it, the rest for nutmill.
 FIRST_EVER, COLD, WARM, OTHER_DATA = "first run ever", "cold", "warm", "other data"
-NEW_DATA, ARTIFACT, ISOLATED, IN_PROCESS = "new data", "artifact", "isolated", "in process"
+NEW_DATA, ARTIFACT, ISOLATED, IN_PROCESS, CALL = "new data", "artifact", "isolated", "in process", "call"
 
 # Sizes of another data set, of the models whose files let them be chosen.
 OTHER_SIZES = {
@@ -64,7 +64,7 @@ def cells(settings: Settings) -> Iterator[Cell]:
                 yield from (Cell(model, sampler, NEW_DATA, number) for sampler in samplers if sampler in TAKE_NEW_DATA)
             if OURS in samplers:
                 # The two that compile anew come last: they begin with fresh copies of the caches.
-                yield from (Cell(model, OURS, name, number) for name in (ARTIFACT, IN_PROCESS, ISOLATED))
+                yield from (Cell(model, OURS, name, number) for name in (CALL, ARTIFACT, IN_PROCESS, ISOLATED))
 
 
 class Bench:
@@ -97,6 +97,8 @@ class Bench:
             return saved if "failure" in saved else self._module("loaded", artifact, variables)
         if cell.cell in (IN_PROCESS, ISOLATED):
             return self._module("kept_memory", {"model": cell.model, "isolate": cell.cell == ISOLATED}, variables)
+        if cell.cell == CALL:
+            return self._module("whole_call", {"model": cell.model}, variables)
         if cell.cell == NEW_DATA:
             return self._module("new_data", {"sampler": cell.sampler}, variables)
         sizes = OTHER_SIZES[cell.model] if cell.cell == OTHER_DATA else {}
@@ -121,7 +123,7 @@ def sentence(row: dict) -> str:
     if "failure" in row:
         return f"{cell}  failed: {row['failure']}"
     measured = row["measurement"]
-    for name in ("first_draw", "since_start"):
+    for name in ("first_draw", "since_start", "first_call"):
         if name in measured:
             return f"{cell}  {name} {measured[name]['cpu']:.2f} CPU s, {measured[name]['wall']:.2f} s"
     return f"{cell}  kept {measured['kept_mb']:.0f} MB"

@@ -16,6 +16,11 @@ _CALL = (
 )
 _COLD = "The caches are those of an installation that has run before, on another model."
 _WARM = "Another process has compiled and sampled the same model with the same caches."
+_WHOLE = (
+    "CPU seconds (wall seconds) of 4 x 1000 draws at defaults, from the call to the result with its report, sampling "
+    "included. *First call*: of `sample_numba` in a new process, where the model was compiled by another; PyMC is "
+    "imported and the model built before. *Later call*: of a compiled model that has been sampled before."
+)
 _OTHER = "As warm, but the model is built on a data set of another size."
 _NEW = (
     "The same compiled regression, in the same process, from `with_data` to the first draw; design and outcomes are "
@@ -50,6 +55,7 @@ def sections(report: dict) -> list[str]:
         _times_section("Another data set, new process", _OTHER, rows, models, samplers, plan.OTHER_DATA),
         _times_section("Other data in the same process", _NEW, rows, models, plan.TAKE_NEW_DATA, plan.NEW_DATA),
         _process_section(rows, models, samplers),
+        _call_section(rows, models),
         _memory_section(rows, models, samplers),
         _apart_section(rows, samplers),
         goals_section(goals(rows, models)),
@@ -107,6 +113,14 @@ def _process_section(rows: Rows, models: Sequence[str], samplers: Sequence[str])
         ]
         peak = number(rows.median("peak_rss_mb", **ours))
         lines.append(line([model, *artifact, *warm, _names(imported), peak]))
+    return "\n".join(lines)
+
+
+def _call_section(rows: Rows, models: Sequence[str]) -> str:
+    lines = ["## A whole call of nutmill", "", _WHOLE, "", *head(["model", "first call, model known", "later call"])]
+    for model in models:
+        cell = {"model": model, "sampler": OURS, "cell": plan.CALL}
+        lines.append(line([model, _pair(rows, "first_call", cell), _pair(rows, "later_call", cell)]))
     return "\n".join(lines)
 
 
