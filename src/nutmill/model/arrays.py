@@ -62,9 +62,17 @@ def store_gradient(
     """Write log density and gradients where `words`, (lp, gradient, record), say."""
     lp, gradient, record = words
     store_at(emitter, outputs[0], types.float64, lp)
-    for slot, output in zip(parameters, outputs[1:], strict=True):
+    store_pieces(emitter, parameters, outputs[1:], (gradient, record))
+
+
+def store_pieces(
+    emitter: Emitter, parameters: Sequence[Slot], outputs: Sequence[Value], words: Sequence[ir.Value]
+) -> None:
+    """Write an output for each of some parameters where that lies in a vector, `words` are (vector, record)."""
+    vector, record = words
+    for slot, output in zip(parameters, outputs, strict=True):
         offset = emitter.builder.mul(_word(emitter, record, slot.word), WORD(8))
-        store_at(emitter, output, types.float64, emitter.builder.add(gradient, offset))
+        store_at(emitter, output, types.float64, emitter.builder.add(vector, offset))
 
 
 def store_at(emitter: Emitter, output: Value, dtype: types.Type, address: ir.Value) -> None:

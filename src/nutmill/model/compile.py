@@ -155,6 +155,7 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
         slots=slots,
         n_prepared=n_prepared,
         lengths=lengths,
+        sites=tuple((site.parameter, site.written) for site in graph.sites),
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
         stands_alone=_stands_alone(lowered, fused=fused),
@@ -225,19 +226,26 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     way = WAYS[graph.lowering]
     parameters, arrays = _inputs(graph)
     computed = list(graph.computed().values())
+    centrednesses = [site.centredness for site in graph.sites]
+    located = [*(site.location for site in graph.sites), *(site.log_scale for site in graph.sites)]
+    given = [*parameters, *centrednesses]  # which change from call to call, as parameters do
     arithmetic = Arithmetic(arrays)
     with stage(stages, "rewrite"):
-        density = way.rewrite(parameters, arrays, density_outputs(graph), hoist=True, arithmetic=arithmetic)
+        density = way.rewrite(given, arrays, density_outputs(graph), hoist=True, arithmetic=arithmetic)
         expand = way.rewrite(parameters, arrays, computed, hoist=False)
+        sites = way.rewrite(given, arrays, located, hoist=False) if located else None
         prepare = prepared(way, arrays, density, arithmetic)
     tidy_up(graph)
-    places = placed(parameters, arrays, density, prepare, arithmetic)
+    places = placed(parameters, [*arrays, *centrednesses], density, prepare, arithmetic)
     with stage(stages, "lower"), noting_foreign() as by_numba:
         lowered = {"density": lower.density_entry(way.function(density.fgraph, numbers=True), places.of(density))}
         if computed:
             lowered["expand"] = lower.expand_entry(way.function(expand.fgraph), places.of(expand))
         if prepare:
             lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
+        if sites:
+            of_sites = [site.parameter for site in graph.sites]
+            lowered["sites"] = lower.sites_entry(way.function(sites.fgraph), places.of(sites), of_sites)
     return _Model(lowered, list(places.slots.values()), len(density.hoisted), places.lengths, list(by_numba))
 
 

@@ -60,12 +60,15 @@ def fingerprint(graph: ModelGraph) -> Fingerprint:
     if graph.native_density is not None:
         return Fingerprint(None, "what an njit density calls cannot be seen from outside")
     inputs = [*(p.variable for p in graph.parameters), *(a.variable for a in graph.arrays)]
+    inputs += [site.centredness for site in graph.sites]
     computed = graph.computed()
+    outputs = [graph.logp, *computed.values(), *(v for site in graph.sites for v in (site.location, site.log_scale))]
     try:
-        structure = Reader().graph(inputs, [v for v in (graph.logp, *computed.values()) if v is not None])
+        structure = Reader().graph(inputs, [v for v in outputs if v is not None])
     except Nameless as error:
         return Fingerprint(None, str(error))
-    text = repr((len(graph.parameters), list(computed), structure, graph.dtype, graph.lowering))
+    sites = [(site.parameter, site.written) for site in graph.sites]
+    text = repr((len(graph.parameters), list(computed), sites, structure, graph.dtype, graph.lowering))
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest())
 
 

@@ -16,7 +16,7 @@ from nutmill.model.entries import Lowered
 from nutmill.model.runtime import RESHAPE, RUNTIME
 from nutmill.native.object import PREFIX, RELEASE
 from nutmill.native.processor import Target
-from nutmill.native.record import DENSITY_WORD, ENTRY_WORDS
+from nutmill.native.record import DENSITY_WORD, ENTRY_WORDS, SITES_WORD
 from nutmill.native.vectormath import available
 
 # What code that calls back into the interpreter begins with; such code cannot leave Numba's engine.
@@ -61,7 +61,12 @@ class Bitcode(NamedTuple):
 
 def link_kernel(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
     """Return the native object of the kernel, which finds the density of a model in the data record."""
-    return _build(_kernel_modules(kernel), [_call_density(), _REPEAT], [*kernel, "repeat"], target)
+    return _build(
+        _kernel_modules(kernel),
+        [_call_in_record("density", DENSITY_WORD), _call_in_record("sites", SITES_WORD), _REPEAT],
+        [*kernel, "repeat"],
+        target,
+    )
 
 
 def link_model(model: Mapping[str, Lowered], target: Target) -> bytes:
@@ -163,11 +168,11 @@ def _declare(symbol: str, n_words: int) -> str:
     return f'declare i32 @"{symbol}"(ptr, ptr, {", ".join(["i64"] * n_words)})'
 
 
-def _call_density() -> str:
-    """IR of a C function that calls the density whose address the record, its last argument, holds."""
-    parameters = _parameters(ENTRY_WORDS["density"])
-    return f"""define i32 @{PREFIX}density({parameters}) {{
-  %at = add i64 %w{ENTRY_WORDS["density"] - 1}, {8 * DENSITY_WORD}
+def _call_in_record(name: str, word: int) -> str:
+    """IR of a C function that calls the one whose address the record, its last argument, holds."""
+    parameters = _parameters(ENTRY_WORDS[name])
+    return f"""define i32 @{PREFIX}{name}({parameters}) {{
+  %at = add i64 %w{ENTRY_WORDS[name] - 1}, {8 * word}
   %slot = inttoptr i64 %at to ptr
   %function = load ptr, ptr %slot
   %status = call i32 %function({parameters})

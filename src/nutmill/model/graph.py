@@ -52,6 +52,28 @@ class Node(NamedTuple):
     dims: tuple[str | None, ...] | None
 
 
+class Site(NamedTuple):
+    """Where the kernel may stretch a parameter by a scale of the model's: see `model.sites`.
+
+    Attributes
+    ----------
+    parameter : int
+        Its number.
+    written : float
+        The centredness of the model as it is written: 1 or 0.
+    centredness : Variable
+        An input of the log density, of the shape of the parameter: for each element, between 0 and 1.
+    location, log_scale : Variable
+        Of the parameter's shape, as functions of all parameters, arrays and centrednesses.
+    """
+
+    parameter: int
+    written: float
+    centredness: Variable
+    location: Variable
+    log_scale: Variable
+
+
 class Terms(NamedTuple):
     """The log density in its terms, by variable of the model, elements not added up; and the arrays that they read."""
 
@@ -96,6 +118,7 @@ class ModelGraph:
     arrays: tuple[DataArray, ...]
     logp: Variable | None  # None where the density is native already, or there is none
     expanded: Mapping[str, Node]
+    sites: tuple[Site, ...] = ()
     start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
     coords: Mapping[str, Sequence] = field(default_factory=dict)
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
@@ -120,7 +143,7 @@ class ModelGraph:
 
     def of_likelihood(self) -> "ModelGraph":
         """The graph that has no density, and reports the log likelihood of each observation."""
-        return replace(self, logp=None, expanded={name: Node(v, None) for name, v in self.pointwise.items()})
+        return replace(self, logp=None, sites=(), expanded={name: Node(v, None) for name, v in self.pointwise.items()})
 
     def describe(self) -> description.Description:
         """Tell in plain values what is known of the model."""

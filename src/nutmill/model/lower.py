@@ -3,6 +3,7 @@
 Every entry takes plain 64-bit words (addresses and counts), so that C, ctypes and our own kernel call it alike:
 
     density(q, lp, gradient, record)
+    sites(q, location, log_scale, record)
     expand(q, n_draws, out, row_bytes, shapes, record)
     prepare(out, shapes, record)
 
@@ -17,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 
 from nutmill.errors import Status
-from nutmill.model.arrays import Value, arguments, describe, fit, n_dim, pack, store_gradient
+from nutmill.model.arrays import Value, arguments, describe, fit, n_dim, pack, store_gradient, store_pieces
 from nutmill.model.entries import Lowered, written
 from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter
 from nutmill.model.inline.operation import call_of
@@ -38,6 +39,23 @@ def density_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
         _give_back(emitter, outputs)
 
     return _entry("density", graph, density)
+
+
+def sites_entry(graph: Graph, slots: Sequence[Slot], parameters: Sequence[int]) -> Lowered:
+    """Wrap `graph(*parameters, *arrays) -> (*locations, *log_scales)` of some parameters as `sites`.
+
+    It writes where these parameters lie in the position, and nothing elsewhere.
+    """
+    places = [slots[parameter] for parameter in parameters]
+
+    def sites(emitter: Emitter, words: Sequence[ir.Value]) -> None:
+        q, location, log_scale, record = words
+        outputs = _computed(graph, emitter, arguments(emitter, slots, q, record))
+        store_pieces(emitter, places, outputs[: len(places)], (location, record))
+        store_pieces(emitter, places, outputs[len(places) :], (log_scale, record))
+        _give_back(emitter, outputs)
+
+    return _entry("sites", graph, sites)
 
 
 def native_density_entry(native: Callable, slots: Sequence[Slot], *, data_is_tuple: bool) -> Lowered:

@@ -20,6 +20,7 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
+from nutmill.model.centring import expressions_of, placed, recentred
 from nutmill.model.graph import (
     DataArray,
     ModelGraph,
@@ -32,6 +33,7 @@ from nutmill.model.graph import (
     open_input,
     with_own_constants,
 )
+from nutmill.model.sites import Found, find_sites
 from nutmill.model.stacking import stacked
 from nutmill.native.newdata import check_not_nan
 
@@ -50,19 +52,20 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     """
     _check(model)
     reported = _reported(model, var_names)
-    data = _named_data(model)
+    data, found = _named_data(model), find_sites(model)
     sections = [
-        *_observed_and_total(model),  # first, where what is observed does not change the order of the arrays
+        *_observed_and_total(model, found),  # first, where what is observed does not change the order of the arrays
         _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
-        start_expressions(model, {}),
-        list(data.values()),
+        *(start_expressions(model, {}), list(data.values()), expressions_of(model, found)),
     ]
-    outputs, arrays = lift([output for section in sections for output in section], *_data_names(model))
+    lifted, arrays = lift(_joined(sections), *_data_names(model))
     _check_observed(arrays)
     parameters = _parameters(model)
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(model.value_vars, parameters, strict=True)}
-    outputs = iter(clone_replace(outputs, casts, rebuild_strict=False))
-    pointwise, (logp,), expanded, start, values = ([next(outputs) for _ in section] for section in sections)
+    pointwise, (rest,), *others, located = _parted(lifted, sections)
+    logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
+    as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
+    pointwise, expanded, start, values = _parted(as_written, [pointwise, *others])
     _check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
     dims = model.named_vars_to_dims
     named = dict(zip(data, values, strict=True))
@@ -72,6 +75,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         arrays=tuple(arrays),
         logp=logp,
         expanded={name: Node(out, dims.get(name)) for name, out in zip(reported, expanded, strict=True)},
+        sites=sites,
         start=tuple(start),
         coords={name: labels for name, labels in model.coords.items() if labels is not None},
         array_dims={name: tuple(d) for name, d in dims.items()},
@@ -85,6 +89,16 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         starting=lambda: _starting(model),
         source=model,
     )
+
+
+def _joined(sections: Sequence[Sequence[Variable]]) -> list[Variable]:
+    return [output for section in sections for output in section]
+
+
+def _parted(outputs: Sequence[Variable], sections: Sequence[Sequence[Variable]]) -> list[list[Variable]]:
+    """Take apart what was joined: sections of the same lengths."""
+    rest = iter(outputs)
+    return [[next(rest) for _ in section] for section in sections]
 
 
 def _parameters(model: pm.Model) -> tuple[Parameter, ...]:
@@ -228,9 +242,11 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
 
 
-def _observed_and_total(model: pm.Model) -> tuple[list[Variable], list[Variable]]:
-    """Log densities of observed variables, and the sum of all, which is that of `pm.Model.logp`."""
-    terms = _log_densities(model, [*model.free_RVs, *model.observed_RVs, *model.potentials])
+def _observed_and_total(model: pm.Model, sites: Sequence[Found]) -> tuple[list[Variable], list[Variable]]:
+    """Log densities of observed variables, and the sum of all but those of sites: without any, of `pm.Model.logp`."""
+    apart = {site.variable for site in sites}
+    free = [rv for rv in model.free_RVs if rv not in apart]
+    terms = _log_densities(model, [*free, *model.observed_RVs, *model.potentials])
     total = variadic_add(*(part.sum() for part in terms.values()))
     return [terms[rv] for rv in model.observed_RVs], _stacked(model, [total])
 

@@ -82,6 +82,30 @@ class Binding:
         """Address of the data record."""
         return self.record.address
 
+    @cached_property
+    def sites(self) -> np.ndarray:
+        """Number of the site that each unconstrained value is an element of, (n_dim,) int64; -1: none."""
+        return self._of_elements(np.arange(len(self.code.sites)), -1)
+
+    @cached_property
+    def written(self) -> np.ndarray:
+        """Centredness of each unconstrained value as the model is written, (n_dim,) float64; 0 outside of sites."""
+        return self._of_elements([written for _, written in self.code.sites], 0.0)
+
+    def _of_elements(self, of_sites: Sequence[float], other: float) -> np.ndarray:
+        pieces = [np.full(int(np.prod(shape)), other) for shape in self.shapes]
+        for (parameter, _), value in zip(self.code.sites, of_sites, strict=True):
+            pieces[parameter][:] = value
+        return np.concatenate(pieces)
+
+    def reading(self, centredness: np.ndarray) -> Record:
+        """Make a record whose centrednesses are those of an array, (n_dim,) float64, which may change at any time."""
+        words = self.record.words.copy()
+        first = len(self.shapes) + self.code.n_arrays
+        for slot, (parameter, _) in zip(self.code.slots[first:], self.code.sites, strict=False):
+            words[slot.word] = centredness.ctypes.data + 8 * words[self.code.slots[parameter].word]
+        return Record(words, (*self.record.arrays, centredness))
+
     def density(self, position: np.ndarray) -> tuple[int, float, np.ndarray]:
         """Status, log density and gradient (n_dim,) at `position` (n_dim,) float64."""
         lp, gradient = np.zeros(1), np.zeros(self.n_dim)
@@ -122,7 +146,7 @@ class Binding:
     def with_blas(self, address: Callable[[str], int]) -> Binding:
         """Bind another copy of the code, on the same data, to the BLAS whose routines have these addresses."""
         code = replace(self.code, native=NativeObject(self.code.native.code, address))
-        return replace(self, code=code, record=self.record.with_density(code.address("density")))
+        return replace(self, code=code, record=self.record.with_functions(*_functions(code)))
 
     def expand(
         self, draws: np.ndarray, threads: int = 1, on_thread: Callable[[], object] | None = None
@@ -226,12 +250,17 @@ def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) 
     """
     shapes = tuple(np.shape(value) for value in start)
     inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
-    n_given = len(code.slots) - code.n_prepared
-    given = [*arrays, *_lengths(code, arrays)]
+    as_written = [np.full(shapes[parameter], written) for parameter, written in code.sites]
+    given = [*arrays, *as_written, *_lengths(code, arrays)]
     prepared = []
     if code.n_prepared:
-        prepared = _prepare(code, fill(code.slots[:n_given], shapes, given))
-    return Binding(code, shapes, fill(code.slots, shapes, [*given, *prepared], code.address("density")), inside)
+        prepared = _prepare(code, fill(code.slots[: len(code.slots) - code.n_prepared], shapes, given))
+    return Binding(code, shapes, fill(code.slots, shapes, [*given, *prepared], *_functions(code)), inside)
+
+
+def _functions(code: Code) -> tuple[int, int]:
+    """Addresses that the record holds; 0 where the model has no such function."""
+    return code.address("density"), code.address("sites") if code.sites else 0
 
 
 def _lengths(code: Code, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -36,6 +36,9 @@ class Code:
         How many of the slots `prepare` fills.
     lengths
         Gives the lengths and other numbers of data that native code reads.
+    sites
+        Of each parameter that the kernel may stretch: its number, and its centredness in the model as it is written
+        (`model.sites`). The slots of their centrednesses come before those that `prepare` fills.
     expanded, expanded_ranks
         Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     fused
@@ -68,6 +71,7 @@ class Code:
     n_prepared: int
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
+    sites: tuple[tuple[int, float], ...] = ()
     owners: Sequence[object] = ()
     lengths: Lengths = field(default_factory=Lengths)
     fused: bool = True
@@ -90,7 +94,7 @@ class Code:
     def n_arrays(self) -> int:
         """How many arrays of data it is bound to."""
         of_data = sum(not slot.is_parameter for slot in self.slots)
-        return of_data - len(self.lengths.results) - self.n_prepared
+        return of_data - len(self.sites) - len(self.lengths.results) - self.n_prepared
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""
@@ -113,6 +117,7 @@ class Code:
             "slots": [[slot.word, slot.dtype.str, slot.ndim, slot.is_parameter] for slot in self.slots],
             "n_prepared": self.n_prepared,
             "lengths": self.lengths.facts(),
+            "sites": [list(site) for site in self.sites],
             "expanded": [[name, d.str, rank] for (name, d), rank in zip(self.expanded.items(), ranks, strict=True)],
             "lowering": self.lowering,
             "by_numba": list(self.by_numba),
@@ -135,6 +140,7 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
         slots=slots,
         n_prepared=facts["n_prepared"],
         lengths=lengths_of(facts["lengths"], [(slot.dtype, slot.ndim) for slot in slots if not slot.is_parameter]),
+        sites=_sites_of(facts["sites"], sum(slot.is_parameter for slot in slots)),
         expanded={name: np.dtype(dtype) for name, dtype, _ in facts["expanded"]},
         expanded_ranks=[rank for _, _, rank in facts["expanded"]],
         lowering=facts["lowering"],
@@ -142,6 +148,14 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
         stages=stages,
         from_cache=True,
     )
+
+
+def _sites_of(facts: Sequence, n_parameters: int) -> tuple[tuple[int, float], ...]:
+    """Read the sites of a model; raises ValueError if they are of no parameters."""
+    sites = tuple((number, float(written)) for number, written in facts)
+    if any(type(number) is not int or not 0 <= number < n_parameters for number, _ in sites):
+        raise ValueError("its sites are those of no parameters")
+    return sites
 
 
 def object_in(entry: Entry) -> bytes:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Where the kernel finds the address of the model's density, a C function.
-DENSITY_WORD = 0
-FIRST_WORD = 1
+# Where the kernel finds the addresses of the model's C functions `density` and `sites`.
+DENSITY_WORD, SITES_WORD = 0, 1
+FIRST_WORD = 2
 
 # How many 64-bit words each entry of a model takes.
-ENTRY_WORDS = {"density": 4, "expand": 6, "prepare": 3}
+ENTRY_WORDS = {"density": 4, "sites": 4, "expand": 6, "prepare": 3}
 
 
 class Slot(NamedTuple):
@@ -46,10 +46,10 @@ class Record:
     words: np.ndarray  # (n_words,) int64
     arrays: tuple[np.ndarray, ...]
 
-    def with_density(self, address: int) -> "Record":
-        """Make a record of the same arrays from which the kernel calls another density."""
+    def with_functions(self, density: int, sites: int) -> "Record":
+        """Make a record of the same arrays from which the kernel calls other functions."""
         words = self.words.copy()
-        words[DENSITY_WORD] = address
+        words[DENSITY_WORD], words[SITES_WORD] = density, sites
         return Record(words, self.arrays)
 
     @property
@@ -63,14 +63,15 @@ def fill(
     shapes: Sequence[tuple[int, ...]],
     arrays: Sequence[np.ndarray],
     density: int = 0,
+    sites: int = 0,
 ) -> Record:
-    """Write the address of the density, shapes of parameters and addresses of arrays into a new record.
+    """Write the addresses of the functions, shapes of parameters and addresses of arrays into a new record.
 
     The record keeps copies of arrays that are not C-contiguous or of another dtype, and all others as they are.
     """
     last = slots[-1]
     words = np.zeros(last.word + 1 + last.ndim, dtype=np.int64)
-    words[DENSITY_WORD] = density
+    words[DENSITY_WORD], words[SITES_WORD] = density, sites
     arrays = tuple(np.ascontiguousarray(a, dtype=s.dtype) for a, s in zip(arrays, slots[len(shapes) :], strict=True))
     offset = 0
     for slot, shape in zip(slots, shapes, strict=False):

@@ -1,0 +1,69 @@
+"""Which expressions of a PyMC model are positive whatever its parameters are: told from operations, not from values."""
+
+import numpy as np
+import pymc as pm
+from pymc.distributions.transforms import LogExpM1
+from pymc.logprob.transforms import IntervalTransform, LogOddsTransform, LogTransform, SimplexTransform
+from pytensor.compile.ops import ViewOp
+from pytensor.graph.basic import Constant, Variable
+from pytensor.scalar import basic as scalar
+from pytensor.scalar.math import Sigmoid, Softplus
+from pytensor.tensor.basic import Alloc, Join, MakeVector
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import Prod, Sum
+from pytensor.tensor.shape import Reshape, SpecifyShape
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+
+from nutmill.model.compat import AdvancedSubtensor1
+
+_ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
+# Of their first input alone.
+_KEEP_SIGN = (scalar.Identity, scalar.Cast, scalar.Sqr, scalar.Sqrt, scalar.Abs, scalar.Sign, scalar.Reciprocal)
+_KEEP_SIGN += (scalar.Log1p, scalar.Expm1, scalar.Pow)
+_OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimum, scalar.Second)
+_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
+_POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
+
+
+def is_positive(variable: Variable, model: pm.Model) -> bool:
+    """Whether an expression of the model's random variables cannot be anything but positive."""
+    if isinstance(variable, Constant):
+        return _is_number(variable) and bool(np.all(np.asarray(variable.data) > 0))
+    if variable in model.rvs_to_transforms:
+        return _is_positive_variable(variable, model)
+    node = variable.owner
+    if node is None:
+        return False
+    if isinstance(node.op, Elemwise):
+        return _is_positive_elementwise(node, model)
+    if isinstance(node.op, (*_MOVING, Sum, Prod)):
+        return is_positive(node.inputs[0], model)
+    if isinstance(node.op, Join | MakeVector):
+        parts = node.inputs[1:] if isinstance(node.op, Join) and node.inputs[0].type.ndim == 0 else node.inputs
+        return all(is_positive(part, model) for part in parts)
+    return False
+
+
+def _is_positive_elementwise(node, model: pm.Model) -> bool:
+    operation = node.op.scalar_op
+    if isinstance(operation, _ALWAYS):
+        return True
+    if isinstance(operation, _KEEP_SIGN):
+        return is_positive(node.inputs[0], model)
+    return isinstance(operation, _OF_ALL) and all(is_positive(v, model) for v in node.inputs)
+
+
+def _is_positive_variable(variable: Variable, model: pm.Model) -> bool:
+    """By its transform, which keeps what the sampler moves apart from what cannot be."""
+    transform = model.rvs_to_transforms[variable]
+    if isinstance(transform, IntervalTransform):
+        lower = transform.args_fn(*variable.owner.inputs)[0]
+        return isinstance(lower, Constant) and _is_number(lower) and bool(np.all(np.asarray(lower.data) >= 0))
+    return isinstance(transform, _POSITIVE_TRANSFORMS)
+
+
+def _is_number(constant: Constant) -> bool:
+    return (
+        isinstance(constant.data, np.ndarray | np.generic | int | float)
+        and np.asarray(constant.data).dtype.kind in "fiu"
+    )

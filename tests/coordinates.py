@@ -1,0 +1,34 @@
+"""A compiled model in coordinates between centred and not, called by arrays."""
+
+import ctypes
+
+import numpy as np
+
+from nutmill import CompiledModel
+
+
+class At:
+    """A model in coordinates of given centrednesses."""
+
+    def __init__(self, compiled: CompiledModel, centredness: np.ndarray):
+        self.binding, self.centredness = compiled.binding, np.array(centredness, dtype=np.float64)
+        self.record = self.binding.reading(self.centredness)
+        words = [ctypes.c_int64] * 4
+        self._density = ctypes.CFUNCTYPE(ctypes.c_int32, *words)(compiled.code.address("density"))
+        self._sites = ctypes.CFUNCTYPE(ctypes.c_int32, *words)(compiled.code.address("sites"))
+
+    def density(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        lp, gradient = np.zeros(1), np.zeros(len(x))
+        assert self._density(x.ctypes.data, lp.ctypes.data, gradient.ctypes.data, self.record.address) == 0
+        return lp[0], gradient
+
+    def located(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        location, log_scale = np.zeros(len(x)), np.zeros(len(x))
+        assert self._sites(x.ctypes.data, location.ctypes.data, log_scale.ctypes.data, self.record.address) == 0
+        return location, log_scale
+
+    def moved(self, x: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, float]:
+        """Coordinates at other centrednesses, and the logarithm of the volume's change."""
+        location, log_scale = self.located(x)
+        away = to - self.centredness
+        return to * location + (x - self.centredness * location) * np.exp(away * log_scale), float(away @ log_scale)

@@ -1,0 +1,127 @@
+"""Log densities in coordinates between centred and not: exact for every centredness, whatever the model consists of."""
+
+import itertools
+
+import numpy as np
+import pymc as pm
+import pytest
+from coordinates import At
+
+from nutmill import CompiledModel, compile_model
+
+N_POINTS = 25
+
+
+def hierarchy() -> pm.Model:
+    """Every family, scales that are sites themselves, sites on sites, products that were written by hand."""
+    rng = np.random.default_rng(1)
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0.0, 2.0), pm.HalfNormal("tau", 1.0)
+        log_scale = pm.Normal("log_scale", -0.5, tau, shape=3)
+        normal = pm.Normal("normal", mu, pm.math.exp(log_scale), shape=3)
+        parts = [normal, pm.Normal("deep", normal[1], tau, shape=(2, 3))]
+        parts += [pm.StudentT("student", nu=4.0, mu=mu, sigma=tau, shape=2), pm.Laplace("laplace", mu, tau, shape=2)]
+        parts += [pm.Logistic("logistic", normal[:2], tau, shape=2), pm.Cauchy("cauchy", mu, tau)]
+        parts += [pm.Gumbel("gumbel", mu, tau, shape=2), pm.LogNormal("log_normal", mu, tau, shape=2)]
+        by_hand = pm.Normal("by_hand", 0.0, 1.0, shape=3) * tau * pm.HalfCauchy("local", 1.0, shape=3)
+        parts += [pm.Deterministic("effect", mu + by_hand), pm.Laplace("z", 0.0, np.float64(1.0), shape=2) * tau]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", part.sum(), 1.0, observed=rng.normal(size=3))
+    return model
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CompiledModel:
+    return compile_model(hierarchy())
+
+
+def centrednesses(compiled: CompiledModel, n: int):
+    """Random ones, those of the model as it is written, and both ends."""
+    is_site = compiled.binding.sites >= 0
+    rng = np.random.default_rng(3)
+    yield from (is_site * 0.0, is_site * 1.0, compiled.binding.written)
+    for _ in range(n):
+        yield is_site * rng.choice([0.0, 0.05, 0.3, 1.0, rng.uniform()], len(is_site))
+
+
+def test_as_it_is_written_the_density_is_that_of_pymc(compiled):
+    logp = hierarchy().compile_logp()
+    for q in np.random.default_rng(4).normal(size=(5, compiled.n_dim)):
+        assert compiled.logp_dlogp(q)[0] == pytest.approx(logp(compiled.split(q)), rel=1e-12, abs=1e-11)
+
+
+def test_the_volume_is_all_that_changes(compiled):
+    rng = np.random.default_rng(5)
+    for c in centrednesses(compiled, N_POINTS):
+        x, at = rng.normal(size=compiled.n_dim), At(compiled, c)
+        v, log_volume = at.moved(x, compiled.binding.written)
+        assert at.density(x)[0] == pytest.approx(compiled.logp_dlogp(v)[0] + log_volume, rel=1e-12, abs=1e-11)
+
+
+def test_gradients_are_those_of_the_density(compiled):
+    rng = np.random.default_rng(6)
+    for c in centrednesses(compiled, 5):
+        x, at = rng.normal(size=compiled.n_dim), At(compiled, c)
+        direction, step = rng.normal(size=compiled.n_dim) / np.sqrt(compiled.n_dim), 1e-3
+        one, two = (at.density(x + k * step * direction)[0] - at.density(x - k * step * direction)[0] for k in (1, 2))
+        lp, gradient = at.density(x)
+        size = max(1.0, abs(lp), np.linalg.norm(gradient))
+        assert gradient @ direction == pytest.approx((8.0 * one - two) / (12.0 * step), abs=1e-8 * size)
+
+
+def test_coordinates_come_back(compiled):
+    rng = np.random.default_rng(7)
+    places = list(centrednesses(compiled, 4))
+    x = rng.normal(size=compiled.n_dim)
+    for first, second in itertools.pairwise(places):
+        there, out = At(compiled, first).moved(x, second)
+        back, home = At(compiled, second).moved(there, first)
+        np.testing.assert_allclose(back, x, rtol=1e-12, atol=1e-12)
+        assert out + home == pytest.approx(0.0, abs=1e-11)
+
+
+def test_a_tiny_scale_loses_no_digits():
+    """Where the location is large and the scale is not, v - mu would be rounding errors."""
+    with pm.Model() as model:
+        pm.Normal("v", 1e3, pm.math.exp(pm.Normal("log_s", 0.0, np.float64(10.0))), shape=2)
+    at = At(compile_model(model), [0.0, 0.0, 0.0])
+    for log_s in (-60.0, -5.0):
+        lp, gradient = at.density(np.array([log_s, 0.7, -0.4]))
+        assert lp == pytest.approx(
+            -0.5 * (log_s / 10) ** 2 - np.log(10) - 0.5 * 0.65 - 1.5 * np.log(2 * np.pi), rel=1e-13
+        )
+        np.testing.assert_allclose(gradient, [-log_s / 100, -0.7, 0.4], rtol=1e-13)
+
+
+@pytest.mark.parametrize("log_s", [-800.0, 800.0])
+def test_a_scale_of_zero_or_infinity_has_no_density(log_s):
+    with pm.Model() as model:
+        pm.Normal("v", 1e3, pm.math.exp(pm.Normal("log_s", 0.0, np.float64(10.0))), shape=2)
+    for c in (0.0, 1.0):
+        assert not np.isfinite(At(compile_model(model), [0.0, c, c]).density(np.array([log_s, 0.7, -0.4]))[0])
+
+
+def log_marginal(at: At, log_tau: float, n: int) -> float:
+    """Integral over all that is Gaussian given the scale, which comes first in the position."""
+    points = np.concatenate([np.zeros((1, n)), np.eye(n)])
+    values, gradients = zip(*(at.density(np.concatenate([[log_tau], x])) for x in points), strict=True)
+    force = gradients[0][1:]
+    precision = np.array([force - gradient[1:] for gradient in gradients[1:]])
+    shift = 0.5 * force @ np.linalg.solve(precision, force)
+    return values[0] + shift + 0.5 * n * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(precision)[1]
+
+
+def test_the_marginal_of_the_scale_is_untouched():
+    """What a Jacobian that forgets an element would change, and neither the fit at c = 0 nor that at c = 1 shows."""
+    y, sigma = np.array([2.8, 0.8, -0.3, 0.7]), np.array([1.5, 1.0, 1.6, 0.4])
+    with pm.Model() as model:
+        tau = pm.HalfNormal("tau", np.float64(2.0))
+        pm.Normal("y", pm.Normal("theta", 0.5, tau, shape=4), sigma, observed=y)
+    compiled, rng = compile_model(model), np.random.default_rng(8)
+    for log_tau in (-4.0, -0.5, 1.0, 3.0):
+        scale = np.sqrt(np.exp(2 * log_tau) + sigma**2)
+        expected = np.sum(-0.5 * ((y - 0.5) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi))
+        expected += np.log(2) - 0.5 * np.log(2 * np.pi) - np.log(2.0) - np.exp(2 * log_tau) / 8 + log_tau
+        for c in (0.0, 0.3, 1.0, rng.uniform(size=4), rng.choice([0.0, 1.0], 4)):
+            at = At(compiled, np.concatenate([[0.0], np.broadcast_to(c, 4)]))
+            assert log_marginal(at, log_tau, 4) == pytest.approx(expected, rel=1e-10)

@@ -1,0 +1,133 @@
+"""Which sites of a hierarchy are found in a model: centred and hand-written ones, and nothing else."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+
+from nutmill.model.positive import is_positive
+from nutmill.model.sites import find_sites
+
+
+def sites_of(build, **coords) -> dict[str, float]:
+    """Names of the sites that are found, in their order, with the centredness as written."""
+    with pm.Model(coords=coords) as model:
+        build()
+    return {site.variable.name: site.written for site in find_sites(model)}
+
+
+@pytest.mark.parametrize("family", ["Normal", "StudentT", "Laplace", "Logistic", "Cauchy", "Gumbel", "LogNormal"])
+def test_families_of_location_and_scale(family):
+    def build():
+        tau = pm.HalfNormal("tau", 1.0)
+        further = {"nu": 4.0} if family == "StudentT" else {}
+        scale = "sigma" if family in ("Normal", "StudentT", "LogNormal") else "b" if family == "Laplace" else "s"
+        scale = "beta" if family in ("Cauchy", "Gumbel") else scale
+        location = "alpha" if family == "Cauchy" else "mu"
+        getattr(pm, family)("v", **{location: pm.Normal("mu", 0.0, 2.0), scale: tau}, **further, shape=3)
+
+    assert sites_of(build) == {"v": 1.0}
+
+
+def test_the_scale_of_a_precision():
+    assert sites_of(lambda: pm.Normal("v", 0.0, tau=pm.Gamma("precision", 1.0, 1.0), shape=2)) == {"v": 1.0}
+
+
+def test_sites_come_after_what_they_depend_on():
+    def build():
+        z = pm.Normal("z", 0.0, 1.0, shape=4)
+        log_scale = pm.Normal("log_scale", 0.0, pm.HalfNormal("tau", 1.0), shape=4)
+        pm.Normal("leaf", z * pm.math.exp(log_scale), pm.HalfNormal("s", 1.0), shape=4)
+
+    assert list(sites_of(build)) == ["log_scale", "z", "leaf"]
+
+
+@pytest.mark.parametrize(
+    ("product", "found"),
+    [
+        (lambda z, tau, _free: 2.0 + tau * z, True),
+        (lambda z, tau, _free: z * pm.math.sqrt(tau**2 + 1.0) / 3.0, True),
+        (lambda z, tau, _free: z / tau, True),
+        (lambda z, _tau, free: z * pm.math.exp(free), True),
+        (lambda z, tau, _free: z * pm.Deterministic("twice", 2.0 * tau), True),
+        (lambda z, tau, free: z * tau * free[0], True),
+        (lambda z, _tau, free: z * free, False),
+        (lambda z, tau, _free: tau / z, False),
+        (lambda z, _tau, _free: z * 3.0, False),
+        (lambda z, tau, _free: tau + z, False),
+        (lambda z, tau, _free: z * pm.math.exp(tau + z), False),
+        (lambda z, tau, _free: z[:, None] * (tau * np.ones(2)), False),
+        (lambda z, tau, _free: z * (tau - 1.0), False),
+    ],
+)
+def test_hand_written_products(product, found):
+    def build():
+        tau, free = pm.HalfNormal("tau", 1.0), pm.Normal("free", 0.0, 2.0, shape=3)
+        effect = product(pm.Normal("z", 0.0, 1.0, shape=3), tau, free)
+        pm.Normal("y", effect.sum(), 1.0, observed=0.5)
+
+    assert sites_of(build) == ({"z": 0.0} if found else {})
+
+
+def test_all_factors_of_a_product_are_its_scale():
+    with pm.Model() as model:
+        local, overall = pm.HalfCauchy("local", 1.0, shape=3), pm.HalfNormal("overall", 1.0)
+        z = pm.Normal("z", 0.0, 1.0, shape=3)
+        pm.Deterministic("effect", z * local * overall)
+    (site,) = find_sites(model)
+    np.testing.assert_allclose(site.scale.eval({local: [1.0, 2.0, 3.0], overall: 0.5}), [0.5, 1.0, 1.5])
+
+
+def test_two_that_scale_each_other_are_not_both_sites():
+    def build():
+        a, b = pm.Normal("a", 0.0, 1.0), pm.Normal("b", 0.0, 1.0)
+        pm.Potential("tie", a * pm.math.exp(b) + b * pm.math.exp(a))
+
+    assert len(sites_of(build)) == 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda tau: pm.Normal("v", 0.0, 2.0, shape=2),
+        lambda tau: pm.Normal("v", pm.Normal("mu", 0.0, 1.0), 2.0, shape=2),
+        lambda tau: pm.Normal("v", 0.0, tau, shape=3, transform=pm.distributions.transforms.ordered, initval=[0, 1, 2]),
+        lambda tau: pm.HalfNormal("v", tau, shape=2),
+        lambda tau: pm.Normal("v", 0.0, tau, observed=np.zeros(3)),
+        lambda tau: pm.MvNormal("v", np.zeros(2), cov=np.eye(2) * tau),
+        lambda tau: pm.ZeroSumNormal("v", sigma=tau, shape=3),
+        lambda tau: pm.GaussianRandomWalk("v", sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=3),
+        lambda tau: pm.Poisson("v", tau, observed=np.ones(3)),
+    ],
+)
+def test_what_is_no_site(build):
+    assert sites_of(lambda: build(pm.HalfNormal("tau", 1.0))) == {}
+
+
+def test_signs_are_told_from_operations():
+    with pm.Model() as model:
+        scale, real = pm.HalfNormal("scale", 1.0, shape=3), pm.Normal("real", 0.0, 1.0, shape=3)
+        between, below = pm.Uniform("between", 0.0, 2.0), pm.Uniform("below", -1.0, 2.0)
+        shared = pm.Data("shared", np.ones(3))
+    positive = [
+        scale,
+        between,
+        pt.exp(real),
+        pt.sqrt(scale + 1.0),
+        scale[np.array([0, 2])],
+        scale[:, None],
+        scale**-0.5,
+    ]
+    positive += [1.0 / scale, pt.stack([scale[0], between]), pt.softplus(real), scale.sum(), np.ones(3) * scale]
+    other = [
+        real,
+        below,
+        scale - 1.0,
+        scale * real,
+        scale * shared,
+        pt.log(scale),
+        -scale,
+        np.array([1.0, -1.0, 0.0]) * scale,
+    ]
+    assert all(is_positive(expression, model) for expression in positive)
+    assert not any(is_positive(expression, model) for expression in other)
