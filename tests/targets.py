@@ -118,6 +118,12 @@ def scale(i, n):
     return 10.0 ** (6.0 * i / max(n - 1, 1) - 3.0)
 
 
+class Number(NamedTuple):
+    """What a target reads."""
+
+    address: int
+
+
 class NativeTarget(NamedTuple):
     """A target as the driver takes it (`nutmill.run.results.NativeModel`)."""
 
@@ -127,6 +133,12 @@ class NativeTarget(NamedTuple):
     pool: int
     mixing: int
     data: int
+    sites: np.ndarray = np.zeros(0, np.int64)
+    written: np.ndarray = np.zeros(0)
+
+    def reading(self, _centredness: np.ndarray) -> Number:
+        """Give what the target reads anyway: it has no sites."""
+        return Number(self.data)
 
     def release(self) -> None:
         """Keep nothing, release nothing."""

@@ -32,6 +32,7 @@ class Request(NamedTuple):
     layout: object
     target_accept: float
     metric: str
+    centring: str
     max_treedepth: int
     seed: int
     initvals: Mapping | Sequence | None
@@ -70,6 +71,7 @@ def checked_request(
     jitter=True,
     starts="jitter",
     metric="auto",
+    centring="auto",
     discard_tuned_samples=True,
     progressbar=True,
     compute_convergence_checks=True,
@@ -102,6 +104,7 @@ def checked_request(
         layout=_layout(layout),
         target_accept=float(target_accept),
         metric=_one_of("metric", metric, "auto", "diag"),
+        centring=_one_of("centring", centring, "auto", "off"),
         max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
         initvals=initvals,

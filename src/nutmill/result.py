@@ -20,7 +20,7 @@ from nutmill.request import Request
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.results import Run
 
-_SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric")
+_SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring")
 
 
 def to_result(
@@ -50,14 +50,24 @@ def to_result(
         model,
         warmup=warmup,
         divergences=_divergences(run) if request.result["divergences"] else None,
-        adaptation=_adaptation(run),
+        adaptation=_adaptation(run, centredness_of(compiled, run)),
         attrs=_attributes(compiled, run, request, layout),
     )
 
 
-def _adaptation(run: Run) -> trace.Adaptation:
+def _adaptation(run: Run, centredness: Mapping[str, np.ndarray]) -> trace.Adaptation:
     state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
-    return trace.Adaptation(**state.trimmed()._asdict(), target_accept=run.adaptation.target_accept)
+    target_accept = run.adaptation.target_accept
+    return trace.Adaptation(**state.trimmed()._asdict(), target_accept=target_accept, centredness_of=centredness)
+
+
+def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
+    """Centredness that each chain has chosen for each element of the variables that have one; (chain, *shape)."""
+    if not run.adaptation.centredness.size:
+        return {}
+    pieces = list(compiled.split(run.adaptation.centredness).values())
+    parameters = compiled.description.parameters
+    return {parameters[number].rv_name: pieces[number] for number, _ in compiled.code.sites}
 
 
 def _divergences(run: Run) -> trace.Divergences:

@@ -25,7 +25,7 @@ from nutmill.session import sample_session
 _log = logging.getLogger("nutmill")
 
 # What the draws depend on, as `sample_numba` takes it, beside the model.
-_ASKED = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "starts", "chain_ids")
+_ASKED = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring", "starts", "chain_ids")
 
 
 def asked(request: Request) -> dict[str, Any]:

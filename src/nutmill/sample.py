@@ -41,6 +41,7 @@ def sample_numba(
     jitter: bool = True,
     starts: str = "jitter",
     metric: str = "auto",
+    centring: str = "auto",
     var_names: Sequence[str] | None = None,
     discard_tuned_samples: bool = True,
     progressbar: bool = True,
@@ -101,6 +102,11 @@ def sample_numba(
         wide. Values that `initvals` gives stay as they are.
     metric
         "diag", or "auto": a diagonal, and as many directions as draws of other chains confirm (`docs/theory.md`).
+    centring
+        "auto" lets chains choose, element by element, between centred and non-centred coordinates of hierarchies, and
+        all between, whichever way they are written (`docs/theory.md`); "off" takes them as they are written. Draws,
+        log densities and `initvals` are those of the model as it is written either way. Only a `pm.Model` has such
+        places; for all others it makes no difference.
     var_names
         Variables to report; None reports free variables and Deterministics.
     discard_tuned_samples
@@ -175,6 +181,7 @@ def sample_numba(
         "jitter": jitter,
         "starts": starts,
         "metric": metric,
+        "centring": centring,
         "discard_tuned_samples": discard_tuned_samples,
         "progressbar": progressbar,
         "compute_convergence_checks": compute_convergence_checks,
@@ -203,7 +210,7 @@ def _compile(model, **options) -> CompiledModel:
 
 def sample_compiled(compiled: CompiledModel, **options):
     """Sample a compiled model; `CompiledModel.sample` is the public way to this."""
-    request = checked_request(**options)
+    request = _with_coordinates(checked_request(**options), compiled)
     if compiled.n_dim == 0:
         names = ", ".join(parameter.rv_name for parameter in compiled.description.parameters)
         raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")
@@ -227,6 +234,19 @@ def _sample_apart(*arguments, **options):
     from nutmill.executor.parent import sample_apart  # brings multiprocessing, which other runs need not pay for
 
     return sample_apart(*arguments, **options)
+
+
+def _with_coordinates(request: Request, compiled: CompiledModel) -> Request:
+    """Let chains keep the coordinates of a model that has no others, and refuse a metric of others for those."""
+    request = request if compiled.code.sites else request._replace(centring="off")
+    state = request.adaptation_state
+    is_chosen = state is not None and state.centredness.shape[1:] == (compiled.n_dim,)
+    if request.centring == "off" and is_chosen and (state.centredness != compiled.binding.written).any():
+        raise ModelError(
+            'adaptation_state was learned in coordinates that the chains chose: take centring="auto" with it, or the '
+            'state of a run with centring="off".'
+        )
+    return request
 
 
 def _starts(compiled: CompiledModel, request: Request) -> np.ndarray:

@@ -32,6 +32,7 @@ def settings_of(request: Request) -> Settings:
         tune=request.tune,
         target_accept=request.target_accept,
         metric=request.metric,
+        centring=request.centring,
         max_treedepth=request.max_treedepth,
         keep_warmup=request.keep_warmup,
         keep_divergences=request.result["divergences"],
@@ -105,10 +106,13 @@ def finish(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
 ):
     """Make the result of a run, and report what looks wrong in it."""
-    from nutmill.result import to_result  # brings xarray, which takes as long to load as a short run
+    from nutmill.result import centredness_of, to_result  # brings xarray, which takes as long to load as a short run
 
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
+    if chosen := centredness_of(compiled, run):
+        told = (f"{name} {c.min():.2f} to {c.max():.2f}, mean {c.mean():.2f}" for name, c in chosen.items())
+        _log.info("centredness (1: centred, 0: non-centred): %s", "; ".join(told))
     if request.check:
         from nutmill.diagnosis.check import report
         from nutmill.diagnosis.verdict import judge

@@ -68,6 +68,8 @@ class Adaptation(NamedTuple):
     directions: np.ndarray  # (chain, rank, n_dim) float64, see run.adaptation.AdaptationState
     stretch: np.ndarray  # (chain, rank) float64
     target_accept: np.ndarray  # (chain,) float64, more than was asked for where draws of warmup's end diverged
+    centredness: np.ndarray  # (chain, n_dim) float64, or (chain, 0), see there
+    centredness_of: Mapping[str, np.ndarray] = {}  # variable -> (chain, *shape)
 
 
 class ModelData(NamedTuple):
@@ -179,14 +181,16 @@ def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
     direction = ("chain", "direction", "unconstrained_parameter")
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
     dims["target_accept"] = row[:1]
+    dims["centredness"] = row
     # A dimension of length 0 is one without end in netCDF: without directions there is none.
-    arrays = {
-        name: _variable(dims[name], np.asarray(values))
-        for name, values in adaptation._asdict().items()
-        if np.size(values)
-    }
+    found = {name: np.asarray(getattr(adaptation, name)) for name in dims}
+    arrays = {name: _variable(dims[name], values) for name, values in found.items() if values.size}
     sizes = dict(zip(row, np.shape(adaptation.position), strict=True))
-    return xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
+    group = xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
+    of = {f"centredness_{name}": (name, values) for name, values in adaptation.centredness_of.items()}
+    shapes = model._replace(dims={name: model.dims.get(variable, ()) for name, (variable, _) in of.items()})
+    values = {name: values for name, (_, values) in of.items()}
+    return group.merge(_dataset(values, shapes, sample_dims=row[:1], strict=False)) if of else group
 
 
 def _dataset(

@@ -35,6 +35,7 @@ def adaptation_of(source) -> AdaptationState:
         arrays = {name: np.array(found[name].values) for name in AdaptationState._fields if name in found}
         n_chains, n_dim = arrays["position"].shape
         none = {"directions": np.zeros((n_chains, 0, n_dim)), "stretch": np.ones((n_chains, 0))}
+        none |= {"centredness": np.zeros((n_chains, 0))}
         return AdaptationState(**none | arrays)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError("There is no adaptation state in this: pass a result of nutmill, or a run folder.") from error
@@ -48,7 +49,8 @@ def _of_folder(path: str | os.PathLike) -> AdaptationState:
     return AdaptationState(
         step_size=np.exp(np.concatenate([state.chains["log_step_bar"] for state in states])),
         variance=np.concatenate([state.variance for state in states]),
-        position=np.concatenate([state.position for state in states]),
+        position=np.concatenate([group.position_as_written() for group in groups]),
         directions=np.concatenate([state.directions for state in states]),
         stretch=np.concatenate([state.stretch for state in states]),
+        centredness=np.concatenate([state.centredness for state in states]),
     ).trimmed()

@@ -10,6 +10,7 @@ from targets import Target, density, exact_draws
 
 from nutmill.nuts import hamiltonian
 from nutmill.nuts.chain import trajectory_of
+from nutmill.nuts.entry import no_sites
 from nutmill.nuts.seeds import seed_stream
 from nutmill.nuts.state import (
     ACCELERATION,
@@ -32,7 +33,7 @@ N_DIM = 6
 def walk_entry(table, data, n_steps, step_size):
     """Take `n_steps` leapfrog steps from point 0, point by point; a first step is given a new momentum."""
     state = group_state(table)
-    trajectory = trajectory_of(density, data, state, 0)
+    trajectory = trajectory_of(density, no_sites, data, state, 0)
     if n_steps == 0:
         hamiltonian.begin(trajectory, step_size)
     for step in range(n_steps):

@@ -36,6 +36,8 @@ def misfit(saved: Mapping[str, np.ndarray], like: GroupState) -> str | None:
         return "rank"
     if not _are_blocks(saved["blocks"], chains["n_draws"], group, like):
         return "blocks"
+    if not ((saved["centredness"] >= 0.0) & (saved["centredness"] <= 1.0)).all():
+        return "centredness"
     if (saved["rng"] == 0).all(axis=1).any():  # from which no random number comes
         return "rng"
     return None

@@ -9,8 +9,21 @@ from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
-from nutmill.nuts.rows import keep_row
-from nutmill.nuts.state import GRADIENT, POSITION, SAMPLING, SEARCH, TERMINAL
+from nutmill.nuts.recentring import locate, move_chain, write_divergence, written_into, written_lp
+from nutmill.nuts.rows import row_due
+from nutmill.nuts.state import (
+    DRAW_GRADIENT,
+    DRAW_LOCATION,
+    DRAW_LOG_SCALE,
+    DRAW_POSITION,
+    GRADIENT,
+    MOVE,
+    POSITION,
+    SAMPLING,
+    SEARCH,
+    TERMINAL,
+    TRY,
+)
 from nutmill.nuts.transition import transition
 from nutmill.nuts.vectors import copy_into
 
@@ -20,10 +33,11 @@ _NON_FINITE = int(Status.NON_FINITE)
 
 
 @inlined_kernel
-def trajectory_of(density, data, state, chain):
+def trajectory_of(density, sites, data, state, chain):
     """Gather the views through which chain number `chain` of the group moves."""
     return Trajectory(
         density,
+        sites,
         data,
         state.chains[chain],
         state.tree[chain],
@@ -39,8 +53,8 @@ def trajectory_of(density, data, state, chain):
 
 
 @inlined_kernel
-def start_chain(trajectory, target_accept):
-    """Evaluate the start, guess the metric from its gradient, search a step size; return the status."""
+def start_chain(trajectory, state, number):
+    """Evaluate the start, move to the proposed coordinates, guess the metric, search a step size; return the status."""
     chain = trajectory.chain
     status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
     chain.n_gradients += 1
@@ -52,8 +66,12 @@ def start_chain(trajectory, target_accept):
     if not finite:
         return _NON_FINITE
     chain.lp = lp
+    if state.centredness.shape[1] > 0:
+        copy_into(state.written, state.centredness[number])
+        locate(trajectory, state, number)
+        move_chain(trajectory, state, number)
     variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
-    status, log_step = stepsize.search(trajectory, target_accept)
+    status, log_step = stepsize.search(trajectory, state.settings[0].target_accept)
     stepsize.restart_after_search(chain, log_step)
     return status
 
@@ -73,6 +91,8 @@ def advance_chain(trajectory, state, number, n_draws):
     settings = state.settings[0]
     if phase == SEARCH:
         search_again(trajectory, settings.target_accept)
+    if phase in (TRY, MOVE):
+        move_chain(trajectory, state, number)
     max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
     for _ in range(n_draws):
         if state.stop[0] != 0:
@@ -83,6 +103,8 @@ def advance_chain(trajectory, state, number, n_draws):
         status = transition(trajectory, step_size, max_depth, statistics)
         if status < 0:
             return status
+        locate(trajectory, state, number)
+        statistics.lp = written_lp(state, number, chain.lp)
         if phase == SAMPLING:
             _keep(trajectory, state, number, statistics)
         else:
@@ -107,13 +129,13 @@ def _learn(trajectory, state, number, statistics):
     """Let one warmup draw move the step size and, before the terminal stage, the moments."""
     chain = trajectory.chain
     draw = chain.n_draws
-    state.warmup_lp[number, draw] = chain.lp
+    state.warmup_lp[number, draw] = statistics.lp
     units = state.variance[first_admitted(state.chains)]
     state.warmup_force[number, draw] = log_force(trajectory.gradient, units)
     state.warmup_energy[number, draw] = statistics.energy
     chain.n_warmup_divergences += statistics.diverging
     if state.warmup_draws.shape[1] > 0:
-        copy_into(trajectory.position, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
+        written_into(trajectory, state, number, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
     elif statistics.diverging:
@@ -130,7 +152,13 @@ def _learn_moments(trajectory, state, number, statistics):
             block += 1
         record, position, gradient = state.blocks[number, block], trajectory.position, trajectory.gradient
         add_draw(record, state.moments[number, block], position, gradient)
-        keep_row(record, state.rows[number, block], trajectory.chain.n_draws, position, gradient)
+        row = row_due(record, state.rows[number, block], trajectory.chain.n_draws)
+        if row >= 0:
+            copy_into(position, state.rows[number, block, row, DRAW_POSITION])
+            copy_into(gradient, state.rows[number, block, row, DRAW_GRADIENT])
+            if state.centredness.shape[1] > 0:
+                copy_into(state.location[number], state.rows[number, block, row, DRAW_LOCATION])
+                copy_into(state.log_scale[number], state.rows[number, block, row, DRAW_LOG_SCALE])
 
 
 @inlined_kernel
@@ -138,11 +166,14 @@ def _keep(trajectory, state, number, statistics):
     """Write one sampling draw and its divergence where the table says."""
     chain = trajectory.chain
     draw = chain.n_draws - state.group[0].n_warmup
-    copy_into(trajectory.position, state.draws[number, draw % state.draws.shape[1]])
+    written_into(trajectory, state, number, state.draws[number, draw % state.draws.shape[1]])
     if not statistics.diverging:
         return
     if state.divergences.shape[1] > 0:
         _record_divergence(trajectory, state.divergences[number], state.divergence_points[number], draw)
+        if state.centredness.shape[1] > 0:
+            row = chain.n_divergences % state.divergences.shape[1]
+            write_divergence(trajectory, state.centredness[number], state.written, state.divergence_points[number, row])
     chain.n_divergences += 1
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from numba import cfunc, types
 
+from nutmill._jit import kernel
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
 from nutmill.nuts.mixing import judge
 from nutmill.nuts.mixing_room import N_PRECISIONS
@@ -33,7 +34,13 @@ class EntryPoints(NamedTuple):
     pool: object
 
 
-def entry_points(density) -> EntryPoints:
+@kernel
+def no_sites(position, location, log_scale, data):
+    """What stands for the sites of a density that has none: chains never call it."""
+    return 0
+
+
+def entry_points(density, sites=no_sites) -> EntryPoints:
     """Compile the entry points for a density.
 
     Parameters
@@ -41,19 +48,23 @@ def entry_points(density) -> EntryPoints:
     density : njit function (position, gradient, data) -> (status, lp)
         `position` and `gradient` are (n_dim,) float64, `gradient` is written, `data` is an int64 that only
         the density reads. Status 0 is fine, positive a divergence at this point, negative stops the chain.
+    sites : njit function (position, location, log_scale, data) -> status
+        Writes location and log scale of elements of sites (`nuts.recentring`), all (n_dim,) float64.
     """
-    # Compiled on its own first: within the kernel it would inherit the kernel's options, which forbid arrays.
-    density.compile((types.float64[::1], types.float64[::1], types.int64))
+    # Compiled on their own first: within the kernel they would inherit the kernel's options, which forbid arrays.
+    vector = types.float64[::1]
+    density.compile((vector, vector, types.int64))
+    sites.compile((vector, vector, vector, types.int64))
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)
     def nutmill_start(table, chain, data):
         state = group_state(table)
-        return start_chain(trajectory_of(density, data, state, chain), state.settings[0].target_accept)
+        return start_chain(trajectory_of(density, sites, data, state, chain), state, chain)
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64, types.int64), **_OPTIONS)
     def nutmill_advance(table, chain, n_draws, data):
         state = group_state(table)
-        return advance_chain(trajectory_of(density, data, state, chain), state, chain, n_draws)
+        return advance_chain(trajectory_of(density, sites, data, state, chain), state, chain, n_draws)
 
     return EntryPoints(nutmill_start, nutmill_advance, pool_entry())
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts import state as layout
-from nutmill.nuts.room import LowRankSizes, low_rank_sizes
+from nutmill.nuts.room import FEWEST_ROWS_PER_BLOCK, N_CANDIDATES, LowRankSizes, low_rank_sizes
 from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.seeds import seed_stream
 
@@ -28,6 +28,8 @@ class GroupPlan(NamedTuple):
         Rows of draws that a chain has room for, warmup draws and divergences likewise; None: for all.
     metric : str
         "diag", or "auto" for a diagonal and the directions that draws can prove.
+    centring : bool
+        Whether chains move in coordinates of their own (`nuts.recentring`).
     """
 
     draws: int
@@ -38,6 +40,7 @@ class GroupPlan(NamedTuple):
     n_divergences: int
     window: int | None = None
     metric: str = "auto"
+    centring: bool = False
 
     def room(self, count: int) -> int:
         """Return for how many of so many outputs a chain has room."""
@@ -100,17 +103,18 @@ def new_group(
         rng=np.array([seed_stream(seed, chain_id) for chain_id in chain_ids]),
         position=np.array(initial_points, dtype=np.float64, order="C"),
         gradient=np.zeros((n_chains, n_dim)),
+        **_coordinates(plan, n_chains, n_dim),
         variance=np.ones((n_chains, n_dim)),
         directions=np.zeros((n_chains, low_rank.max_rank, n_dim)),
         stretch=np.ones((n_chains, low_rank.max_rank)),
         moments=np.zeros((n_chains, layout.N_BLOCKS, 4, n_dim)),
-        rows=np.zeros((n_chains, layout.N_BLOCKS, low_rank.rows_per_block, 2, n_dim)),
+        rows=np.zeros((n_chains, layout.N_BLOCKS, _rows_per_block(plan, low_rank), 4 if plan.centring else 2, n_dim)),
         warmup_force=np.zeros((n_chains, n_warmup)),
         warmup_energy=np.zeros((n_chains, n_warmup)),
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
-        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size))),
+        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size, N_CANDIDATES))),
         **_outputs(plan, n_chains, n_dim, n_warmup),
         **_trajectories(plan, n_chains, n_dim),
         **room._asdict(),
@@ -120,6 +124,24 @@ def new_group(
     state.group["target_accept"] = plan.target_accept
     state.chains["admitted"] = True
     return state
+
+
+def _rows_per_block(plan: GroupPlan, low_rank: LowRankSizes) -> int:
+    return max(low_rank.rows_per_block, FEWEST_ROWS_PER_BLOCK) if plan.centring else low_rank.rows_per_block
+
+
+def _coordinates(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.ndarray]:
+    """Allocate what coordinates are kept and learned in; chains begin in those of a model of centredness 0."""
+    n = n_dim if plan.centring else 0
+    return {
+        "centredness": np.zeros((n_chains, n)),
+        "location": np.zeros((n_chains, n)),
+        "log_scale": np.zeros((n_chains, n)),
+        "written": np.zeros(n),
+        "proposed": np.zeros(n),
+        "sites": np.full(n, -1),
+        "losses": np.zeros((2, n, N_CANDIDATES) if plan.centring else (0, 0, 0)),
+    }
 
 
 def _outputs(plan: GroupPlan, n_chains: int, n_dim: int, n_warmup: int) -> dict[str, np.ndarray]:

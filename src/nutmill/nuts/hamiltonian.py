@@ -24,8 +24,9 @@ class Trajectory(NamedTuple):
     Attributes
     ----------
     density : njit function (position, gradient, data) -> (status, lp)
+    sites : njit function (position, location, log_scale, data) -> status
     data : int64
-        An address that only the density reads.
+        An address that only these two read.
     chain, tree : records CHAIN, TREE
     rng : (4,) uint64
     position, gradient : (n,) float64
@@ -35,6 +36,7 @@ class Trajectory(NamedTuple):
     """
 
     density: object
+    sites: object
     data: int
     chain: np.void
     tree: np.void

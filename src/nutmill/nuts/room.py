@@ -15,6 +15,9 @@ _MIN_SIZE = 48
 # Numbers in the directions of a chain: all directions up to 200 parameters. A step takes two multiplications for each.
 _MAX_NUMBERS = 40_000
 
+# Centrednesses that are compared: 0, 0.05, ..., 1. Their learning needs some draws where directions need none.
+N_CANDIDATES, FEWEST_ROWS_PER_BLOCK = 21, 8
+
 
 class LowRankSizes(NamedTuple):
     """Lengths of the arrays of a group; with all of them 0 its metric stays diagonal.

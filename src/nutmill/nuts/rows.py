@@ -7,7 +7,7 @@ import numpy as np
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.linear_algebra import add_multiple
 from nutmill.nuts.moments import in_window
-from nutmill.nuts.state import DRAW_GRADIENT, DRAW_POSITION, N_BLOCKS
+from nutmill.nuts.state import N_BLOCKS
 from nutmill.nuts.vectors import copy_into
 
 # Which draws to gather: those of both halves, or of half 0 or 1.
@@ -38,16 +38,16 @@ def window_of(state, n_draws):
 
 
 @kernel
-def keep_row(block, rows, draw, position, gradient):
-    """Keep draw number `draw` in the (n_rows, 2, n) `rows` of a block, if its turn has come: evenly spread."""
+def row_due(block, rows, draw):
+    """Return which of the rows of a block is to take draw number `draw`, whose turn has come: evenly spread; or -1."""
     capacity = rows.shape[0]
     if capacity == 0:
-        return
+        return -1
     stride = (block.end - block.start + capacity - 1) // capacity
-    if (draw - block.start) % stride == 0:
-        copy_into(position, rows[block.n_rows, DRAW_POSITION])
-        copy_into(gradient, rows[block.n_rows, DRAW_GRADIENT])
-        block.n_rows += 1
+    if (draw - block.start) % stride != 0:
+        return -1
+    block.n_rows += 1
+    return block.n_rows - 1
 
 
 @kernel

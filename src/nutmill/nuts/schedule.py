@@ -9,6 +9,8 @@ ADAPTIVE_WARMUP_DRAWS = 1000
 ADAPTIVE_TERMINAL_DRAWS = 100
 _FIRST_EPOCH, _GROWTH = 4, 1.35
 _EARLIEST_AGREEMENT = 80  # and so the second at draw 120
+# Where epochs end after which coordinates may change; later ones may too, while chains do not agree (`nuts.warmup`).
+_RECENTRING = (20, 49, 89)
 _EARLY_TREEDEPTH, _EARLY_FRACTION, _EARLY_DRAWS = 7, 0.3, 120
 _TERMINAL_FRACTION, _TERMINAL_DRAWS = 0.15, 20
 _CAUTIOUS_STAGES = 2
@@ -54,9 +56,10 @@ def warmup_schedule(tune: int | None, max_treedepth: int, target_accept: float) 
     stages, start = [], 0
     for end in epoch_ends(total - terminal):
         depth = min(max_treedepth, _EARLY_TREEDEPTH) if end <= early else max_treedepth
-        stages.append((end - start, depth, target_accept, False, tune is None and end >= _EARLIEST_AGREEMENT))
+        may_stop = tune is None and end >= _EARLIEST_AGREEMENT
+        stages.append((end - start, depth, target_accept, False, end in _RECENTRING, may_stop))
         start = end
     for _ in range(1 + (_CAUTIOUS_STAGES if tune is None else 0)):
-        stages.append((terminal, max_treedepth, target_accept, True, False))
+        stages.append((terminal, max_treedepth, target_accept, True, False, False))
         target_accept = 1.0 - 0.5 * (1.0 - target_accept)
     return np.array(stages, STAGE)

@@ -7,14 +7,16 @@ import numpy as np
 GROUP_SIZE = 4
 
 # Phases of a group; a barrier (`pool`) stands between any two.
-START, WARMUP, SEARCH, TERMINAL, SAMPLING = range(5)
+START, WARMUP, SEARCH, TERMINAL, SAMPLING, TRY, MOVE = range(7)
+# In these a chain makes no draws: a call has done all that there is to do.
+WITHOUT_DRAWS = (START, SEARCH, TRY, MOVE)
 
 # Rows of a point in the trajectory, and of a block of moments.
 POSITION, MOMENTUM, VELOCITY, GRADIENT, ACCELERATION = range(5)
 MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
-# What a row of a draw holds, of those that teach directions.
-DRAW_POSITION, DRAW_GRADIENT = range(2)
+# What a row of a draw holds, of those that teach directions and centrednesses; the last two where there are sites.
+DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
 STAGE = np.dtype(
@@ -23,6 +25,7 @@ STAGE = np.dtype(
         ("max_treedepth", "i8"),
         ("target_accept", "f8"),
         ("is_terminal", "?"),
+        ("recentres", "?"),  # after this one, if the chains want to
         ("may_stop", "?"),  # after this one and the next, if the chains agree twice: what follows is terminal
     ],
     align=True,
@@ -57,6 +60,7 @@ CHAIN = np.dtype(
         ("n_warmup_divergences", "i8"),
         ("shortest_divergence", "f8"),  # logarithm of the shortest step that diverged in this terminal stage
         ("rank", "i8"),  # directions of the metric
+        ("can_move", "?"),  # to the centrednesses that are proposed: density and gradient are finite there
         ("admitted", "?"),
         ("member", "?"),  # of the chains that are learned from just now
     ],
@@ -116,18 +120,31 @@ class GroupState(NamedTuple):
     rng : (c, 4) uint64
         One xoshiro256++ stream per chain.
     position, gradient : (c, n) float64
-        The current draw and the gradient of its log density.
+        The current draw and the gradient of its log density, in coordinates of the centrednesses.
+    centredness : (c, n) float64
+        Coordinates of each chain (`nuts.recentring`), 0 for elements of no site; (c, 0) where chains stay in those of
+        the model as it is written.
+    location, log_scale : as centredness
+        Of the elements of sites, at the current draw.
     variance : (c, n) float64
         Diagonal of the inverse metric.
     directions, stretch : (c, max_rank, n) float64, (c, max_rank) float64
         What the inverse metric has beside its diagonal (`metric.Metric`); zeros and ones beyond the rank of a chain.
     moments : (c, 4, 4, n) float64
         Per block: mean and sum of squares of positions, then of gradients.
-    rows : (c, 4, n_rows, 2, n) float64
-        Per block: some of its draws, spread evenly over it, with their gradients.
+    rows : (c, 4, n_rows, 2 or 4, n) float64
+        Per block: some of its draws, spread evenly over it, with their gradients; then locations and log scales.
+    written : (n,) float64, or (0,)
+        The centrednesses of the model as it is written.
     warmup_force, warmup_energy, warmup_lp : (c, n_warmup_max) float64
         Of each warmup draw: the logarithm of its squared gradient in common units (`gate.log_force`), the energy that
-        it was drawn at, its log density.
+        it was drawn at, its log density as the model is written.
+    proposed : (n,) float64, or (0,)
+        The centrednesses that chains are to move to.
+    sites : (n,) int64, or (0,)
+        Of which site an element is; -1: of none.
+    losses : (2, n, k) float64, or (0, 0, 0)
+        Room for what each of k centrednesses costs in the eyes of each half of the chains.
     stop : (1,) int64
         Not zero: return after the current draw.
     unkept : (c,) STATISTICS
@@ -156,14 +173,21 @@ class GroupState(NamedTuple):
     rng: np.ndarray
     position: np.ndarray
     gradient: np.ndarray
+    centredness: np.ndarray
+    location: np.ndarray
+    log_scale: np.ndarray
     variance: np.ndarray
     directions: np.ndarray
     stretch: np.ndarray
     moments: np.ndarray
     rows: np.ndarray
+    written: np.ndarray
     warmup_force: np.ndarray
     warmup_energy: np.ndarray
     warmup_lp: np.ndarray
+    proposed: np.ndarray
+    sites: np.ndarray
+    losses: np.ndarray
     stop: np.ndarray
     unkept: np.ndarray
     draws: np.ndarray
@@ -195,14 +219,21 @@ FIELDS = GroupState(
     rng=(np.uint64, 2),
     position=(np.float64, 2),
     gradient=(np.float64, 2),
+    centredness=(np.float64, 2),
+    location=(np.float64, 2),
+    log_scale=(np.float64, 2),
     variance=(np.float64, 2),
     directions=(np.float64, 3),
     stretch=(np.float64, 2),
     moments=(np.float64, 4),
     rows=(np.float64, 5),
+    written=(np.float64, 1),
     warmup_force=(np.float64, 2),
     warmup_energy=(np.float64, 2),
     warmup_lp=(np.float64, 2),
+    proposed=(np.float64, 1),
+    sites=(np.int64, 1),
+    losses=(np.float64, 3),
     stop=(np.int64, 1),
     unkept=(STATISTICS, 1),
     draws=(np.float64, 3),
@@ -232,7 +263,7 @@ def address_table(state: GroupState) -> np.ndarray:
 
     Returns
     -------
-    (32 * 6,) int64
+    (n_fields * 6,) int64
     """
     table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):

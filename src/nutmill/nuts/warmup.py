@@ -4,6 +4,7 @@ All of it in chain order and from draws alone, so that threads and timing do not
 """
 
 from nutmill._jit import inlined_kernel, kernel
+from nutmill.nuts.centredness import propose
 from nutmill.nuts.convergence import Trails, chains_agree
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
@@ -15,7 +16,9 @@ from nutmill.nuts.pooling import (
     settle_steps,
     share_first_step,
 )
-from nutmill.nuts.state import SAMPLING, SEARCH, TERMINAL, WARMUP
+from nutmill.nuts.recentring import may_all_move
+from nutmill.nuts.state import MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
+from nutmill.nuts.vectors import copy_into
 
 # Epochs in a row at whose end chains must agree: once is chance, where they are slow.
 _ENOUGH_AGREEMENTS = 2
@@ -30,22 +33,41 @@ def pool_chains(state):
         admit_chains(chains, state.blocks, state.warmup_lp, state.warmup_force, state.pool_work, group)
         if group.has_metric:
             average_dual_averaging(chains)
+    if group.phase in (WARMUP, MOVE):
         n_learned = learn_metrics(state, group.stage_end)
-        if not group.has_metric and n_learned >= FEWEST_DRAWS:
-            group.has_metric = True
-            group.phase = SEARCH
-            is_ready = False
+        is_ready = group.phase == WARMUP and (group.has_metric or n_learned < FEWEST_DRAWS)
+        group.has_metric = group.has_metric or n_learned >= FEWEST_DRAWS
+        is_done = False
         if is_ready and schedule[group.stage].may_stop:
             trails = Trails(state.blocks, state.moments, state.warmup_lp, state.warmup_energy, group.stage_end)
             group.n_agreed = group.n_agreed + 1 if chains_agree(chains, trails) else 0
-            if group.n_agreed >= _ENOUGH_AGREEMENTS:
-                group.stage = _last_stage_that_learns(schedule)
+            is_done = group.n_agreed >= _ENOUGH_AGREEMENTS
+        if is_done:
+            group.stage = _last_stage_that_learns(schedule)
+        elif not is_ready:
+            group.phase = SEARCH
+        elif _may_recentre(schedule[group.stage], group) and propose(state, group.stage_end):
+            group.phase = TRY
+            is_ready = False
     elif group.phase == TERMINAL and not diverges_at_its_step(chains):
         group.stage = schedule.shape[0] - 1  # no shorter step is needed
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
+    elif group.phase == TRY and may_all_move(chains):
+        group.phase = MOVE
+        is_ready = False
+    elif group.phase == START and state.centredness.shape[1] > 0 and not may_all_move(chains):
+        copy_into(state.written, state.proposed)
+        group.phase = MOVE
+        is_ready = False
     if is_ready:
         _begin_next_stage(group, schedule, chains, state.blocks, state.moments)
+
+
+@kernel
+def _may_recentre(stage, group):
+    """Whether coordinates may change after a stage: at fixed draws, and later while the chains do not agree."""
+    return stage.recentres or (stage.may_stop and group.n_agreed == 0)
 
 
 @kernel

@@ -33,12 +33,15 @@ class AdaptationState(NamedTuple):
     ----------
     step_size : (chains,) float64
     variance : (chains, n_dim) float64
-        Diagonal of the inverse metric, on the unconstrained scale.
+        Diagonal of the inverse metric, on the unconstrained scale, in the coordinates of the centrednesses.
     position : (chains, n_dim) float64
         The last draws, on the unconstrained scale.
     directions, stretch : (chains, rank, n_dim) float64, (chains, rank) float64
         What the inverse metric has beside its diagonal: with S the square root of that, directions S u_k with
         orthonormal u_k, each of which is stretched by a factor. The rank may be 0.
+    centredness : (chains, n_dim) float64, or (chains, 0)
+        Of each value, between 0 and 1, what the chains have chosen (`docs/theory.md`): the coordinates that variance
+        and directions are of. None: those of the model as it is written.
     """
 
     step_size: np.ndarray
@@ -46,6 +49,11 @@ class AdaptationState(NamedTuple):
     position: np.ndarray
     directions: np.ndarray
     stretch: np.ndarray
+    centredness: np.ndarray
+
+    def coordinates(self, written: np.ndarray) -> np.ndarray:
+        """Centrednesses (n_dim,) of the first chain, of which a group has one; `written` if there are none."""
+        return self.centredness[0] if self.centredness.shape[1] else written
 
     def trimmed(self) -> Self:
         """Leave out directions that no chain uses."""
@@ -81,6 +89,8 @@ class AdaptationState(NamedTuple):
     def from_bytes(cls, content: bytes, path: str | os.PathLike) -> Self:
         """Read the content of a file; `path` names it if it holds no state."""
         arrays = arrays_in(content, cls._fields)
+        if arrays is None and (arrays := arrays_in(content, cls._fields[:-1])):  # of a version without centring
+            arrays["centredness"] = np.zeros((len(arrays["position"]), 0))
         if arrays is None:
             raise ModelError(f"{path} holds no adaptation state, or it is damaged: take one that was saved.")
         return cls(**arrays)
@@ -95,7 +105,9 @@ class AdaptationState(NamedTuple):
         n_rows = np.shape(self.step_size)[:1]
         rank = np.shape(self.stretch)[1:2]
         wanted = (n_rows, (*n_rows, n_dim), (*n_rows, n_dim), (*n_rows, *rank, n_dim), (*n_rows, *rank))
-        if n_rows in ((), (0,)) or tuple(map(np.shape, self)) != wanted:
+        centred = np.shape(self.centredness)
+        fits = tuple(map(np.shape, self[:-1])) == wanted and centred in ((*n_rows, 0), (*n_rows, n_dim))
+        if n_rows in ((), (0,)) or not fits:
             raise ModelError(
                 f"adaptation_state does not fit this model of {n_dim} unconstrained values: its arrays have the shapes "
                 f"{', '.join(str(np.shape(array)) for array in self)}."
@@ -105,6 +117,8 @@ class AdaptationState(NamedTuple):
             raise ModelError(
                 "adaptation_state must hold positive step sizes, variances and stretches, and finite positions."
             )
+        if not ((self.centredness >= 0.0) & (self.centredness <= 1.0)).all():
+            raise ModelError("adaptation_state must hold centrednesses between 0 and 1.")
         if not self._is_orthogonal():
             raise ModelError(
                 "adaptation_state must hold directions that are orthonormal once divided by the square roots of the "

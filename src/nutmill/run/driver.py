@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 import numpy as np
 
 from nutmill.errors import SamplingError
-from nutmill.nuts.state import SEARCH, START
+from nutmill.nuts.state import START, WITHOUT_DRAWS
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.clock import Clock
 from nutmill.run.folder import RunFolder, check_chains
@@ -168,7 +168,7 @@ class _Driver:
             stopped_by = self._loop(executor, watch, on_progress)
         finally:
             self._stop()
-        self._finish()
+        self._finish(executor)
         if on_progress is not None:
             on_progress(self._progress())
         return stopped_by
@@ -237,22 +237,29 @@ class _Driver:
         wait(self._running)
         self._clock.stop(all(group.is_sampling for group in self._groups))
 
-    def _finish(self) -> None:
+    def _finish(self, executor: ThreadPoolExecutor) -> None:
         """Take the results of the last calls, and save what all chains have come to."""
-        for future in list(self._running):
-            self._take(future)
+        self._take_all()
         for group in self._groups:
-            if group.phase in (START, SEARCH):  # all chains have done what these consist of
+            while group.phase in WITHOUT_DRAWS:  # all chains have done what these consist of
                 group.pool()
+                for chain in range(len(group.chain_ids)) if group.phase in WITHOUT_DRAWS else ():
+                    self._submit(executor, group, chain, _advance, 0)
+                wait(self._running)
+                self._take_all()
         if self._keeping is not None:
             self._keeping.finish()
+
+    def _take_all(self) -> None:
+        for future in list(self._running):
+            self._take(future)
 
     def _next_stage(self, executor: ThreadPoolExecutor, group: Group) -> None:
         group.pool()
         if group.is_sampling:
             self._clock.end_warmup()
         for chain in range(len(group.chain_ids)):
-            if group.phase == SEARCH:
+            if group.phase in WITHOUT_DRAWS:
                 self._submit(executor, group, chain, _advance, 0)
             else:
                 self._next_block(executor, group, chain)

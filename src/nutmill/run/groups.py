@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import sentence
+from nutmill.native.record import Record
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.run.adaptation import AdaptationState
@@ -77,7 +78,8 @@ class Group:
         self._n_draws = state.draws.shape[1] if n_draws is None else n_draws
         self._calls = [native_calls(native) for native in natives]
         self._told = natives[0].told if natives else sentence
-        self._data = natives[0].data if natives else 0  # without native code it can be read
+        # One for each worker and chain; without native code a group can be read.
+        self._records = [_records(native, state) for native in natives]
         self._table = address_table(state)
 
     @property
@@ -118,6 +120,15 @@ class Group:
             return self.state.draws[chain, : self.n_drawn(chain)]
         return self.keeper.read("draws", chain)["position"]
 
+    def position_as_written(self) -> np.ndarray:
+        """Return where the chains are, (c, n_dim) float64, in the coordinates of the model as it is written."""
+        state = self.state
+        if state.centredness.size == 0 or self.phase == START:
+            return state.position
+        now, then = state.centredness, state.written
+        moved = (state.position - now * state.location) * np.exp((then - now) * state.log_scale)  # nuts.recentring
+        return np.where(now == then, state.position, then * state.location + moved)
+
     def block(self, chain: int, n_draws: int | None) -> int:
         """Return how many draws the next call should make: `n_draws`, None for a good number, no more than fit."""
         n_missing = self.n_missing(chain)
@@ -129,11 +140,14 @@ class Group:
 
     def start(self, chain: int, worker: int = 0) -> int:
         """Start a chain with the code of one worker; return the status."""
-        return self._timed(self._calls_of(worker).start, chain, self._data)
+        state = self.state
+        if state.proposed.size > 0 and self.adaptation is not None:
+            state.proposed[:] = self.adaptation.coordinates(state.written)
+        return self._timed(self._calls_of(worker).start, chain, self._data(worker, chain))
 
     def advance(self, chain: int, n_draws: int, worker: int = 0) -> int:
         """Make draws of a chain with the code of one worker, and keep them; return the status."""
-        status = self._timed(self._calls_of(worker).advance, chain, n_draws, self._data)
+        status = self._timed(self._calls_of(worker).advance, chain, n_draws, self._data(worker, chain))
         if self.keeper is not None:
             self.keeper.append(chain)
         return status
@@ -185,6 +199,9 @@ class Group:
         chains["log_step_centre"] += log_step - chains["log_step"]
         chains["log_step"] = chains["log_step_bar"] = log_step
 
+    def _data(self, worker: int, chain: int) -> int:
+        return self._records[worker % len(self._records)][chain].address
+
     def _calls_of(self, worker: int) -> Calls:
         return self._calls[worker % len(self._calls)]
 
@@ -194,6 +211,19 @@ class Group:
         status = call(self._table.ctypes.data, *arguments)
         self.cpu_s[phase] += time.thread_time() - begin
         return status
+
+
+class _Given(NamedTuple):
+    """The record of a model, as it is."""
+
+    address: int
+
+
+def _records(native: NativeModel, state: GroupState) -> list[Record | _Given]:
+    """What each chain reads: the record of the model, or one with coordinates of the chain's own."""
+    if state.written.size == 0:
+        return [_Given(native.data)] * len(state.chains)
+    return [native.reading(centredness) for centredness in state.centredness]
 
 
 def split_into_groups(chain_ids: list[int]) -> list[slice]:
@@ -234,6 +264,7 @@ def new_groups(
         tune=settings.tune,
         target_accept=settings.target_accept,
         metric=settings.metric,
+        centring=settings.centring == "auto",
         max_treedepth=settings.max_treedepth,
         keep_warmup=settings.keep_warmup,
         n_divergences=settings.draws if settings.keep_divergences else 0,
@@ -245,6 +276,8 @@ def new_groups(
     for part in split_into_groups(chain_ids):
         state = new_group(plan, initial_points[part], seed, chain_ids[part], room)
         state = state._replace(draws=draws[part], statistics=statistics[part])
+        if plan.centring and natives:
+            state.written[:], state.sites[:] = natives[0].written, natives[0].sites
         begun = begun_with(settings, seed, n_dim)
         keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part], begun)
         groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))

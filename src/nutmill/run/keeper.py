@@ -7,14 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.errors import CheckpointError
-from nutmill.nuts.state import GROUP_SIZE, SAMPLING, SEARCH, START, GroupState
+from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
 from nutmill.run.files import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
 from nutmill.run.manifest import CHAINS, GROUPS
 from nutmill.run.results import Settings
 from nutmill.run.state_file import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
-
-# In these phases a call is not made of draws, and cannot be told from one that is still to be made.
-_UNDIVIDED = (START, SEARCH)
 
 
 class _Stream(NamedTuple):
@@ -185,7 +182,8 @@ class GroupKeeper:
         """Begin to take the state, if this phase can be resumed; `at_rest` goes on with it."""
         group = self._state.group[0]
         is_new = group["phase"] == START and self._sequence == 0
-        if group["phase"] in _UNDIVIDED and not is_new:
+        # Without draws, a call that was made cannot be told from one that is still to be made.
+        if group["phase"] in WITHOUT_DRAWS and not is_new:
             return False
         left_out = IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else ()
         arrays = {name: getattr(self._state, name).copy() for name in OF_GROUP}

@@ -33,13 +33,14 @@ _DIGEST = "digest"
 
 _SEED = text(r"\d{1,4000}")
 _CHAIN_IDS = each(whole(0, 2**40))
-_TREEDEPTH, _METRIC = whole(1, 20), one_of("auto", "diag")
+_TREEDEPTH, _METRIC, _CENTRING = whole(1, 20), one_of("auto", "diag"), one_of("auto", "off")
 _SETTINGS = record(
     {
         "draws": whole(1),
         "tune": maybe(whole()),
         "target_accept": number(0.0, 1.0),
         "metric": _METRIC,
+        "centring": _CENTRING,
         "max_treedepth": _TREEDEPTH,
         "keep_warmup": flag,
         "keep_divergences": flag,
@@ -54,6 +55,7 @@ _ASKED = record(
         "target_accept": number(0.0, 1.0),
         "max_treedepth": _TREEDEPTH,
         "metric": _METRIC,
+        "centring": _CENTRING,
         "starts": one_of("jitter", "prior"),
         "chain_ids": _CHAIN_IDS,
         "random_seed": _SEED,
@@ -182,7 +184,7 @@ def _check_agreement(manifest: Mapping[str, Any]) -> None:
     """Refuse a manifest that says the same thing twice, and differently: its settings are used, and `asked` is told."""
     asked, chain_ids = manifest["asked"], manifest["chain_ids"]
     settings = Settings(
-        **{name: asked[name] for name in ("draws", "tune", "target_accept", "metric", "max_treedepth")},
+        **{name: asked[name] for name in ("draws", "tune", "target_accept", "metric", "centring", "max_treedepth")},
         keep_warmup=not asked["discard_tuned_samples"],
         keep_divergences=asked["idata_kwargs"].get("divergences", False),
     )

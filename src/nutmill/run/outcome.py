@@ -89,7 +89,7 @@ def _of_chains(groups: list[Group], field: str) -> np.ndarray:
 
 def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
     # A chain may have run ahead of the draws that are kept.
-    now = np.concatenate([group.state.position for group in groups])
+    now = np.concatenate([group.position_as_written() for group in groups])
     position = np.array([chain[-1] if len(chain) else start for chain, start in zip(draws, now, strict=True)])
     n_warmup = [np.minimum(group.state.chains["n_draws"], group.n_warmup) for group in groups]
     return Adaptation(
@@ -97,6 +97,7 @@ def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
         variance=np.concatenate([group.state.variance for group in groups]),
         directions=np.concatenate([group.state.directions for group in groups]),
         stretch=np.concatenate([group.state.stretch for group in groups]),
+        centredness=np.concatenate([group.state.centredness for group in groups]),
         n_warmup=np.concatenate(n_warmup),
         admitted=_of_chains(groups, "admitted"),
         position=position,

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from nutmill.native.record import Record
 from nutmill.nuts.state import STATISTICS
 
 
@@ -23,6 +24,11 @@ class NativeModel(Protocol):
     pool: int
     mixing: int
     data: int
+    sites: np.ndarray
+    written: np.ndarray
+
+    def reading(self, centredness: np.ndarray) -> Record:
+        """Make a record in which the centrednesses are those of an array."""
 
     def release(self) -> None:
         """Give back memory that native code keeps for its next call."""
@@ -44,6 +50,8 @@ class Settings(NamedTuple):
         Mean acceptance that warmup tunes the step size for, between 0 and 1.
     metric : str
         "auto" or "diag", see `nuts.group.GroupPlan`.
+    centring : str
+        "auto": chains choose their coordinates; "off": those of the model as it is written, or it has no sites.
     max_treedepth : int
         Largest number of doublings of a trajectory.
     keep_warmup : bool
@@ -56,6 +64,7 @@ class Settings(NamedTuple):
     tune: int | None = None
     target_accept: float = 0.8
     metric: str = "auto"
+    centring: str = "off"
     max_treedepth: int = 10
     keep_warmup: bool = False
     keep_divergences: bool = False
@@ -105,6 +114,8 @@ class Adaptation(NamedTuple):
         Diagonal of the inverse metric.
     directions, stretch : (chains, max_rank, n_dim) float64, (chains, max_rank) float64
         What it has beside its diagonal (`nuts.metric.Metric`); zeros and ones where there is nothing.
+    centredness : (chains, n_dim) float64, or (chains, 0)
+        Coordinates that variance and directions are of (`nuts.recentring`); none: those of the model as it is written.
     n_warmup : (chains,) int64
         Draws of warmup.
     admitted : (chains,) bool
@@ -119,6 +130,7 @@ class Adaptation(NamedTuple):
     variance: np.ndarray
     directions: np.ndarray
     stretch: np.ndarray
+    centredness: np.ndarray
     n_warmup: np.ndarray
     admitted: np.ndarray
     position: np.ndarray

@@ -20,7 +20,7 @@ _LENGTH_BYTES = 8
 _SUM_BYTES = hashlib.sha256().digest_size
 
 # All that the next draw depends on, see GroupState; those of one group stand first, the others have a row a chain.
-OF_GROUP = ("settings", "group", "schedule")
+OF_GROUP = ("settings", "group", "schedule", "written")
 OF_CHAINS = tuple(
     name for name in GroupState._fields[: GroupState._fields.index("warmup_lp") + 1] if name not in OF_GROUP
 )

@@ -1,0 +1,194 @@
+"""Which centrednesses fit the draws: the rule by which the chains of a group choose their coordinates.
+
+An element costs log sd(x) + log sd(g) in coordinates x with gradients g: the least is 0, that of a Gaussian, and what
+it costs in other coordinates follows in closed form (`nuts.recentring`). It is the criterion of the metric (Seyboldt et
+al. 2026), before there is one. Near a scale of 0, where no draw may have been yet, centred coordinates have a neck:
+what that costs is known without draws, by how widely the scale varies. A site takes the centrednesses that one half of
+the chains chooses only if the other half, which did not take part, finds them better too.
+"""
+
+import math
+
+from nutmill._jit import inlined_kernel, kernel
+from nutmill.nuts.moments import in_window
+from nutmill.nuts.rows import window_of
+from nutmill.nuts.state import DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE, DRAW_POSITION, N_BLOCKS
+
+# Draws that each half must have.
+_FEWEST_ROWS = 8
+# By how much the elements of a site must become better, in the mean.
+_LEAST_GAIN = 0.003
+# A scale that varies further than this makes a neck of what is not quite non-centred.
+_WIDEST_LOG_SCALE = 2.0
+# How elements choose: each for itself, or drawn to what suits the whole site; one for all of a site; and not at all,
+# which is 0, or 1, for all of it.
+_FREE, _DRAWN, _DRAWN_MORE, _ALIKE, _NON_CENTRED, _CENTRED = range(6)
+_PULL, _LARGER_PULL = 1.0, 10.0
+_TOO_MUCH = 1e10
+
+
+@inlined_kernel
+def propose(state, n_draws):
+    """Write into `proposed` what the admitted chains want; return whether that is another place than where they are."""
+    chains, leader, n_members = state.chains, 0, 0
+    for number in range(chains.shape[0]):
+        chains[number].member = chains[number].admitted
+        if chains[number].admitted and n_members == 0:
+            leader = number
+        n_members += chains[number].admitted
+    moves = False
+    if n_members > 0 and state.centredness.shape[1] > 0:
+        now, window = state.centredness[leader], window_of(state, n_draws)
+        if _judge(window, n_members, state.sites, now, state.pool_work, state.losses) >= _FEWEST_ROWS:
+            moves = _choose_all(state.sites, state.losses, now, state.proposed)
+    return moves
+
+
+@kernel
+def _judge(window, n_members, sites, now, work, losses):
+    """Fill (2, n, k) `losses`: what each candidate costs in the eyes of each half; return draws of the smaller half."""
+    n_rows = window.rows.shape[0] * window.rows.shape[1] * window.rows.shape[2]
+    for half in range(2):
+        for i in range(sites.shape[0]):
+            if sites[i] >= 0:
+                n_rows = min(n_rows, _losses_into(window, (half, n_members), i, now[i], work, losses[half, i]))
+    return n_rows
+
+
+@kernel
+def _losses_into(window, which, i, c, work, out):
+    """Write what each candidate costs element `i` in the eyes of one half of the chains; return its number of draws.
+
+    Parameters
+    ----------
+    window : Window
+    which : (int, int)
+        The half, 0 or 1, and how many chains there are: half a chain is every other block.
+    i, c : int, float
+        The element, and its centredness now.
+    work : (4, k or more) float64
+    out : (k,) float64
+    """
+    half, n_members = which
+    n_rows, place, mean, squares = 0, 0, 0.0, 0.0
+    work[:, : out.shape[0]] = 0.0
+    for number in range(window.chains.shape[0]):
+        if window.chains[number].member:
+            for block in range(N_BLOCKS):
+                part = (place if n_members > 1 else block) % 2
+                record = window.blocks[number, block]
+                if part == half and in_window(record, window.n_draws):
+                    for k in range(record.n_rows):
+                        row = window.rows[number, block, k]
+                        n_rows += 1
+                        from_mean = row[DRAW_LOG_SCALE, i] - mean
+                        mean += from_mean / n_rows
+                        squares += from_mean * (row[DRAW_LOG_SCALE, i] - mean)
+                        _add_row(row, i, c, n_rows, work[:, : out.shape[0]])
+            place += 1
+    spread = squares / max(n_rows, 1)
+    last = out.shape[0] - 1
+    for k in range(out.shape[0]):
+        loss = 0.5 * math.log(work[1, k] / n_rows * work[3, k] / n_rows) + (spread * k / last) ** 2
+        is_neck = k > 0 and spread > _WIDEST_LOG_SCALE**2
+        out[k] = loss if math.isfinite(loss) and not is_neck else _TOO_MUCH
+    return n_rows
+
+
+@kernel
+def _add_row(row, i, c, count, work):
+    """Add a draw to means and squares of position and gradient, in the coordinates of each candidate."""
+    last = work.shape[1] - 1
+    location, position, gradient = row[DRAW_LOCATION, i], row[DRAW_POSITION, i], row[DRAW_GRADIENT, i]
+    stretch, step = math.exp(-c * row[DRAW_LOG_SCALE, i]), math.exp(row[DRAW_LOG_SCALE, i] / last)
+    for k in range(work.shape[1]):
+        x, g = k / last * location + (position - c * location) * stretch, gradient / stretch
+        from_x, from_g = x - work[0, k], g - work[2, k]
+        work[0, k] += from_x / count
+        work[1, k] += from_x * (x - work[0, k])
+        work[2, k] += from_g / count
+        work[3, k] += from_g * (g - work[2, k])
+        stretch *= step
+
+
+@kernel
+def _choose_all(sites, losses, now, proposed):
+    """Write what each site should take; return whether that is something else than they have."""
+    n_sites, moves = 0, False
+    for i in range(sites.shape[0]):
+        n_sites = max(n_sites, sites[i] + 1)
+        proposed[i] = now[i]
+    for site in range(n_sites):
+        moves = _choose(site, sites, losses, now, proposed) or moves
+    return moves
+
+
+@kernel
+def _choose(site, sites, losses, now, proposed):
+    """Write what one site should take; return whether that is something else than it has."""
+    best_way, most = -1, -math.inf
+    for way in range(_CENTRED + 1):
+        total, are_enough = 0.0, True
+        for half in range(2):
+            gain, n = _gain(way, site, sites, losses[half], losses[1 - half], now)
+            total += gain
+            are_enough = are_enough and gain > _LEAST_GAIN * n
+        if are_enough and total > most:
+            best_way, most = way, total
+    moves = False
+    if best_way >= 0:
+        together, last = losses[0], losses.shape[2] - 1
+        for i in range(sites.shape[0]):
+            if sites[i] == site:
+                for k in range(losses.shape[2]):
+                    together[i, k] = 0.5 * (losses[0, i, k] + losses[1, i, k])
+        common = _common(site, sites, together)
+        for i in range(sites.shape[0]):
+            if sites[i] == site:
+                proposed[i] = _chosen(best_way, together[i], common) / last
+                moves = moves or proposed[i] != now[i]
+    return moves
+
+
+@kernel
+def _gain(way, site, sites, mine, theirs, now):
+    """Return what a site gains in the eyes of one half by what the other chooses, and how many elements it has."""
+    common, gain, n = _common(site, sites, mine), 0.0, 0
+    for i in range(sites.shape[0]):
+        if sites[i] == site:
+            as_now = int(now[i] * (mine.shape[1] - 1) + 0.5)
+            gain += theirs[i, as_now] - theirs[i, _chosen(way, mine[i], common)]
+            n += 1
+    return gain, n
+
+
+@kernel
+def _common(site, sites, losses):
+    """Return the number of the candidate that costs a whole site least."""
+    best, least = 0, math.inf
+    for k in range(losses.shape[1]):
+        total = 0.0
+        for i in range(sites.shape[0]):
+            if sites[i] == site:
+                total += losses[i, k]
+        if total < least:
+            best, least = k, total
+    return best
+
+
+@kernel
+def _chosen(way, losses, common):
+    """Return the number of the candidate that one element takes."""
+    last = losses.shape[0] - 1
+    if way == _ALIKE:
+        return common
+    if way > _ALIKE:
+        return 0 if way == _NON_CENTRED else last
+    pull = 0.0 if way == _FREE else _PULL if way == _DRAWN else _LARGER_PULL
+    best, least = 0, math.inf
+    for k in range(losses.shape[0]):
+        away = (k - common) / last
+        loss = losses[k] + pull * away * away
+        if loss < least:
+            best, least = k, loss
+    return best

@@ -1,0 +1,198 @@
+"""Coordinates between centred and not: the map between them, and how chains move from one to the other.
+
+An element of a site with location mu and scale s has, at the centrednesses c and d, coordinates x and y of one point:
+
+    y = d mu + (x - c mu) exp((d - c) log s),    log |dy/dx| = (d - c) log s,
+
+and its own derivative of the log density is multiplied by exp((c - d) log s). Elements of no site have mu = log s = 0.
+What the chains of a group learn they learn in coordinates that are theirs alone; what leaves the kernel is in those of
+the model as it is written (`GroupState.written`).
+"""
+
+import math
+
+from nutmill._jit import inlined_kernel, kernel
+from nutmill.nuts.metric import variance_from_gradient_into
+from nutmill.nuts.moments import add_draw
+from nutmill.nuts.state import (
+    DRAW_GRADIENT,
+    DRAW_LOCATION,
+    DRAW_LOG_SCALE,
+    DRAW_POSITION,
+    GRADIENT,
+    MOMENTUM,
+    MOVE,
+    N_BLOCKS,
+    POSITION,
+    TRY,
+)
+from nutmill.nuts.vectors import copy_into
+
+
+@kernel
+def recentre_into(old, new, location, log_scale, position, out):
+    """Write coordinates at the centrednesses `new` of a point that has `position` at `old`; all (n,) float64."""
+    for i in range(position.shape[0]):
+        if old[i] == new[i]:
+            out[i] = position[i]
+        else:
+            moved = (position[i] - old[i] * location[i]) * math.exp((new[i] - old[i]) * log_scale[i])
+            out[i] = new[i] * location[i] + moved
+
+
+@kernel
+def log_volume(old, new, log_scale):
+    """Return the logarithm of how much a volume grows on the way from centrednesses `old` to `new`."""
+    total = 0.0
+    for i in range(log_scale.shape[0]):
+        total += (new[i] - old[i]) * log_scale[i]
+    return total
+
+
+@inlined_kernel
+def locate(trajectory, state, number):
+    """Note location and scale of each element at the current draw of a chain."""
+    if state.centredness.shape[1] > 0:
+        trajectory.sites(trajectory.position, state.location[number], state.log_scale[number], trajectory.data)
+
+
+@inlined_kernel
+def written_into(trajectory, state, number, out):
+    """Write the current draw of a chain in the coordinates of the model as it is written; (n,) float64."""
+    if state.centredness.shape[1] > 0:
+        recentre_into(
+            state.centredness[number],
+            state.written,
+            state.location[number],
+            state.log_scale[number],
+            trajectory.position,
+            out,
+        )
+    else:
+        copy_into(trajectory.position, out)
+
+
+@inlined_kernel
+def written_lp(state, number, lp):
+    """Return the log density of the current draw of a chain as the model is written."""
+    if state.centredness.shape[1] > 0:
+        lp -= log_volume(state.centredness[number], state.written, state.log_scale[number])
+    return lp
+
+
+@kernel
+def move(trajectory, centredness, proposed, location, log_scale):
+    """Bring a chain to other centrednesses if density and gradient are finite there; return whether they are."""
+    old = trajectory.vectors[0]
+    copy_into(trajectory.position, old[POSITION])
+    copy_into(trajectory.gradient, old[GRADIENT])
+    copy_into(centredness, old[MOMENTUM])
+    recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)
+    copy_into(proposed, centredness)
+    status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
+    trajectory.chain.n_gradients += 1
+    is_finite = status == 0 and math.isfinite(lp) and _all_finite(trajectory.gradient)
+    if is_finite:
+        trajectory.chain.lp = lp
+    else:
+        move_back(trajectory, centredness, trajectory.chain.lp)
+    return is_finite
+
+
+@kernel
+def move_back(trajectory, centredness, lp):
+    """Bring a chain back to where `move` took it from, with the log density that it had there."""
+    old = trajectory.vectors[0]
+    copy_into(old[POSITION], trajectory.position)
+    copy_into(old[GRADIENT], trajectory.gradient)
+    copy_into(old[MOMENTUM], centredness)
+    trajectory.chain.lp = lp
+
+
+@kernel
+def _all_finite(vector):
+    finite = True
+    for i in range(vector.shape[0]):
+        finite = finite and math.isfinite(vector[i])
+    return finite
+
+
+@inlined_kernel
+def move_chain(trajectory, state, number):
+    """Do what a chain does in the phases START, TRY and MOVE: move, or try to, with the draws that it keeps."""
+    chain, phase = trajectory.chain, state.group[0].phase
+    lp, centredness = chain.lp, state.centredness[number]
+    chain.can_move = move(trajectory, centredness, state.proposed, state.location[number], state.log_scale[number])
+    if phase == TRY and chain.can_move:
+        move_back(trajectory, centredness, lp)
+    if phase == MOVE:
+        old, volume, n_rows = trajectory.vectors[0, MOMENTUM], 0.0, 0  # the centrednesses before
+        for block in range(N_BLOCKS):
+            record, rows = state.blocks[number, block], state.rows[number, block]
+            volume += _move_rows(trajectory, record, rows, old, centredness)
+            _learn_anew(record, state.moments[number, block], rows)
+            n_rows += record.n_rows
+        for draw in range(chain.n_draws):  # as if the chain had been here, in the mean
+            state.warmup_energy[number, draw] += volume / max(n_rows, 1)
+        if not state.group[0].has_metric:
+            variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
+
+
+@kernel
+def _move_rows(trajectory, block, rows, old, new):
+    """Write the draws of a block in other coordinates; lose what is not finite there.
+
+    Returns
+    -------
+    float
+        The sum over draws of the logarithm of how much a volume grows.
+    """
+    n_rows, volume = block.n_rows, 0.0
+    block.n_rows = 0
+    for number in range(n_rows):
+        kept, position = rows[block.n_rows], trajectory.vectors[1, POSITION]
+        if block.n_rows < number:
+            for kind in range(rows.shape[1]):
+                copy_into(rows[number, kind], kept[kind])
+        copy_into(kept[DRAW_POSITION], position)
+        recentre_into(old, new, kept[DRAW_LOCATION], kept[DRAW_LOG_SCALE], position, kept[DRAW_POSITION])
+        status, lp = trajectory.density(kept[DRAW_POSITION], kept[DRAW_GRADIENT], trajectory.data)
+        trajectory.chain.n_gradients += 1
+        if status == 0 and math.isfinite(lp) and _all_finite(kept[DRAW_GRADIENT]):
+            volume += log_volume(old, new, kept[DRAW_LOG_SCALE])
+            block.n_rows += 1
+    return volume
+
+
+@kernel
+def _learn_anew(block, moments, rows):
+    """Forget what a block has learned from its draws, and learn it from those that it keeps."""
+    moments[:, :] = 0.0
+    block.n_good = 0
+    for number in range(block.n_rows):
+        add_draw(block, moments, rows[number, DRAW_POSITION], rows[number, DRAW_GRADIENT])
+
+
+@kernel
+def write_divergence(trajectory, centredness, written, points):
+    """Write the start and end of a divergent step, and the gradient at the start, as the model is written."""
+    location, log_scale, old = trajectory.momentum_sums[0], trajectory.momentum_sums[1], trajectory.momentum_sums[2]
+    for end in range(2):
+        location[:] = 0.0
+        log_scale[:] = 0.0
+        trajectory.sites(points[end], location, log_scale, trajectory.data)
+        copy_into(points[end], old)
+        recentre_into(centredness, written, location, log_scale, old, points[end])
+    copy_into(centredness, old)
+    copy_into(written, centredness)
+    trajectory.density(points[0], points[2], trajectory.data)
+    copy_into(old, centredness)
+
+
+@kernel
+def may_all_move(chains):
+    """Whether each chain of a group has found density and gradient finite where it is to go."""
+    can_all = True
+    for number in range(chains.shape[0]):
+        can_all = can_all and chains[number].can_move
+    return can_all
