@@ -82,7 +82,8 @@ def test_what_is_far_off_is_not_right(changes):
 
 def test_the_verdict_counts_and_names():
     told = verdict([row("a"), row("b", z_sd=5.0), row("b"), row("c", divergences=2)])
-    assert "2 of 3 are within 4 standard errors of their references (not b). 2 of 3 are clean (not c)." in told
+    assert "2 of 3 are within 4 standard errors of their references (not b); 3 of 4 runs." in told
+    assert "2 of 3 are clean (not c); 3 of 4 runs." in told
 
 
 def schools_with_a_wrong_prior():

@@ -29,14 +29,17 @@ def sections(report: dict) -> list[str]:
 
 
 def verdict(rows: Sequence[dict]) -> str:
-    """Count the posteriors all of whose runs are right, and clean, and name the others."""
+    """Count the posteriors all of whose runs are right, and clean, and name the others; then the runs."""
     by_model: dict[str, list[dict]] = {}
     for row in rows:
         by_model.setdefault(row["model"], []).append(row["measurement"])
     told = []
     for holds, what in ((is_right, f"within {MAX_Z:g} standard errors of their references"), (is_clean, "clean")):
         others = [name for name, runs in by_model.items() if not all(map(holds, runs))]
-        told.append(f"{len(by_model) - len(others)} of {len(by_model)} are {what}{_but(others)}.")
+        n_runs = sum(holds(row["measurement"]) for row in rows)
+        told.append(
+            f"{len(by_model) - len(others)} of {len(by_model)} are {what}{_but(others)}; {n_runs} of {len(rows)} runs."
+        )
     z = [moments(z_scores(rows, moment)) for moment in MOMENTS]
     rms = " and ".join(f"{each.rms:.2f} ({each.count} {name}s)" for name, each in zip(MOMENTS, z, strict=True))
     meaning = (
