@@ -108,6 +108,7 @@ def test_attributes(result):
         "target_accept": 0.8,
         "max_treedepth": 10,
         "metric": "auto",
+        "centring": "off",  # a model without sites
     }
     assert group(result, "posterior").attrs["tuning_steps"] == 200
     assert group(result, "warmup_posterior").sizes["draw"] == 200

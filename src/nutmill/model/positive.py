@@ -8,20 +8,20 @@ from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Constant, Variable
 from pytensor.scalar import basic as scalar
 from pytensor.scalar.math import Sigmoid, Softplus
+from pytensor.tensor import subtensor
 from pytensor.tensor.basic import Alloc, Join, MakeVector
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
-from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
-
-from nutmill.model.compat import AdvancedSubtensor1
 
 _ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
 # Of their first input alone.
 _KEEP_SIGN = (scalar.Identity, scalar.Cast, scalar.Sqr, scalar.Sqrt, scalar.Abs, scalar.Sign, scalar.Reciprocal)
 _KEEP_SIGN += (scalar.Log1p, scalar.Expm1, scalar.Pow)
 _OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimum, scalar.Second)
-_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
+# PyTensor 3 has one op for all advanced indices. Not from `compat`, which brings Numba: known models need neither.
+_INDEXING = {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
+_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *_INDEXING)
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
 
