@@ -36,10 +36,10 @@ def assert_pymc_s(result, model: pm.Model) -> None:
         np.testing.assert_allclose(found[name].values, values.values, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["regression", "covariance", "gaussian_process", "counts", "mixture", "cut_off", "imputed", "scan"],
-)
+CHEAP, OTHERS = ("regression", "mixture", "imputed", "scan"), ("covariance", "gaussian_process", "counts", "cut_off")
+
+
+@pytest.mark.parametrize("name", [*CHEAP, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_values_are_pymc_s(name):
     """Several observed variables, dims, vectors, mixtures, censoring, truncation, imputed values, a scan."""
     assert_pymc_s(zoo.compiled(name).sample(**QUICK), getattr(zoo, name)())

@@ -25,7 +25,7 @@ from nutmill.native.processor import target
 from nutmill.native.vectormath import available
 from nutmill.trace import group
 
-MODELS = ("regression", "counts", "covariance", "gaussian_process", "transforms", "scan")
+QUICK, OTHERS = ("regression", "covariance", "scan"), ("counts", "gaussian_process", "transforms")
 ROWS, COLUMNS = 400, 20
 
 
@@ -56,7 +56,7 @@ def assert_close(single, double, q, rtol=1e-4):
     return found, expected
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_log_density_and_gradient_are_close_to_double(name):
     compiled = compile_model(getattr(zoo, name)(), dtype="float32")
     assert compiled.code.fused
