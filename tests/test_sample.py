@@ -127,7 +127,7 @@ def test_log_likelihood_is_pymc_s(result):
 
 
 def test_posterior_predictive(result):
-    with zoo.compiled("regression").origin.graph.source:
+    with zoo.regression():  # its own: PyMC 5 gives a model its observed variables once more
         predicted = pm.sample_posterior_predictive(result, random_seed=1, progressbar=False)
     assert group(predicted, "posterior_predictive")["y"].shape == (2, 150, 10)
 
