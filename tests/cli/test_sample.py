@@ -102,14 +102,16 @@ def test_more_draws_of_a_run():
     assert_same("draws.nc", "whole.nc")
 
 
-def test_a_run_with_a_diagonal_metric_keeps_it():
-    sample("--draws", 60, "--metric", "diag", "--out", "whole.nc")
-    sample("--draws", 30, "--metric", "diag", "--checkpoint", "run")
+def test_a_run_with_settings_of_its_own_keeps_them():
+    own = ("--metric", "diag", "--starts", "prior", "--centring", "off")
+    sample("--draws", 60, *own, "--out", "whole.nc")
+    sample("--draws", 30, *own, "--checkpoint", "run")
     said = fault("sample", "model.py:model", "--checkpoint", "run", "--resume", *SETTINGS)
-    assert "other values of --metric:" in said
-    sample("--draws", 60, "--metric", "diag", "--checkpoint", "run", "--resume", "--out", "draws.nc")
+    assert "other values of --metric, --centring, --starts:" in said
+    sample("--draws", 60, *own, "--checkpoint", "run", "--resume", "--out", "draws.nc")
     assert_same("draws.nc", "whole.nc")
-    assert json.loads(Path("run/manifest.json").read_text())["settings"]["metric"] == "diag"
+    settings = json.loads(Path("run/manifest.json").read_text())["settings"]
+    assert (settings["metric"], settings["centring"]) == ("diag", "off")
 
 
 def test_resume_asks_for_the_same_run():

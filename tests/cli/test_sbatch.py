@@ -93,8 +93,10 @@ def test_without_a_layout_a_task_has_a_core_a_chain(here):
 
 
 def test_tasks_are_given_a_metric_that_was_asked_for(here):
-    document = told("model.py:model", "--chains", 4, "--layout", "none", "--metric", "diag")
+    document = told("model.py:model", "--chains", 4, "--layout", "none", "--metric", "diag", "--centring", "off")
     assert document["sampling"][document["sampling"].index("--metric") + 1] == "diag"
+    assert document["sampling"][document["sampling"].index("--centring") + 1] == "off"
+    assert "--starts" not in document["sampling"]
 
 
 def test_nodes_bound_the_cores_at_once(here):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nutmill.cli.values import chain_ids, ranges, seconds, targets
+from nutmill.cli.values import chain_ids, seconds, targets
+from nutmill.diagnosis.verdict import ranges
 
 
 @pytest.mark.parametrize(

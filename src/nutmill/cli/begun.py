@@ -18,6 +18,8 @@ _OPTIONS = {
     "target_accept": "--target-accept",
     "max_treedepth": "--max-treedepth",
     "metric": "--metric",
+    "centring": "--centring",
+    "starts": "--starts",
     "discard_tuned_samples": "--keep-warmup",
 }
 

@@ -45,6 +45,20 @@ class MetricForm(StrEnum):
     DIAG = "diag"
 
 
+class CentringForm(StrEnum):
+    """Who chooses the coordinates of hierarchies."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class StartsForm(StrEnum):
+    """Where chains start."""
+
+    JITTER = "jitter"
+    PRIOR = "prior"
+
+
 class Named(NamedTuple):
     """Chains that the user names; Typer takes a bare list for an option that may be repeated."""
 
@@ -97,6 +111,12 @@ TargetAccept = Annotated[
 ]
 Metric = Annotated[
     MetricForm, typer.Option(help="A diagonal and the directions that draws confirm, or the diagonal alone.")
+]
+Centring = Annotated[
+    CentringForm, typer.Option(help="Hierarchies in coordinates that warmup chooses, or off: as the model is written.")
+]
+Starts = Annotated[
+    StartsForm, typer.Option(help="Chains start beside one point, or each at its own draw from the prior.")
 ]
 MaxTreedepth = Annotated[int, typer.Option(min=1, max=20, help="A trajectory has at most 2 to this power steps.")]
 Every = Annotated[

@@ -33,6 +33,8 @@ def sample(
     target_accept: options.TargetAccept = 0.8,
     max_treedepth: options.MaxTreedepth = 10,
     metric: options.Metric = options.MetricForm.AUTO,
+    centring: options.Centring = options.CentringForm.AUTO,
+    starts: options.Starts = options.StartsForm.JITTER,
     checkpoint: _Checkpoint = None,
     every: options.Every = None,
     resume: _Resume = False,
@@ -57,6 +59,8 @@ def sample(
         "target_accept": target_accept,
         "max_treedepth": max_treedepth,
         "metric": str(metric),
+        "centring": str(centring),
+        "starts": str(starts),
         "discard_tuned_samples": not keep_warmup,
         "until": until,
     }

@@ -73,6 +73,8 @@ def sbatch(
     target_accept: options.TargetAccept = 0.8,
     max_treedepth: options.MaxTreedepth = 10,
     metric: options.Metric = options.MetricForm.AUTO,
+    centring: options.Centring = options.CentringForm.AUTO,
+    starts: options.Starts = options.StartsForm.JITTER,
     every: options.Every = None,
     to: _Folder = "run",
     result: _Result = "result.nc",
@@ -91,6 +93,8 @@ def sbatch(
         "--target-accept": target_accept,
         "--max-treedepth": max_treedepth,
         "--metric": None if metric is options.MetricForm.AUTO else metric,
+        "--centring": None if centring is options.CentringForm.AUTO else centring,
+        "--starts": None if starts is options.StartsForm.JITTER else starts,
         "--every": None if every is None else f"{every:g}s",
         **({"--cores": cpus} if chosen.profile is None else {"--layout": to / LAYOUT}),
     }

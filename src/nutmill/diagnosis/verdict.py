@@ -66,7 +66,7 @@ class Verdict(NamedTuple):
     def summary(self) -> str:
         """Say in one line how many draws there are, and their worst numbers."""
         n_chains = len(self.chain_ids)
-        chains = f"{n_chains} chain{'s' * (n_chains != 1)} ({_ranges(self.chain_ids)})"
+        chains = f"{n_chains} chain{'s' * (n_chains != 1)} ({ranges(self.chain_ids)})"
         said = [f"{chains} of {self.n_draws} draws, {self.n_divergences} divergent"]
         if self.rhat is not None:
             said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
@@ -139,7 +139,7 @@ def _worst(found: tuple[float, str] | None) -> dict | None:
     return None if found is None else {"value": found[0] if math.isfinite(found[0]) else None, "parameter": found[1]}
 
 
-def _ranges(ids: Iterable[int]) -> str:
+def ranges(ids: Iterable[int]) -> str:
     """Write increasing ids in short: ``0-3,8-11,15``."""
     runs: list[list[int]] = []
     for one in ids:
