@@ -66,7 +66,7 @@ def test_targets(text, expected):
     [
         ("", "ess=400,rhat=1.01"),
         ("ess", "ess=400,rhat=1.01"),
-        ("mcse=0.1", "ess=400,rhat=1.01"),
+        ("neff=0.1", "ess=400,rhat=1.01"),
         ("ess=1,ess=2", "each once"),
         ("ess=many", "ess is a number above 0"),
         ("ess=0", "ess is a number above 0"),
