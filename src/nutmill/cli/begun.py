@@ -69,6 +69,9 @@ class BegunRun(NamedTuple):
             wanted["chain_ids"] = list(range(wanted["chains"]))
         # Who names no seed is content with that of the run.
         wanted["random_seed"] = self.asked["random_seed"] if asked["random_seed"] is None else str(asked["random_seed"])
+        # A model without hierarchies is sampled as it is written, whatever was asked for.
+        if asked["centring"] == "auto":
+            wanted["centring"] = self.asked["centring"]
         others = [option for name, option in _OPTIONS.items() if wanted[name] != self.asked[name]]
         if others:
             raise CheckpointError(
