@@ -108,6 +108,7 @@ def test_stable_forms_are_found_as_without_stacking(x):
     np.testing.assert_allclose(gradient, np.bincount(np.arange(200) % 6, slopes), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_capture_and_recapture():
     model = capture_recapture.build(20)
     compiled = compile_model(model)
