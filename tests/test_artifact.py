@@ -48,7 +48,7 @@ def test_another_process_finds_the_same_bytes(elsewhere, name):
 def test_no_compiler_is_imported_for_a_result(path):
     """ArviZ 0.23 imports Numba itself, for the object that holds the result.
 
-    And xarray imports Sparse, where that is installed, and so Numba, once it is asked for a mean: values are not its own.
+    And xarray imports Sparse, where that is installed, and so Numba, when it is asked for a mean, which is not ours.
     """
     small().save(path)
     code = f"""
