@@ -14,6 +14,8 @@ from coordinates import At
 import nutmill
 from nutmill import ModelError, adaptation_of, compile_model, load, resume
 from nutmill.diagnosis.check import mixing
+from nutmill.model.anatomy import operations
+from nutmill.model.pymc_model import from_pymc
 from nutmill.nuts.state import MOVE
 from nutmill.run.groups import new_groups
 from nutmill.run.results import Settings
@@ -191,6 +193,12 @@ def test_files_pickles_and_executors_give_the_same_draws(compiled, whole, tmp_pa
         assert_same_draws(compiled.sample(**LONG_ENOUGH, executor=executor), whole)
 
 
+def test_a_process_of_its_own_compiles_the_same(whole):
+    apart = compile_model(schools(), isolate=True)
+    assert apart.code.sites
+    assert_same_draws(apart.sample(**LONG_ENOUGH), whole)
+
+
 def test_groups_choose_for_themselves(compiled, whole):
     both = compiled.sample(**LONG_ENOUGH, chains=8)
     first, whole_draws = draws_of(both), draws_of(whole)
@@ -249,3 +257,26 @@ def test_models_without_sites_take_it_without_a_word():
 def test_an_unknown_value_is_one_sentence(compiled):
     with pytest.raises(ModelError, match=r"centring must be .*auto.* or .*off.*, not 'yes'\."):
         compiled.sample(centring="yes")
+
+
+def test_its_operations_are_counted():
+    assert operations(from_pymc(schools(), None)).computing > 0
+
+
+def counties(county) -> pm.Model:
+    with pm.Model() as model:
+        index = pm.Data("county", county)
+        level = pm.Normal("level", pm.Normal("mean"), pm.HalfNormal("spread"), shape=4)
+        pm.Normal("y", level[index], 1.0, observed=pm.Data("scores", np.arange(6.0)))
+    return model
+
+
+def test_indices_are_looked_at_in_files_and_with_other_data(tmp_path):
+    compiled = compile_model(counties([0, 1, 2, 3, 3, 0]))
+    assert compiled.code.sites
+    compiled.save(tmp_path / "model.nut")
+    for model in (compiled, load(tmp_path / "model.nut")):
+        other = model.with_data(county=[3, 2, 1], scores=[0.0, 1.0, 2.0])
+        assert np.isfinite(other.logp_dlogp(np.zeros(6))[0])
+        with pytest.raises(ModelError, match="county"):
+            model.with_data(county=[3, 2, 4], scores=[0.0, 1.0, 2.0])

@@ -52,6 +52,7 @@ def operations(graph: ModelGraph) -> Operations | None:
     if graph.logp is None:
         return None
     parameters, arrays = ([each.variable for each in group] for group in (graph.parameters, graph.arrays))
+    parameters += [site.centredness for site in graph.sites]
     with COMPILING, without_c():
         outputs = density_outputs(graph)
         density = rewrite(parameters, arrays, outputs, hoist=True, arithmetic=Arithmetic(arrays))

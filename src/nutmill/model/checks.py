@@ -1,11 +1,12 @@
 """Graphs that tell how far the indices of a model reach: native code would read past the end of an array."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.op import Op
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import Cast
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
@@ -43,7 +44,18 @@ def reaches(graph: ModelGraph) -> list[Reach]:
         for axis, index in indexed_axes(node):
             if name := _name(index, data):
                 found[index, axis, node.inputs[0]] = _reaches(name, index, node.inputs[0], axis)
-    return [reach for together in found.values() for reach in together]
+    found = [reach for together in found.values() for reach in together]
+    bounds = _as_written(graph, [reach.bounds for reach in found])
+    return [reach._replace(bounds=bound) for reach, bound in zip(found, bounds, strict=True)]
+
+
+def _as_written(graph: ModelGraph, outputs: Sequence[Variable]) -> Sequence[Variable]:
+    """Let graphs be of parameters and arrays alone: in the coordinates in which the model is written."""
+    written = {}
+    for site in graph.sites:
+        of_parameter = graph.parameters[site.parameter].variable
+        written[site.centredness] = pt.full_like(of_parameter, site.written, dtype=site.centredness.type.dtype)
+    return clone_replace(list(outputs), written) if written and outputs else outputs
 
 
 def _reaches(name: str, index: Variable, indexed: Variable, axis: int) -> list[Reach]:

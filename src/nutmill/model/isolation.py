@@ -139,6 +139,7 @@ def _bare(graph: ModelGraph) -> ModelGraph:
         arrays=arrays,
         logp=graph.logp,
         expanded=graph.expanded,
+        sites=graph.sites,
         dtype=graph.dtype,
         lowering=graph.lowering,
         native_density=graph.native_density,
