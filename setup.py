@@ -15,6 +15,12 @@ class BuildWithKernel(build_py):
     def run(self) -> None:
         """Build; an editable install gets the code beside its sources."""
         super().run()
+        try:
+            self._write_kernels()
+        except Exception as error:  # setuptools turns it into a warning that pip hides, if the install is editable
+            raise SystemExit(f"nutmill: the sampler's kernel was not compiled: {error!r}") from error
+
+    def _write_kernels(self) -> None:
         root = SOURCES if self.editable_mode else Path(self.build_lib)
         sys.path.insert(0, str(SOURCES))
         from nutmill.model.kernel import write_kernels

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import zoo
+from processes import output_of, start
 
 from nutmill import compile_model
 from nutmill.model import kernel
@@ -69,6 +70,24 @@ def test_who_waits_for_the_sampler_is_told_what_for(monkeypatch, tmp_path, cache
     assert capfd.readouterr() == ("", "Compiling the sampler, once per installation\n")
     kernel._compiled(HERE)
     assert capfd.readouterr() == ("", "")
+
+
+# Lets a process see no packages but those that `pyproject.toml` lists for building.
+WITHOUT_THE_REST = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"arviz", "pandas", "pymc", "pytensor", "scipy", "threadpoolctl", "xarray"}:
+            raise ModuleNotFoundError(f"no {name} while nutmill is built", name=name)
+
+sys.meta_path.insert(0, Absent())
+import nutmill.model.fuse, nutmill.model.kernel, nutmill.model.kernel_bitcode
+"""
+
+
+def test_what_a_build_installs_is_enough_to_compile_the_kernel():
+    output_of(start(WITHOUT_THE_REST))
 
 
 @on_x86

@@ -19,9 +19,8 @@ from nutmill.model import lower
 from nutmill.model.arithmetic import Arithmetic
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
-from nutmill.model.entries import Lowered
 from nutmill.model.footprint import tidy_up, warn_of_memory
-from nutmill.model.fuse import Unlinkable, link_addresses, link_model, needs_python
+from nutmill.model.fuse import Lowered, Unlinkable, link_addresses, link_model, needs_python
 from nutmill.model.graph import ModelGraph
 from nutmill.model.inline.foreign import noting_foreign
 from nutmill.model.interrupts import no_lost_interrupt

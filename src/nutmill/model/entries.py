@@ -5,7 +5,6 @@ Numba's front end takes some 50 CPU ms for a function of a few lines, and each e
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import NamedTuple
 
 import numba
 from llvmlite import ir
@@ -18,27 +17,10 @@ from numba.core.targetconfig import ConfigStack
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.errors import Status
+from nutmill.model.fuse import Lowered
 from nutmill.model.inline.arrays import WORD, Emitter
 
 _numbers = count()  # of functions of this process: names in Numba's engine differ
-
-# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
-_ADDRESS = b"numba.dynamic.globals"
-
-
-class Lowered(NamedTuple):
-    """One compiled function: its bitcode, the symbol in it, how many words it takes, and where it is loaded."""
-
-    bitcode: bytes
-    symbol: str
-    n_words: int
-    address: int  # in Numba's own engine, in Numba's calling convention
-    owner: object  # keeps what that engine needs to run it
-
-    @property
-    def has_addresses(self) -> bool:
-        """Whether it holds addresses of this process, and so means nothing in another."""
-        return _ADDRESS in self.bitcode
 
 
 def written(name: str, n_words: int, body: Callable[[Emitter, Sequence[ir.Value]], None], *, fast: bool) -> Lowered:

@@ -12,7 +12,6 @@ import llvmlite.binding as llvm
 
 from nutmill.errors import Status
 from nutmill.model import vectormath
-from nutmill.model.entries import Lowered
 from nutmill.model.runtime import RESHAPE, RUNTIME
 from nutmill.native.object import PREFIX, RELEASE
 from nutmill.native.processor import Target
@@ -22,6 +21,8 @@ from nutmill.native.vectormath import available
 # What code that calls back into the interpreter begins with; such code cannot leave Numba's engine.
 _NEEDS_PYTHON = re.compile(r"call [^\n]*@(PyGILState_Ensure|numba_gil_ensure)\(")
 
+# What Numba calls the variables in which it keeps addresses: of functions of C, of large constants.
+_ADDRESS = b"numba.dynamic.globals"
 
 # A reference count of no memory, such as that of a small array on the stack.
 _IDLE_COUNT = re.compile(r"^ +(tail )?call (fastcc )?void @NRT_(in|de)cref\(ptr null\)[^\n]*\n", re.MULTILINE)
@@ -57,6 +58,21 @@ class Bitcode(NamedTuple):
 
     bitcode: bytes
     symbol: str
+
+
+class Lowered(NamedTuple):
+    """One function of a model: its bitcode, the symbol in it, how many words it takes, and where it is loaded."""
+
+    bitcode: bytes
+    symbol: str
+    n_words: int
+    address: int  # in Numba's own engine, in Numba's calling convention
+    owner: object  # keeps what that engine needs to run it
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether it holds addresses of this process, and so means nothing in another."""
+        return _ADDRESS in self.bitcode
 
 
 def link_kernel(kernel: Mapping[str, Bitcode], target: Target) -> bytes:

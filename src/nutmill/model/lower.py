@@ -19,7 +19,8 @@ from numba.core import cgutils
 
 from nutmill.errors import Status
 from nutmill.model.arrays import Value, arguments, describe, fit, n_dim, pack, store_gradient, store_pieces
-from nutmill.model.entries import Lowered, written
+from nutmill.model.entries import written
+from nutmill.model.fuse import Lowered
 from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter
 from nutmill.model.inline.operation import call_of
 from nutmill.model.inline.steps import Program, call_program

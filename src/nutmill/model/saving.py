@@ -16,9 +16,8 @@ from nutmill.model import environment
 from nutmill.model.bitcode import bitcode_only
 from nutmill.model.blas import declare_slots
 from nutmill.model.checks import reaches
-from nutmill.model.entries import Lowered
 from nutmill.model.fingerprint import Nameless, Reader
-from nutmill.model.fuse import Unlinkable, link_model
+from nutmill.model.fuse import Lowered, Unlinkable, link_model
 from nutmill.model.graph import ModelGraph, Starting
 from nutmill.model.interrupts import no_lost_interrupt
 from nutmill.model.lower import prepare_entry
