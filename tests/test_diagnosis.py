@@ -7,7 +7,7 @@ import pytest
 
 from nutmill import diagnose
 from nutmill.diagnosis import scalars
-from nutmill.diagnosis.check import check, report
+from nutmill.diagnosis.check import check, look, report
 from nutmill.diagnosis.finding import Finding
 from nutmill.diagnosis.tails import pareto_shape
 from nutmill.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
@@ -31,11 +31,12 @@ def good_posterior(shape, seed=2):
     return {"mu": rng.normal(size=shape), "theta": rng.normal(size=(*shape, 2))}
 
 
-def kinds(posterior=None, stats=None, shape=(N_CHAINS, N_DRAWS), **options):
+def kinds(posterior=None, stats=None, shape=(N_CHAINS, N_DRAWS), var_names=None):
     """Check draws, and give the findings by kind."""
     posterior = good_posterior(shape) if posterior is None else posterior
     stats = good_stats(shape) if stats is None else stats
-    findings = check(to_arviz(Draws(posterior, stats), MODEL), **options)
+    data = to_arviz(Draws(posterior, stats), MODEL)
+    findings = check(data, look(data, var_names))
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding for finding in findings}
 

@@ -29,6 +29,24 @@ def first_of(names: list[str] | tuple[str, ...] | np.ndarray) -> str:
     return ", ".join(names[:N_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def worst_of(
+    labels: np.ndarray, values: np.ndarray, bad: np.ndarray, form: str, *, least: bool = False
+) -> tuple[str, tuple[str, ...]]:
+    """Tell the worst scalars where `bad` is true, and name all of them.
+
+    Parameters
+    ----------
+    labels, values, bad : (n,)
+    form
+        How to write a label with its value, as "{} {:.3f}".
+    least
+        Whether small values are the worse ones.
+    """
+    order = np.argsort(values if least else -values, kind="stable")
+    order = order[bad[order]]
+    return first_of([form.format(labels[i], values[i]) for i in order]), tuple(labels[order])
+
+
 def count_of(n: int, noun: str) -> str:
     """Say "1 draw" or "2 draws"."""
     return f"{n} {noun}{'s' * (n != 1)}"

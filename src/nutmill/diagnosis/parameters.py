@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from nutmill.diagnosis.finding import Finding, count_of, first_of
-from nutmill.diagnosis.scalars import Named, Scalars
+from nutmill.diagnosis.finding import Finding, count_of, first_of, worst_of
+from nutmill.diagnosis.scalars import Named, Scalars, Seen
 from nutmill.diagnosis.tails import heavy_tails
 
 MAX_RHAT = 1.01
@@ -14,10 +12,10 @@ MIN_ESS_PER_CHAIN = 100
 MAX_PARETO_K = 0.7
 
 
-def not_finite(scalars: Scalars, finite: np.ndarray) -> Iterator[Finding]:
+def not_finite(looked: Seen) -> Iterator[Finding]:
     """Name scalars that are infinite or NaN somewhere."""
-    if not finite.all():
-        bad = tuple(scalars.labels[~finite])
+    if not looked.is_finite.all():
+        bad = tuple(looked.scalars.labels[~looked.is_finite])
         message = f"Draws of {first_of(bad)} are not finite. Bound what they are computed from in the model."
         yield Finding("not_finite", message, bad)
 
@@ -25,15 +23,10 @@ def not_finite(scalars: Scalars, finite: np.ndarray) -> Iterator[Finding]:
 def slow(found: Named, n_chains: int) -> Iterator[Finding]:
     """Name the scalars whose chains disagree, and those with too few effective draws in the bulk or the tails."""
     n = count_of(len(found.labels), "parameter")
-    order = _worst(found.rhat, found.rhat > MAX_RHAT, largest=True)
-    if order.size:
-        worst = [f"{found.labels[i]} {found.rhat[i]:.3f}" for i in order]
-        yield Finding(
-            "rhat",
-            f"R-hat is above {MAX_RHAT} for {order.size} of {n}, worst {first_of(worst)}: the chains disagree. "
-            "Draw longer, or reparameterize.",
-            tuple(found.labels[order]),
-        )
+    said, names = worst_of(found.labels, found.rhat, found.rhat > MAX_RHAT, "{} {:.3f}")
+    if names:
+        message = f"R-hat is above {MAX_RHAT} for {len(names)} of {n}, worst {said}: the chains disagree. "
+        yield Finding("rhat", f"{message}Draw longer, or reparameterize.", names)
     wanted = MIN_ESS_PER_CHAIN * n_chains
     few = found.ess_bulk < wanted
     few_in_tails = (found.ess_tail < wanted) & ~few  # where both are few, one sentence is enough
@@ -41,31 +34,16 @@ def slow(found: Named, n_chains: int) -> Iterator[Finding]:
         ("ess", found.ess_bulk, few, ""),
         ("tail_ess", found.ess_tail, few_in_tails, " of the tails (the 5 % and 95 % quantiles)"),
     ):
-        order = _worst(ess, bad, largest=False)
-        if order.size:
-            worst = [f"{found.labels[i]} {ess[i]:.0f}" for i in order]
-            yield Finding(
-                kind,
-                f"The effective sample size{of} is below {wanted} ({MIN_ESS_PER_CHAIN} per chain) for "
-                f"{order.size} of {n}, worst {first_of(worst)}. Take more draws.",
-                tuple(found.labels[order]),
-            )
+        said, names = worst_of(found.labels, ess, bad, "{} {:.0f}", least=True)
+        if names:
+            message = f"The effective sample size{of} is below {wanted} ({MIN_ESS_PER_CHAIN} per chain) for "
+            yield Finding(kind, f"{message}{len(names)} of {n}, worst {said}. Take more draws.", names)
 
 
 def without_mean(scalars: Scalars) -> Iterator[Finding]:
     """Name scalars whose tails are so heavy that their means are worth nothing."""
     k = heavy_tails(scalars.columns)
-    order = _worst(k, k > MAX_PARETO_K, largest=True)
-    if order.size:
-        worst = [f"{scalars.labels[i]} (Pareto k {k[i]:.2f})" for i in order]
-        yield Finding(
-            "no_mean",
-            f"The tails are too heavy for a mean or a standard deviation of {first_of(worst)}: report medians and "
-            "intervals instead.",
-            tuple(scalars.labels[order]),
-        )
-
-
-def _worst(values: np.ndarray, bad: np.ndarray, *, largest: bool) -> np.ndarray:
-    order = np.argsort(-values if largest else values, kind="stable")
-    return order[bad[order]]
+    said, names = worst_of(scalars.labels, k, k > MAX_PARETO_K, "{} (Pareto k {:.2f})")
+    if names:
+        message = f"The tails are too heavy for a mean or a standard deviation of {said}: report medians and intervals "
+        yield Finding("no_mean", f"{message}instead.", names)

@@ -12,6 +12,8 @@ import xarray as xr
 from nutmill.native.mixing import mixing_of
 from nutmill.native.processor import target
 
+# A chain is split in two halves, and each needs two draws to have a variance.
+MIN_DRAWS = 4
 # R-hat and ESS of a parameter take 0.3 to 0.6 ms for 4000 draws, more where they are correlated: a few seconds for all.
 MAX_PARAMETERS = 10_000
 
@@ -49,24 +51,56 @@ class Scalars(NamedTuple):
     n_all: int
 
     def chosen(self, kept: np.ndarray) -> Scalars:
-        """Keep the scalars where `kept` (n,) is true."""
-        return self._replace(columns=self.columns[..., kept], labels=self.labels[kept])
+        """Keep the scalars where `kept` (n,) is true; where it always is, without a copy."""
+        return self if kept.all() else self._replace(columns=self.columns[..., kept], labels=self.labels[kept])
 
     def first(self, n: int) -> Scalars:
         """Keep so many."""
         return self._replace(columns=self.columns[..., :n], labels=self.labels[:n])
 
 
-def kernel_mixing() -> int:
+class Seen(NamedTuple):
+    """All that diagnostics of single scalars need, computed once.
+
+    Attributes
+    ----------
+    scalars : Scalars
+    is_finite : (n,) bool
+    moving : Scalars
+        Those that are finite and change. What never changes in any chain (the diagonal of a correlation matrix) has
+        no R-hat, and needs none.
+    mixed : Named or None
+        How those that move mix; None if there are fewer than `MIN_DRAWS` draws a chain.
+    address : int or None
+        Of the kernel's `mixing`, where it was needed.
+    """
+
+    scalars: Scalars
+    is_finite: np.ndarray
+    moving: Scalars
+    mixed: Named | None
+    address: int | None
+
+
+def seen(posterior: xr.Dataset, names: Sequence[str], address: int | None) -> Seen:
+    """Look at the scalars of some variables; an `address` of None looks for a kernel if one is needed."""
+    scalars = scalars_of(posterior, names)
+    least = scalars.columns.min(axis=(0, 1), initial=np.inf)
+    most = scalars.columns.max(axis=(0, 1), initial=-np.inf)
+    is_finite = np.isfinite(least) & np.isfinite(most)
+    moving = scalars.chosen(is_finite & (most > least))
+    if posterior.sizes["draw"] < MIN_DRAWS:
+        return Seen(scalars, is_finite, moving, None, address)
+    address = _kernel_mixing() if address is None else address
+    mixed = Named(moving.labels, *mixing_of(address, moving.columns))
+    return Seen(scalars, is_finite, moving, mixed, address)
+
+
+def _kernel_mixing() -> int:
     """Return the address of the kernel's `mixing`, compiling the kernel where there is none."""
     from nutmill.model.kernel import kernel_object  # reads all sources, which a compiled model does without
 
     return kernel_object(target()).address("mixing")
-
-
-def named_mixing(scalars: Scalars, address: int) -> Named:
-    """Compute how the chains of scalars mix that are finite and move."""
-    return Named(scalars.labels, *mixing_of(address, scalars.columns))
 
 
 def scalars_of(posterior: xr.Dataset, names: Sequence[str], most: int | None = None) -> Scalars:
@@ -84,16 +118,18 @@ def scalars_of(posterior: xr.Dataset, names: Sequence[str], most: int | None = N
         flat = variable.values.reshape(*shape, n_scalars)
         n_taken = min(n_scalars, room // (len(variables) - position))
         taken = np.arange(n_taken) * n_scalars // max(n_taken, 1)
-        columns.append(flat[..., taken])
-        labels += [_label(variable, index) for index in taken]
+        columns.append(flat if n_taken == n_scalars else flat[..., taken])
+        labels += _labels(variable, taken)
         n_all += n_scalars
         room -= n_taken
     return Scalars(np.concatenate(columns, axis=-1), np.array(labels, dtype=object), n_all)
 
 
-def _label(variable: xr.DataArray, flat_index: int) -> str:
+def _labels(variable: xr.DataArray, taken: np.ndarray) -> list[str]:
+    """Name elements by their number among all elements of a variable."""
     shape, dims = variable.shape[2:], variable.dims[2:]
     if not shape:
-        return str(variable.name)
-    index = np.unravel_index(flat_index, shape)
-    return f"{variable.name}[{', '.join(str(variable[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
+        return [str(variable.name)] * len(taken)
+    places = zip(dims, np.unravel_index(taken, shape), strict=True)
+    coordinates = [variable[dim].values[index] for dim, index in places]
+    return [f"{variable.name}[{', '.join(map(str, at))}]" for at in zip(*coordinates, strict=True)]

@@ -6,6 +6,8 @@ import numpy as np
 
 # Lighter tails never lie so many standard deviations out in thousands of draws: they need no fit.
 _FAR_OUT_SD = 7.0
+# So many scalars at once, whose draws fit into a cache.
+_AT_ONCE = 64
 # Tails of fewer draws say nothing.
 _MIN_TAIL = 5
 # What the fit is drawn to, as by so many draws more (Vehtari et al. 2024).
@@ -29,13 +31,20 @@ def heavy_tails(columns: np.ndarray) -> np.ndarray:
     n_tail = tail_length(len(draws))
     if n_tail < _MIN_TAIL:
         return k
-    with np.errstate(over="ignore"):  # of squares of draws that are near the largest number
-        centre, sd = draws.mean(axis=0), draws.std(axis=0)
-        far = np.maximum(draws.max(axis=0) - centre, centre - draws.min(axis=0)) > _FAR_OUT_SD * sd
-    for column in np.flatnonzero(far & (sd > 0)):
-        ordered = np.sort(draws[:, column])
-        k[column] = max(_tail_shape(ordered, n_tail), _tail_shape(-ordered[::-1], n_tail))
+    for first in range(0, n, _AT_ONCE):
+        some = draws[:, first : first + _AT_ONCE]
+        for column in first + np.flatnonzero(_reach(some) > _FAR_OUT_SD):
+            ordered = np.sort(draws[:, column])
+            k[column] = max(_tail_shape(ordered, n_tail), _tail_shape(-ordered[::-1], n_tail))
     return k
+
+
+def _reach(draws: np.ndarray) -> np.ndarray:
+    """How many standard deviations the furthest of some draws, (n_draws, n), lies from their mean; 0 if none moves."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # draws may be near the largest number
+        centred = draws - draws.mean(axis=0)
+        sd = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(draws))
+        return np.where(sd > 0, np.abs(centred).max(axis=0) / sd, 0.0)
 
 
 def tail_length(n_draws: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nutmill.diagnosis.check import MIN_DRAWS, check, mixing
+from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
 from nutmill.trace import group
 
@@ -91,10 +91,10 @@ def judge(
     notes: Iterable[str] = (),
     address: int | None = None,
 ) -> Verdict:
-    """Compute diagnostics of a result; see `check.check` for the arguments."""
+    """Compute diagnostics of a result; see `check.look` and `check.check` for the arguments."""
     posterior, stats = group(result, "posterior"), group(result, "sample_stats")
-    n_draws = posterior.sizes["draw"]
-    mixed = mixing(result, var_names, address) if n_draws >= MIN_DRAWS else None
+    looked = look(result, var_names, address)
+    mixed = looked.mixed
     rhat = ess = ess_tail = None
     if mixed is not None and len(mixed.labels) > 0:
         ess, ess_tail = (_at(mixed, values, int(values.argmin())) for values in (mixed.ess_bulk, mixed.ess_tail))
@@ -102,13 +102,13 @@ def judge(
             rhat = _at(mixed, mixed.rhat, int(mixed.rhat.argmax()))
     return Verdict(
         chain_ids=posterior["chain"].values.tolist(),
-        n_draws=n_draws,
+        n_draws=posterior.sizes["draw"],
         n_divergences=int(stats["diverging"].values.sum()),
         n_parameters=0 if mixed is None else len(mixed.labels),
         rhat=rhat,
         ess=ess,
         ess_tail=ess_tail,
-        findings=check(result, var_names=var_names, notes=notes, address=address, mixed=mixed),
+        findings=check(result, looked, notes=notes),
     )
 
 
