@@ -23,7 +23,7 @@ class BuildWithKernel(build_py):
     def _write_kernels(self) -> None:
         root = SOURCES if self.editable_mode else Path(self.build_lib)
         sys.path.insert(0, str(SOURCES))
-        from nutmill.model.kernel import write_kernels
+        from nutmill.model.lowering.kernel import write_kernels
 
         print("nutmill: compiling the sampler's kernel, which takes about 20 s", file=sys.stderr, flush=True)
         write_kernels(root / "nutmill" / "kernels")

@@ -6,7 +6,7 @@ from benchmarks import models
 from benchmarks.diagnostics import distances
 from nutmill.comparison import cell
 from nutmill.comparison.samplers.run import Run
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 
 def _judge(name: str, run: Run) -> dict:

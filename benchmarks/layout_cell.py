@@ -11,7 +11,7 @@ from benchmarks import models
 def main(request: str, answer: str) -> None:
     """Sweep what the JSON text `request` asks for, and write what was measured to the file `answer`."""
     import nutmill
-    from nutmill.layout import topology
+    from nutmill.layout.machine import topology
 
     cell = json.loads(request)
     machine = topology()

@@ -21,7 +21,7 @@ def apply_s() -> float:
     import scipy.linalg  # noqa: F401  (the library whose threads are set)
 
     from nutmill import Layout
-    from nutmill.layout import topology
+    from nutmill.layout.machine import topology
 
     layout, machine = Layout(2, placement="compact"), topology()
     _enter(layout, machine)  # finds the libraries of the process

@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 from results import assert_same
 
 from nutmill import CompiledModel, compile_model
-from nutmill.run.lock import read_owner
+from nutmill.checkpoint.lock import read_owner
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 EXTRAS = {"include_transformed": True, "divergences": True}

@@ -8,9 +8,10 @@ import numpy as np
 from processes import output_of, start
 from pytest import MonkeyPatch
 
-from nutmill import CompiledModel, trace
-from nutmill.artifact import from_bytes, to_bytes
-from nutmill.native.entry import Header, pack, unpack
+from nutmill import CompiledModel
+from nutmill.native.container import Header, pack, unpack
+from nutmill.native.saved_model import from_bytes, to_bytes
+from nutmill.results import trace
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 MAGIC = b"nutmill model 1\n"

@@ -10,7 +10,7 @@ from levels import pretend
 from threadpoolctl import threadpool_limits
 
 from nutmill.files import CODE_MODE, cache_folder, replace_file
-from nutmill.layout.blas import installed_blas
+from nutmill.layout.blas.find import installed_blas
 from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.

@@ -4,8 +4,8 @@ import numpy as np
 from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from nutmill.model.inline import graph_function, linked_function
-from nutmill.model.start import evaluate
+from nutmill.model.graphs.start import evaluate
+from nutmill.model.lowering.inline import graph_function, linked_function
 
 DTYPES = ("float64", "float32", "int64", "int32", "int8", "uint8", "bool")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from targets import Target, native, starts
 
+from nutmill.checkpoint.folder import RunFolder
 from nutmill.run.driver import drive
-from nutmill.run.folder import RunFolder
-from nutmill.run.results import Run, Settings
+from nutmill.run.run import Run, Settings
 
 SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
 SEED = 5

@@ -5,9 +5,9 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_mode
 
-from nutmill.model.blas import declare_slots, lean_rewriter
-from nutmill.model.blas.ops import LeanOp
-from nutmill.model.inline import linear_algebra  # noqa: F401  gives the lean ops their Numba form
+from nutmill.model.lowering.inline import linear_algebra  # noqa: F401  gives the lean ops their Numba form
+from nutmill.model.rewriting.blas import declare_slots, lean_rewriter
+from nutmill.model.rewriting.blas.ops import LeanOp
 
 declare_slots()
 MODE = get_mode("NUMBA").register((lean_rewriter(), 47.0))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 FROM_DRAWS = ("posterior", "sample_stats", "unconstrained_posterior", "divergences", "adaptation")
 WARMUP = ("warmup_posterior", "warmup_sample_stats", "warmup_unconstrained_posterior")

@@ -6,7 +6,7 @@ import pymc as pm
 import pytest
 
 from nutmill import CompiledModel, ModelError, compile_model
-from nutmill.artifact import to_bytes
+from nutmill.native.saved_model import to_bytes
 
 
 def model() -> pm.Model:

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from nutmill.errors import sentence
-from nutmill.model.kernel import kernel_object
+from nutmill.model.lowering.kernel import kernel_object
 from nutmill.native import processor
 from nutmill.nuts.entry import entry_points
 
@@ -125,7 +125,7 @@ class Number(NamedTuple):
 
 
 class NativeTarget(NamedTuple):
-    """A target as the driver takes it (`nutmill.run.results.NativeModel`)."""
+    """A target as the driver takes it (`nutmill.run.run.NativeModel`)."""
 
     n_dim: int
     start: int

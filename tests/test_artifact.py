@@ -14,8 +14,8 @@ from saved import content, refused, small
 from zoo_graphs import ZOO
 
 from nutmill import compile_model, load
-from nutmill.artifact import to_bytes
-from nutmill.trace import group
+from nutmill.native.saved_model import to_bytes
+from nutmill.results.trace import group
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_no_compiler_is_imported_for_a_result(path):
     small().save(path)
     code = f"""
 import sys, nutmill
-from nutmill import trace
+from nutmill.results import trace
 make = trace._container
 def check(groups, attrs):
     assert not {{"pymc", "pytensor", "numba"}} & set(sys.modules), "before the result"

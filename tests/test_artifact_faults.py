@@ -14,7 +14,7 @@ from processes import environment, output_of, start
 from saved import content, refused, small
 
 from nutmill import load
-from nutmill.native.entry import unpack
+from nutmill.native.container import unpack
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model
-from nutmill.identity import identity
-from nutmill.layout.blas import scipy_blas
+from nutmill.layout.blas.find import scipy_blas
+from nutmill.sampling.kept_model import identity
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 4, "tune": 6, "chains": 1, "max_treedepth": 2, "random_seed": 1, **QUIET}

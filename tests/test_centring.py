@@ -15,11 +15,11 @@ import nutmill
 from nutmill import ModelError, adaptation_of, compile_model, load, resume
 from nutmill.diagnosis.check import mixing
 from nutmill.model.anatomy import operations
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.nuts.state import MOVE
+from nutmill.results.trace import group
 from nutmill.run.groups import new_groups
-from nutmill.run.results import Settings
-from nutmill.trace import group
+from nutmill.run.run import Settings
 
 Y, SIGMA = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0]), np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
 

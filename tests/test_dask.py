@@ -18,7 +18,7 @@ from results import assert_same
 from workers import loaded_modules, n_models
 
 from nutmill import Layout, SamplingError
-from nutmill.run.manifest import read_manifest, write_manifest
+from nutmill.checkpoint.manifest import read_manifest, write_manifest
 
 # Seconds of sampling: time to kill somebody.
 LONG = {**OPTIONS, "draws": 1000}

@@ -6,7 +6,7 @@ import zoo
 from assertions import MIN_P, effective_sample_size
 from scipy import stats
 
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 SETTINGS = {"draws": 200, "tune": 150, "progressbar": False, "compute_convergence_checks": False}
 

@@ -10,7 +10,7 @@ from nutmill.diagnosis import scalars
 from nutmill.diagnosis.check import check, look, report
 from nutmill.diagnosis.finding import Finding
 from nutmill.diagnosis.tails import pareto_shape
-from nutmill.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
+from nutmill.results.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
 
 N_CHAINS, N_DRAWS = 4, 500
 MODEL = ModelData(coords={"school": ("Choate", "Deerfield")}, dims={"theta": ("school",)})

@@ -25,12 +25,12 @@ from workers import loaded_modules
 
 import nutmill
 from nutmill import CheckpointError, Layout, LayoutError, ModelError, adaptation_of
-from nutmill.artifact import MAGIC, to_bytes
-from nutmill.executor import parent
-from nutmill.executor.sharing import Models, Source
-from nutmill.native.entry import pack, unpack
-from nutmill.run.joining import join
-from nutmill.run.results import Adaptation, Ending, Run, Seconds
+from nutmill.native.container import pack, unpack
+from nutmill.native.saved_model import MAGIC, to_bytes
+from nutmill.run.run import Adaptation, Ending, Run, Seconds
+from nutmill.sampling.executor import parent
+from nutmill.sampling.executor.joining import join
+from nutmill.sampling.executor.sharing import Models, Source
 
 HEAVY = {"pymc", "pytensor", "numba", "arviz", "xarray"}
 

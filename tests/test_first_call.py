@@ -4,7 +4,12 @@ from processes import output_of, start
 
 # Each takes a tenth of a second to some seconds. What PyMC has imported before the call is not ours to save.
 HEAVY = ("arviz", "dask", "jinja2", "matplotlib", "numba", "pandas", "psutil", "pytensor.link", "rich")
-HEAVY += ("nutmill.model.compile", "nutmill.model.inline", "nutmill.model.rewrite", "nutmill.comparison")
+HEAVY += (
+    "nutmill.model.build",
+    "nutmill.model.lowering.inline",
+    "nutmill.model.rewriting.rewrite",
+    "nutmill.comparison",
+)
 
 MODEL = """
 import numpy as np
@@ -29,7 +34,7 @@ assert result["posterior"].sizes["draw"] == 20
 
 def test_a_known_model_is_sampled_and_reported_on_without_compilers_plots_and_tables(model_cache):
     calls = [output_of(start(MODEL + CALL)).split() for _ in range(2)]
-    assert "nutmill.model.compile" in calls[0] and "nutmill.diagnosis.check" in calls[1]
+    assert "nutmill.model.build" in calls[0] and "nutmill.diagnosis.check" in calls[1]
     assert [name for name in calls[1] if f"{name}.".startswith(tuple(f"{heavy}." for heavy in HEAVY))] == []
 
 
@@ -37,7 +42,7 @@ def test_options_of_numba_are_known_without_it():
     """Else a process without Numba would not find what a process with it has kept."""
     code = """
 import sys
-from nutmill.model.environment import numba_options
+from nutmill.model.lowering.environment import numba_options
 assert numba_options() == {} and "numba" not in sys.modules
 from numba.core import config
 print(numba_options())
@@ -45,5 +50,5 @@ config.OPT = 1
 print(numba_options())
 """
     assert output_of(start(code)).splitlines() == ["{}", "{'OPT': 1}"]
-    code = "from nutmill.model.environment import numba_options; print(numba_options())"
+    code = "from nutmill.model.lowering.environment import numba_options; print(numba_options())"
     assert output_of(start(code, NUMBA_SLP_VECTORIZE="1")) == "{'SLP_VECTORIZE': 1}\n"

@@ -10,77 +10,43 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "nutmill"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# A room is a file or folder of the package; it may import itself and these.
+# A room is a folder of the package, or one of the files beside them; it may import itself and these.
+GROUND = {"errors", "files", "units", "_jit"}
 MAY_IMPORT = {
-    "errors": set(),
-    "_jit": set(),
-    "files": set(),
-    "form": set(),
-    "labels": set(),
-    "units": set(),
-    "stderr": set(),
+    **{room: set() for room in GROUND},
     "nuts": {"errors", "_jit"},
     "layout": {"errors", "files"},
-    "native": {"errors", "files", "nuts"},
-    "model": {"errors", "_jit", "files", "native", "nuts", "stderr"},
-    "run": {"errors", "files", "form", "native", "nuts"},
-    "trace": {"errors", "labels"},
-    "result_file": {"errors"},
-    "diagnosis": {"errors", "labels", "model", "native", "nuts", "stderr", "trace"},
     # Its bits must not depend on how many threads BLAS has elsewhere; the last two are types of arguments alone.
-    "compiled": {"errors", "layout", "native", "request", "run"},
-    "artifact": {"errors", "files", "labels", "native", "nuts", "compiled"},
-    "compiling": {"errors", "native", "model", "compiled", "stderr"},
-    "request": {"errors", "layout", "nuts", "run"},
-    "expansion": {"files", "run", "compiled", "trace"},
-    "result": {"errors", "run", "trace", "compiled", "request", "expansion", "identity"},
-    "memory": {"errors", "layout", "nuts", "run", "compiled", "request"},
-    "layout_search": {"errors", "layout", "compiled", "native"},
-    "identity": {"errors", "model", "compiled"},
-    "session": {"run", "layout", "diagnosis", "compiled", "layout_search", "request", "result", "stderr", "units"},
-    "executor": {
-        *("errors", "files", "native", "nuts", "run", "layout", "compiled", "artifact", "layout_search", "request"),
-        *("session", "stderr"),
+    "native": {"errors", "files", "nuts", "layout", "run", "sampling"},
+    "checkpoint": {"errors", "files", "nuts", "run"},
+    "progress": {"errors", "files", "checkpoint"},
+    "model": {"errors", "files", "_jit", "nuts", "native", "progress"},
+    "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
+    "results": {"errors", "files", "native", "checkpoint", "run", "sampling"},
+    "diagnosis": {"errors", "nuts", "native", "model", "progress", "results"},
+    "sampling": {
+        *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model", "run", "results"),
+        "diagnosis",
     },
-    "resuming": {
-        *("errors", "files", "run", "layout", "artifact", "compiled", "compiling", "executor", "identity", "request"),
-        "session",
-    },
-    "merging": {"errors", "run", "layout", "identity", "request", "resuming", "session"},
-    "warm": {"errors", "nuts", "run", "trace"},
-    "sample": {
-        *("errors", "run", "layout", "compiled", "compiling", "executor", "identity", "memory", "request", "resuming"),
-        "session",
-    },
-    "explanation": {"errors", "layout", "native", "model", "units", "compiled", "compiling"},
-    "comparison": {"__init__", "errors", "diagnosis", "trace"},
+    "explanation": {"errors", "units", "layout", "native", "model"},
+    "comparison": {"__init__", "errors", "diagnosis", "results"},
     "cli": {
-        *("__init__", "errors", "files", "layout", "compiled", "compiling", "layout_search", "native", "trace"),
-        *("artifact", "comparison", "diagnosis", "explanation", "result_file", "run", "stderr", "units"),
+        *("__init__", "errors", "files", "units", "layout", "native", "checkpoint", "progress", "model", "results"),
+        *("diagnosis", "sampling", "explanation", "comparison"),
     },
-    "pymc": {"errors", "sample"},
+    "pymc": {"errors", "sampling"},
     "bambi": {"errors", "pymc"},
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
-        *(
-            "artifact",
-            "comparison",
-            "compiled",
-            "compiling",
-            "diagnosis",
-            "errors",
-            "explanation",
-            "identity",
-            "layout",
-        ),
-        *("layout_search", "merging", "resuming", "run", "sample", "warm"),
+        *("errors", "layout", "native", "model", "progress", "run", "diagnosis", "sampling", "explanation"),
+        "comparison",
     },
 }
-# Sampling and files are built on CompiledModel, whose methods are their public doors: imported inside these methods.
-DEFERRED = {("compiled", "sample"), ("compiled", "artifact")}
+# Sampling is built on CompiledModel, whose methods are its public doors: imported inside these methods.
+DEFERRED = {("native", "sampling")}
 
-KNOW_PYMC = {"model", "compiling", "comparison", "explanation", "pymc"}
+KNOW_PYMC = {"model", "comparison", "explanation", "pymc"}
 HEAVY = {"pymc", "pytensor", "arviz", "numba"}
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -15,7 +15,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 from nutmill import ModelError, SamplingError, compile_model, sample_numba
-from nutmill.model import compile as model_compile
+from nutmill.model import build as model_compile
 
 QUICK = {"draws": 20, "tune": 50, "chains": 1, "progressbar": False, "compute_convergence_checks": False}
 
@@ -122,7 +122,7 @@ def test_unknown_var_names():
     ],
 )
 def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, monkeypatch):
-    monkeypatch.delattr("nutmill.compiling.compile_model")
+    monkeypatch.delattr("nutmill.model.compile_model.compile_model")
     with refused(pattern):
         sample_numba(one_normal(), **QUICK | arguments)
 

@@ -10,12 +10,12 @@ import zoo
 from campaigns.process_state import thread_counts
 
 from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
-from nutmill import layout_search as search
 from nutmill.layout import profile as profiles
-from nutmill.layout import topology as read_topology
-from nutmill.layout.blas import installed_blas
-from nutmill.layout.choose import name
-from nutmill.trace import group
+from nutmill.layout.blas.find import installed_blas
+from nutmill.layout.machine import topology as read_topology
+from nutmill.layout.search.choose import name
+from nutmill.results.trace import group
+from nutmill.sampling import chosen_layout as search
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 20, "tune": 30, "chains": 3, "random_seed": 1, **QUIET}
@@ -78,7 +78,7 @@ def test_a_measurement_that_changes_the_bits_of_draws_says_so(process, own_folde
     monkeypatch.setattr(search, "find_layout", lambda *_, **__: found)
     monkeypatch.setattr(search, "_gradient_s", lambda *_: 10.0)
     with monkeypatch.context() as two_cores:
-        two_cores.setattr("nutmill.sample.read_topology", lambda: replace(read_topology(), n_cores=2))
+        two_cores.setattr("nutmill.sampling.sample.read_topology", lambda: replace(read_topology(), n_cores=2))
         result, layout = drawn(process)
     sentence = "Draws are those of 2 BLAS threads a chain: a layout= with as many gives the same again"
     assert sentence in layout["notes"][0] and sentence in caplog.text

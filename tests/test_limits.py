@@ -11,8 +11,8 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import ModelError, adaptation_of
-from nutmill.run.limits import counts_to_judge
-from nutmill.trace import group
+from nutmill.results.trace import group
+from nutmill.run.ending import counts_to_judge
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from pytensor.raise_op import Assert
 from scipy import stats
 
 from nutmill import ModelError, compile_model, sample_numba
-from nutmill.artifact import from_bytes, to_bytes
-from nutmill.memory import needed_bytes
-from nutmill.request import checked_request
-from nutmill.trace import group
+from nutmill.native.saved_model import from_bytes, to_bytes
+from nutmill.results.trace import group
+from nutmill.sampling.request import checked_request
+from nutmill.sampling.space import needed_bytes
 
 WITH = {"idata_kwargs": {"log_likelihood": True}, "progressbar": False, "compute_convergence_checks": False}
 QUICK = {"draws": 3, "tune": 30, "chains": 2, "random_seed": 1, **WITH}
@@ -118,7 +118,7 @@ def test_saved_models():
 
 
 def test_what_has_no_log_likelihood_is_refused_before_a_draw_is_made(monkeypatch):
-    monkeypatch.delattr("nutmill.session.drive")
+    monkeypatch.delattr("nutmill.sampling.session.drive")
     with pytest.raises(ModelError, match=r"^The model has no observed variables, so it has no log_likelihood: leave"):
         zoo.compiled("transforms").sample(**QUICK)
     with pytest.raises(ModelError, match=r"^log_likelihood is that of a pm\.Model, and this model is none"):

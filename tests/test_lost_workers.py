@@ -22,7 +22,7 @@ from results import assert_same
 
 import nutmill
 from nutmill import SamplingError
-from nutmill.run.lock import read_owner
+from nutmill.checkpoint.lock import read_owner
 
 
 def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):

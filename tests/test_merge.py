@@ -8,8 +8,8 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import CheckpointError
-from nutmill.run.manifest import read_manifest, write_manifest
-from nutmill.trace import group
+from nutmill.checkpoint.manifest import read_manifest, write_manifest
+from nutmill.results.trace import group
 
 
 @pytest.fixture(scope="module")

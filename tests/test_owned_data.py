@@ -6,7 +6,7 @@ import pytest
 import zoo
 
 from nutmill import ModelError, compile_model
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 Q = np.array([0.3, 0.1, -0.2])
 

@@ -13,9 +13,9 @@ from comparison.test_page import comparison  # noqa: F401  a fixture
 from explanation.made_up import made_up
 
 from nutmill import ModelError, compile_model, load
-from nutmill.artifact import from_bytes, to_bytes
-from nutmill.native.entry import Damaged
-from nutmill.trace import group
+from nutmill.native.container import Damaged
+from nutmill.native.saved_model import from_bytes, to_bytes
+from nutmill.results.trace import group
 
 OPTIONS = {"draws": 10, "tune": 10, "chains": 1, "random_seed": 1, "progressbar": False}
 OPTIONS |= {"compute_convergence_checks": False}

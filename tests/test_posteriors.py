@@ -8,7 +8,7 @@ from assertions import MAX_Z, effective_sample_size
 from posteriors import NAMES, posterior
 
 from nutmill import compile_model
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 MIN_ESS = 400.0
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import nutmill
 import nutmill.pymc
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 OLD = pm.__version__.startswith("5.")
 RUN = {"draws": 60, "chains": 2, "random_seed": 4, "progressbar": False, "compute_convergence_checks": False}

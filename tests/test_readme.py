@@ -11,7 +11,7 @@ import pytest
 from assertions import MAX_Z, assert_mean_and_variance, effective_sample_size
 
 from benchmarks import report
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nutmill"

@@ -6,8 +6,8 @@ import xarray as xr
 from test_diagnosis import good_posterior, good_stats
 
 from nutmill import ModelError
-from nutmill.result_file import check_target, load, save
-from nutmill.trace import Draws, ModelData, group, to_arviz
+from nutmill.results.storage import check_target, load, save
+from nutmill.results.trace import Draws, ModelData, group, to_arviz
 
 SHAPE = (2, 20)
 KINDS = pytest.mark.parametrize("name", ["result.nc", "result.zarr"])
@@ -71,7 +71,7 @@ def test_a_place_that_will_not_do_is_refused(tmp_path, name, said):
 
 
 def test_a_missing_engine_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("nutmill.result_file.find_spec", lambda name: None)
+    monkeypatch.setattr("nutmill.results.storage.find_spec", lambda name: None)
     with pytest.raises(ModelError, match="pip install 'nutmill\\[storage\\]'"):
         check_target(tmp_path / "result.nc")
 

@@ -15,8 +15,8 @@ from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
 from nutmill import CheckpointError, ModelError
-from nutmill.run.manifest import read_manifest, sealed
-from nutmill.trace import group
+from nutmill.checkpoint.manifest import read_manifest, sealed
+from nutmill.results.trace import group
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def test_a_run_in_a_folder_has_the_same_result(whole, reference):
 
 
 def test_large_results_lie_in_files_and_can_be_changed(whole, reference, monkeypatch):
-    monkeypatch.setattr("nutmill.expansion._LARGE_BYTES", 1)
-    monkeypatch.setattr("nutmill.expansion._BLOCK_BYTES", 3000)
+    monkeypatch.setattr("nutmill.results.expansion._LARGE_BYTES", 1)
+    monkeypatch.setattr("nutmill.results.expansion._BLOCK_BYTES", 3000)
     result = nutmill.resume(whole, compiled(), **QUIET)
     assert len(list((whole / "result").iterdir())) > 5
     assert_same(result, reference)
@@ -73,8 +73,8 @@ def test_status_of_a_run_under_way(tmp_path):
             seen.append(nutmill.status(path))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nutmill.run.progress.NoProgress.update", look)
-        patch.setattr("nutmill.run.status.INTERVAL_S", 0.0)
+        patch.setattr("nutmill.progress.show.NoProgress.update", look)
+        patch.setattr("nutmill.progress.status.INTERVAL_S", 0.0)
         compiled().sample(**OPTIONS | {"draws": 30_000}, checkpoint=path)
     assert seen[-1]["is_running"]
     assert seen[-1]["owner"]["pid"] == os.getpid()
@@ -108,7 +108,7 @@ def test_another_version(tmp_path):
 RESUME = """
 import hashlib, sys
 import nutmill
-from nutmill.trace import group
+from nutmill.results.trace import group
 result = nutmill.resume(sys.argv[1], draws=120, progressbar=False, compute_convergence_checks=False)
 assert not {"pymc", "pytensor"} & set(sys.modules)
 print(hashlib.sha256(group(result, "posterior")["mu"].values.tobytes()).hexdigest())

@@ -14,7 +14,7 @@ import xarray as xr
 import zoo
 
 from nutmill import compile_model, sample_numba
-from nutmill.trace import SAMPLE_STATS, group
+from nutmill.results.trace import SAMPLE_STATS, group
 
 ARVIZ_1 = int(az.__version__.split(".")[0]) >= 1
 QUIET = {"progressbar": False, "compute_convergence_checks": False}

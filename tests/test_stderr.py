@@ -12,13 +12,13 @@ import saved
 from processes import environment
 
 from nutmill import compile_model, sample_numba
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 OPTIONS = {"draws": 3, "tune": 20, "chains": 2, "random_seed": 1}
 # Too few draws for ArviZ, so that the report at the end has something to say as well.
 CODE = f"""
 import sys, nutmill
-from nutmill.trace import group
+from nutmill.results.trace import group
 result = nutmill.load("small.nut").sample(**{OPTIONS})
 print(group(result, "posterior")["mu"].values.sum())
 """

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 import nutmill
 from nutmill.cli.app import app
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 
 def told(path) -> list[str]:

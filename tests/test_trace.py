@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from nutmill.labels import label_array
-from nutmill.trace import SAMPLE_STATS, Divergences, Draws, ModelData, group, to_arviz
+from nutmill.native.labels import label_array
+from nutmill.results.trace import SAMPLE_STATS, Divergences, Draws, ModelData, group, to_arviz
 
 matplotlib.use("Agg")
 

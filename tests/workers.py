@@ -11,7 +11,7 @@ def loaded_modules(_number: int) -> set[str]:
 
 def n_models() -> int:
     """How many compiled models this process keeps."""
-    from nutmill.executor import remote
+    from nutmill.sampling.executor import worker as remote
 
     return len(remote._models._models)
 

@@ -4,9 +4,9 @@ import pymc as pm
 import zoo
 
 from benchmarks import models
-from nutmill.model.fingerprint import fingerprint
-from nutmill.model.graph import ModelGraph
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.cache.fingerprint import fingerprint
+from nutmill.model.graphs.graph import ModelGraph
+from nutmill.model.graphs.pymc_model import from_pymc
 
 __all__ = ["ALL", "ZOO", "build", "digest", "from_pymc"]
 

@@ -48,7 +48,7 @@ class Runs:
         self._job = job
         self._folder = folder
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["pymc", "nutmill.sample", "benchmarks.models"])
+        self._context.set_forkserver_preload(["pymc", "nutmill.sampling.sample", "benchmarks.models"])
 
     def undisturbed(self, chains: int) -> Reference:
         """Sample without a kill; once before, so that the model's code is in the cache for all."""

@@ -16,7 +16,7 @@ from benchmarks import models
 from benchmarks.centred import hierarchies, steady
 from benchmarks.results_file import RESULTS, record
 from nutmill.diagnosis.check import mixing
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 CENTRED: dict[str, Callable[[], pm.Model]] = {
     "eight_schools_centred": hierarchies.eight_schools_centred,

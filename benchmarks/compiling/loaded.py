@@ -19,7 +19,7 @@ def main(request: str, answer: str) -> None:
     returned, for which ArviZ is imported. `imported_compilers` and `peak_rss_mb` are those of the first draw.
     """
     import nutmill
-    from nutmill import session
+    from nutmill.sampling import session
 
     cell = json.loads(request)
     compiled = nutmill.load(cell["artifact"])

@@ -17,7 +17,7 @@ from benchmarks.validation.command import REFERENCE
 from nutmill.comparison import samplers
 from nutmill.comparison.samplers.run import Run, Size
 from nutmill.diagnosis.check import mixing
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 # All of them run in this process, one after the other.
 SAMPLERS = [name for name, each in samplers.SAMPLERS.items() if not (each.variables or each.reads_program)]

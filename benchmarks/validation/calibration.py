@@ -7,7 +7,7 @@ import numpy as np
 import pymc as pm
 
 from nutmill import compile_model
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 N_DATA_SETS, N_RANKS, THINNING = 400, 63, 8
 

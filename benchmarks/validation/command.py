@@ -12,7 +12,7 @@ from benchmarks.diagnostics import distances
 from benchmarks.results_file import RESULTS, record
 from benchmarks.validation.calibration import EXPERIMENTS, N_DATA_SETS, N_RANKS, ranks
 from nutmill.comparison.quality import quality
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 REFERENCE, CALIBRATION = "reference", "calibration"
 _FIRST_SEED = 20261128

@@ -4,22 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr__` does it
-    from nutmill.artifact import load
     from nutmill.comparison.comparing import compare
-    from nutmill.compiled import CompiledModel
-    from nutmill.compiling import compile_model
     from nutmill.diagnosis.verdict import diagnose
     from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
     from nutmill.explanation.explaining import explain
-    from nutmill.identity import check_data
-    from nutmill.layout.pools import Layout
-    from nutmill.layout_search import find_layout
-    from nutmill.merging import merge
-    from nutmill.resuming import resume
+    from nutmill.layout.layout import Layout
+    from nutmill.model.compile_model import compile_model
+    from nutmill.native.compiled import CompiledModel
+    from nutmill.native.saved_model import load
+    from nutmill.progress.status import status
     from nutmill.run.adaptation import AdaptationState
-    from nutmill.run.status import status
-    from nutmill.sample import sample_numba
-    from nutmill.warm import adaptation_of
+    from nutmill.sampling.chosen_layout import find_layout
+    from nutmill.sampling.kept_model import check_data
+    from nutmill.sampling.merge import merge
+    from nutmill.sampling.resume import resume
+    from nutmill.sampling.sample import sample_numba
+    from nutmill.sampling.warm_start import adaptation_of
 
     __version__: str
 
@@ -47,22 +47,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CompiledModel": "nutmill.compiled",
-    "compile_model": "nutmill.compiling",
-    "sample_numba": "nutmill.sample",
+    "CompiledModel": "nutmill.native.compiled",
+    "compile_model": "nutmill.model.compile_model",
+    "sample_numba": "nutmill.sampling.sample",
     "compare": "nutmill.comparison.comparing",
     "explain": "nutmill.explanation.explaining",
-    "resume": "nutmill.resuming",
-    "merge": "nutmill.merging",
-    "status": "nutmill.run.status",
-    "check_data": "nutmill.identity",
+    "resume": "nutmill.sampling.resume",
+    "merge": "nutmill.sampling.merge",
+    "status": "nutmill.progress.status",
+    "check_data": "nutmill.sampling.kept_model",
     "diagnose": "nutmill.diagnosis.verdict",
     "AdaptationState": "nutmill.run.adaptation",
-    "adaptation_of": "nutmill.warm",
+    "adaptation_of": "nutmill.sampling.warm_start",
     "CheckpointError": "nutmill.errors",
-    "Layout": "nutmill.layout.pools",
-    "load": "nutmill.artifact",
-    "find_layout": "nutmill.layout_search",
+    "Layout": "nutmill.layout.layout",
+    "load": "nutmill.native.saved_model",
+    "find_layout": "nutmill.sampling.chosen_layout",
     "LayoutError": "nutmill.errors",
     "ModelError": "nutmill.errors",
     "NutmillError": "nutmill.errors",

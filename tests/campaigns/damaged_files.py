@@ -14,7 +14,7 @@ from campaigns.trials import QUIET, digest_of, outcome
 from nutmill.files import cache_folder
 from nutmill.layout import profile as profiles
 from nutmill.native import cache
-from nutmill.native.entry import unpack_header
+from nutmill.native.container import unpack_header
 
 
 def model_files(compiled: nutmill.CompiledModel, folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ import nutmill
 from campaigns import stops
 from campaigns.damage import KINDS, damage
 from campaigns.trials import QUIET, digest_of, outcome
-from nutmill.run.manifest import MANIFEST, read_manifest, sealed
+from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed
 
 ASKED = stops.ASKED | {"draws": 60, "chains": 6, "tune": 200}
 GOAL = 90

@@ -13,7 +13,7 @@ import nutmill
 from campaigns import damaged_files
 from campaigns.damaged_folders import RunFolders, aimed_manifests
 from nutmill.layout.profile import BlasKey, Profile
-from nutmill.layout.sweeps import sweep
+from nutmill.layout.search.sweep import sweep
 
 
 def a_profile() -> Profile:

@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from nutmill.layout.blas import installed_blas
+from nutmill.layout.blas.find import installed_blas
 
 
 def thread_counts() -> dict[str, int]:

@@ -11,7 +11,7 @@ import processes
 import saved
 
 from campaigns.trials import LONGEST_S, QUIET
-from nutmill.result_file import load
+from nutmill.results.storage import load
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 # Some tenths of a second of sampling, with many checkpoints.

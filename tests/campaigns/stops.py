@@ -18,8 +18,8 @@ import zoo
 
 import nutmill
 from campaigns.trials import QUIET, arrays_of, in_child
-from nutmill.run.files import draw_record
-from nutmill.run.state_file import MAGIC
+from nutmill.checkpoint.records import draw_record
+from nutmill.checkpoint.state import MAGIC
 
 ASKED = {"draws": 10_000, "random_seed": 1, "discard_tuned_samples": False, "idata_kwargs": {"divergences": True}}
 EVERY_S = 0.02

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import nutmill
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 # With all that comes from draws in the result.

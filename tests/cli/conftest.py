@@ -8,13 +8,13 @@ import pytest
 from processes import environment
 
 from nutmill.cli.tuned import Tuned
-from nutmill.layout.candidates import Job
-from nutmill.layout.ledger import Interval, Measurement, Timing
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import topology
 from nutmill.layout.profile import BlasKey, Profile
-from nutmill.layout.record import Sweep
-from nutmill.layout.topology import topology
-from nutmill.layout_search import Found
+from nutmill.layout.search.candidates import Job
+from nutmill.layout.search.findings import Sweep
+from nutmill.layout.search.measurements import Interval, Measurement, Timing
+from nutmill.sampling.chosen_layout import Found
 
 OWN = Layout(2, 2, mode="own_pools")
 SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2): 0.009, OWN: 0.006, Layout(4, 2): 0.1}

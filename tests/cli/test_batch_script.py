@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nutmill.cli.batch_job import BatchJob, scripts
+from nutmill.cli.job_scripts import BatchJob, scripts
 from nutmill.cli.values import chain_ids
 
 # Each tells what it was given; srun runs its command, and nutmill ends as it is told to, at once or when USR1 comes.

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nutmill.cli.app import app
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from nutmill.cli.app import app
 from nutmill.diagnosis import scalars
 from nutmill.diagnosis.verdict import Verdict
-from nutmill.result_file import save
-from nutmill.trace import Draws, ModelData, group, to_arviz
+from nutmill.results.storage import save
+from nutmill.results.trace import Draws, ModelData, group, to_arviz
 
 SHAPE = (4, 500)
 

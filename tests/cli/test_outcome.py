@@ -8,7 +8,7 @@ from test_diagnosis import good_posterior, good_stats
 
 from nutmill import SamplingError
 from nutmill.cli.outcome import Wanted, finish
-from nutmill.trace import Draws, ModelData, to_arviz
+from nutmill.results.trace import Draws, ModelData, to_arviz
 
 
 def ended(tmp_path, capsys, attrs, **wanted):

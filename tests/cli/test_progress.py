@@ -9,14 +9,14 @@ import threading
 from processes import environment
 
 from nutmill.cli.progress import Progress, open_progress
-from nutmill.layout.ledger import Measurement, Timing
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.measurements import Measurement, Timing
 
 CODE = """
 import threading
 from nutmill.cli.progress import open_progress
-from nutmill.layout.ledger import Measurement, Timing
-from nutmill.layout.pools import Layout
+from nutmill.layout.search.measurements import Measurement, Timing
+from nutmill.layout.layout import Layout
 with open_progress(20.0) as progress:
     progress.say("Compiling it")
     progress.measured(Measurement(Layout(2), Timing(0.0123, 0.01), 0.1, "scan", 0, 1.0))

@@ -12,8 +12,8 @@ from processes import environment
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.result_file import load
-from nutmill.trace import group
+from nutmill.results.storage import load
+from nutmill.results.trace import group
 
 # Compiled once for all tests; the file is loaded anew by each command.
 MODEL = "import zoo\nprint('this is not JSON')\nmodel = zoo.compiled('regression')\n"

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.cli.batch_job import slurm_time
-from nutmill.layout.pools import Layout
+from nutmill.cli.job_scripts import slurm_time
+from nutmill.layout.layout import Layout
 from nutmill.layout.profile import load
 
 TEMPLATES = Path(__file__).parents[2] / "tuning" / "slurm"

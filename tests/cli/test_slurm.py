@@ -6,7 +6,7 @@ import pytest
 
 from nutmill import LayoutError
 from nutmill.cli.slurm import directives, environment, environment_block, python_line, step
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
 
 LAYOUT = Layout(4, 2, mode="own_pools", blas="mkl")
 

@@ -16,8 +16,8 @@ from processes import environment
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.result_file import load
-from nutmill.trace import group
+from nutmill.results.storage import load
+from nutmill.results.trace import group
 
 SIZE = ["--seed", 3, "--draws", 50, "--tune", 50]
 KEPT = ["--checkpoint", "run", "--resume", *SIZE]

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.layout.description import lines
-from nutmill.layout.topology import topology
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.machine.words import lines
 
 
 def run(*arguments, code=0):
@@ -51,9 +51,9 @@ def test_libraries_are_found_when_asked():
 
 
 def test_no_library_is_said_so(monkeypatch):
-    from nutmill.layout.blas import BlasSurvey
+    from nutmill.layout.blas.find import BlasSurvey
 
-    monkeypatch.setattr("nutmill.layout.blas.survey_blas", lambda: BlasSurvey((), ("libfoo is [broken].",)))
+    monkeypatch.setattr("nutmill.layout.blas.find.survey_blas", lambda: BlasSurvey((), ("libfoo is [broken].",)))
     shown = run("--blas").stdout
     assert "No BLAS was found." in shown and "libfoo is [broken]." in shown
 

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from nutmill.cli.app import app
 from nutmill.cli.tune import Objective, Options, write_files
 from nutmill.errors import LayoutError
-from nutmill.layout.candidates import Objective as Objectives
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
 from nutmill.layout.profile import load
+from nutmill.layout.search.candidates import Objective as Objectives
 
 TINY = """
 import numpy as np

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from nutmill.cli.tuned import as_dict
 from nutmill.cli.tuned_text import choice, print_tuned
-from nutmill.layout.ledger import Interval
-from nutmill.layout.pools import Layout
-from nutmill.layout.record import Sweep
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.findings import Sweep
+from nutmill.layout.search.measurements import Interval
 
 
 def printed(tuned, width=140):

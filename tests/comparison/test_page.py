@@ -8,11 +8,11 @@ import pytest
 from comparison.rows import row
 
 from nutmill.comparison.comparing import Comparison
+from nutmill.comparison.comparison import number, sentences, tables
 from nutmill.comparison.measuring import Settings
 from nutmill.comparison.page import page
 from nutmill.comparison.plots import Bar, bars
 from nutmill.comparison.summary import summarize
-from nutmill.comparison.tables import number, sentences, tables
 
 NAMES = ("nutmill", "numpyro", "pymc-c")
 

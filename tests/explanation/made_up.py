@@ -3,7 +3,7 @@
 from nutmill.explanation.blas_calls import BlasCall
 from nutmill.explanation.explaining import DataFact, Explanation
 from nutmill.explanation.speeds import MachineSpeed
-from nutmill.layout.topology import Cache, Topology
+from nutmill.layout.machine.topology import Cache, Topology
 from nutmill.model.anatomy import Operations
 
 MACHINE = Topology(

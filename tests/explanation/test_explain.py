@@ -17,8 +17,8 @@ from nutmill.errors import ModelError
 from nutmill.explanation.blas_calls import _FORMS, watch
 from nutmill.explanation.speeds import best, machine_speed
 from nutmill.model.anatomy import operations
-from nutmill.model.densities import from_pytensor
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.graphs.densities import from_pytensor
+from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.native.routines import ROUTINES
 
 MATRIX = np.random.default_rng(3).normal(size=(70, 4))

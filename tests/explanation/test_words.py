@@ -5,7 +5,7 @@ import json
 import pytest
 from explanation.made_up import MACHINE, made_up
 
-from nutmill.explanation.words import advice, answers, as_text, size
+from nutmill.explanation.explanation import advice, answers, as_text, size
 from nutmill.units import duration
 
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from nutmill.layout.topology import Topology
+from nutmill.layout.machine.topology import Topology
 
 # Fortran arguments are addresses.
 _DGEMM = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)

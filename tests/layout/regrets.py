@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from layout.simulated import CORES, KINDS, Machine, seconds_per_unit
 
-from nutmill.layout.candidates import Job, candidates
-from nutmill.layout.choose import Choice, choose
-from nutmill.layout.pools import Layout
-from nutmill.layout.search import Found, search
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job, candidates
+from nutmill.layout.search.choose import Choice, choose
+from nutmill.layout.search.search import Found, search
 
 CHAINS = (4, 16)
 BUDGET_S = 20.0

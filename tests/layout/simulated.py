@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.layout.ledger import Timing
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.measurements import Timing
 
 WARM_UP_S = 0.05
 

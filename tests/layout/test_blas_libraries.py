@@ -15,10 +15,11 @@ from layout.made_up import BLIS_LIKE, MKL_LIKE, MadeUpLibrary, narrow_dot, wide_
 from threadpoolctl import threadpool_info
 
 from nutmill.errors import LayoutError
-from nutmill.layout import blas, blas_library
-from nutmill.layout.blas import find_blas, installed_blas, scipy_blas, survey_blas
-from nutmill.layout.blas_library import open_library
-from nutmill.layout.pools import Layout
+from nutmill.layout.blas import find as blas
+from nutmill.layout.blas import library as blas_library
+from nutmill.layout.blas.find import find_blas, installed_blas, scipy_blas, survey_blas
+from nutmill.layout.blas.library import open_library
+from nutmill.layout.layout import Layout
 
 # Errors of a product in the order of summation: the same sum in another order.
 ROUNDING = 300 * np.finfo(float).eps * np.abs(MATRIX) @ np.abs(MATRIX)

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from layout.simulated import CORES, KINDS, seconds_per_unit
 
-from nutmill.layout.bounds import least_seconds, reference
-from nutmill.layout.candidates import candidates
-from nutmill.layout.ledger import Ledger, Measurement, Timing
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.bounds import least_seconds, reference
+from nutmill.layout.search.candidates import candidates
+from nutmill.layout.search.measurements import Ledger, Measurement, Timing
 
 
 def ledger_of(times):

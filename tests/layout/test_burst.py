@@ -9,11 +9,11 @@ from layout.sleeping import Sleeping
 from threadpoolctl import threadpool_info
 
 from nutmill.errors import LayoutError
-from nutmill.layout.blas import scipy_blas
-from nutmill.layout.burst import Bench
-from nutmill.layout.pools import Layout
-from nutmill.layout.recorder import Unavailable
-from nutmill.layout.topology import topology
+from nutmill.layout.blas.find import scipy_blas
+from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.search.burst import Bench
+from nutmill.layout.search.measuring import Unavailable
 
 UNIT_S = 0.004
 
@@ -143,7 +143,7 @@ def test_ctrl_c_ends_the_workers(machine):
 
 def test_threads_that_spin_are_waited_for(machine, monkeypatch):
     waits = []
-    monkeypatch.setattr("nutmill.layout.burst._wait_for_spinning_threads", lambda: waits.append(True))
+    monkeypatch.setattr("nutmill.layout.search.burst._wait_for_spinning_threads", lambda: waits.append(True))
     bench = Bench(Sleeping(lambda layout: 0.001), machine)
     for layout, expected in ((Layout(1, 1), 0), (Layout(1, 2), 0), (Layout(1, 1), 1), (Layout(1, 1), 1)):
         bench.measure(layout, 0.01)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from nutmill.errors import LayoutError
-from nutmill.layout.candidates import Job, candidates, chain_counts, thread_counts
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job, candidates, chain_counts, thread_counts
 
 
 def machine(n_cores):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nutmill.layout.candidates import Job
-from nutmill.layout.choose import choose, compare, name, pools, ranking
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job
+from nutmill.layout.search.choose import choose, compare, name, pools, ranking
 
 JOB = Job(chains=4, n_cores=8)
 ONE_THREAD, TWO_THREADS = Layout(4, 1), Layout(4, 2)

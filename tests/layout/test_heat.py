@@ -11,12 +11,12 @@ import pytest
 from layout.simulated import Machine
 from rich.console import Console
 
-from nutmill.layout.candidates import Job
-from nutmill.layout.heat import draw, heat, text
-from nutmill.layout.ledger import Interval, Measurement, Timing
-from nutmill.layout.pools import Layout
-from nutmill.layout.record import Sweep
-from nutmill.layout.sweeps import sweep
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job
+from nutmill.layout.search.findings import Sweep
+from nutmill.layout.search.heat import draw, heat, text
+from nutmill.layout.search.measurements import Interval, Measurement, Timing
+from nutmill.layout.search.sweep import sweep
 
 OWN = Layout(2, 2, mode="own_pools")
 TIMES = {
@@ -121,6 +121,6 @@ def test_png_marks_the_chosen_cell(tmp_path):
 
 
 def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, nutmill.layout.heat; print('matplotlib' in sys.modules)"
+    code = "import sys, nutmill.layout.search.heat; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

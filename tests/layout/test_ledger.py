@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from nutmill.layout.ledger import Ledger, Measurement, Timing, ratio, typical
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.measurements import Ledger, Measurement, Timing, ratio, typical
 
 ONE, TWO = Layout(1), Layout(2)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nutmill.layout.load import LoadMeter, Snapshot
-from nutmill.layout.topology import topology
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.search.load import LoadMeter, Snapshot
 
 STAT = """cpu  9 9 9 9 9 9 9 9 9 9
 cpu0 100 10 50 1000 20 1 2 7 40 0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from layout.fortran import machine
 
-from nutmill.layout.pools import Layout, places
-from nutmill.layout.topology import topology
+from nutmill.layout.layout import Layout, places
+from nutmill.layout.machine.topology import topology
 
 
 def pairs(first, last):

@@ -13,9 +13,10 @@ from layout.fortran import MATRIX, in_thread, machine, masks, product, this_mach
 from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
-from nutmill.layout import limits, pools
-from nutmill.layout.blas import find_blas, scipy_blas
-from nutmill.layout.pools import Layout
+from nutmill.layout import layout as pools
+from nutmill.layout.blas import thread_limits as limits
+from nutmill.layout.blas.find import find_blas, scipy_blas
+from nutmill.layout.layout import Layout
 
 HERE = this_machine()
 CPUS = list(HERE.cpus)

@@ -12,11 +12,12 @@ from layout.fortran import in_thread, machine, this_machine, threads_of_this_pro
 from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
-from nutmill.layout import pools, supply
-from nutmill.layout.blas import scipy_blas
-from nutmill.layout.blas_library import BlasLibrary, Threads
-from nutmill.layout.pools import Layout
-from nutmill.layout.private_copy import private_copies
+from nutmill.layout import layout as pools
+from nutmill.layout.blas import of_workers as supply
+from nutmill.layout.blas.find import scipy_blas
+from nutmill.layout.blas.library import BlasLibrary, Threads
+from nutmill.layout.blas.private_copy import private_copies
+from nutmill.layout.layout import Layout
 
 HERE = this_machine()
 CPUS = list(HERE.cpus)

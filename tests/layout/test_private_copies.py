@@ -12,9 +12,9 @@ from layout.fortran import MATRIX, factor, product, threads_of_this_process, wai
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from nutmill.errors import LayoutError
-from nutmill.layout import private_copy
-from nutmill.layout.blas import find_blas, scipy_blas
-from nutmill.layout.private_copy import has_one_pool, private_copies
+from nutmill.layout.blas import private_copy
+from nutmill.layout.blas.find import find_blas, scipy_blas
+from nutmill.layout.blas.private_copy import has_one_pool, private_copies
 
 pytestmark = pytest.mark.skipif(scipy_blas().name != "openblas", reason="only OpenBLAS is copied")
 

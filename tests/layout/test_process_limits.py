@@ -11,8 +11,8 @@ from layout.fortran import wait_until
 from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
-from nutmill.layout.blas import scipy_blas
-from nutmill.layout.pools import Layout
+from nutmill.layout.blas.find import scipy_blas
+from nutmill.layout.layout import Layout
 
 ONE, TWO = Layout(1, 1), Layout(1, 2)
 

@@ -13,7 +13,7 @@ from layout.simulated import KINDS, Machine, seconds_per_unit
 from nutmill.errors import LayoutError
 from nutmill.layout import profile as profiles
 from nutmill.layout.profile import BlasKey, Profile, find, load, profile_folder, save
-from nutmill.layout.sweeps import sweep
+from nutmill.layout.search.sweep import sweep
 
 BLAS = BlasKey("openblas", "0.3.30")
 SIZES = {"cholesky": 3, "n_dim": "10-100"}

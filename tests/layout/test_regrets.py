@@ -11,8 +11,8 @@ import pytest
 from layout.regrets import Scenario, chosen, outcome, searched, searches
 from layout.simulated import CORES, KINDS
 
-from nutmill.layout.ledger import Ledger
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.measurements import Ledger
 
 REPEATS = 2
 

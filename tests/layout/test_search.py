@@ -8,13 +8,13 @@ import pytest
 from layout.simulated import KINDS, WARM_UP_S, Machine, seconds_per_unit
 
 from nutmill.errors import LayoutError
-from nutmill.layout.candidates import Job, candidates
-from nutmill.layout.choose import choose
-from nutmill.layout.finals import still_racing
-from nutmill.layout.ledger import Timing
-from nutmill.layout.pools import Layout
-from nutmill.layout.recorder import Unavailable
-from nutmill.layout.search import search
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job, candidates
+from nutmill.layout.search.choose import choose
+from nutmill.layout.search.finals import still_racing
+from nutmill.layout.search.measurements import Timing
+from nutmill.layout.search.measuring import Unavailable
+from nutmill.layout.search.search import search
 
 
 def machine(kind="gp 1000", n_cores=8, **options):

@@ -12,10 +12,10 @@ from layout.simulated import KINDS, Machine, seconds_per_unit
 from layout.sleeping import Sleeping
 
 from nutmill.errors import LayoutError
-from nutmill.layout.blas import scipy_blas
-from nutmill.layout.pools import Layout
-from nutmill.layout.sweeps import Sweep, exhaustive_sweep, sweep
-from nutmill.layout.topology import topology
+from nutmill.layout.blas.find import scipy_blas
+from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.search.sweep import Sweep, exhaustive_sweep, sweep
 
 LAYOUTS = [Layout(c, b) for c in (1, 2, 4) for b in (1, 2)]
 EIGHT = SimpleNamespace(n_cores=8, cpus=tuple(range(8)))
@@ -92,7 +92,7 @@ def test_a_vendor_that_is_not_there_is_left_out():
 
 
 def test_where_others_cannot_be_seen_it_is_said(monkeypatch):
-    monkeypatch.setattr("nutmill.layout.load.LoadMeter.others", lambda self, before, after: None)
+    monkeypatch.setattr("nutmill.layout.search.load.LoadMeter.others", lambda self, before, after: None)
     found = sweep(lambda worker, count: time.sleep(0.001 * count), topology(), chains=1, budget_s=0.5)
     assert any("cannot be read here" in note for note in found.notes)
     assert found.others == 0.0

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nutmill.layout import cpulist
-from nutmill.layout.description import lines
-from nutmill.layout.topology import Cache, topology
+from nutmill.layout.machine import cpulist
+from nutmill.layout.machine.topology import Cache, topology
+from nutmill.layout.machine.words import lines
 
 MACHINES = ("laptop", "two_sockets", "slurm_job", "container_v2", "container_v1", "hybrid", "cloud_vm")
 GIB, KIB = 1 << 30, 1 << 10

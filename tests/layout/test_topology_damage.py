@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from nutmill.layout.description import lines
-from nutmill.layout.topology import topology
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.machine.words import lines
 
 GARBAGE = (b"", b"\xff\xfe\x00", b"-7", b"0", b"banana", b"9" * 5000, b": : :", b"1 2 3", b"7-3,,x", b"0-999999999")
 MACHINES = ("two_sockets", "slurm_job", "container_v2", "container_v1", "hybrid", "cloud_vm")

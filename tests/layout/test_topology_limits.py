@@ -2,7 +2,7 @@
 
 import pytest
 
-from nutmill.layout.topology import topology
+from nutmill.layout.machine.topology import topology
 
 SLICES = "/sys/fs/cgroup/user.slice/user-1000.slice"
 CPU = "/sys/fs/cgroup/cpu,cpuacct"

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from nutmill.layout.description import lines
-from nutmill.layout.topology import topology
+from nutmill.layout.machine.topology import topology
+from nutmill.layout.machine.words import lines
 
 LINUX = hasattr(os, "sched_getaffinity")
 on_linux = pytest.mark.skipif(not LINUX, reason="the system has no affinity and no cgroups")
 
 # Runs some preparation in a process of its own, and prints the topology that is seen after it.
 CHILD = (
-    "import json, os, sys; {}; from nutmill.layout.topology import topology; print(json.dumps(topology().as_dict()))"
+    "import json, os, sys; {}; from nutmill.layout.machine.topology import topology;"
+    " print(json.dumps(topology().as_dict()))"
 )
 
 

@@ -18,11 +18,11 @@ from pytensor.tensor.type import bscalar, lscalar
 from scipy import stats
 
 from nutmill import ModelError, compile_model
-from nutmill.artifact import from_bytes, to_bytes
-from nutmill.model.arithmetic import Arithmetic
-from nutmill.model.compile import density_outputs
-from nutmill.model.rewrite import rewrite
-from nutmill.native.entry import Damaged
+from nutmill.model.build import density_outputs
+from nutmill.model.graphs.arithmetic import Arithmetic
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.native.container import Damaged
+from nutmill.native.saved_model import from_bytes, to_bytes
 
 INTERPRETED = Mode(linker="py", optimizer=None)
 

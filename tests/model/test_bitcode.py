@@ -16,8 +16,8 @@ from numba.core.dispatcher import Dispatcher
 from processes import output_of, start
 
 from nutmill import compile_model
-from nutmill.model import bitcode
-from nutmill.model.bitcode import bitcode_only
+from nutmill.model.lowering import bitcode
+from nutmill.model.lowering.bitcode import bitcode_only
 
 NUMBER, COUNT, VECTOR = (types.float64,), (types.int64,), (types.float64[::1],)
 
@@ -239,7 +239,7 @@ def test_universal_functions_stay_callable():
 def test_first_compile_of_a_process():
     code = """
 import numba, numpy as np
-from nutmill.model.bitcode import bitcode_only
+from nutmill.model.lowering.bitcode import bitcode_only
 f = numba.njit(lambda x: x + 1.0)
 with bitcode_only():
     f.compile((numba.float64[::1],))

@@ -9,8 +9,8 @@ import scipy.linalg
 from linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, open_tensor, positive_definite
 from pytensor.link.numba.dispatch.basic import numba_funcify
 
-from nutmill.model.blas import declare_slots
-from nutmill.model.blas.ops import LeanMatrixVector, LeanOp
+from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.rewriting.blas.ops import LeanMatrixVector, LeanOp
 from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 
 

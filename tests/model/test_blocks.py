@@ -11,7 +11,7 @@ import pytest
 from processes import output_of, start
 
 from nutmill import compile_model
-from nutmill.model.blocks import BLOCKS, CAPACITY, LARGE, SLOTS
+from nutmill.model.lowering.blocks import BLOCKS, CAPACITY, LARGE, SLOTS
 from nutmill.native.object import RELEASE
 from nutmill.native.processor import target
 

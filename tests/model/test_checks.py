@@ -12,8 +12,8 @@ from saved import refused
 
 from nutmill import compile_model
 from nutmill.model.compat import indexed_axes
-from nutmill.model.origin import GraphOrigin
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.graph_origin import GraphOrigin
+from nutmill.model.graphs.pymc_model import from_pymc
 
 SHAPE = (5, 4, 3)
 FIRST, LAST = np.array([0, 4, 2]), np.array([2, 0, 1])  # indices of the first axis and of the last

@@ -18,7 +18,7 @@ from pytensor.graph.op import Op
 from scipy import stats
 
 from nutmill import CompiledModel, compile_model
-from nutmill.model import environment
+from nutmill.model.lowering import environment
 from nutmill.native import cache
 from nutmill.native.object import undefined_symbols, unresolved
 from nutmill.native.processor import target
@@ -31,7 +31,7 @@ import llvmlite.binding as llvm
 import zoo
 from model.test_code import facts
 from nutmill import compile_model
-from nutmill.model import compile as steps
+from nutmill.model import build as steps
 
 def refuse(*arguments, **options):
     raise AssertionError("something is compiled")

@@ -10,9 +10,9 @@ from pytensor.gradient import grad
 from pytensor.scan.op import Scan
 
 from nutmill import compile_model
-from nutmill.model.blas import declare_slots
-from nutmill.model.rewrite import rewrite
-from nutmill.model.stable import simplify
+from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.model.rewriting.stable import simplify
 
 INTERPRETED = Mode(linker="py", optimizer=None)
 SHARED = {"LUFactor", "PivotToPermutations"}  # by the solves and the determinant of one matrix

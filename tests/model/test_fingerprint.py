@@ -21,10 +21,10 @@ from pytensor.scalar import basic as scalar
 from pytensor.tensor.elemwise import Elemwise
 from zoo_graphs import ALL, ZOO, build, digest
 
-from nutmill.model.densities import from_njit, from_pytensor
-from nutmill.model.fingerprint import fingerprint
-from nutmill.model.graph import ModelGraph
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.cache.fingerprint import fingerprint
+from nutmill.model.graphs.densities import from_njit, from_pytensor
+from nutmill.model.graphs.graph import ModelGraph
+from nutmill.model.graphs.pymc_model import from_pymc
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.scalar.basic import Exp
-from nutmill.model.environment import customised
+from nutmill.model.lowering.environment import customised
 print(customised())
 
 @node_rewriter([Exp])

@@ -12,8 +12,8 @@ from pytensor.scalar import basic as scalar
 from pytensor.tensor.elemwise import Elemwise
 from zoo_graphs import ALL, build, digest
 
-from nutmill.model.graph import ModelGraph, Node
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.graphs.graph import ModelGraph, Node
+from nutmill.model.graphs.pymc_model import from_pymc
 
 
 def mutants(graph: ModelGraph, rng: np.random.Generator, n: int):

@@ -8,9 +8,9 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import CAReduce, Elemwise
 
-from nutmill.model.fusion import FusedLoop, Reduced, Stored, fuse_loops
-from nutmill.model.inline import graph_function
-from nutmill.model.rewrite import rewrite
+from nutmill.model.lowering.inline import graph_function
+from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored, fuse_loops
+from nutmill.model.rewriting.rewrite import rewrite
 
 RNG = np.random.default_rng(1)
 

@@ -12,8 +12,8 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import specify_shape
 
-from nutmill.model.inline import graph_program
-from nutmill.model.inline.steps import program_function
+from nutmill.model.lowering.inline import graph_program
+from nutmill.model.lowering.inline.steps import program_function
 
 OTHER = 1e6
 IN_PLACE = ((0, 0),)

@@ -9,9 +9,9 @@ from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 
-from nutmill.model.fuse import _optimise
-from nutmill.model.inline.arrays import ONE, WORD, ZERO, Emitter, View
-from nutmill.model.inline.loops import Memory
+from nutmill.model.lowering.fuse import _optimise
+from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, View
+from nutmill.model.lowering.inline.loops import Memory
 from nutmill.native.processor import target
 
 REAL, KIND = ir.DoubleType(), types.Array(types.float64, 1, "C")

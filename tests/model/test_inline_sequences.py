@@ -11,8 +11,8 @@ from pytensor.tensor.extra_ops import CumOp
 
 from benchmarks import models
 from nutmill import compile_model
-from nutmill.model.inline import convert
-from nutmill.model.rewrite import rewrite
+from nutmill.model.lowering.inline import convert
+from nutmill.model.rewriting.rewrite import rewrite
 
 
 @pytest.mark.parametrize("offset", [-2, 0, 1, 9])

@@ -11,7 +11,7 @@ import pytest
 from processes import environment
 
 import nutmill
-from nutmill.model import kernel
+from nutmill.model.lowering import kernel
 from nutmill.native.processor import for_all_models, target
 
 HERE = for_all_models(target())
@@ -23,8 +23,8 @@ ASKS = """
 import sys
 from pathlib import Path
 import nutmill
-from nutmill.model import kernel
-from nutmill.native.entry import Entry
+from nutmill.model.lowering import kernel
+from nutmill.native.container import Entry
 from nutmill.native.processor import for_all_models, target
 
 def make():
@@ -43,7 +43,7 @@ from levels import pretend
 pretend(sys.argv[1])
 import numba, numpy as np
 from nutmill import compile_model
-from nutmill.model import kernel
+from nutmill.model.lowering import kernel
 from nutmill.native.processor import target
 
 @numba.njit

@@ -20,8 +20,8 @@ from processes import output_of, start
 from pytensor.compile.builders import OpFromGraph
 
 from nutmill import ModelError, compile_model
-from nutmill.model import footprint
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.graphs import footprint
+from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.native import cache
 
 

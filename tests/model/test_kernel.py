@@ -9,7 +9,7 @@ import zoo
 from processes import output_of, start
 
 from nutmill import compile_model
-from nutmill.model import kernel
+from nutmill.model.lowering import kernel
 from nutmill.native.object import undefined_symbols
 from nutmill.native.processor import for_all_models, target
 
@@ -82,7 +82,7 @@ class Absent:
             raise ModuleNotFoundError(f"no {name} while nutmill is built", name=name)
 
 sys.meta_path.insert(0, Absent())
-import nutmill.model.fuse, nutmill.model.kernel, nutmill.model.kernel_bitcode
+import nutmill.model.lowering.fuse, nutmill.model.lowering.kernel, nutmill.model.lowering.kernel_bitcode
 """
 
 

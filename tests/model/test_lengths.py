@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from nutmill import compile_model
-from nutmill.model.fingerprint import fingerprint
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.cache.fingerprint import fingerprint
+from nutmill.model.graphs.pymc_model import from_pymc
 
 
 def gaussian_process(points, rng=0):

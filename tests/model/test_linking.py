@@ -4,8 +4,8 @@ import ctypes
 
 import llvmlite.binding as llvm
 
-from nutmill.model.entries import Lowered
-from nutmill.model.fuse import link_model
+from nutmill.model.lowering.entries import Lowered
+from nutmill.model.lowering.fuse import link_model
 from nutmill.native.object import NativeObject
 from nutmill.native.processor import target
 

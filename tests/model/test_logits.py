@@ -14,10 +14,10 @@ from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
 from nutmill import compile_model
-from nutmill.model.pymc_model import from_pymc
-from nutmill.model.stable import simplify
+from nutmill.model.graphs.pymc_model import from_pymc
+from nutmill.model.rewriting.stable import simplify
+from nutmill.native.libmvec import available
 from nutmill.native.processor import target
-from nutmill.native.vectormath import available
 
 FAR_OUT = np.array([-800.0, -750.0, -40.0, -37.5, -1e-3, 0.0, 1e-9, 0.5, 36.9, 40.0, 745.5, 800.0])
 LOGITS = np.tile(FAR_OUT, 2)

@@ -11,12 +11,12 @@ from model.test_gradients import EXPENSIVE, QUICK, positions
 from pytensor.scan.op import Scan
 
 from nutmill import ModelError, compile_model
-from nutmill.artifact import from_bytes, to_bytes
 from nutmill.explanation.explaining import explain
-from nutmill.model.compile import density_outputs
-from nutmill.model.inline import convert
-from nutmill.model.lowering import WAYS
-from nutmill.model.pymc_model import from_pymc
+from nutmill.model.build import density_outputs
+from nutmill.model.graphs.pymc_model import from_pymc
+from nutmill.model.lowering.inline import convert
+from nutmill.model.lowering.ways import WAYS
+from nutmill.native.saved_model import from_bytes, to_bytes
 
 CHEAP = ("imputed",)
 

@@ -18,14 +18,14 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, I
 
 from nutmill import compile_model
 from nutmill.model import compat
-from nutmill.model.blas.ops import LeanOp
-from nutmill.model.blas.rewrite import _LEAN
-from nutmill.model.fusion import FusedLoop
-from nutmill.model.inline.convert import _WRITERS
-from nutmill.model.properties import KNOWN
-from nutmill.model.rewrite import rewrite
-from nutmill.model.scalars import BranchFree
-from nutmill.model.softmax import _EXPANSIONS
+from nutmill.model.lowering.inline.convert import _WRITERS
+from nutmill.model.lowering.properties import KNOWN
+from nutmill.model.rewriting.blas.ops import LeanOp
+from nutmill.model.rewriting.blas.rewrite import _LEAN
+from nutmill.model.rewriting.fusion import FusedLoop
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.model.rewriting.scalars import BranchFree
+from nutmill.model.rewriting.softmax import _EXPANSIONS
 
 IS_NEW = compat.AdvancedSubtensor1 is AdvancedSubtensor
 ONLY_NEW = {

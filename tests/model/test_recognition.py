@@ -16,10 +16,11 @@ from zoo_graphs import ZOO, build
 from benchmarks import models
 from nutmill import compile_model
 from nutmill.errors import ModelError
-from nutmill.model import environment, pymc_model
-from nutmill.model.origin import GraphOrigin
-from nutmill.model.recognition import RecognisedOrigin
-from nutmill.model.unbuilt import name_of
+from nutmill.model.cache.recognition import RecognisedOrigin
+from nutmill.model.cache.unbuilt import name_of
+from nutmill.model.graph_origin import GraphOrigin
+from nutmill.model.graphs import pymc_model
+from nutmill.model.lowering import environment
 
 ROWS = 12
 X = np.linspace(-1.0, 1.0, ROWS)

@@ -14,7 +14,7 @@ from artifacts import again
 from processes import output_of, start
 
 from nutmill import compile_model
-from nutmill.model.runtime import RESHAPE, RUNTIME
+from nutmill.model.lowering.runtime import RESHAPE, RUNTIME
 from nutmill.native.object import undefined_symbols
 from nutmill.native.processor import target
 

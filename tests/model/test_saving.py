@@ -17,9 +17,9 @@ from pytensor.graph.op import Op
 from saved import refused, small
 
 from nutmill import compile_model
-from nutmill.artifact import to_bytes
-from nutmill.model import saving
-from nutmill.model.compile import COMPILING
+from nutmill.model import origin_code as saving
+from nutmill.model.build import COMPILING
+from nutmill.native.saved_model import to_bytes
 
 
 @numba.njit

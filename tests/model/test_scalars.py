@@ -13,10 +13,11 @@ import scipy.special
 from pytensor.compile.mode import get_mode
 
 from nutmill import compile_model
-from nutmill.model import branchfree, gamma, vectormath
-from nutmill.model.scalars import BranchFree, branch_free_rewriter
+from nutmill.model.lowering import vector_calls as vectormath
+from nutmill.model.rewriting import branchfree, gamma
+from nutmill.model.rewriting.scalars import BranchFree, branch_free_rewriter
+from nutmill.native.libmvec import available
 from nutmill.native.processor import target
-from nutmill.native.vectormath import available
 
 MODE = get_mode("NUMBA").register((branch_free_rewriter(), 47.0))
 FUNCTIONS = {

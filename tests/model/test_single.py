@@ -16,14 +16,14 @@ from assertions import assert_same_mean
 import nutmill
 from nutmill import compile_model
 from nutmill.errors import ModelError
-from nutmill.model.blas.ops import LeanMatrixVector
-from nutmill.model.compile import density_outputs
-from nutmill.model.fusion import FusedLoop
-from nutmill.model.pymc_model import from_pymc
-from nutmill.model.rewrite import rewrite
+from nutmill.model.build import density_outputs
+from nutmill.model.graphs.pymc_model import from_pymc
+from nutmill.model.rewriting.blas.ops import LeanMatrixVector
+from nutmill.model.rewriting.fusion import FusedLoop
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.native.libmvec import available
 from nutmill.native.processor import target
-from nutmill.native.vectormath import available
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 QUICK, OTHERS = ("regression", "covariance", "scan"), ("counts", "gaussian_process", "transforms")
 ROWS, COLUMNS = 400, 20

@@ -5,8 +5,8 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 
-from nutmill.model.positive import is_positive
-from nutmill.model.sites import find_sites
+from nutmill.model.graphs.positive import is_positive
+from nutmill.model.graphs.sites import find_sites
 
 
 def sites_of(build, **coords) -> dict[str, float]:

@@ -13,8 +13,8 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.slinalg import qr
 
 from nutmill import compile_model
-from nutmill.model.blas.ops import LeanEigh, LeanGram, LeanQR
 from nutmill.model.compat import Eigh
+from nutmill.model.rewriting.blas.ops import LeanEigh, LeanGram, LeanQR
 
 RNG_SEED = 20261125
 INTERPRETED = Mode(linker="py", optimizer=None)

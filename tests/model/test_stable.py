@@ -17,12 +17,12 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor import special
 
 from nutmill.errors import ModelError
-from nutmill.model import rewrite as rewriting
-from nutmill.model.blas import declare_slots
 from nutmill.model.compat import STEPS_HAVE_MODES
-from nutmill.model.inline import graph_function
-from nutmill.model.rewrite import rewrite
-from nutmill.model.stable import simplify
+from nutmill.model.lowering.inline import graph_function
+from nutmill.model.rewriting import rewrite as rewriting
+from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.model.rewriting.stable import simplify
 
 POSITIVE = np.array([1e-20, 1e-9, 1e-3, 0.3, 1.0, 3.7, 10.0, 26.7, 37.0, 100.0, 710.0, 800.0, 1e3, 1e5, 1e10, 1e150])
 NEGATIVE = -POSITIVE

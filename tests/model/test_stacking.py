@@ -10,10 +10,10 @@ from pytensor.gradient import grad
 
 from benchmarks.models import capture_recapture
 from nutmill import compile_model
-from nutmill.model.pymc_model import from_pymc
-from nutmill.model.stacking import stacked
-from nutmill.model.stacking.build import n_operations
-from nutmill.model.stacking.items import Items
+from nutmill.model.graphs.pymc_model import from_pymc
+from nutmill.model.rewriting.stacking import stacked
+from nutmill.model.rewriting.stacking.build import n_operations
+from nutmill.model.rewriting.stacking.items import Items
 
 # PyTensor's interpreter, without rewrites.
 INTERPRETED = Mode(linker="py", optimizer=None)

@@ -8,8 +8,8 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from nutmill.model.recognition import start_of
-from nutmill.model.start import evaluate
+from nutmill.model.cache.recognition import start_of
+from nutmill.model.graphs.start import evaluate
 
 
 class Deadly(Op):

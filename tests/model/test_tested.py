@@ -8,8 +8,8 @@ import pytensor.tensor as pt
 import pytest
 
 from nutmill import compile_model
-from nutmill.model import tested
-from nutmill.model.tested import NEWEST, newer_than_tested
+from nutmill.model import tested_versions as tested
+from nutmill.model.tested_versions import NEWEST, newer_than_tested
 
 ROOT = Path(__file__).parents[2]
 

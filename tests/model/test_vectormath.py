@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numba import carray, cfunc, float64, int64, types
 
-from nutmill.model import vectormath
+from nutmill.model.lowering import vector_calls as vectormath
+from nutmill.native.libmvec import available, load
 from nutmill.native.processor import target
-from nutmill.native.vectormath import available, load
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()

@@ -10,7 +10,7 @@ import pytest
 from processes import output_of, start
 
 from nutmill.native import cache
-from nutmill.native.entry import Damaged, Entry, Header, pack, unpack
+from nutmill.native.container import Damaged, Entry, Header, pack, unpack
 
 HERE = {"cpu": "this one", "numba": "1.2"}
 ENTRY = Entry({"n": 3, "names": ["a", "ü"]}, {"first": bytes(range(256)), "second": b"", "third": b"\n\0\n"})
@@ -133,7 +133,7 @@ def test_a_header_that_is_no_header_is_damaged():
     for line in (b"", b"[]", b"{}", json.dumps({"kind": 1}).encode()):
         good = pack(Header("", "", {}, "", {}, []), {})
         with pytest.raises(Damaged):
-            from nutmill.native.entry import unpack_header
+            from nutmill.native.container import unpack_header
 
             unpack_header(good[: good.index(b"\n", 20) + 1] + line)
 
@@ -190,7 +190,7 @@ def test_a_folder_that_is_full(folder):
     code = f"""
 import resource
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 print(cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5000)}})))
 print(cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5)}})))
@@ -216,7 +216,7 @@ def test_a_writer_killed_half_way(folder):
     code = f"""
 import os, signal
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5000)}}))
 """
@@ -238,7 +238,7 @@ def test_many_processes_at_once(folder):
     code = """
 import random, sys
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 n_found = 0
 for turn in range(150):
     key = str(random.randrange(8))

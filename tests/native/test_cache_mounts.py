@@ -8,12 +8,12 @@ import pytest
 from processes import environment
 
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 
 CODE = """
 import sys
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 big, small = (Entry({}, {"object": bytes(n)}) for n in (200_000, 5))
 print(cache.load("thing", "old", {}) == small)
 print(cache.store("thing", "a", {}, big), cache.store("thing", "b", {}, small))

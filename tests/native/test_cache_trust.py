@@ -9,7 +9,7 @@ import pytest
 from processes import start
 
 from nutmill.native import cache
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 
 HERE = {"cpu": "this one"}
 ENTRY = Entry({"n": 3}, {"first": bytes(range(256))})

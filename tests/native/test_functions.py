@@ -8,11 +8,11 @@ import zoo
 from numpy.testing import assert_array_equal
 
 from nutmill.native.description import DataArray, Description, Parameter, Reported
-from nutmill.native.facts import Arrays, described, origin_of, told, told_origin
 from nutmill.native.functions import functions_of
 from nutmill.native.origin import Index, misfits
 from nutmill.native.processor import target
-from nutmill.native.stored import REACHES, UNCONSTRAIN
+from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
+from nutmill.native.saved_origin import REACHES, UNCONSTRAIN
 
 
 def stored():

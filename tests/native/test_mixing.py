@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nutmill.model.kernel import kernel_object
+from nutmill.model.lowering.kernel import kernel_object
 from nutmill.native.mixing import Mixing, mixing_of, precision_of
 from nutmill.native.processor import target
 

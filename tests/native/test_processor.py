@@ -16,12 +16,12 @@ from saved import refused
 from scipy import stats
 
 from nutmill import compile_model
-from nutmill.artifact import from_bytes, to_bytes
 from nutmill.native import cache
-from nutmill.native.entry import Damaged
+from nutmill.native.container import Damaged
+from nutmill.native.libmvec import available
 from nutmill.native.object import undefined_symbols
 from nutmill.native.processor import Target, obstacle, target
-from nutmill.native.vectormath import available
+from nutmill.native.saved_model import from_bytes, to_bytes
 
 LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 HERE = target()
@@ -106,7 +106,7 @@ def test_a_machine_without_vector_functions(tmp_path):
     compiled("x86-64").save(tmp_path / "model.nut")
     code = f"""
 import numpy as np
-from nutmill.native import vectormath
+from nutmill.native import libmvec as vectormath
 vectormath._LIBRARY = "of-another-world.so"
 import nutmill
 compiled = nutmill.load({str(tmp_path / "model.nut")!r})

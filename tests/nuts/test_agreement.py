@@ -8,8 +8,8 @@ import pytest
 from harness import advance_all, new_plan, new_target_group, start_all
 from targets import Target, starts
 
-from nutmill.nuts import convergence
-from nutmill.nuts.convergence import Trails, chains_agree
+from nutmill.nuts import agreement as convergence
+from nutmill.nuts.agreement import Trails, chains_agree
 from nutmill.nuts.state import MEAN_POSITION, SQUARES_POSITION, TERMINAL
 
 

@@ -6,7 +6,7 @@ from assertions import assert_mean, assert_mean_and_variance
 from targets import Target, native, scale, starts
 
 from nutmill.run.driver import drive
-from nutmill.run.results import Settings
+from nutmill.run.run import Settings
 
 
 def sample(target: Target, n_dim: int, seed: int, n_chains: int = 4, **settings) -> np.ndarray:

@@ -11,12 +11,12 @@ import pytest
 from kept import SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
 from targets import Target, native
 
+from nutmill.checkpoint.folder import RunFolder, read_groups
 from nutmill.errors import CheckpointError, SamplingError
-from nutmill.expansion import DrawsMaker
+from nutmill.results.expansion import DrawsMaker
 from nutmill.run import groups
 from nutmill.run.driver import drive
-from nutmill.run.folder import RunFolder, read_groups
-from nutmill.run.limits import Limits
+from nutmill.run.ending import Limits
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_full_disk(small_disk, tmp_path):
 
 def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
     """It is said before anything is written through memory, where the system would end the process."""
-    monkeypatch.setattr("nutmill.expansion._LARGE_BYTES", 1)
+    monkeypatch.setattr("nutmill.results.expansion._LARGE_BYTES", 1)
     (small_disk / "result").mkdir()
     maker = DrawsMaker(None, 1, False, small_disk / "result")
     maker._empty((1000,), np.dtype("f8"))[...] = 1.0

@@ -11,7 +11,7 @@ from targets import Target, native, starts
 
 from nutmill.errors import SamplingError
 from nutmill.run.driver import drive
-from nutmill.run.results import Settings
+from nutmill.run.run import Settings
 
 SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
 

@@ -7,10 +7,10 @@ import pytest
 from kept import resume, run_kept
 
 from nutmill import CheckpointError, status
-from nutmill.expansion import DrawsMaker
-from nutmill.run.folder import RunFolder, read_groups
-from nutmill.run.lock import FolderLock
-from nutmill.run.manifest import MANIFEST
+from nutmill.checkpoint.folder import RunFolder, read_groups
+from nutmill.checkpoint.lock import FolderLock
+from nutmill.checkpoint.manifest import MANIFEST
+from nutmill.results.expansion import DrawsMaker
 
 FILES = ["manifest.json", "lock", "status.json", "model.nut", "adaptation.npz", "starts.npz", "running"]
 FOLDERS = ["chains", "groups", "result", "parts"]

@@ -10,15 +10,15 @@ import pytest
 from kept import resume, run_kept
 from processes import environment
 
+from nutmill.checkpoint import lock
+from nutmill.checkpoint.folder import RunFolder
+from nutmill.checkpoint.lock import FolderLock, Owner, this_process
 from nutmill.errors import CheckpointError
-from nutmill.run import lock
-from nutmill.run.folder import RunFolder
-from nutmill.run.lock import FolderLock, Owner, this_process
 
 HOLD = """
 import sys
 from pathlib import Path
-from nutmill.run.lock import FolderLock
+from nutmill.checkpoint.lock import FolderLock
 with FolderLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

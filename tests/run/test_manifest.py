@@ -6,12 +6,12 @@ import shutil
 import pytest
 from kept import SETTINGS, assert_same, resume, run_kept
 
+from nutmill.checkpoint.folder import read_groups
+from nutmill.checkpoint.group import GroupKeeper
+from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed, write_manifest
+from nutmill.checkpoint.records import Mark
+from nutmill.checkpoint.state import SavedState, StateFiles, unpack
 from nutmill.errors import CheckpointError
-from nutmill.run.files import Mark
-from nutmill.run.folder import read_groups
-from nutmill.run.keeper import GroupKeeper
-from nutmill.run.manifest import MANIFEST, read_manifest, sealed, write_manifest
-from nutmill.run.state_file import SavedState, StateFiles, unpack
 
 EDITED = r"manifest\.json is not as nutmill wrote it: it was edited, or it is damaged\. Put back what was there"
 OTHERS = "what its checkpoints do not say: they belong to another run, or were begun with other settings"

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nutmill.run.progress import (
+from nutmill.progress.lines import duration, lines, sentence, table, watch
+from nutmill.progress.show import (
     ChainProgress,
     LogProgress,
     NoProgress,
     TableProgress,
     open_progress,
 )
-from nutmill.run.progress_view import duration, lines, sentence, table, watch
 
 
 def warming(chain=0, draw=40, **changes):

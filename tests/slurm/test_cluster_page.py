@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nutmill.result_file import load
+from nutmill.results.storage import load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
 BLOCKS = re.findall(r"^```(python|sh)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 from slurm.cluster import wait_until
 
-from nutmill.result_file import load
+from nutmill.results.storage import load
 
 # A gradient of a fifth of a millisecond: a task takes long enough to be met while it samples.
 MODEL = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from slurm.cluster import wait_until
 
-from nutmill.cli.batch_job import BatchJob, scripts
+from nutmill.cli.job_scripts import BatchJob, scripts
 
 # In the place of nutmill: the first time it waits for a signal and ends with 3, the second time all is well.
 STAND_IN = """#!/bin/bash

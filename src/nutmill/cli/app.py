@@ -24,7 +24,7 @@ from nutmill.cli import (
     tune,
 )
 from nutmill.errors import NutmillError
-from nutmill.stderr import say
+from nutmill.progress.stderr import say
 
 app = typer.Typer(
     name="nutmill",

@@ -11,7 +11,7 @@ import typer
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.errors import ModelError, NutmillError
-from nutmill.stderr import say
+from nutmill.progress.stderr import say
 
 if TYPE_CHECKING:
     from nutmill.comparison.comparing import Comparison
@@ -75,7 +75,7 @@ def _print(found: "Comparison") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nutmill.comparison.tables import sentences, tables
+    from nutmill.comparison.comparison import sentences, tables
 
     console = stdout_console()
     for each in tables(found):

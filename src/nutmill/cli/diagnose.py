@@ -28,7 +28,7 @@ def diagnose(
     """Say what R-hat, effective sample sizes, divergences and the like tell of draws."""
     with contextlib.redirect_stdout(sys.stderr):
         from nutmill.diagnosis.verdict import judge
-        from nutmill.result_file import SUFFIXES, load
+        from nutmill.results.storage import SUFFIXES, load
 
         if path.suffix in SUFFIXES:
             result = load(path)

@@ -6,7 +6,7 @@ import sys
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.cli.stages import stage
-from nutmill.stderr import showing
+from nutmill.progress.stderr import showing
 
 
 def explain(model: options.Model, *, json: options.Json = False) -> None:
@@ -23,7 +23,7 @@ def explain(model: options.Model, *, json: options.Json = False) -> None:
         return
     from rich.text import Text
 
-    from nutmill.explanation.words import answers
+    from nutmill.explanation.explanation import answers
 
     console = stdout_console()
     for number, (question, said) in enumerate(answers(found).items()):

@@ -15,7 +15,7 @@ from nutmill.cli.stages import stage
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:
-    from nutmill.compiled import CompiledModel
+    from nutmill.native.compiled import CompiledModel
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def load_model(place: Place) -> object:
     path = place.path
     check_file(path)
     if place.name is None:
-        from nutmill.artifact import load
+        from nutmill.native.saved_model import load
 
         return load(path)
     with _on_path(path.resolve().parent):
@@ -104,11 +104,11 @@ def compiled_model(place: Place, data: Path | None = None, **order: str) -> "Com
 
 def as_compiled(model: object, **order: str) -> "CompiledModel":
     """Compile a model that `load_model` gave, unless it is compiled already."""
-    from nutmill.compiled import CompiledModel
+    from nutmill.native.compiled import CompiledModel
 
     if isinstance(model, CompiledModel):
         return model
-    from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
+    from nutmill.model.compile_model import compile_model  # PyMC, which a compiled model does not need
 
     return compile_model(model, **order, progressbar=False)  # commands say it themselves, with the model's name
 
@@ -125,7 +125,7 @@ def _arrays(path: Path) -> dict:
 
 def is_model(value: object) -> bool:
     """Say whether a value is a `pm.Model` or a `CompiledModel`; imports neither, because whoever made one did."""
-    homes = (("pymc", "Model"), ("nutmill.compiled", "CompiledModel"))
+    homes = (("pymc", "Model"), ("nutmill.native.compiled", "CompiledModel"))
     kinds = (getattr(sys.modules.get(home), name, None) for home, name in homes)
     return any(isinstance(kind, type) and isinstance(value, kind) for kind in kinds)
 

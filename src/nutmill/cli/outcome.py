@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
     def check(self) -> None:
         """Refuse, before anything is computed, a result that could not be written; raises ModelError."""
         if self.out is not None:
-            from nutmill.result_file import check_target
+            from nutmill.results.storage import check_target
 
             check_target(self.out)
 
@@ -66,7 +66,7 @@ def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
     # A file that is there is a run that has ended: the draws of one that can go on stay in its folder.
     out = None if can_go_on else wanted.out
     if out is not None:
-        from nutmill.result_file import save
+        from nutmill.results.storage import save
 
         save(result, out)
     code = Exit.STOPPED if can_go_on else code_of(verdict.is_doubtful, strict=wanted.strict)

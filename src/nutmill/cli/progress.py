@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nutmill.stderr import is_terminal, unheard
+from nutmill.progress.stderr import is_terminal, unheard
 from nutmill.units import duration
 
 if TYPE_CHECKING:
-    from nutmill.layout.ledger import Measurement
+    from nutmill.layout.search.measurements import Measurement
 
 
 class Progress:
@@ -35,7 +35,7 @@ class Progress:
 
     def measured(self, one: "Measurement") -> None:
         """Take in a measurement, as `find_layout` reports it."""
-        from nutmill.layout.choose import name
+        from nutmill.layout.search.choose import name
 
         self._n_measured += 1
         spent_s = time.perf_counter() - self._begin

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import model_file, options
-from nutmill.cli.begun import how_to_go_on
 from nutmill.cli.outcome import Wanted, finish
+from nutmill.cli.run_folders import how_to_go_on
 from nutmill.cli.stopping import stoppable
 
 _Run = Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the run: what --checkpoint named.")]

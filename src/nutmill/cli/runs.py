@@ -7,7 +7,7 @@ from nutmill.errors import NutmillError
 
 def runs_in(folder: Path) -> list[Path]:
     """Find the runs of a folder: itself, or those in it."""
-    from nutmill.run.manifest import MANIFEST
+    from nutmill.checkpoint.manifest import MANIFEST
 
     if (folder / MANIFEST).exists():
         return [folder]

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import model_file, options
-from nutmill.cli.begun import begun_run, how_to_go_on
 from nutmill.cli.outcome import Wanted, finish
+from nutmill.cli.run_folders import begun_run, how_to_go_on
 from nutmill.cli.stopping import stoppable
 
 _Chains = Annotated[int, typer.Option(min=1, help="Chains of the whole run.")]

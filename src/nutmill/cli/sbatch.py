@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import options, sbatch_values, stored_layout
-from nutmill.cli.batch_job import LAYOUT, SUBMIT, BatchJob, scripts
+from nutmill.cli import job_layout, options, sbatch_values
 from nutmill.cli.console import print_json
+from nutmill.cli.job_scripts import LAYOUT, SUBMIT, BatchJob, scripts
 from nutmill.errors import NutmillError
 
 _Nodes = Annotated[int | None, typer.Option(min=1, help="Use at most as many cores at once as this many nodes have.")]
@@ -83,7 +83,7 @@ def sbatch(
     """Write an array of Slurm jobs, each a group of four chains, and a job that joins them into one result."""
     _check_files(model, data)
     with contextlib.redirect_stdout(sys.stderr):
-        chosen = stored_layout.choose(layout, model, chains, data)
+        chosen = job_layout.choose(layout, model, chains, data)
     cpus = cpus_per_task or chosen.cpus
     sampling = {
         "--draws": draws,
@@ -156,7 +156,7 @@ def _node_cpus(partition: str | None) -> int:
         raise NutmillError(f"sinfo does not tell how many cores a node has: {advice}.") from error
 
 
-def _tell(job: BatchJob, chosen: stored_layout.Chosen, *, as_json: bool) -> None:
+def _tell(job: BatchJob, chosen: job_layout.Chosen, *, as_json: bool) -> None:
     at_once = job.n_tasks if job.at_once is None else min(job.at_once, job.n_tasks)
     if as_json:
         print_json(

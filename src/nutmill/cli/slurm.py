@@ -1,6 +1,6 @@
 """A layout written for others: environment variables, `#SBATCH` lines, a line of Python."""
 
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
 
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 # Of `sample_numba`.

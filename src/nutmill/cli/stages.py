@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nutmill.stderr import say
+from nutmill.progress.stderr import say
 
 QUIET_S, REPEAT_S = 2.0, 30.0
 

@@ -55,7 +55,7 @@ def read(runs: list[Path]) -> dict[Path, dict[str, Any]]:
 
 def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
     """Say how a run is doing: a line for all of it, and one for each chain."""
-    from nutmill.run.progress_view import duration
+    from nutmill.progress.lines import duration
 
     phase, is_live = state["phase"], state["is_running"] and state["phase"] in _LIVE
     if phase in _LIVE and not is_live:

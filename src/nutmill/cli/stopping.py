@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from nutmill.stderr import say
+from nutmill.progress.stderr import say
 
 # What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help, once a command is known.
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)

@@ -9,7 +9,7 @@ from nutmill.cli.console import print_json, stdout_console
 from nutmill.cli.options import Json
 
 if TYPE_CHECKING:  # it imports NumPy, which the machine's numbers do not need
-    from nutmill.layout.blas import BlasLibrary, BlasSurvey
+    from nutmill.layout.blas.find import BlasLibrary, BlasSurvey
 
 
 def topology(
@@ -24,8 +24,8 @@ def topology(
     ] = None,
 ) -> None:
     """Show what this process may use of the machine, and what bound it."""
-    from nutmill.layout import description
-    from nutmill.layout.topology import topology as read
+    from nutmill.layout.machine import words as description
+    from nutmill.layout.machine.topology import topology as read
 
     if blas and root is not None:
         raise typer.BadParameter("a recorded machine has no libraries to load: leave out --blas or --root.")
@@ -41,7 +41,7 @@ def topology(
 
 
 def _survey() -> "BlasSurvey":
-    from nutmill.layout.blas import survey_blas  # loads SciPy
+    from nutmill.layout.blas.find import survey_blas  # loads SciPy
 
     return survey_blas()
 

@@ -96,8 +96,8 @@ def measure(options: Options) -> "Tuned":
         model = model_file.load_model(options.place)
         progress.say(f"Compiling {options.place}")
         from nutmill.cli.tuned import Tuned
-        from nutmill.layout.topology import topology
-        from nutmill.layout_search import find_layout
+        from nutmill.layout.machine.topology import topology
+        from nutmill.sampling.chosen_layout import find_layout
 
         compiled = model_file.as_compiled(model)
         machine = topology()
@@ -127,7 +127,7 @@ def _check_before(options: Options) -> None:
     if options.png is not None and find_spec("matplotlib") is None:
         raise LayoutError("A PNG needs matplotlib: `pip install matplotlib`, or leave out --png.")
     if options.blas:
-        from nutmill.layout.blas import find_blas
+        from nutmill.layout.blas.find import find_blas
 
         for name in options.blas:
             find_blas(name)
@@ -137,7 +137,7 @@ def write_files(tuned: "Tuned", options: Options) -> None:
     """Write what the user named files for; raises LayoutError if one cannot be written."""
     try:
         if options.png is not None:
-            from nutmill.layout.heat import draw, heat
+            from nutmill.layout.search.heat import draw, heat
 
             draw(heat(tuned.sweep), options.png, tuned.title, "gradients")
         if options.profile is not None:

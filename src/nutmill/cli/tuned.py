@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from nutmill import __version__
 from nutmill.cli import slurm
-from nutmill.layout.record import Row, Sweep
-from nutmill.layout.topology import Topology
-from nutmill.layout_search import Found
+from nutmill.layout.machine.topology import Topology
+from nutmill.layout.search.findings import Row, Sweep
+from nutmill.sampling.chosen_layout import Found
 
 
 class Tuned(NamedTuple):

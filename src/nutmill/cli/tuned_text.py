@@ -6,9 +6,9 @@ from rich.text import Text
 
 from nutmill.cli import slurm
 from nutmill.cli.tuned import Tuned
-from nutmill.layout import heat
-from nutmill.layout.choose import name
-from nutmill.layout.record import Row, Sweep
+from nutmill.layout.search import heat
+from nutmill.layout.search.choose import name
+from nutmill.layout.search.findings import Row, Sweep
 from nutmill.units import duration, rate
 
 _HEADS = (

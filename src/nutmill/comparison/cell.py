@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
 from nutmill.comparison.samplers.run import Run, Size
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
         Path(path).write_text(page(self))
 
     def __str__(self) -> str:
-        from nutmill.comparison.tables import as_text
+        from nutmill.comparison.comparison import as_text
 
         return as_text(self)
 

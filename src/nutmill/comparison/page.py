@@ -4,9 +4,9 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nutmill.comparison.comparison import Table, sentences, tables
 from nutmill.comparison.plots import Bar, bars
 from nutmill.comparison.summary import WANTED_ESS, Summary
-from nutmill.comparison.tables import Table, sentences, tables
 
 if TYPE_CHECKING:
     from nutmill.comparison.comparing import Comparison

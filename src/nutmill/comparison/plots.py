@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nutmill.comparison.tables import number
+from nutmill.comparison.comparison import number
 
 _COLOURS = ("#9aa5b1", "#d9903d", "#3b7dd8")
 _ROW, _LEFT, _WIDTH, _ROOM = 26, 150, 800, 60

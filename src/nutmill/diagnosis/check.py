@@ -13,8 +13,8 @@ from nutmill.diagnosis.divergences import divergences
 from nutmill.diagnosis.finding import Finding, count_of
 from nutmill.diagnosis.groups import groups
 from nutmill.diagnosis.scalars import Named, Seen, seen
-from nutmill.stderr import unheard
-from nutmill.trace import group
+from nutmill.progress.stderr import unheard
+from nutmill.results.trace import group
 
 if TYPE_CHECKING:
     import arviz

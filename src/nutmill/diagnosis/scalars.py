@@ -98,7 +98,7 @@ def seen(posterior: xr.Dataset, names: Sequence[str], address: int | None) -> Se
 
 def _kernel_mixing() -> int:
     """Return the address of the kernel's `mixing`, compiling the kernel where there is none."""
-    from nutmill.model.kernel import kernel_object  # reads all sources, which a compiled model does without
+    from nutmill.model.lowering.kernel import kernel_object  # reads all sources, which a compiled model does without
 
     return kernel_object(target()).address("mixing")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
-from nutmill.trace import group
+from nutmill.results.trace import group
 
 if TYPE_CHECKING:
     import arviz

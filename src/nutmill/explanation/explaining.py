@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nutmill.compiled import CompiledModel
 from nutmill.errors import LayoutError
 from nutmill.explanation.blas_calls import BlasCall, watch
 from nutmill.explanation.speeds import MachineSpeed, gradient_seconds, machine_speed
-from nutmill.layout.pools import Layout
-from nutmill.layout.topology import Topology, topology
+from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import Topology, topology
 from nutmill.native.binding import Binding
+from nutmill.native.compiled import CompiledModel
 from nutmill.units import duration
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Explanation(NamedTuple):
 
     def as_dict(self) -> dict:
         """Give all of it in a form that JSON can hold."""
-        from nutmill.explanation.words import advice
+        from nutmill.explanation.explanation import advice
 
         return self._asdict() | {
             "data": [fact._asdict() for fact in self.data],
@@ -133,7 +133,7 @@ class Explanation(NamedTuple):
         }
 
     def __str__(self) -> str:
-        from nutmill.explanation.words import as_text
+        from nutmill.explanation.explanation import as_text
 
         return as_text(self)
 
@@ -141,7 +141,7 @@ class Explanation(NamedTuple):
         return f"Explanation({', '.join(self.parameters)}: {duration(self.gradient_s)} a gradient)"
 
     def _repr_html_(self) -> str:
-        from nutmill.explanation.words import as_html
+        from nutmill.explanation.explanation import as_html
 
         return as_html(self)
 
@@ -164,7 +164,7 @@ def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     """
     counted = single = None
     if not isinstance(model, CompiledModel):
-        from nutmill.compiling import compile_model  # PyMC, which a compiled model does not need
+        from nutmill.model.compile_model import compile_model  # PyMC, which a compiled model does not need
 
         compiled = compile_model(model)
         single = compile_model(model, dtype="float32") if compiled.code.fused else None
@@ -234,13 +234,13 @@ def _operations(model: pm.Model | None) -> Operations | None:
     import pymc
 
     from nutmill.model.anatomy import operations
-    from nutmill.model.pymc_model import from_pymc
+    from nutmill.model.graphs.pymc_model import from_pymc
 
     return operations(from_pymc(pymc.modelcontext(model), None))
 
 
 def _blas() -> str:
-    from nutmill.layout.blas import scipy_blas
+    from nutmill.layout.blas.find import scipy_blas
 
     found = scipy_blas()
     threads = "" if found.threads is None else f", {found.threads.get()} threads unless limited"

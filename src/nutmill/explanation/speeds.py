@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.layout.pools import Layout
+from nutmill.layout.layout import Layout
 from nutmill.native.binding import Binding
 
 # Larger than the last cache of most machines, and read in some ten milliseconds.

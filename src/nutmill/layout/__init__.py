@@ -3,15 +3,15 @@
 from importlib import import_module
 
 # Read at once: it is cheap, and would else be hidden by the module of the same name.
-from nutmill.layout.topology import Topology, topology
+from nutmill.layout.machine.topology import Topology, topology
 
 __all__ = ["Layout", "Sweep", "Topology", "exhaustive_sweep", "sweep", "topology"]
 
 _HOMES = {
-    "Layout": "nutmill.layout.pools",
-    "Sweep": "nutmill.layout.record",
-    "exhaustive_sweep": "nutmill.layout.sweeps",
-    "sweep": "nutmill.layout.sweeps",
+    "Layout": "nutmill.layout.layout",
+    "Sweep": "nutmill.layout.search.findings",
+    "exhaustive_sweep": "nutmill.layout.search.sweep",
+    "sweep": "nutmill.layout.search.sweep",
 }
 
 

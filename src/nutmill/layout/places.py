@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from nutmill.layout.topology import Cache, Topology
+from nutmill.layout.machine.topology import Cache, Topology
 
 if TYPE_CHECKING:
-    from nutmill.layout.pools import Layout
+    from nutmill.layout.layout import Layout
 
 _Groups = tuple[tuple[int, ...], ...]
 

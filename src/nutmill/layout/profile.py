@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from nutmill.errors import LayoutError
 from nutmill.files import CODE_MODE, cache_folder, make_cache_folder, read_plain, replace_file, why_not_private
-from nutmill.layout.choose import name
-from nutmill.layout.pools import Layout
-from nutmill.layout.record import Sweep
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.choose import name
+from nutmill.layout.search.findings import Sweep
 
 SCHEMA = 1
 

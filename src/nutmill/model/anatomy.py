@@ -11,13 +11,13 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
-from nutmill.model.arithmetic import Arithmetic
-from nutmill.model.compile import density_outputs
-from nutmill.model.fusion import FusedLoop
-from nutmill.model.graph import ModelGraph
+from nutmill.model.build import density_outputs
+from nutmill.model.graphs.arithmetic import Arithmetic
+from nutmill.model.graphs.graph import ModelGraph
+from nutmill.model.graphs.start import without_c
 from nutmill.model.order import COMPILING
-from nutmill.model.rewrite import rewrite
-from nutmill.model.start import without_c
+from nutmill.model.rewriting.fusion import FusedLoop
+from nutmill.model.rewriting.rewrite import rewrite
 
 # They compute nothing worth a word.
 VIEWS = "views and lengths"

@@ -28,7 +28,7 @@ from nutmill.files import (
     replace_file,
     why_not_private,
 )
-from nutmill.native.entry import Damaged, Entry, Header, pack, unpack, unpack_header
+from nutmill.native.container import Damaged, Entry, Header, pack, unpack, unpack_header
 
 _log = logging.getLogger("nutmill")
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nutmill.native.entry import Entry
+from nutmill.native.container import Entry
 from nutmill.native.in_python import InPython
 from nutmill.native.lengths import Lengths, lengths_of
 from nutmill.native.object import NativeObject
@@ -23,7 +23,7 @@ class Code:
     Attributes
     ----------
     native
-        The loaded object of the model; its entries follow `model/lower.py`.
+        The loaded object of the model; its entries follow `model/lowering/lower.py`.
     kernel
         The loaded object of the sampler, the same for all models; its entries follow `nuts/entry.py`.
     target

@@ -8,7 +8,7 @@ from functools import lru_cache
 import llvmlite.binding as llvm
 import numpy as np
 
-from nutmill.native import vectormath
+from nutmill.native import libmvec
 from nutmill.native.processor import target
 from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 
@@ -41,7 +41,7 @@ class NativeObject:
     """
 
     def __init__(self, code: bytes, blas: Callable[[str], int] = address):
-        vectormath.load()
+        libmvec.load()
         self.code = code
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target().machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -64,7 +64,10 @@ class NativeObject:
         ctypes.c_void_p.from_address(self._engine.get_global_value_address(slot)).value = address_
 
     def release(self) -> None:
-        """Give back the large blocks that the code keeps for its next calls (`model/blocks.py`); others may run it."""
+        """Give back the large blocks that the code keeps for its next calls (see `model/lowering/blocks.py`).
+
+        Others may run it meanwhile.
+        """
         _release(self._engine)
 
     def address(self, name: str) -> int:
@@ -84,7 +87,7 @@ def _release(engine: llvm.ExecutionEngine) -> None:
 
 def unresolved(code: bytes) -> list[str]:
     """Symbols that an object file needs and this process lacks: LLVM would end the process if it were loaded."""
-    vectormath.load()
+    libmvec.load()
     return [name for name in undefined_symbols(code) if not _is_known(name)]
 
 

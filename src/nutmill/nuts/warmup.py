@@ -4,8 +4,8 @@ All of it in chain order and from draws alone, so that threads and timing do not
 """
 
 from nutmill._jit import inlined_kernel, kernel
+from nutmill.nuts.agreement import Trails, chains_agree
 from nutmill.nuts.centredness import propose
-from nutmill.nuts.convergence import Trails, chains_agree
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
 from nutmill.nuts.moments import clear_block

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.errors import ModelError
-from nutmill.sample import sample_numba
+from nutmill.sampling.sample import sample_numba
 
 # Of `sample_numba`, but said to `pm.sample` itself.
 _OF_THE_RUN = {

@@ -14,18 +14,18 @@ from contextlib import ExitStack, suppress
 
 import numpy as np
 
+from nutmill.checkpoint.folder import RunFolder, check_chains
 from nutmill.errors import SamplingError
 from nutmill.nuts.state import START, WITHOUT_DRAWS
+from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
+from nutmill.run.checkpoints import Keeping
 from nutmill.run.clock import Clock
-from nutmill.run.folder import RunFolder, check_chains
+from nutmill.run.collect import collect, rows_at_end
+from nutmill.run.ending import NO_LIMITS, UNTIL, Deadline, Limits
 from nutmill.run.groups import Group, new_groups
 from nutmill.run.judge import Judge
-from nutmill.run.keeping import Keeping
-from nutmill.run.limits import NO_LIMITS, UNTIL, Deadline, Limits
-from nutmill.run.outcome import collect, rows_at_end
-from nutmill.run.progress_view import ChainProgress
-from nutmill.run.results import Ending, NativeModel, Run, Settings
+from nutmill.run.run import Ending, NativeModel, Run, Settings
 from nutmill.run.signals import ALL, INTERRUPT, StopSignals
 from nutmill.run.watch import Watch
 

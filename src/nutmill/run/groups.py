@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nutmill.checkpoint.group import GroupKeeper, begun_with
+from nutmill.checkpoint.records import draw_record
 from nutmill.errors import sentence
 from nutmill.native.record import Record
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
+from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
-from nutmill.run.files import draw_record
-from nutmill.run.keeper import GroupKeeper, begun_with
-from nutmill.run.progress_view import ChainProgress
-from nutmill.run.results import NativeModel, Settings
+from nutmill.run.run import NativeModel, Settings
 
 _WORD = ctypes.c_int64
 # Draws in memory where they go to the disk: of one chain at most, and of all together.

@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from nutmill.run.ending import LOOKS, Until, counts_to_judge
 from nutmill.run.groups import Group
-from nutmill.run.limits import LOOKS, Until, counts_to_judge
 
 
 class Judge:

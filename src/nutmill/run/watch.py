@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nutmill.run.ending import CALLED_OFF, MAX_TIME, UNTIL, Deadline
 from nutmill.run.judge import Judge
-from nutmill.run.limits import CALLED_OFF, MAX_TIME, UNTIL, Deadline
 from nutmill.run.signals import StopSignals
 
 

@@ -1,0 +1,247 @@
+"""Keeps one group on disk: appends what its chains draw, and takes its state chain by chain, each at rest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.checkpoint.manifest import CHAINS, GROUPS
+from nutmill.checkpoint.records import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
+from nutmill.checkpoint.state import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
+from nutmill.errors import CheckpointError
+from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
+from nutmill.run.run import Settings
+
+
+class _Stream(NamedTuple):
+    """One kind of records that chains write: into which fields of the state, and how many so far."""
+
+    kind: str
+    dtype: Callable[[int], np.dtype]
+    fields: dict[str, str]  # field of a record -> field of the state
+    count: Callable[[np.void, np.void], int]  # of the records of group and chain
+
+
+def _n_warmup(group: np.void, chain: np.void) -> int:
+    return int(min(chain["n_draws"], group["n_warmup"]) if group["phase"] == SAMPLING else chain["n_draws"])
+
+
+def _n_sampled(group: np.void, chain: np.void) -> int:
+    return int(chain["n_draws"]) - _n_warmup(group, chain)
+
+
+def _n_divergences(_group: np.void, chain: np.void) -> int:
+    return int(chain["n_divergences"])
+
+
+_STREAMS = (
+    _Stream("draws", draw_record, {"position": "draws", "statistics": "statistics"}, _n_sampled),
+    _Stream("warmup", draw_record, {"position": "warmup_draws", "statistics": "warmup_statistics"}, _n_warmup),
+    _Stream(
+        "divergences",
+        divergence_record,
+        {"divergence": "divergences", "points": "divergence_points"},
+        _n_divergences,
+    ),
+)
+
+
+def begun_with(settings: Settings, seed: int, n_dim: int) -> dict:
+    """Tell, as JSON holds it, what a run is begun with: all that its draws depend on, apart from model and data."""
+    kept = {name: value for name, value in settings._asdict().items() if name != "draws"}
+    return {"seed": str(seed), "n_dim": n_dim, "settings": kept}
+
+
+def check_begun(folder: Path, chain_ids: list[int], begun: dict) -> None:
+    """Compare what a run is said to be with what its checkpoints say, before anything is made by it.
+
+    Raises
+    ------
+    CheckpointError
+        If no checkpoint was made with this.
+    """
+    found = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE).facts()
+    if not found:
+        raise _none_is_whole(folder, chain_ids)
+    if not any((facts["begun"], facts["chain_ids"]) == (begun, chain_ids) for facts in found):
+        raise CheckpointError(
+            f"{folder} says of chains {chain_ids} what its checkpoints do not say: they belong to another run, or "
+            "were begun with other settings. Put back the files that were there, or sample again into another folder."
+        )
+
+
+def _none_is_whole(folder: Path, chain_ids: list[int]) -> CheckpointError:
+    return CheckpointError(
+        f"{folder} cannot be resumed: of chains {chain_ids} no checkpoint with its draws is whole. "
+        "Sample again, into another folder."
+    )
+
+
+class Cut(NamedTuple):
+    """The state of a group, its chains each at rest when its rows were taken, and how far their files reach."""
+
+    arrays: dict[str, np.ndarray]
+    marks: list[list[Mark]]
+
+
+class GroupKeeper:
+    """The files of one group.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    state : GroupState
+        As `new_group` makes it, with windows for outputs.
+    chain_ids : list of int
+    begun : dict
+        As `begun_with` makes it.
+
+    Attributes
+    ----------
+    folder : Path
+    facts : dict
+        What was saved beside the state that was loaded.
+    """
+
+    def __init__(self, folder: Path, state: GroupState, chain_ids: list[int], begun: dict):
+        self.facts: dict = {}
+        self.folder = folder
+        self._begun = begun
+        self._state = state
+        self._chain_ids = chain_ids
+        self._streams = [stream for stream in _STREAMS if self._capacity(stream) > 0]
+        self._states = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE)
+        self._sequence = 0
+        self._marks = [[Mark() for _ in self._streams] for _ in chain_ids]
+        self._files: list[list[RecordFile]] = []
+        self._cut = Cut({}, [])
+        self._missing: set[int] = set()
+
+    def load(self) -> bool:
+        """Copy the newest whole state into the group; False if a newer one is damaged.
+
+        Raises
+        ------
+        CheckpointError
+            If none is whole.
+        """
+        states = self._states.load(self._state)
+        for saved in states:
+            marks = [[Mark(*mark) for mark in chain] for chain in saved.facts["marks"]]
+            if self._are_of(saved, marks) and self._are_whole(marks):
+                for name, array in saved.arrays.items():
+                    getattr(self._state, name)[...] = array
+                self._sequence, self._marks, self.facts = saved.sequence, marks, saved.facts
+                return saved is states[0] and len(states) == self._states.n_files
+        raise _none_is_whole(self.folder, self._chain_ids)
+
+    def open(self) -> None:
+        """Open the files of draws for writing; what they hold beyond the state is cut off."""
+        for chain, marks in enumerate(self._marks):
+            self._files.append([])
+            for stream, mark in zip(self._streams, marks, strict=True):
+                self._files[chain].append(RecordFile(self._path(stream, chain), self._dtype(stream), mark))
+
+    def append(self, chain: int) -> None:
+        """Write what a chain at rest has drawn since the last time."""
+        with telling(self.folder):
+            self._append(chain)
+
+    def _append(self, chain: int) -> None:
+        group, record = self._state.group[0], self._state.chains[chain]
+        for stream, file in zip(self._streams, self._files[chain], strict=True):
+            rows = np.arange(file.mark.n_records, stream.count(group, record)) % self._capacity(stream)
+            if len(rows) > 0:
+                records = np.zeros(len(rows), self._dtype(stream))  # the padding, too, is the same in every run
+                for name, field in stream.fields.items():
+                    records[name] = getattr(self._state, field)[chain].take(rows, axis=0)
+                file.append(records)
+
+    def read(self, kind: str, chain: int) -> np.ndarray:
+        """Open the records of one kind that a chain has written, (n,); they are read when they are looked at."""
+        if kind not in [stream.kind for stream in self._streams]:  # a warmup of no draws
+            return np.empty(0, draw_record(self._state.position.shape[1]))
+        stream = self._streams[self._number(kind)]
+        return read_records(self._path(stream, chain), self._dtype(stream), self.n_written(kind, chain))
+
+    def n_written(self, kind: str, chain: int) -> int:
+        """Return how many records of one kind a chain has written."""
+        return self._mark(chain, self._number(kind)).n_records
+
+    def _number(self, kind: str) -> int:
+        return [stream.kind for stream in self._streams].index(kind)
+
+    @property
+    def is_cutting(self) -> bool:
+        """Whether a state has been begun, and chains are missing from it."""
+        return bool(self._missing)
+
+    def begin_cut(self) -> bool:
+        """Begin to take the state, if this phase can be resumed; `at_rest` goes on with it."""
+        group = self._state.group[0]
+        is_new = group["phase"] == START and self._sequence == 0
+        # Without draws, a call that was made cannot be told from one that is still to be made.
+        if group["phase"] in WITHOUT_DRAWS and not is_new:
+            return False
+        left_out = IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else ()
+        arrays = {name: getattr(self._state, name).copy() for name in OF_GROUP}
+        arrays |= {name: np.empty_like(getattr(self._state, name)) for name in OF_CHAINS if name not in left_out}
+        self._cut = Cut(arrays, [[]] * len(self._chain_ids))
+        self._missing = set(range(len(self._chain_ids)))
+        return True
+
+    def at_rest(self, chain: int) -> Cut | None:
+        """Take the rows of a chain that is at rest, if they are missing; with those of the last chain, the state."""
+        if chain not in self._missing:
+            return None
+        arrays, marks = self._cut
+        for name in OF_CHAINS:
+            if name in arrays:
+                arrays[name][chain] = getattr(self._state, name)[chain]
+        marks[chain] = [self._mark(chain, number) for number in range(len(self._streams))]
+        self._missing.remove(chain)
+        return None if self._missing else self._cut
+
+    def save(self, cut: Cut, facts: dict) -> None:
+        """Bring draws and a state to the disk; chains may run meanwhile."""
+        facts = {**facts, "begun": self._begun, "chain_ids": self._chain_ids, "marks": cut.marks}
+        with telling(self.folder):
+            for file in (file for files in self._files for file in files):
+                file.sync()
+            self._states.save(SavedState(self._sequence + 1, facts, cut.arrays))
+        self._sequence += 1
+        self._marks = cut.marks
+
+    def close(self) -> None:
+        """Close the files of draws."""
+        for file in (file for files in self._files for file in files):
+            file.close()
+        self._files = []
+
+    def _mark(self, chain: int, number: int) -> Mark:
+        return self._files[chain][number].mark if self._files else self._marks[chain][number]
+
+    def _are_of(self, saved: SavedState, marks: list[list[Mark]]) -> bool:
+        """Whether a state is one of these chains, and its marks count what it says that they have drawn."""
+        told = saved.facts["begun"], saved.facts["chain_ids"]
+        group, chains = saved.arrays["group"][0], saved.arrays["chains"]
+        counts = [[stream.count(group, record) for stream in self._streams] for record in chains]
+        return told == (self._begun, self._chain_ids) and counts == [[m.n_records for m in chain] for chain in marks]
+
+    def _are_whole(self, marks: list[list[Mark]]) -> bool:
+        return all(
+            holds(self._path(stream, chain), self._dtype(stream), mark)
+            for chain, of_chain in enumerate(marks)
+            for stream, mark in zip(self._streams, of_chain, strict=True)
+        )
+
+    def _path(self, stream: _Stream, chain: int) -> Path:
+        return self.folder / CHAINS / f"{self._chain_ids[chain]:05d}.{stream.kind}"
+
+    def _dtype(self, stream: _Stream) -> np.dtype:
+        return stream.dtype(self._state.position.shape[1])
+
+    def _capacity(self, stream: _Stream) -> int:
+        return next(iter(getattr(self._state, field).shape[1] for field in stream.fields.values()))

@@ -1,0 +1,102 @@
+"""A run that has begun in a folder, and a command that asks for it again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nutmill.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from nutmill.native.compiled import CompiledModel
+
+# Options by the arguments of `sample_numba` that they become; `draws` and `until` may change.
+_OPTIONS = {
+    "tune": "--tune",
+    "chains": "--chains",
+    "chain_ids": "--chain-ids",
+    "random_seed": "--seed",
+    "target_accept": "--target-accept",
+    "max_treedepth": "--max-treedepth",
+    "metric": "--metric",
+    "centring": "--centring",
+    "starts": "--starts",
+    "discard_tuned_samples": "--keep-warmup",
+}
+
+
+class BegunRun(NamedTuple):
+    """A run in a folder.
+
+    Attributes
+    ----------
+    path : Path
+    asked : dict
+        What it was asked, by the arguments of `sample_numba`.
+    """
+
+    path: Path
+    asked: Mapping[str, Any]
+
+    def go_on(self, compiled: "CompiledModel", asked: Mapping[str, Any], how: Mapping[str, Any]):
+        """Go on with the run, and return its result.
+
+        Parameters
+        ----------
+        compiled : CompiledModel
+        asked : mapping
+            What the command asks for; more draws or other targets than before are fine.
+        how : mapping
+            Arguments that draws do not depend on.
+
+        Raises
+        ------
+        CheckpointError
+            If the model is another.
+        """
+        import nutmill
+
+        changes = {name: asked[name] for name in ("draws", "until") if asked[name] != self.asked[name]}
+        return nutmill.resume(self.path, compiled, **changes, **how)
+
+    def check(self, asked: Mapping[str, Any], *, resume: bool) -> None:
+        """Raise CheckpointError if the command does not mean to go on with a run, or asks for another one."""
+        if not resume:
+            raise CheckpointError(
+                f"{self.path} holds a run already: go on with it by --resume, or take another folder."
+            )
+        wanted = dict(asked)
+        if wanted["chain_ids"] is None:
+            wanted["chain_ids"] = list(range(wanted["chains"]))
+        # Who names no seed is content with that of the run.
+        wanted["random_seed"] = self.asked["random_seed"] if asked["random_seed"] is None else str(asked["random_seed"])
+        # A model without hierarchies is sampled as it is written, whatever was asked for.
+        if asked["centring"] == "auto":
+            wanted["centring"] = self.asked["centring"]
+        others = [option for name, option in _OPTIONS.items() if wanted[name] != self.asked[name]]
+        if others:
+            raise CheckpointError(
+                f"{self.path} holds a run with other values of {', '.join(others)}: go on with it by "
+                f"`nutmill resume {self.path}`, or take another folder."
+            )
+
+
+def how_to_go_on(path: Path) -> str:
+    """Say what to do with a run that was stopped, wherever it was."""
+    from nutmill.checkpoint.manifest import has_begun
+
+    return (
+        f"to go on: nutmill resume {path}" if has_begun(path) else f"{path} holds no run yet: give the command again."
+    )
+
+
+def begun_run(path: Path) -> BegunRun | None:
+    """Look into a folder; None if no run has begun there.
+
+    Raises
+    ------
+    CheckpointError
+        If one has, and what is known of it cannot be read.
+    """
+    from nutmill.checkpoint.manifest import MANIFEST, read_manifest
+
+    return BegunRun(path, read_manifest(path)["asked"]) if (path / MANIFEST).exists() else None

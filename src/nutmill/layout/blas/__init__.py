@@ -1,0 +1,1 @@
+"""The BLAS libraries of the process: found, limited, given to chains."""

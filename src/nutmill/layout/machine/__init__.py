@@ -1,0 +1,1 @@
+"""What the machine has: processors, cores, limits of control groups and schedulers."""

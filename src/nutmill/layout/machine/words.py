@@ -1,0 +1,71 @@
+"""A topology in words: what there is, how much, and where it was read or what bound it."""
+
+from collections import Counter
+
+from nutmill.layout.machine import cpulist
+from nutmill.layout.machine.topology import Cache, Topology
+
+_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def lines(topology: Topology) -> list[tuple[str, str, str]]:
+    """Describe a topology line by line.
+
+    Returns
+    -------
+    list of (what, value, where)
+        Where is the place that it was read from, what bound it, or why it could not be read.
+    """
+    nodes = ", ".join(cpulist.spell(node) for node in topology.numa_nodes)
+    is_hybrid = topology.fast_cores != topology.cores
+    scheduler = f"{topology.scheduler}: {topology.scheduler_cpus or 'unknown'}" if topology.scheduler else "none"
+    described = [
+        ("CPU model", topology.cpu_model, "CPU model"),
+        ("usable CPUs", f"{len(topology.cpus)}: {cpulist.spell(topology.cpus)}", "affinity"),
+        ("physical cores", f"{len(topology.cores)}: {_siblings(topology)}", "physical cores"),
+        ("fast cores", str(len(topology.fast_cores)) if is_hybrid else "all", "fast cores"),
+        ("NUMA nodes", f"{len(topology.numa_nodes)}: {nodes}", "NUMA nodes"),
+        ("caches", _caches(topology.caches) or "unknown", "caches"),
+        ("cpuset", _value(topology, "cpuset"), "cpuset"),
+        ("quota", "none" if topology.quota is None else f"{topology.quota:g} CPUs", "quota"),
+        ("scheduler", scheduler, "scheduler"),
+        ("memory", _bytes(topology.memory_bytes), "memory"),
+        ("memory limit", _limit(topology), "memory limit"),
+    ]
+    first = ("cores to compute with", str(topology.n_cores), topology.bound_by)
+    return [first, *((what, value, _sources(topology, name)) for what, value, name in described)]
+
+
+def _siblings(topology: Topology) -> str:
+    """Give ``8 with 2 usable CPUs`` and so on."""
+    kinds = Counter(len(core) for core in topology.cores)
+    return ", ".join(f"{n} with {size} usable CPU{'s' * (size > 1)}" for size, n in sorted(kinds.items()))
+
+
+def _sources(topology: Topology, name: str) -> str:
+    return "; ".join(reading.source for reading in topology.readings if reading.name == name)
+
+
+def _value(topology: Topology, name: str) -> str:
+    values = [reading.value for reading in topology.readings if reading.name == name and reading.value is not None]
+    return str(values[-1]) if values else "none"
+
+
+def _limit(topology: Topology) -> str:
+    value = _value(topology, "memory limit")
+    return "none" if value == "none" else _bytes(int(value))
+
+
+def _caches(caches: tuple[Cache, ...]) -> str:
+    """Give ``8 x L1 32 KiB`` and so on, caches of the same level and size together."""
+    kinds = Counter((cache.level, cache.size_bytes) for cache in caches)
+    return ", ".join(f"{n} x L{level} {_bytes(size)}" for (level, size), n in sorted(kinds.items()))
+
+
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "unknown"
+    for unit, name in _UNITS:
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"

@@ -1,0 +1,1 @@
+"""The search for the fastest layout: candidates, measurements, what is chosen."""

@@ -1,0 +1,151 @@
+"""Decides from paired rounds which layout to take: more than one BLAS thread has to win by measurement.
+
+On a machine that others use, so have fewer chains at once than there might be: when the others leave, cores would idle.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job
+from nutmill.layout.search.measurements import Interval, ratio, typical
+
+TIE = 0.03
+UNSURE_GAIN = 0.20
+_ROUNDS_SURE = 3
+# Twice as sure as a range of four fifths has to be of its ends: a choice that may be this much worse is "low".
+_DOUBTFUL = 1.10
+
+Confidence = Literal["high", "low"]
+Round = Mapping[Layout, float]
+
+
+class Choice(NamedTuple):
+    """The layout to take, the next best, and how they compare.
+
+    Attributes
+    ----------
+    best, runner_up : Layout
+        The runner-up is None where nothing else was left to compare.
+    margin : Interval or None
+        Cost of the runner-up over that of the best, from the rounds that have both.
+    confidence : str
+    notes : tuple of str
+        Sentences that say why.
+    """
+
+    best: Layout
+    runner_up: Layout | None
+    margin: Interval | None
+    confidence: Confidence
+    notes: tuple[str, ...]
+
+
+def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
+    """Choose a layout from paired rounds.
+
+    Parameters
+    ----------
+    rounds : sequence of mappings from Layout to seconds per unit of one chain
+        Layouts may be missing from some; each is compared with another in the rounds that have both.
+    job : Job
+        Says what the seconds of a layout cost the whole job.
+    busy : bool
+        Others used the machine: as after fewer than three rounds, more BLAS threads need a gain of 20 %, and the
+        choice is not sure. Where the time of the job counts, so do fewer chains at once.
+    """
+    order = ranking(rounds, job)
+    leader = order[0]
+    few = len(rounds) < _ROUNDS_SURE and len(order) > 1
+    best = _simplest(order, rounds, job, UNSURE_GAIN if busy or few else TIE, busy and job.objective == "wall")
+    rivals = [layout for layout in order if layout != best and compare(layout, best, rounds, job) is not None]
+    runner_up = rivals[0] if rivals else None
+    margin = None if runner_up is None else compare(runner_up, best, rounds, job)
+    notes = []
+    lead = None if best == leader else compare(best, leader, rounds, job)
+    if lead is not None:
+        notes.append(_why_not(leader, best, lead, busy or few))
+    confidence: Confidence = "high"
+    if busy or few or (margin is not None and margin.low * _DOUBTFUL < 1.0):
+        confidence = "low"
+    return Choice(best, runner_up, margin, confidence, tuple(notes))
+
+
+def ranking(rounds: Sequence[Round], job: Job) -> list[Layout]:
+    """Order layouts by cost, the cheapest first; what is common to all layouts of a round does not count."""
+    relative: dict[Layout, list[float]] = {}
+    for times in rounds:
+        costs = {layout: job.cost(layout, seconds) for layout, seconds in times.items()}
+        middle = float(np.median(list(costs.values())))
+        for layout, cost in costs.items():
+            relative.setdefault(layout, []).append(cost / middle)
+    return sorted(relative, key=lambda layout: (typical(relative[layout]), simplicity(layout)))
+
+
+def compare(layout: Layout, other: Layout, rounds: Sequence[Round], job: Job) -> Interval | None:
+    """Give the cost of `layout` over that of `other`; None where no round has both."""
+    both = [times for times in rounds if layout in times and other in times]
+    if not both:
+        return None
+    return ratio([job.cost(layout, times[layout]) for times in both], [job.cost(other, times[other]) for times in both])
+
+
+def simplicity(layout: Layout) -> tuple[int, int, bool]:
+    """Order layouts by what can go wrong with them: BLAS threads, thread pools, another BLAS than SciPy's."""
+    return layout.blas_threads, pools(layout), layout.blas is not None
+
+
+def pools(layout: Layout) -> int:
+    """How many pools of BLAS threads a layout keeps: each copy of the library has one, a lone thread needs none."""
+    if layout.blas_threads == 1:
+        return 0
+    return layout.chains_at_once if layout.mode == "own_pools" else 1
+
+
+def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
+    """Say whether `winner` beats a simpler layout: by the gain, and one with one BLAS thread not by chance either."""
+    if loser not in rounds[-1]:  # dropped, perhaps by another: not by chance, and all that is known of both counts
+        return _usual_cost(loser, rounds, job) >= (1.0 + gain) * _usual_cost(winner, rounds, job)
+    found = compare(loser, winner, rounds, job)
+    if found is None:
+        return True
+    by_chance = loser.blas_threads == 1 < winner.blas_threads and found.low <= 1.0
+    return found.estimate >= 1.0 + gain and not by_chance
+
+
+def _usual_cost(layout: Layout, rounds: Sequence[Round], job: Job) -> float:
+    return typical([job.cost(layout, times[layout]) for times in rounds if layout in times])
+
+
+def _simplest(
+    order: Sequence[Layout], rounds: Sequence[Round], job: Job, unsure_gain: float, more_chains: bool
+) -> Layout:
+    def preference(layout: Layout) -> tuple:
+        return simplicity(layout), -layout.chains_at_once if more_chains else 0
+
+    leader = order[0]
+    unbeaten = [leader]
+    for layout in order[1:]:
+        is_safer = layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader)
+        gain = unsure_gain if is_safer else TIE
+        if preference(layout) < preference(leader) and not has_won(leader, layout, rounds, job, gain):
+            unbeaten.append(layout)
+    return min(unbeaten, key=lambda layout: (preference(layout), order.index(layout)))
+
+
+def _why_not(leader: Layout, best: Layout, lead: Interval, unsure: bool) -> str:
+    """Say why the layout that measured fastest was not taken."""
+    gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
+    need = "20 % on a machine that others use or after few rounds" if unsure else "3 %, and more than chance"
+    return f"{name(leader)} measured faster than {name(best)} by {gain}; to be taken it needs {need}."
+
+
+def name(layout: Layout) -> str:
+    """Name a layout in one line, such as "4 chains x 2 BLAS threads (own pools, mkl)"."""
+    chains = f"{layout.chains_at_once} chain{'s' if layout.chains_at_once > 1 else ''}"
+    threads = f"{layout.blas_threads} BLAS thread{'s' if layout.blas_threads > 1 else ''}"
+    extra = ["own pools"] * (layout.mode == "own_pools") + [layout.placement] * (layout.placement != "free")
+    extra += [layout.blas] * (layout.blas is not None)
+    return f"{chains} x {threads}" + (f" ({', '.join(extra)})" if extra else "")

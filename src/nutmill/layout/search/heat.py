@@ -1,0 +1,170 @@
+"""The heat map of a sweep: how fast the whole job is, by chains at once and BLAS threads; in text and as PNG."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from nutmill.layout.search.choose import name
+from nutmill.layout.search.findings import Sweep
+
+
+class Heat(NamedTuple):
+    """Rates by layout; the best of modes and vendors where several were measured.
+
+    Attributes
+    ----------
+    chains_at_once : (n_rows,) int64
+        Increasing.
+    blas_threads : (n_columns,) int64
+        Increasing.
+    rate : (n_rows, n_columns) float64
+        Units per second of the whole job, all chains together, waves included; NaN where nothing was measured.
+    is_oversubscribed : (n_rows, n_columns) bool
+        More threads than cores.
+    chosen : (row, column)
+    caption : str
+        The chosen layout.
+    """
+
+    chains_at_once: np.ndarray
+    blas_threads: np.ndarray
+    rate: np.ndarray
+    is_oversubscribed: np.ndarray
+    chosen: tuple[int, int]
+    caption: str
+
+
+def heat(sweep: Sweep) -> Heat:
+    """Arrange the measurements of a sweep in a grid."""
+    rows = sweep.table()
+    chains = np.array(sorted({row.layout.chains_at_once for row in rows}), dtype=np.int64)
+    threads = np.array(sorted({row.layout.blas_threads for row in rows}), dtype=np.int64)
+    rate = np.full((len(chains), len(threads)), np.nan)
+    for row in rows:
+        cell = _cell(row.layout, chains, threads)
+        rate[cell] = np.fmax(rate[cell], sweep.job.chains / row.wall_s)
+    # The cell of the chosen layout shows that layout, not one that was faster and did not win.
+    chosen = _cell(sweep.best, chains, threads)
+    rate[chosen] = sweep.job.chains / sweep.wall_s
+    over = chains[:, None] * threads[None, :] > sweep.job.n_cores
+    return Heat(chains, threads, rate, over, chosen, name(sweep.best))
+
+
+def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
+    """Draw a heat map for the terminal, to be printed by rich.
+
+    Parameters
+    ----------
+    heat : Heat
+    title : str
+        Machine and model.
+    unit : str
+        What the workload counts, in the plural.
+    """
+    table = Table(title=title or None, caption=_caption(heat, unit))
+    table.add_column("chains at once \\ BLAS threads", justify="right", style="bold")
+    for threads in heat.blas_threads:
+        table.add_column(str(threads), justify="right")
+    for row, chains in enumerate(heat.chains_at_once):
+        table.add_row(str(chains), *(_text_cell(heat, row, column) for column in range(len(heat.blas_threads))))
+    return table
+
+
+def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "units") -> None:
+    """Draw a heat map into a PNG file; needs matplotlib.
+
+    Parameters
+    ----------
+    heat : Heat
+    path : str or path
+    title, unit : str
+        As in `text`.
+    """
+    from matplotlib.figure import Figure  # a figure of its own: pyplot would keep it, and touch the backend
+
+    n_rows, n_columns = heat.rate.shape
+    figure = Figure(figsize=(max(6.0, 2.6 + 0.95 * n_columns), max(3.6, 2.2 + 0.62 * n_rows)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(heat.rate, cmap="viridis", origin="lower", aspect="auto", vmin=0.0)
+    axes.set_facecolor("0.92")
+    axes.set_xticks(range(n_columns), [str(value) for value in heat.blas_threads])
+    axes.set_yticks(range(n_rows), [str(value) for value in heat.chains_at_once])
+    axes.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.set_xlabel(f"BLAS threads per chain\n{_legend(heat)}")
+    axes.set_ylabel("chains at once")
+    axes.set_title("\n".join(filter(None, (title, f"chosen: {heat.caption}"))), fontsize=10)
+    _label_cells(axes, heat)
+    _frame(axes, heat.chosen)
+    figure.colorbar(image, ax=axes, label=f"{unit} per second, all chains")
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _label_cells(axes, heat: Heat) -> None:
+    share = _share(heat)
+    for row, column in np.argwhere(~np.isnan(heat.rate)):
+        colour = "black" if share[row, column] > 0.6 else "white"
+        mark = "*" if heat.is_oversubscribed[row, column] else ""
+        axes.text(column, row, _number(heat.rate[row, column]) + mark, ha="center", va="center", color=colour)
+
+
+def _frame(axes, cell: tuple[int, int]) -> None:
+    row, column = cell
+    x, y = [column - 0.47, column + 0.47], [row - 0.47, row + 0.47]
+    corners = [x[0], x[1], x[1], x[0], x[0]], [y[0], y[0], y[1], y[1], y[0]]
+    axes.plot(*corners, color="white", linewidth=5.0, solid_joinstyle="miter")
+    axes.plot(*corners, color="crimson", linewidth=2.5, solid_joinstyle="miter")
+
+
+def _text_cell(heat: Heat, row: int, column: int) -> Text:
+    rate = heat.rate[row, column]
+    if np.isnan(rate):
+        return Text("·", style="dim")
+    # From dark blue through green to yellow, so that it reads the same without colour vision.
+    share = float(_share(heat)[row, column])
+    red, green, blue = (round(np.interp(share, (0.0, 0.5, 1.0), ends)) for ends in _COLOURS)
+    style = f"{'black' if share > 0.6 else 'white'} on rgb({red},{green},{blue})"
+    if (row, column) == heat.chosen:
+        return Text(f"▶{_number(rate)}", style=f"bold {style}")
+    return Text(_number(rate) + ("*" if heat.is_oversubscribed[row, column] else ""), style=style)
+
+
+_COLOURS = ((68, 33, 253), (1, 145, 231), (84, 140, 37))
+
+
+def _share(heat: Heat) -> np.ndarray:
+    return heat.rate / np.nanmax(heat.rate)
+
+
+def _caption(heat: Heat, unit: str) -> str:
+    parts = (f"{unit} per second of the whole job", f"chosen: {heat.caption}", _legend(heat, "·"))
+    return "\n".join(filter(None, parts))
+
+
+def _legend(heat: Heat, empty: str = "grey") -> str:
+    """Say what cells without a number and numbers with a star are."""
+    measured = ~np.isnan(heat.rate)
+    parts = []
+    if not measured.all():
+        parts.append(f"{empty}: not measured, cannot win or does not fit")
+    if np.any(measured & heat.is_oversubscribed):
+        parts.append("*: more threads than cores")
+    return "; ".join(parts)
+
+
+def _number(rate: float) -> str:
+    """Write a rate with three digits: 0.0123, 1.23, 123, 12.3k, 1.23M."""
+    for factor, suffix in ((1e6, "M"), (1e3, "k")):
+        if rate >= 0.9995 * factor:
+            return f"{rate / factor:.3g}{suffix}"
+    return f"{rate:.3g}"
+
+
+def _cell(layout, chains: np.ndarray, threads: np.ndarray) -> tuple[int, int]:
+    row, column = np.searchsorted(chains, layout.chains_at_once), np.searchsorted(threads, layout.blas_threads)
+    return int(row), int(column)

@@ -1,0 +1,142 @@
+"""Every measurement of a sweep, what is typical of each layout, and how sure that is."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.layout.layout import Layout
+
+# Between two and two values of the normal distribution four fifths lie within this many standard deviations.
+_Z_80 = 1.2816
+
+
+class Timing(NamedTuple):
+    """What one measurement found.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time per unit of one chain while the layout's chains ran; the median of its workers.
+    cpu_seconds : float
+        CPU time of the whole process per unit of one chain, with that of BLAS threads that only wait.
+    others : float
+        Share of the CPU time of the usable CPUs that other processes took meanwhile, 0 to 1.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    others: float = 0.0
+
+
+class Measurement(NamedTuple):
+    """One measurement of a sweep.
+
+    Attributes
+    ----------
+    layout : Layout
+    timing : Timing
+    burst_s : float
+        How long each worker was to compute.
+    stage : str
+        "scan", "grid", "halving", "final" or "probe".
+    round : int
+        Within the stage.
+    at_s : float
+        When it ended, since the sweep began.
+    kept : bool
+        False where others disturbed it so that it was made again.
+    """
+
+    layout: Layout
+    timing: Timing
+    burst_s: float
+    stage: str
+    round: int
+    at_s: float
+    kept: bool = True
+
+
+class Interval(NamedTuple):
+    """An estimate of a ratio, and the range that holds the true one in about four cases of five."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Ledger:
+    """The measurements so far, in order, and by layout."""
+
+    def __init__(self, measurements: Iterable[Measurement] = ()):
+        self.measurements: list[Measurement] = []
+        self._seconds: dict[Layout, list[float]] = {}
+        self._typical: dict[Layout, float] = {}
+        self._noise: float | None = None
+        for measurement in measurements:
+            self.add(measurement)
+
+    def add(self, measurement: Measurement) -> None:
+        """Take in one more."""
+        self.measurements.append(measurement)
+        if measurement.kept:
+            self._seconds.setdefault(measurement.layout, []).append(measurement.timing.seconds)
+            self._typical.pop(measurement.layout, None)
+            self._noise = None
+
+    def __contains__(self, layout: Layout) -> bool:
+        return layout in self._seconds
+
+    def __iter__(self) -> Iterator[Layout]:
+        return iter(self._seconds)
+
+    def seconds(self, layout: Layout) -> list[float]:
+        """Return what was measured and kept for a layout, in order."""
+        return self._seconds.get(layout, [])
+
+    def typical(self, layout: Layout) -> float:
+        """Return the usual time per unit of a layout that was measured."""
+        if layout not in self._typical:
+            self._typical[layout] = typical(self._seconds[layout])
+        return self._typical[layout]
+
+    def fastest(self, layout: Layout) -> float:
+        """Return the least time per unit that was measured: optimistic, since other programs only add time."""
+        return min(self._seconds[layout])
+
+    def noise(self) -> float:
+        """Return the typical relative deviation of one measurement, from those of the same layout; at least 2 %."""
+        if self._noise is None:
+            logs = [np.log(values) for values in self._seconds.values() if len(values) > 1]
+            differences = np.concatenate([np.abs(np.diff(values)) for values in logs]) if logs else np.array([0.1])
+            self._noise = max(0.02, float(np.median(differences)) / (0.6745 * math.sqrt(2.0)))
+        return self._noise
+
+
+def typical(seconds: Sequence[float]) -> float:
+    """Return the middle of positive values: the median of the geometric means of all pairs (Hodges and Lehmann).
+
+    One wild value of eight does no more harm than to a median, and it needs a third fewer values to be as sure.
+    """
+    return float(np.exp(np.median(_pair_means(np.log(seconds)))))
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Compare paired times: the typical ratio and its range of 80 % (Wilcoxon's, no shape of noise assumed).
+
+    Parameters
+    ----------
+    numerators, denominators : (n,) sequences of float
+        Measured in the same rounds; positive.
+    """
+    means = np.sort(_pair_means(np.log(numerators) - np.log(denominators)))
+    n = len(numerators)
+    spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
+    cut = max(0, math.floor(len(means) / 2.0 - _Z_80 * spread))
+    return Interval(*(float(np.exp(value)) for value in (np.median(means), means[cut], means[-1 - cut])))
+
+
+def _pair_means(values: np.ndarray) -> np.ndarray:
+    first, second = np.triu_indices(len(values))
+    return (values[first] + values[second]) / 2.0

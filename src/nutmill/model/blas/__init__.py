@@ -1,6 +1,0 @@
-"""Lean BLAS and LAPACK for PyTensor's Numba mode: slots for routines, kernels, ops, and the rewriter."""
-
-from nutmill.model.blas.rewrite import lean_rewriter
-from nutmill.model.blas.symbols import declare_slots
-
-__all__ = ["declare_slots", "lean_rewriter"]

@@ -1,0 +1,147 @@
+"""Compiles in a process of its own, so that this one keeps the code and nothing of what compiling took.
+
+Numba keeps what it has compiled for the life of the process. The graph goes to the child as bytes, and its answer
+comes back as bytes: an entry as the cache has them, or the error.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import cloudpickle
+import numpy as np
+from pytensor import config
+
+from nutmill.errors import ModelError, NutmillError
+from nutmill.files import replace_file
+from nutmill.model.graphs.graph import ModelGraph
+from nutmill.model.graphs.start import without_c
+from nutmill.model.lowering.environment import pytensor_options
+from nutmill.native.container import Entry
+from nutmill.native.processor import Target
+
+_CHILD = "import sys; from nutmill.model.build_apart import answer; answer(sys.argv[1])"
+_REQUEST, _ANSWER = "request", "answer"
+
+
+class _Request(NamedTuple):
+    graph: ModelGraph
+    made_for: Target
+    options: Mapping[str, object]  # of PyTensor, as they are in the parent
+
+
+class Answer(NamedTuple):
+    """What the child made.
+
+    Attributes
+    ----------
+    entry : Entry or None
+        The code; None if it cannot leave its process.
+    kernel : bytes
+        Object file of the sampler.
+    stages : dict
+        CPU seconds of each step.
+    python_ops : tuple of str
+        Ops that run in the interpreter.
+    peak_bytes : int
+        The most memory that the child has had.
+    """
+
+    entry: Entry | None
+    kernel: bytes
+    stages: dict[str, float]
+    python_ops: tuple[str, ...]
+    peak_bytes: int
+
+
+def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
+    """Compile a graph in a child process.
+
+    Raises
+    ------
+    ModelError
+        As compiling here would; or if the graph cannot be sent, also for want of room in the folder of temporary files,
+        its code cannot come back, or the child dies.
+    """
+    try:
+        request = cloudpickle.dumps(_Request(_bare(graph), made_for, pytensor_options()))
+    except Exception as error:  # whatever a class of the user's raises when it is pickled
+        raise ModelError(
+            f"This model cannot be sent to another process ({error}): compile it without isolate=True."
+        ) from error
+    try:
+        with tempfile.TemporaryDirectory(prefix="nutmill-compile-") as folder:
+            (Path(folder) / _REQUEST).write_bytes(request)
+            found = _asked(Path(folder))
+    except OSError as error:
+        raise ModelError(
+            f"This model cannot be handed to another process through the folder of temporary files ({error.strerror}): "
+            "let TMPDIR name one with room, or compile it without isolate=True."
+        ) from error
+    if isinstance(found, NutmillError):
+        raise found
+    if found.entry is None:
+        why = f"{', '.join(found.python_ops)} runs in Python" if found.python_ops else "it needs Numba's engine"
+        raise ModelError(f"The code of this model cannot leave its process: {why}. Compile it without isolate=True.")
+    return found
+
+
+def answer(folder: str) -> None:
+    """Compile what the parent asks for: what the child runs."""
+    from nutmill.model import build as steps  # which imports this module
+
+    request: _Request = pickle.loads((Path(folder) / _REQUEST).read_bytes())
+    here = pytensor_options()
+    try:
+        with without_c(), config.change_flags(**{k: v for k, v in request.options.items() if v != here[k]}):
+            found = steps.compile_for_parent(request.graph, request.made_for)
+    except NutmillError as error:
+        found = error
+    replace_file(Path(folder) / _ANSWER, pickle.dumps(found))
+
+
+def _asked(folder: Path) -> Answer | NutmillError:
+    child = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(folder)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if not (folder / _ANSWER).exists():
+        raise ModelError(_cause_of_death(child.returncode, child.stderr))
+    return pickle.loads((folder / _ANSWER).read_bytes())
+
+
+def _cause_of_death(status: int, errors: str) -> str:
+    if status == -signal.SIGKILL:
+        return (
+            "The process that compiles this model was killed, probably because the machine has too little memory for "
+            "it: use a machine with more, compile there and save() the model."
+        )
+    last = next((line for line in reversed(errors.splitlines()) if line.strip()), f"exit code {status}")
+    return f"The process that compiles this model ended without its code ({last}): compile it without isolate=True."
+
+
+def _bare(graph: ModelGraph) -> ModelGraph:
+    """The graph with nothing in it that compiling does not look at: no data, no functions of PyMC's model."""
+    arrays = tuple(a._replace(value=np.zeros((0,) * a.value.ndim, a.value.dtype)) for a in graph.arrays)
+    return ModelGraph(
+        parameters=graph.parameters,
+        arrays=arrays,
+        logp=graph.logp,
+        expanded=graph.expanded,
+        sites=graph.sites,
+        dtype=graph.dtype,
+        lowering=graph.lowering,
+        native_density=graph.native_density,
+        data_is_tuple=graph.data_is_tuple,
+    )

@@ -1,0 +1,144 @@
+"""What a model computes outside of sampling, from its graph: small graphs that run once, in PyTensor's interpreter."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from pytensor.graph.traversal import ancestors
+
+from nutmill.errors import ModelError
+from nutmill.model.cache.starts import KeptStart
+from nutmill.model.graphs.checks import reaches
+from nutmill.model.graphs.graph import DataArray, ModelGraph, Terms
+from nutmill.model.graphs.start import evaluate, evaluator
+from nutmill.model.order import COMPILING
+from nutmill.native.code import Code
+from nutmill.native.origin import Arrays, Guide, Term, misfits
+from nutmill.native.processor import Target
+from nutmill.native.saved_origin import StoredOrigin
+
+
+class GraphOrigin:
+    """The `Origin` of a model whose graph is at hand."""
+
+    def __init__(self, graph: ModelGraph, kept: KeptStart | None = None):
+        self.graph = graph
+        self._kept = kept
+        self._likelihood: Code | None = None
+        self._inputs = [array.variable for array in graph.arrays]
+        self._parameters = [parameter.variable for parameter in graph.parameters]
+
+    def stored(self, arrays: Arrays, target: Target) -> StoredOrigin:
+        """The same for a file, with machine code for a processor; raises ModelError if there is none."""
+        from nutmill.model.origin_code import store  # brings Numba, as the other that is imported below
+
+        with COMPILING:
+            return store(self.graph, arrays, target)
+
+    def start(self, arrays: Arrays, seed: int) -> list[np.ndarray]:
+        """Initial value of each parameter; random ones draw from streams made of `seed`."""
+
+        def evaluated() -> list[np.ndarray]:
+            return evaluate(self._inputs, arrays, self.graph.start, seed)
+
+        return evaluated() if self._kept is None else self._kept.values(arrays, evaluated)
+
+    def start_given(self, given: Mapping[str, object], arrays: Arrays, seed: int) -> list[np.ndarray]:
+        """The same where the user gives some values by name; raises TypeError or ValueError if they do not fit."""
+        inputs, outputs = self.graph.start_given(given)
+        return evaluate([array.variable for array in inputs], self._now(inputs, arrays), outputs, seed)
+
+    def shown(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Observed and constant data of the result, by name."""
+        variables = {**self.graph.observed, **self.graph.constant}
+        # Most of them are arrays of the record as they are.
+        known = dict(zip(self._inputs, arrays, strict=True))
+        computed = {name: variable for name, variable in variables.items() if variable not in known}
+        values = dict(zip(computed, evaluate(self._inputs, arrays, list(computed.values())), strict=True))
+        return {name: values[name] if name in values else known[variable] for name, variable in variables.items()}
+
+    def misfits(self, pieces: Arrays, arrays: Arrays) -> list[str]:
+        """Say which indices lie outside of what they index, a clause each."""
+        found = reaches(self.graph)
+        inputs = [*self._parameters, *self._inputs]
+        bounds = evaluate(inputs, [*pieces, *arrays], [reach.bounds for reach in found])
+        return misfits([reach.index for reach in found], bounds)
+
+    def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
+        """Terms of the log density that are not finite at a position, by name of the variable."""
+        variables = list(self.graph.point_variables())
+        try:
+            values = self._terms_at(arrays)(pieces)
+        except Exception:  # an operation fails there, and may raise what it likes; the status tells of it
+            return {}
+        found = {}
+        for (name, graph), value in zip(self._terms.densities.items(), values, strict=True):
+            if not np.isfinite(value).all():
+                needed = set(ancestors([graph]))
+                found[name] = Term(float(value.sum()), tuple(v.name for v in variables if v in needed))
+        return found
+
+    def guide(self, arrays: Arrays) -> Guide:
+        """What helps to find a start."""
+        return Guide(self._misses(arrays), self._prior(arrays))
+
+    def _misses(self, arrays: Arrays) -> Callable[[Arrays], int] | None:
+        if not self._terms.densities:
+            return None
+        terms_at = self._terms_at(arrays)
+
+        def misses(pieces: Arrays) -> int:
+            try:
+                return sum(int(np.count_nonzero(~np.isfinite(value))) for value in terms_at(pieces))
+            except Exception:  # what an operation raises counts as worse than any number
+                return sys.maxsize
+
+        return misses
+
+    def _prior(self, arrays: Arrays) -> Callable[[int], list[np.ndarray] | None] | None:
+        if self.graph.prior is None:
+            return None
+        inputs, outputs = self.graph.prior()
+        values, draw = self._now(inputs, arrays), evaluator([array.variable for array in inputs], outputs)
+
+        def prior(seed: int) -> list[np.ndarray] | None:
+            try:
+                return draw(values, seed)
+            except Exception:  # a distribution without draws, or one whose parameters another draw does not fit
+                return None
+
+        return prior
+
+    def _terms_at(self, arrays: Arrays) -> Callable[[Arrays], list[np.ndarray]]:
+        """Function that evaluates the terms at a position, for these data."""
+        inputs, densities = self._terms
+        variables = list(self.graph.point_variables())
+        places = [[p.name for p in self.graph.parameters].index(variable.name) for variable in variables]
+        values, terms = self._now(inputs, arrays), list(densities.values())
+        evaluated = evaluator([*variables, *(array.variable for array in inputs)], terms) if terms else None
+
+        def terms_at(pieces: Arrays) -> list[np.ndarray]:
+            with np.errstate(all="ignore"):
+                return evaluated([*(pieces[place] for place in places), *values]) if terms else []
+
+        return terms_at
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return self.graph.terms()
+
+    def _now(self, needed: Sequence[DataArray], arrays: Arrays) -> list[np.ndarray]:
+        """Values of arrays that were lifted out of other graphs: those of the record where they have a name."""
+        current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
+        return [current.get(array.name, array.value) for array in needed]
+
+    def likelihood(self, target: Target) -> Code:
+        """Native code that gives the log likelihood of each observation; raises ModelError if there is none."""
+        if self.graph.source is None:
+            raise ModelError("log_likelihood is that of a pm.Model, and this model is none: leave it out.")
+        if self._likelihood is None:
+            from nutmill.model.build import compile_likelihood
+
+            self._likelihood = compile_likelihood(self.graph, target)
+        return self._likelihood

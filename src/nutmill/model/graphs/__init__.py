@@ -1,0 +1,1 @@
+"""The graphs of a model: log density, starts, data, centring, checks."""

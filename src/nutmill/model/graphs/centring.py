@@ -1,0 +1,105 @@
+"""Writes a log density in coordinates that the sampler may choose: between centred and not, element by element.
+
+A site (`model.sites`) with location mu and scale s is written in x with centredness c between 0 and 1:
+
+    xi = (x - c mu) exp(-c log s),    v = mu + s xi,    log |dv/dx| = (1 - c) log s.
+
+With c = 1 it is x = v, centred; with c = 0 it is x = xi, non-centred. Of a product s z that the author wrote, xi is z.
+As the prior of v is that of xi divided by s, what is left of it and the Jacobian is the log density of xi less c log s:
+nothing is subtracted that cancels, however small the scale is. The centrednesses are inputs, so that nothing is
+compiled anew when the sampler changes them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
+from pytensor.graph.replace import clone_replace
+
+from nutmill.model.graphs.graph import Parameter, Site, open_input
+from nutmill.model.graphs.sites import Found
+
+# Beyond this the exponentials of log scales would no longer be numbers; such a scale is outside of the support.
+LARGEST_LOG_SCALE = 300.0
+
+
+class Placed(NamedTuple):
+    """A site in terms of the model's value variables.
+
+    Attributes
+    ----------
+    found : Found
+    value : Variable
+        The value variable.
+    expressions : sequence of Variable
+        `Found.expressions`, data lifted out of them.
+    """
+
+    found: Found
+    value: Variable
+    expressions: Sequence[Variable]
+
+
+def expressions_of(model: pm.Model, found: Sequence[Found]) -> list[Variable]:
+    """Location, scale and further parameters of all sites, in terms of the model's value variables."""
+    return model.replace_rvs_by_values([expression for site in found for expression in site.expressions])
+
+
+def placed(model: pm.Model, found: Sequence[Found], lifted: Sequence[Variable]) -> list[Placed]:
+    """Take apart what `expressions_of` gave, once data are lifted out of it."""
+    rest: Iterator[Variable] = iter(lifted)
+    return [Placed(site, model.rvs_to_values[site.variable], [next(rest) for _ in site.expressions]) for site in found]
+
+
+def recentred(
+    logp: Variable, sites: Sequence[Placed], parameters: Sequence[Parameter], values: Mapping[Variable, Variable]
+) -> tuple[Variable, tuple[Site, ...]]:
+    """Write a log density in the coordinates of its sites.
+
+    Parameters
+    ----------
+    logp
+        That of all but the sites, in terms of the model's value variables.
+    sites
+        Each after those that it depends on.
+    parameters
+        Of the model, in the order of `values`.
+    values
+        Each value variable, in terms of the parameters, as the model is written.
+
+    Returns
+    -------
+    The log density with the sites', and the sites, all in terms of the parameters.
+    """
+    if not sites:
+        return clone_replace([logp], values, rebuild_strict=False)[0], ()
+    places = {value: number for number, value in enumerate(values)}
+    now, terms, written = dict(values), [], []
+    for site in sites:
+        number = places[site.value]
+        location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
+        x = parameters[number].variable
+        c = open_input(x.type, f"{x.name}_centredness")
+        log_scale = pt.log(scale)
+        xi = (x - c * location) * pt.exp(-c * log_scale)
+        v = location + scale * xi if site.found.written else xi
+        now[site.value] = pt.cast(v, site.value.dtype)
+        terms += [_log_density(site.found, xi, further), -pt.sum(c * log_scale), _inside(log_scale)]
+        whole = pt.zeros_like(x)
+        written.append(Site(number, site.found.written, c, _double(whole + location), _double(whole + log_scale)))
+    (rest,) = clone_replace([logp], now, rebuild_strict=False)
+    return pt.add(rest, *terms), tuple(written)
+
+
+def _log_density(site: Found, xi: Variable, further: Sequence[Variable]) -> Variable:
+    return pm.logp(site.family.standard(*further), xi).sum()
+
+
+def _inside(log_scale: Variable) -> Variable:
+    return pt.switch(pt.all(pt.le(pt.abs(log_scale), LARGEST_LOG_SCALE)), 0.0, -float("inf"))
+
+
+def _double(variable: Variable) -> Variable:
+    return pt.cast(variable, "float64")

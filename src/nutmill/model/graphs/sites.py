@@ -1,0 +1,202 @@
+"""Finds where a PyMC model has a location and a scale of its own: what a hierarchy consists of, however it is written.
+
+A site is a parameter v of a family of locations and scales whose scale depends on other parameters: v ~ N(mu, s), as
+authors write a centred hierarchy. Or it is a z ~ N(0, 1) that the model multiplies by such a scale, as they write a
+non-centred one. What is found here may be stretched by the kernel (`model.centring`); a site that is none costs
+efficiency, never truth.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.logprob.transforms import LogTransform
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.traversal import ancestors
+from pytensor.scalar.basic import Mul, TrueDiv
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.exceptions import NotScalarConstantError
+from pytensor.tensor.random import basic as random
+
+from nutmill.model.graphs.positive import is_positive
+
+
+class Family(NamedTuple):
+    """Distributions that differ by location and scale alone.
+
+    Attributes
+    ----------
+    standard : callable
+        (further parameters) -> the distribution of location 0 and scale 1.
+    location : int
+        Which of the parameters of a random variable is the location; the next one is the scale.
+    of_log : bool
+        The logarithm of the variable has it.
+    """
+
+    standard: Callable[..., Variable]
+    location: int = 0
+    of_log: bool = False
+
+
+# PyTensor makes single precision of plain numbers, and constants that PyMC computes from them follow.
+_ZERO, _ONE = np.float64(0.0), np.float64(1.0)
+
+_FAMILIES = {
+    random.NormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE)),
+    random.StudentTRV: Family(lambda nu: pm.StudentT.dist(nu=nu, mu=_ZERO, sigma=_ONE), location=1),
+    random.LaplaceRV: Family(lambda: pm.Laplace.dist(_ZERO, _ONE)),
+    random.LogisticRV: Family(lambda: pm.Logistic.dist(_ZERO, _ONE)),
+    random.CauchyRV: Family(lambda: pm.Cauchy.dist(_ZERO, _ONE)),
+    random.GumbelRV: Family(lambda: pm.Gumbel.dist(_ZERO, _ONE)),
+    random.LogNormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE), of_log=True),
+}
+
+
+class Found(NamedTuple):
+    """A site in terms of the model's random variables.
+
+    Attributes
+    ----------
+    variable : Variable
+        The random variable.
+    written : float
+        1 where its own prior has location and scale, 0 where the model multiplies it by the scale.
+    location, scale : Variable
+    family : Family
+    further : sequence of Variable
+        Other parameters of the family.
+    """
+
+    variable: Variable
+    written: float
+    location: Variable
+    scale: Variable
+    family: Family
+    further: Sequence[Variable] = ()
+
+    @property
+    def expressions(self) -> list[Variable]:
+        """What the site is made of."""
+        return [self.location, self.scale, *self.further]
+
+
+def find_sites(model: pm.Model) -> list[Found]:
+    """Find the sites of a model, each after those that its location and scale depend on."""
+    free = set(model.free_RVs)
+    found = [site for rv in model.free_RVs if (site := _centred(model, rv, free))]
+    standard = [rv for rv in model.free_RVs if _is_standard(model, rv)]
+    if standard:
+        products = _products(model, standard)
+        found += [site for rv in standard if (site := _non_centred(model, rv, products, free))]
+    return _in_order(found, free)
+
+
+def _family_of(model: pm.Model, rv: Variable) -> Family | None:
+    """Family of a variable whose parameter lies on the real line; None if it has another, or another transform."""
+    family = _FAMILIES.get(type(rv.owner.op))
+    if family is None:
+        return None
+    transform = model.rvs_to_transforms.get(rv)
+    fits = type(transform) is LogTransform if family.of_log else transform is None
+    return family if fits else None
+
+
+def _parameters(rv: Variable, family: Family) -> tuple[Variable, Variable, list[Variable]]:
+    """Location, scale and what else a variable's distribution has."""
+    given = list(rv.owner.op.dist_params(rv.owner))
+    at = family.location
+    return given[at], given[at + 1], given[:at] + given[at + 2 :]
+
+
+def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> Found | None:
+    family = _family_of(model, rv)
+    if family is None:
+        return None
+    location, scale, further = _parameters(rv, family)
+    return Found(rv, 1.0, location, scale, family, further) if _needs([scale], free) else None
+
+
+def _is_standard(model: pm.Model, rv: Variable) -> bool:
+    """Whether the prior is of location 0 and scale 1, and has no other parameters."""
+    family = _family_of(model, rv)
+    if family is None or family.of_log:
+        return False
+    location, scale, further = _parameters(rv, family)
+    return not further and _constant(location) == 0.0 and _constant(scale) == 1.0
+
+
+def _constant(variable: Variable) -> float | None:
+    try:
+        return float(pt.get_underlying_scalar_constant_value(variable))
+    except NotScalarConstantError:
+        return None
+
+
+def _products(model: pm.Model, factors: Sequence[Variable]) -> dict[Variable, list[Apply]]:
+    """Products and quotients in the model, by what is multiplied or divided."""
+    found: dict[Variable, list[Apply]] = {}
+    for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
+        node = variable.owner
+        if node is None or not isinstance(node.op, Elemwise) or len(node.inputs) != 2:
+            continue
+        operation = node.op.scalar_op
+        if isinstance(operation, Mul | TrueDiv):
+            for operand in node.inputs if isinstance(operation, Mul) else node.inputs[:1]:
+                found.setdefault(operand, []).append(node)
+    return found
+
+
+def _non_centred(
+    model: pm.Model, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
+) -> Found | None:
+    """The site of a variable that is multiplied by positive expressions, one after the other."""
+    scale, product = None, rv
+    while step := next(_scaled(model, product, rv, products, free), None):
+        factor, product = step
+        scale = factor if scale is None else scale * factor
+    if scale is None:
+        return None
+    return Found(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, _FAMILIES[type(rv.owner.op)])
+
+
+def _scaled(
+    model: pm.Model, product: Variable, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
+) -> Iterator[tuple[Variable, Variable]]:
+    """Positive factors of a product, and what it is then: all of the shape of the variable itself."""
+    for node in products.get(product, ()):
+        first, second = node.inputs
+        other = second if first is product else first
+        if not _keeps_shape(node, rv) or not is_positive(other, model):
+            continue
+        needs = _needs([other], free)
+        if needs and rv not in needs:
+            yield (pt.reciprocal(other) if isinstance(node.op.scalar_op, TrueDiv) else other), node.outputs[0]
+
+
+def _keeps_shape(node: Apply, rv: Variable) -> bool:
+    mine, theirs = rv.type.shape, node.outputs[0].type.shape
+    return len(mine) == len(theirs) and all((a == 1) == (b == 1) for a, b in zip(mine, theirs, strict=True))
+
+
+def _needs(expressions: Sequence[Variable], free: set[Variable]) -> set[Variable]:
+    """Free variables behind expressions."""
+    return free.intersection(ancestors(expressions))
+
+
+def _in_order(found: Sequence[Found], free: set[Variable]) -> list[Found]:
+    """Order sites by what they need; those that need each other are left as they are written."""
+    needs = {site.variable: _needs(site.expressions, free) - {site.variable} for site in found}
+    waiting, ordered = list(found), []
+    while waiting:
+        names = {site.variable for site in waiting}
+        ready = [site for site in waiting if not needs[site.variable] & names]
+        if not ready:
+            # Only what was written as a product can be in a circle; without it the others may be in none.
+            waiting.pop(max(number for number, site in enumerate(waiting) if site.written == 0.0))
+            continue
+        ordered += ready
+        waiting = [site for site in waiting if all(site is not one for one in ready)]
+    return ordered

@@ -1,0 +1,82 @@
+"""Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytensor
+from pymc.pytensorf import find_rng_nodes, reseed_rngs
+from pytensor.compile.mode import Mode
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.traversal import ancestors
+from pytensor.scalar.basic import Second
+from pytensor.tensor.basic import alloc, constant
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.shape import Shape
+
+from nutmill.model.graphs.inner_graphs import expand_graphs
+
+_INTERPRETED = Mode(linker="py", optimizer=None)
+
+
+def without_c():
+    """Keep PyTensor from calling the C compiler within the block: it compiles each op that it folds constants by."""
+    return pytensor.config.change_flags(cxx="")
+
+
+def evaluate(
+    inputs: Sequence[Variable], values: Sequence[np.ndarray], outputs: Sequence[Variable], seed: int = 0
+) -> list[np.ndarray]:
+    """Evaluate graphs once, in Python.
+
+    Parameters
+    ----------
+    inputs, values
+        The inputs of the graphs, and an array for each.
+    outputs
+        What to evaluate; random variables in it draw from streams made of `seed`.
+    """
+    return evaluator(inputs, outputs)(values, seed) if outputs else []
+
+
+def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list[np.ndarray]]:
+    """Make the function that `evaluate` calls, (values, seed) -> arrays, for graphs that run more than once."""
+    graph = _simplified(outputs)
+    with without_c():
+        function = pytensor.function(
+            list(inputs), graph, mode=_INTERPRETED, on_unused_input="ignore", allow_input_downcast=True
+        )
+    rngs = find_rng_nodes(function.maker.fgraph.outputs)
+
+    def evaluated(values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
+        if rngs:
+            reseed_rngs(rngs, seed)
+        return [np.asarray(value) for value in function(*values)]
+
+    return evaluated
+
+
+def _simplified(outputs: Sequence[Variable]) -> list[Variable]:
+    """Copy a graph for the interpreter, which would take a minute for the start of an LKJ prior of 20 variables.
+
+    It would draw what only the shape is asked of, and rewrite and compile the graphs within operations.
+    """
+    leaves = [variable for variable in ancestors(outputs) if variable.owner is None]
+    inputs = [variable for variable in leaves if not isinstance(variable, Constant)]  # shared variables, too
+    fgraph = FunctionGraph(inputs, list(outputs), clone=True, copy_inputs=False)
+    for node in fgraph.toposort():
+        if (known := _without_values(node)) is not None:
+            fgraph.replace(node.outputs[0], known, reason="known shape", import_missing=True)
+    expand_graphs(fgraph)
+    return fgraph.outputs
+
+
+def _without_values(node: Apply) -> Variable | None:
+    """Write what depends on the shape of an array alone without the array, where the shape is known."""
+    if isinstance(node.op, Shape) and None not in node.inputs[0].type.shape:
+        return constant(node.inputs[0].type.shape, dtype="int64")
+    # As in zeros_like.
+    if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Second):
+        shape = node.outputs[0].type.shape
+        return None if None in shape else alloc(node.inputs[1], *shape)
+    return None

@@ -1,0 +1,1 @@
+"""From a graph to machine code: our forms, Numba's, bitcode, the kernel, native objects."""

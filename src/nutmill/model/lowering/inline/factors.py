@@ -1,0 +1,106 @@
+"""Cholesky factors and triangular systems of strided matrices; what cannot be solved is filled with NaN."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from nutmill.model.lowering.inline.arrays import WORD, Emitter, View, load, store
+from nutmill.model.lowering.inline.loops import nest
+from nutmill.model.lowering.inline.matrices import (
+    BIT,
+    DOUBLE,
+    INT32,
+    Matrix,
+    at_least_one,
+    call_routine,
+    fill_with,
+    letter,
+    readable,
+)
+
+
+def copy_into(emitter: Emitter, source: View, target: View) -> None:
+    """Copy a vector or matrix over a new one of the same shape."""
+    with nest(emitter, target.shape) as indices:
+        store(emitter, target, indices, load(emitter, source, indices))
+
+
+def cholesky(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
+    """Write the Cholesky factor of a matrix of which one triangle is read; all NaN if it is not positive definite.
+
+    The factor L has ``L @ L.T == matrix`` if `lower`, else U has ``U.T @ U``. Fortran reads `out`, in C order, as its
+    transpose: there, our lower triangle is the upper one.
+    """
+    builder, (matrix,), (out,) = emitter.builder, operands, results
+    n = out.shape[0]
+    with nest(emitter, out.shape) as (i, j):
+        is_kept = builder.icmp_signed("<=" if lower else ">=", j, i)
+        with builder.if_else(is_kept) as (kept, other):
+            with kept:
+                store(emitter, out, [i, j], load(emitter, matrix, [i, j]))
+            with other:
+                store(emitter, out, [i, j], DOUBLE(0.0))
+    status = call_routine(emitter, "dpotrf", "U" if lower else "L", n, out.data, at_least_one(emitter, n))
+    with builder.if_then(builder.icmp_signed("!=", status, INT32(0)), likely=False):
+        fill_with(emitter, out, math.nan)
+
+
+def solve_triangular(
+    emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool, unit: bool
+) -> None:
+    """Write the solution of ``T @ x == b``, T one triangle of the matrix; all NaN if T is singular."""
+    builder, (matrix, b), (x,) = emitter.builder, operands, results
+    copy_into(emitter, b, x)
+    with builder.if_else(_is_singular(emitter, matrix, unit), likely=False) as (singular, regular):
+        with singular:
+            fill_with(emitter, x, math.nan)
+        with regular, readable(emitter, matrix) as a:
+            _solve_in_place(emitter, a, x, _Form(lower, False, unit))
+
+
+def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
+    """Write the solution of ``A @ x == b`` from the Cholesky factor of A."""
+    (factor, b), (x,) = operands, results
+    copy_into(emitter, b, x)
+    with readable(emitter, factor) as a:
+        _solve_in_place(emitter, a, x, _Form(lower, not lower, False))
+        _solve_in_place(emitter, a, x, _Form(lower, lower, False))
+
+
+class _Form(NamedTuple):
+    """Which triangle, whether it is transposed, and whether its diagonal is taken as 1 and not read."""
+
+    lower: bool
+    is_transposed: bool
+    unit: bool
+
+
+def _is_singular(emitter: Emitter, matrix: View, unit: bool) -> ir.Value:
+    if unit:
+        return BIT(0)
+    builder = emitter.builder
+    found = cgutils.alloca_once(builder, BIT)
+    builder.store(BIT(0), found)
+    with nest(emitter, matrix.shape[:1]) as (i,):
+        is_zero = builder.fcmp_ordered("==", load(emitter, matrix, [i, i]), DOUBLE(0.0))
+        builder.store(builder.or_(builder.load(found), is_zero), found)
+    return builder.load(found)
+
+
+def _solve_in_place(emitter: Emitter, a: Matrix, x: View, form: _Form) -> None:
+    """Solve for contiguous `x`; Fortran sees a matrix in C order transposed, so it solves from the right."""
+    lower, is_transposed, unit = form
+    triangle = letter(emitter, a.by_rows, *("UL" if lower else "LU"))
+    diagonal = "U" if unit else "N"
+    n = x.shape[0]
+    if len(x.shape) == 1:
+        way = letter(emitter, a.by_rows, *("NT" if is_transposed else "TN"))
+        call_routine(emitter, "dtrsv", triangle, way, diagonal, n, a.data, a.stride, x.data, WORD(1))
+        return
+    way = letter(emitter, a.by_rows, *("TN" if is_transposed else "NT"))
+    columns = x.shape[1]
+    width = at_least_one(emitter, columns)
+    call_routine(emitter, "dtrsm", "R", triangle, way, diagonal, columns, n, 1.0, a.data, a.stride, x.data, width)

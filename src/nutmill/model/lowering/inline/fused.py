@@ -1,0 +1,187 @@
+"""Elementwise loops: operands read as they lie or by an index of rows, results kept, worked in place, or reduced."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba import types
+from pytensor.graph.basic import Apply
+
+from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, new_array, shared, store, view_of
+from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
+from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.reducers import Reducer
+from nutmill.model.lowering.inline.rows import Index
+from nutmill.model.lowering.inline.scalars import Scalar
+from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
+
+_MISFIT = "arrays of the model that are combined element by element have different lengths"
+
+
+def elementwise(node: Apply) -> Operation:
+    """Write an `Elemwise` node: a loop that keeps all of its results."""
+    in_place = node.op.inplace_pattern
+    results = [Stored(number, in_place.get(number)) for number in range(len(node.outputs))]
+    return _operation(FusedLoop(node.op.scalar_op, [None] * len(node.inputs), results), node)
+
+
+def fused_loop(node: Apply) -> Operation:
+    """Write a `FusedLoop` node."""
+    return _operation(node.op, node)
+
+
+def _operation(op: FusedLoop, node: Apply) -> Operation:
+    loop = _Loop(op, node)
+    return Operation(loop.result, loop.emit)
+
+
+class _Operand(NamedTuple):
+    """What the loop reads: an array, which of its axes broadcast, and the index of its rows if it has one.
+
+    Where the loop works in place on the array, `place` is the number of that.
+    """
+
+    axes: Axes
+    index: Index | None
+    place: int | None
+
+
+class _Result(NamedTuple):
+    """What the loop gives: an array that is written element by element, or a register."""
+
+    value: ir.Value | None
+    view: View | None
+    register: ir.Value | None
+
+
+class _Loop:
+    def __init__(self, op: FusedLoop, node: Apply):
+        n_operands = len(op.indices)
+        self._op = op
+        self._kinds = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
+        self._static = _static_shape([v.type.shape for v in node.inputs[:n_operands]], op.indices)
+        self._worked = [r.in_place_of for r in op.results if isinstance(r, Stored) and r.in_place_of is not None]
+        worked = [node.inputs[position] for position in self._worked]
+        self._places = [worked.index(v) if v in worked else None for v in node.inputs[:n_operands]]
+        self._scalar = Scalar(op.scalar_op, [v.type.dtype for v in node.inputs[:n_operands]])
+        # Read by an index, an array has as many rows as the index.
+        self._broadcasts = [
+            v.type.broadcastable if index is None else (False, *v.type.broadcastable[1:])
+            for v, index in zip(node.inputs, op.indices, strict=False)
+        ]
+        self._reducers = {
+            number: Reducer(result.reduction, self._scalar.dtypes[result.output], variable.type.dtype)
+            for number, (result, variable) in enumerate(zip(op.results, node.outputs, strict=True))
+            if isinstance(result, Reduced)
+        }
+
+    def result(self, operands: Sequence[types.Type]) -> types.Type:
+        """Type of the result, or a tuple of those of all results."""
+        kinds = self._result_kinds(operands)
+        return kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
+
+    def emit(self, emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
+        """Write the loop."""
+        views = [view_of(emitter, kind, value) for kind, value in zip(kinds, values, strict=True)]
+        operands, shape = self._operands(emitter, views)
+        result_kinds = self._result_kinds(kinds)
+        results = [
+            self._begin(emitter, number, (kind, shape), (views, values)) for number, kind in enumerate(result_kinds)
+        ]
+        self._write(emitter, operands, results, shape)
+        for operand in operands:
+            if operand.index is not None:
+                operand.index.check()
+        given = [self._end(emitter, number, result) for number, result in enumerate(results)]
+        return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, self.result(kinds), given)
+
+    def _result_kinds(self, operands: Sequence[types.Type]) -> list[types.Type]:
+        kinds = list(self._kinds)
+        for number, result in enumerate(self._op.results):
+            if isinstance(result, Stored) and result.in_place_of is not None:
+                kinds[number] = operands[result.in_place_of]
+        return kinds
+
+    def _operands(self, emitter: Emitter, views: Sequence[View]) -> tuple[list[_Operand], list[ir.Value]]:
+        """What is read, and the shape of the loop: an index gives an array as many rows as it has itself."""
+        operands, seen = [], []
+        given = zip(views[: len(self._places)], self._op.indices, self._broadcasts, self._places, strict=True)
+        for view, position, broadcasts, place in given:
+            index, shape = None, view.shape
+            if position is not None:
+                index = Index(emitter, views[position], view.shape[0])
+                shape = [views[position].shape[0], *view.shape[1:]]
+            operands.append(_Operand(Axes(view, broadcasts), index, place))
+            seen.append(Axes(view._replace(shape=shape), broadcasts))
+        return operands, short_lengths(emitter, common_shape(emitter, seen, _MISFIT), self._static)
+
+    def _begin(self, emitter: Emitter, number: int, array: tuple, given: tuple) -> _Result:
+        """Make the array or the register of one result."""
+        (kind, shape), (views, values) = array, given
+        if number in self._reducers:
+            return _Result(None, None, self._reducers[number].begin(emitter))
+        source = self._op.results[number].in_place_of
+        if source is None:
+            return _Result(*new_array(emitter, kind, shape, number), None)
+        return _Result(shared(emitter, kind, values[source]), views[source], None)
+
+    def _end(self, emitter: Emitter, number: int, result: _Result) -> ir.Value:
+        if result.register is None:
+            return result.value
+        value, view = new_array(emitter, self._kinds[number], [], number)
+        store(emitter, view, [], self._reducers[number].end(emitter, result.register))
+        return value
+
+    def _write(self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape) -> None:
+        operands, results, shape = _flat(emitter, operands, results, shape)
+        memory = Memory(emitter, len(self._worked))
+        fixed = {
+            i: _read(memory, operand, [None] * len(shape))
+            for i, operand in enumerate(operands)
+            if operand.axes.is_constant
+        }
+        with nest(emitter, shape) as indices:
+            loaded = [fixed[i] if i in fixed else _read(memory, operand, indices) for i, operand in enumerate(operands)]
+            computed = self._scalar.emit(emitter, loaded)
+            for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
+                value = computed[asked.output]
+                if result.register is not None:
+                    self._reducers[number].take(emitter, result.register, value)
+                elif asked.in_place_of is None:
+                    memory.store_new(result.view, indices, value)
+                else:
+                    memory.store_place(self._places[asked.in_place_of], result.view, indices, value)
+
+
+def _static_shape(shapes: Sequence[Sequence[int | None]], indices: Sequence[int | None]) -> list[int | None]:
+    """Lengths of the loop that the types of the operands tell; an operand's rows are those of its index."""
+    static: list[int | None] = [None] * len(shapes[0])
+    for shape, index in zip(shapes, indices, strict=True):
+        for axis, length in enumerate(shape):
+            if length not in (None, 1) and (axis > 0 or index is None):
+                static[axis] = length
+    return static
+
+
+def _read(memory: Memory, operand: _Operand, indices: Sequence[ir.Value]) -> ir.Value:
+    place = at(operand.axes, indices)
+    if operand.index is not None:
+        place[0] = operand.index.row(memory, indices[0])
+    if operand.place is not None:
+        return memory.load_place(operand.place, operand.axes.view, place)
+    return memory.load_given(operand.axes.view, place)
+
+
+def _flat(emitter: Emitter, operands: list[_Operand], results: list[_Result], shape: list[ir.Value]):
+    """The same loop over one axis, if all arrays lie in its order."""
+    stored = [Axes(result.view, (False,) * len(shape)) for result in results if result.view is not None]
+    if any(operand.index for operand in operands):
+        return operands, results, shape
+    flat = flattened(emitter, [*(operand.axes for operand in operands), *stored], shape)
+    if flat is None:
+        return operands, results, shape
+    axes, shape = flat
+    views = iter(axes[len(operands) :])
+    results = [result if result.view is None else result._replace(view=next(views).view) for result in results]
+    operands = [operand._replace(axes=each) for operand, each in zip(operands, axes, strict=False)]
+    return operands, results, shape

@@ -1,0 +1,90 @@
+"""Lean linear algebra in place: one operation of the `blas` room, or one for each item of stacks that broadcast."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from llvmlite import ir
+from numba import types
+from pytensor.graph.basic import Apply
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
+
+from nutmill.model.lowering.inline import factors, lu, products, spectral
+from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
+from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest
+from nutmill.model.lowering.inline.matrices import check_square, check_system
+from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.steps import Program, Step, program_function
+from nutmill.model.rewriting.blas import ops
+
+_MISFIT = "batched operation: the operands have different numbers of items"
+
+# For each op: who checks the shapes of single operands, and who writes the operation on them.
+_WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
+    ops.LeanDot: (products.check_product, products.matrix_product),
+    ops.LeanMatrixVector: (products.check_product, products.matrix_vector_product),
+    ops.LeanCholesky: (check_square, factors.cholesky),
+    ops.LeanSolveTriangular: (check_system, factors.solve_triangular),
+    ops.LeanCholeskySolve: (check_system, factors.cholesky_solve),
+    ops.LeanSolve: (check_system, lu.solve),
+    ops.LeanInverse: (check_square, lu.inverse),
+    ops.LeanLogDeterminant: (check_square, lu.log_determinant),
+    ops.LeanGram: (spectral.check_nothing, spectral.gram),
+    ops.LeanEigh: (check_square, spectral.eigh),
+    ops.LeanQR: (spectral.check_nothing, spectral.qr),
+}
+
+
+def lean(node: Apply) -> Operation:
+    """Write a node of a `LeanOp`."""
+    check, write = _WRITERS[type(node.op)]
+    n_batch = node.op.batch_axes(node.inputs)
+    broadcasts = [v.type.broadcastable[:n_batch] for v in node.inputs]
+    kinds_out = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
+    result_kind = kinds_out[0] if len(kinds_out) == 1 else types.Tuple(kinds_out)
+
+    def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
+        operands = [view_of(emitter, kind, value) for kind, value in zip(kinds, values, strict=True)]
+        batch = _batch(emitter, operands, broadcasts)
+        check(emitter, *(_item(emitter, view, [ZERO] * n_batch) for view in operands))
+        cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(_least, emitter))
+        made = [
+            new_array(emitter, kind, [*batch, *core], number)
+            for number, (kind, core) in enumerate(zip(kinds_out, cores, strict=True))
+        ]
+        with nest(emitter, batch) as indices:
+            places = [at(Axes(view, own), indices) for view, own in zip(operands, broadcasts, strict=True)]
+            items = [_item(emitter, view, place) for view, place in zip(operands, places, strict=True)]
+            write(emitter, items, [_item(emitter, view, indices) for _, view in made], *node.op.props)
+        given = [value for value, _ in made]
+        return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
+
+    return Operation(lambda operands: result_kind, emit)
+
+
+def _least(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    builder = emitter.builder
+    return builder.select(builder.icmp_signed("<", one, other), one, other)
+
+
+def _batch(emitter: Emitter, operands: Sequence[View], broadcasts: Sequence[Sequence[bool]]) -> list[ir.Value]:
+    """Lengths of the batch axes."""
+    return common_shape(emitter, [Axes(view, own) for view, own in zip(operands, broadcasts, strict=True)], _MISFIT)
+
+
+def _item(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> View:
+    """One matrix or vector of a stack."""
+    n_batch, ndim = len(indices), len(view.shape) - len(indices)
+    layout = view.kind.layout if not n_batch or view.kind.layout == "C" else "A"
+    place = pointer(emitter, view, [*indices, *[ZERO] * ndim])
+    kind = view.kind.copy(ndim=ndim, layout=layout if ndim else "C")
+    return View(kind, place, view.shape[n_batch:], view.strides[n_batch:])
+
+
+@register_funcify_and_cache_key(ops.LeanOp)
+def _funcify(op, node, **_):
+    """Numba's form of an op alone, for PyTensor's own functions."""
+    step = Step(lean(node), node.inputs, node.outputs, stays=[False] * len(node.outputs), numbers=[], finished=[])
+    write = program_function(Program(node.inputs, [step], node.outputs))
+    if len(node.outputs) == 1:
+        return numba_njit(lambda *operands: write(*operands)[0]), None
+    return numba_njit(lambda *operands: write(*operands)), None

@@ -1,0 +1,1 @@
+"""Rewrites of a model's graph that make it smaller, stabler and faster."""

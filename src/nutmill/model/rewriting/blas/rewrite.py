@@ -1,0 +1,167 @@
+"""Replaces PyTensor's BLAS- and LAPACK-bound ops by lean ones, in one graph and for no one else."""
+
+from pytensor.graph.basic import Variable
+from pytensor.graph.rewriting.basic import (
+    GraphRewriter,
+    SequentialGraphRewriter,
+    copy_stack_trace,
+    dfs_rewriter,
+    node_rewriter,
+)
+from pytensor.tensor.basic import arange, cast, expand_dims, switch
+from pytensor.tensor.blas import BatchedDot
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.math import Dot, eq, exp, gt, lt
+from pytensor.tensor.rewriting.basic import constant_folding
+from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
+
+from nutmill.model.compat import (
+    QR,
+    Cholesky,
+    CholeskySolve,
+    Det,
+    Eigh,
+    EighGrad,
+    MatrixInverse,
+    SLogDet,
+    Solve,
+    SolveTriangular,
+    is_lower,
+)
+from nutmill.model.lowering.properties import is_known
+from nutmill.model.rewriting.blas.ops import (
+    LeanCholesky,
+    LeanCholeskySolve,
+    LeanDot,
+    LeanEigh,
+    LeanGram,
+    LeanInverse,
+    LeanLogDeterminant,
+    LeanMatrixVector,
+    LeanQR,
+    LeanSolve,
+    LeanSolveTriangular,
+)
+
+
+def lean_rewriter() -> GraphRewriter:
+    """Rewriter that replaces linear algebra by ops that survive linking and compile quickly.
+
+    It takes linear algebra on float64, and products of float32. Run it after `specialize` and `uncanonicalize`, because
+    they know PyTensor's own ops only, and before elementwise fusion (48) and the rewrites that work in place. BLAS
+    rewrites must be left out, as Numba's linker does by itself::
+
+        mode = get_mode("NUMBA").register((lean_rewriter(), 47))
+
+    Call `declare_slots` before the graph is compiled. Nodes with results of other dtypes stay as they are.
+
+    Returns
+    -------
+    GraphRewriter
+    """
+    return SequentialGraphRewriter(dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding))
+
+
+def _product(op, x, y):
+    """Multiply by a vector where one operand is known to be a single column or row."""
+    if y.type.broadcastable[-1]:
+        return expand_dims(LeanMatrixVector()(x, y.squeeze(-1)), -1)
+    if x.type.broadcastable[-2]:
+        return expand_dims(LeanMatrixVector()(y.mT, x.squeeze(-2)), -2)
+    if _is_transposed(y, x) and x.type.dtype == "float64":
+        return LeanGram()(x)
+    return LeanDot()(x, y)
+
+
+def _is_transposed(y, x) -> bool:
+    """Whether one matrix is known to be the transpose of the other."""
+    for one, other in ((x, y), (y, x)):
+        node = other.owner
+        if node is not None and isinstance(node.op, DimShuffle) and node.inputs[0] is one:
+            *kept, row, column = range(one.type.ndim)
+            if list(node.op.new_order) == [*kept, column, row]:
+                return True
+    return False
+
+
+def _eigh(op, a, *others):
+    """Eigenvalues of one symmetric matrix; those of two stay with PyTensor."""
+    return None if others else LeanEigh(is_lower(op))(a)
+
+
+def _eigh_gradient(op, a, values, vectors, by_values, by_vectors):
+    """The gradient that PyTensor 2 computes in Python (Giles 2008, 3.1), of the triangle that is read."""
+    number = arange(a.shape[-1])
+    row, column = number[:, None], number[None, :]
+    is_diagonal = eq(row, column)
+    gaps = switch(is_diagonal, 1.0, values[..., :, None] - values[..., None, :])
+    inner = LeanDot()(by_vectors.mT, vectors) / gaps
+    inner = switch(is_diagonal, by_values[..., :, None], inner)
+    whole = LeanDot()(LeanDot()(vectors, inner), vectors.mT)
+    is_read = gt(row, column) if is_lower(op) else lt(row, column)
+    return switch(is_diagonal, whole, switch(is_read, whole + whole.mT, 0.0))
+
+
+def _qr(op, a):
+    """Reduced factors; full ones, those of a permuted matrix and raw ones stay with PyTensor."""
+    if op.pivoting or op.mode not in ("economic", "r"):
+        return None
+    if op.mode == "r" and not _is_wide(a):
+        return None  # PyTensor's has rows of zeros below
+    return LeanQR(op.mode == "economic")(a)
+
+
+def _is_wide(a) -> bool:
+    rows, columns = a.type.shape[-2:]
+    return rows is not None and columns is not None and rows <= columns
+
+
+def _solve(op: Solve, a, b):
+    """Solve by the assumption on the matrix; bands stay with PyTensor, whose routines cost less there."""
+    if op.assume_a == "pos":
+        return LeanCholeskySolve(op.lower)(LeanCholesky(op.lower)(a), b)
+    if op.assume_a in ("gen", "sym", "her"):
+        return LeanSolve(op.assume_a != "gen", op.lower)(a, b)
+    return None
+
+
+def _determinant(op, x):
+    sign, logarithm = LeanLogDeterminant()(x)
+    return sign * exp(logarithm)
+
+
+_PRODUCTS = (Dot, BatchedDot)
+# What takes the place of an op of PyTensor, given the op and its operands; None leaves it where it is.
+_LEAN = {
+    Dot: _product,
+    BatchedDot: _product,
+    Cholesky: lambda op, a: LeanCholesky(op.lower)(a),
+    SolveTriangular: lambda op, a, b: LeanSolveTriangular(op.lower, op.unit_diagonal)(a, b),
+    CholeskySolve: lambda op, factor, b: LeanCholeskySolve(op.lower)(factor, b),
+    Solve: _solve,
+    MatrixInverse: lambda op, a: LeanInverse()(a),
+    SLogDet: lambda op, a: LeanLogDeterminant()(a),
+    Det: _determinant,
+    Eigh: _eigh,
+    EighGrad: _eigh_gradient,
+    QR: _qr,
+}
+
+
+@node_rewriter([*_LEAN, Blockwise])
+def _to_lean(fgraph, node):
+    core_op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    dtype = node.outputs[0].type.dtype
+    known = ("float64", "float32") if isinstance(core_op, _PRODUCTS) else ("float64",)
+    if type(core_op) not in _LEAN or not is_known(node.op):
+        return None
+    if any(out.type.dtype != dtype or dtype not in known for out in node.outputs):
+        return None
+    operands = [x if x.type.dtype == dtype else cast(x, dtype) for x in node.inputs]
+    results = _LEAN[type(core_op)](core_op, *operands)
+    if results is None:
+        return None
+    results = [results] if isinstance(results, Variable) else results
+    copy_stack_trace(node.outputs, results)
+    return results

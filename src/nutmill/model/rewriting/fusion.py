@@ -1,0 +1,140 @@
+"""Fuses what an elementwise loop reads and what becomes of it: indexed rows, sums over everything.
+
+PyTensor 3 has a rewrite for this and PyTensor 2 has none; this one serves both, and keeps out of the loop what would
+stop it from being vectorised: additions at indices, which may meet the same place twice.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import graph_rewriter
+from pytensor.graph.utils import InconsistencyError
+from pytensor.scalar import basic as scalar_ops
+from pytensor.tensor.elemwise import CAReduce, Elemwise
+
+from nutmill.model.compat import taken_rows
+from nutmill.model.lowering.properties import is_known
+
+REDUCERS = (scalar_ops.Add, scalar_ops.Mul, scalar_ops.Maximum, scalar_ops.Minimum, scalar_ops.AND, scalar_ops.OR)
+
+
+class Stored(NamedTuple):
+    """A result of the loop that is kept as an array, new or in place of an operand."""
+
+    output: int  # of the elementwise operation
+    in_place_of: int | None
+
+
+class Reduced(NamedTuple):
+    """A result of the loop that is reduced to one value."""
+
+    output: int
+    reduction: CAReduce
+
+
+class FusedLoop(Op):
+    """An elementwise operation that reads some operands by an index, and reduces some results.
+
+    Parameters
+    ----------
+    scalar_op : ScalarOp
+    indices : tuple
+        For each operand of `scalar_op` the position of the index vector among the inputs, or None.
+    results : tuple of Stored or Reduced
+    """
+
+    __props__ = ("indices", "results", "scalar_op")
+
+    def __init__(self, scalar_op, indices: Sequence[int | None], results: Sequence[Stored | Reduced]):
+        self.scalar_op = scalar_op
+        self.indices = tuple(indices)
+        self.results = tuple(results)
+        stored = {i: result for i, result in enumerate(results) if isinstance(result, Stored)}
+        self.destroy_map = {i: [result.in_place_of] for i, result in stored.items() if result.in_place_of is not None}
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Is never called: `fuse_loops` knows the types of the results."""
+        raise NotImplementedError("a FusedLoop is made by fuse_loops")
+
+    def perform(self, node, inputs, output_storage):
+        """Is never called: the op exists between the last rewrite and the code."""
+        raise NotImplementedError("a FusedLoop is only compiled")
+
+
+@graph_rewriter
+def fuse_loops(fgraph: FunctionGraph) -> None:
+    """Replace each elementwise node, with the indexed rows that only it reads and the sums of its results.
+
+    Runs after the rewrites that work in place.
+    """
+    for node in fgraph.toposort():
+        if isinstance(node.op, Elemwise) and node in fgraph.apply_nodes:
+            _fuse(fgraph, node)
+
+
+def _fuse(fgraph: FunctionGraph, node: Apply) -> None:
+    if not _is_numeric(node) or not is_known(node.op):
+        return
+    inputs, indices = _read(fgraph, node)
+    results, replaced = _written(fgraph, node, indices)
+    if all(index is None for index in indices) and not any(isinstance(r, Reduced) for r in results):
+        return
+    op = FusedLoop(node.op.scalar_op, indices, results)
+    outputs = [variable.type() for variable in replaced]
+    fused = Apply(op, inputs, outputs)
+    try:
+        fgraph.replace_all_validate(list(zip(replaced, fused.outputs, strict=True)), reason="fuse_loops")
+    except InconsistencyError:
+        return
+
+
+def _is_numeric(node: Apply) -> bool:
+    return all(np.dtype(v.type.dtype).kind in "biuf" for v in (*node.inputs, *node.outputs))
+
+
+def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int | None]]:
+    """Inputs of the fused node, and which operands are read by an index."""
+    inputs, indices, positions = [], [], {}
+    for variable in node.inputs:
+        rows = taken_rows(variable.owner)
+        # Rows that are read only here need not be copied first.
+        if _can_be_read(rows, variable) and len(fgraph.clients[variable]) == 1:
+            inputs.append(rows[0])
+            indices.append(positions.setdefault(rows[1][0], len(node.inputs) + len(positions)))
+        else:
+            inputs.append(variable)
+            indices.append(None)
+    return [*inputs, *positions], indices
+
+
+def _can_be_read(rows: tuple | None, variable: Variable) -> bool:
+    is_plain = rows is not None and len(rows[1]) == 1 and is_known(variable.owner.op)
+    return is_plain and not variable.type.broadcastable[0]
+
+
+def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
+    """Results of the fused node, and what each of them replaces."""
+    results, replaced = [], []
+    for number, variable in enumerate(node.outputs):
+        reducers = [client for client, _ in fgraph.clients[variable] if _is_full_reduction(client)]
+        if len(reducers) < len(fgraph.clients[variable]):
+            source = node.op.inplace_pattern.get(number)
+            kept = None if source is None or indices[source] is not None else source
+            results.append(Stored(number, kept))
+            replaced.append(variable)
+        for reducer in reducers:
+            results.append(Reduced(number, reducer.op))
+            replaced.append(reducer.outputs[0])
+    return results, replaced
+
+
+def _is_full_reduction(client) -> bool:
+    if not isinstance(client, Apply) or not isinstance(client.op, CAReduce) or not is_known(client.op):
+        return False
+    dtypes = client.inputs[0].type.dtype, client.outputs[0].type.dtype
+    is_ours = type(client.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)
+    return is_ours and client.inputs[0].type.ndim > 0 and client.outputs[0].type.ndim == 0

@@ -1,0 +1,5 @@
+"""Computes what is alike together: loops of Python that write thousands of operations on numbers become arrays."""
+
+from nutmill.model.rewriting.stacking.build import stacked
+
+__all__ = ["stacked"]

@@ -1,0 +1,380 @@
+"""A compiled model: native code and data in one object that samples, evaluates, and takes new data."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nutmill.errors import ModelError
+from nutmill.layout.layout import Applied, Layout
+from nutmill.native import newdata, starts
+from nutmill.native.binding import Binding, bind
+from nutmill.native.code import Code
+from nutmill.native.description import Description
+from nutmill.native.origin import Origin
+from nutmill.native.process_memory import peak_bytes
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from numpy.typing import ArrayLike
+
+    from nutmill.run.adaptation import AdaptationState
+    from nutmill.sampling.request import Seed
+
+
+_N_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CompiledModel:
+    """Native code of a model, bound to data. Made by `compile_model`, or by `load` from a file.
+
+    A pickle of it holds what `save` writes, so that processes of joblib and the like can be given it.
+
+    Attributes
+    ----------
+    description : Description
+        Parameters, data and reported variables, with the data that this object is bound to.
+    code : Code
+        The native code, shared by all objects that `with_data` makes of this one.
+    origin : Origin
+        What the model computes outside of sampling, such as where chains start.
+    """
+
+    description: Description
+    code: Code
+    origin: Origin
+
+    def __reduce__(self):
+        from nutmill.native.saved_model import to_bytes, unpickled  # files are built on this class
+
+        return unpickled, (to_bytes(self),)
+
+    def __repr__(self) -> str:
+        about = [_some([parameter.rv_name for parameter in self.description.parameters])]
+        arrays = self.description.arrays
+        if data := [array.name for array in arrays if array.name and not self.description.is_length(array)]:
+            about.append(f"data {_some(data)}")
+        if self.description.missing:
+            about.append("saved without its data")
+        return f"CompiledModel({'; '.join(about)})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self) if self.description.missing else self.report())}</pre>"
+
+    @property
+    def n_dim(self) -> int:
+        """Number of unconstrained values."""
+        return self.binding.n_dim
+
+    @property
+    def dims(self) -> dict[str, tuple[str | None, ...]]:
+        """Dimensions of the reported variables that have any."""
+        return {name: reported.dims for name, reported in self.description.reported.items() if reported.dims}
+
+    @property
+    def coords(self) -> Mapping[str, Sequence]:
+        """Labels of the dimensions."""
+        return self.description.coords
+
+    def logp_dlogp(self, q: ArrayLike) -> tuple[float, np.ndarray]:
+        """Evaluate log density and gradient natively.
+
+        Parameters
+        ----------
+        q : (n_dim,) float64
+            Position on the unconstrained scale; parameters in the order of `report()`.
+
+        Returns
+        -------
+        logp : float
+            ``-inf`` where an operation of the model fails.
+        gradient : (n_dim,) float64
+        """
+        position = np.ascontiguousarray(q, dtype=np.float64)
+        if position.shape != (self.n_dim,):
+            raise ModelError(f"The position must have shape ({self.n_dim},), not {position.shape}.")
+        status, logp, gradient = self.binding.density(position)
+        return (logp, gradient) if status == 0 else (-np.inf, np.full(self.n_dim, np.nan))
+
+    def sample(
+        self,
+        *,
+        draws: int = 1000,
+        tune: int | None = None,
+        chains: int = 4,
+        cores: int | None = None,
+        layout: Layout | str | os.PathLike | None = "auto",
+        target_accept: float = 0.8,
+        max_treedepth: int = 10,
+        random_seed: Seed = None,
+        initvals: Mapping | Sequence[Mapping | None] | None = None,
+        jitter: bool = True,
+        starts: str = "jitter",
+        metric: str = "auto",
+        centring: str = "auto",
+        discard_tuned_samples: bool = True,
+        progressbar: bool = True,
+        compute_convergence_checks: bool = True,
+        idata_kwargs: Mapping[str, bool] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        every: float = 60.0,
+        chain_ids: Sequence[int] | None = None,
+        max_time: float | None = None,
+        until: Mapping[str, float] | None = None,
+        adaptation_state: AdaptationState | None = None,
+        executor: Executor | None = None,
+    ) -> Any:
+        """Sample this model; the arguments are those of `sample_numba` from `draws` on, where they are described."""
+        from nutmill.sampling.sample import sample_compiled  # sampling is built on this class
+
+        return sample_compiled(
+            self,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            layout=layout,
+            target_accept=target_accept,
+            max_treedepth=max_treedepth,
+            random_seed=random_seed,
+            initvals=initvals,
+            jitter=jitter,
+            starts=starts,
+            metric=metric,
+            centring=centring,
+            discard_tuned_samples=discard_tuned_samples,
+            progressbar=progressbar,
+            compute_convergence_checks=compute_convergence_checks,
+            idata_kwargs=idata_kwargs,
+            checkpoint=checkpoint,
+            every=every,
+            chain_ids=chain_ids,
+            max_time=max_time,
+            until=until,
+            adaptation_state=adaptation_state,
+            executor=executor,
+        )
+
+    def with_data(self, coords: Mapping[str, Sequence] | None = None, **arrays) -> CompiledModel:
+        """Bind the same native code to other data; nothing is compiled.
+
+        The `pm.Model` keeps its data, and PyMC's own functions take those: see `nutmill.check_data`.
+
+        Parameters
+        ----------
+        coords
+            New labels of dimensions.
+        arrays
+            By name: `pm.Data` and observed variables. Lengths may differ from before, ranks may not.
+
+        Raises
+        ------
+        ModelError
+            If a name is unknown, a dtype or rank is another, lengths do not fit, values are masked or missing,
+            observations are NaN, or NaN elsewhere make the log density NaN.
+        """
+        description = newdata.replace_arrays(self.description, arrays, coords or {})
+        new = replace(self, description=description)
+        newdata.check_fit(description, self.description, self.origin, lambda: new.binding)
+        return new
+
+    def save(self, path: str | os.PathLike, *, data: bool = True, log_likelihood: bool = False) -> None:
+        """Write the model to a file from which `nutmill.load` gives it back, without PyMC, PyTensor and Numba.
+
+        The file holds machine code: whoever may write it may run code as its reader.
+
+        Parameters
+        ----------
+        path
+            Of the file, by custom ``model.nut``; one that is there is replaced at once, when all is written.
+        data
+            Write the data too; without them, `with_data` must be called on what was loaded.
+        log_likelihood
+            Write what ``idata_kwargs={"log_likelihood": True}`` needs too; it may have to be compiled first.
+
+        Raises
+        ------
+        ModelError
+            If the model's code needs Python, its data are missing, or the file cannot be written.
+        """
+        from nutmill.native.saved_model import save  # reading and writing files is built on this class
+
+        save(self, path, data=data, log_likelihood=log_likelihood)
+
+    def report(self) -> str:
+        """Describe parameters, data and native code in a few lines."""
+        where = "a native object" if self.code.fused else "Numba's engine"
+        lines = [f"{self.n_dim} unconstrained values, in {where}"]
+        for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
+            lines.append(f"  parameter {parameter.name} {shape}")
+        for array in self.description.arrays:
+            lines.append(f"  data      {array.name or '(constant)'} {array.value.shape} {array.value.dtype}")
+        n_prepared, n_lengths = self.code.n_prepared, len(self.code.lengths.results)
+        lines.append(f"  prepared  {n_prepared} arrays and {n_lengths} lengths that depend on data alone")
+        lines.append(f"  object    {len(self.code.native.code) / 1024:.0f} kB of native code")
+        lines.append(f"  lowered   by {self.code.lowered_by()}")
+        lines += ["  from the cache"] * self.code.from_cache
+        lines.append(f"  made for  {self.code.target.cpu}")
+        lines += [f"  {name:<11} {seconds:.3f} CPU s" for name, seconds in self.code.stages.items()]
+        lines += [f"  in Python {op}" for op in self.code.python_ops]
+        lines.append(f"  memory    {peak_bytes() / 1e6:.0f} MB at most in this process")
+        if self.code.peak_bytes:
+            lines.append(f"            {self.code.peak_bytes / 1e6:.0f} MB in the one that compiled")
+        return "\n".join(lines)
+
+    @cached_property
+    def binding(self) -> Binding:
+        """The native code bound to the data: what the driver samples."""
+        if self.description.missing:
+            names = ", ".join(sorted(self.description.missing))
+            raise ModelError(f"This model was saved without its data: give them by with_data ({names}).")
+        return self._bound(self.code)
+
+    @cached_property
+    def likelihood(self) -> Binding:
+        """What computes the log likelihood of each observation, bound to the data; compiled when first asked for.
+
+        Raises
+        ------
+        ModelError
+            If the model has no observed variables, is no `pm.Model`, or was saved without its log likelihood.
+        """
+        return self._bound(self.origin.likelihood(self.code.target))
+
+    def _bound(self, code: Code) -> Binding:
+        start = self.start_values()
+        with self.one_blas_thread():
+            return bind(code, start, self.description.values)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether `binding` is there already: making it prepares data, and may wait for other runs."""
+        return "binding" in vars(self)
+
+    def one_blas_thread(
+        self, workers: int = 1, while_waiting: Callable[[], object] | None = None
+    ) -> AbstractContextManager[Applied | None]:
+        """Let BLAS have one thread while in the `with`, if this model may call it; see `Layout.applied`.
+
+        For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
+        of the program have, or another machine.
+        """
+        return Layout(workers).applied(while_waiting=while_waiting) if self.code.calls_blas else nullcontext()
+
+    def start_values(self, seed: int = 0) -> list[np.ndarray]:
+        """Initial value of each parameter on the unconstrained scale, without jitter."""
+        with self.one_blas_thread():
+            return self.origin.start(self.description.values, seed)
+
+    def starts(
+        self,
+        initvals: Mapping | Sequence[Mapping | None] | None,
+        chains: int,
+        seed: int,
+        *,
+        jitter: bool,
+        from_prior: bool = False,
+        chain_ids: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Find a start for each chain, or for some of them: (n, n_dim) float64; see `sample_numba` for `initvals`.
+
+        Raises
+        ------
+        ModelError
+            If initvals do not fit the model, or no start with finite density and gradient is found.
+        """
+        per_chain = newdata.initvals_per_chain(self.description, initvals, chains)
+        chain_ids = range(chains) if chain_ids is None else chain_ids
+        positions = np.empty((len(chain_ids), self.n_dim))
+        bases: dict[int, starts.Start] = {}
+        search = starts.Search(self.binding, lambda: self.origin.guide(self.description.values))
+        for row, chain in enumerate(chain_ids):
+            given = per_chain[chain]
+            base = bases.setdefault(id(given), None) or self._base(given, seed)
+            bases[id(given)] = base
+            with self.one_blas_thread():
+                found = search.find(base, seed, chain, jitter=jitter, from_prior=from_prior)
+            if isinstance(found, starts.Failed):
+                raise ModelError(self._explain(base, found, chain)) from self.binding.cause
+            positions[row] = found
+        return positions
+
+    def _base(self, given: Mapping[str, object], seed: int) -> starts.Start:
+        if not given:
+            return starts.flatten(self.start_values(seed), self.description.names, {})
+        with self.one_blas_thread():
+            values, names = newdata.start_with(self.description, self.origin, given, seed)
+        return starts.flatten(values, self.description.names, names)
+
+    def _explain(self, base: starts.Start, found: starts.Failed, chain: int) -> str:
+        status, _, gradient = self.binding.density(base.position)
+        if status == 0 and found.status != 0:
+            status = found.status
+        told = self.binding.told(status) if status else None
+        pieces = self.split(base.position)
+        terms = self.origin.not_finite(list(pieces.values()), self.description.values)
+        table = starts.failure(told, self.description.names, self.binding.shapes, gradient, terms)
+        table = table or "  everything is finite, jittered starts are not"
+        where = self._values_of(base.position, {name for term in terms.values() for name in term.parameters})
+        nan = "; ".join(newdata.nan_places(self.description))
+        tries = "1 try" if found.n_tries == 1 else f"{found.n_tries} tries"
+        return (
+            f"No start with finite log density and gradient was found for chain {chain} in "
+            f"{tries}{nan and f': {nan}'}. At the unjittered start:\n{table}\n  there {where}\n"
+            "Check the data and priors of these variables, or pass initvals inside the support "
+            "(jitter=False)."
+        )
+
+    def _values_of(self, position: np.ndarray, names: set[str]) -> str:
+        """Write the values of some parameters at a position, of all if none are named: on their own scale, if known."""
+        pieces = self.split(position)
+        try:
+            known = {name: values[0] for name, values in self.expand(position[None]).items()}
+        except ModelError:  # an operation fails there
+            known = pieces
+        parameters = [p for p in self.description.parameters if p.name in names or not names]
+        values = {p.rv_name if p.rv_name in known else p.name: known.get(p.rv_name, pieces[p.name]) for p in parameters}
+        return ", ".join(starts.shown(name, value) for name, value in values.items())
+
+    def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
+        """Cut positions (..., n_dim) into parameters (..., *shape), by name; views where possible."""
+        pieces, first = {}, 0
+        for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
+            size = int(np.prod(shape))
+            pieces[parameter.name] = draws[..., first : first + size].reshape((*draws.shape[:-1], *shape))
+            first += size
+        return pieces
+
+    def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+        """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
+        pieces = list(self.split(draws).values())
+        computed = self._expanded(self.binding, draws, threads)
+        return {
+            name: computed[name] if reported.parameter is None else pieces[reported.parameter]
+            for name, reported in self.description.reported.items()
+        }
+
+    def log_likelihood(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+        """Compute the log likelihood of each observation for draws (..., n_dim), by variable; see `likelihood`."""
+        return self._expanded(self.likelihood, draws, threads)
+
+    def _expanded(self, binding: Binding, draws: np.ndarray, threads: int) -> dict[str, np.ndarray]:
+        numbers = itertools.count()
+        with self.one_blas_thread(threads) as applied:
+            on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
+            return binding.expand(draws, threads, on_thread)
+
+
+def _some(names: Sequence[str]) -> str:
+    """List the first few."""
+    return ", ".join([*names[:_N_NAMED], *["..."] * (len(names) > _N_NAMED)])

@@ -1,0 +1,121 @@
+"""A model's description and origin as JSON and arrays, for files."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nutmill.native.description import DataArray, Description, Parameter, Reported
+from nutmill.native.functions import functions_of
+from nutmill.native.origin import Index
+from nutmill.native.saved_origin import StoredOrigin
+
+
+class Arrays:
+    """Arrays by number, in the form of NumPy's files.
+
+    Attributes
+    ----------
+    parts : dict
+        Name of each part -> its bytes.
+    """
+
+    def __init__(self, parts: Mapping[str, bytes] | None = None):
+        self.parts = dict(parts or {})
+
+    def put(self, array: np.ndarray) -> str:
+        """Keep an array; returns the name of its part."""
+        name = f"array {len(self.parts)}"
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(array), allow_pickle=False)
+        self.parts[name] = buffer.getvalue()
+        return name
+
+    def get(self, name: str) -> np.ndarray:
+        """Give an array back."""
+        return np.load(io.BytesIO(self.parts[name]), allow_pickle=False)
+
+
+def told(model: Description, arrays: Arrays, *, data: bool) -> dict:
+    """Tell a description; without `data`, arrays that have a name are left out, apart from lengths of dimensions."""
+    kept = [data or array.name is None or model.is_length(array) for array in model.arrays]
+    return {
+        "parameters": [[p.name, p.rv_name, _listed(p.dims)] for p in model.parameters],
+        "arrays": [_told_array(array, arrays, keep=keep) for array, keep in zip(model.arrays, kept, strict=True)],
+        "reported": [[name, _listed(node.dims), node.parameter] for name, node in model.reported.items()],
+        "coords": {dim: arrays.put(labels) for dim, labels in model.coords.items()},
+        "array_dims": {name: _listed(dims) for name, dims in model.array_dims.items()},
+        "observed": list(model.observed),
+        "constant": list(model.constant),
+    }
+
+
+def described(facts: Mapping, arrays: Arrays) -> Description:
+    """Make a description of what `told` told."""
+    return Description(
+        parameters=tuple(Parameter(name, rv_name, _tuple(dims)) for name, rv_name, dims in facts["parameters"]),
+        arrays=tuple(_array(told_array, arrays) for told_array in facts["arrays"]),
+        reported={name: Reported(_tuple(dims), parameter) for name, dims, parameter in facts["reported"]},
+        coords={dim: arrays.get(part) for dim, part in facts["coords"].items()},
+        array_dims={name: _tuple(dims) for name, dims in facts["array_dims"].items()},
+        observed=tuple(facts["observed"]),
+        constant=tuple(facts["constant"]),
+        missing=frozenset(told_array["name"] for told_array in facts["arrays"] if told_array["part"] is None),
+    )
+
+
+def told_origin(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
+    """Tell an origin, apart from its machine code; without `data`, nothing that was computed from them."""
+    fixed = data or not any(number is not None for number, _ in origin.arguments)
+    return {
+        "functions": origin.functions.facts(),
+        "parameters": list(origin.parameters),
+        "variables": list(origin.variables),
+        "start": [arrays.put(value) for value in origin.start_as_saved] if fixed else None,
+        "shown": dict(origin.shown_as),
+        "indices": [list(index) for index in origin.indices],
+        "arguments": [[number, None if number is not None else arrays.put(c)] for number, c in origin.arguments],
+        "is_real": origin.is_real,
+    }
+
+
+def origin_of(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.ndarray]) -> StoredOrigin:
+    """Make an origin of what `told_origin` told, its machine code, and the data of the file."""
+    start = facts["start"]
+    return StoredOrigin(
+        functions=functions_of(code, facts["functions"]),
+        parameters=tuple(facts["parameters"]),
+        variables=tuple(facts["variables"]),
+        start_as_saved=tuple(arrays.get(part) for part in start or ()),
+        # Of no array is this file's start, if it has none.
+        arrays_as_saved=tuple(data) if start is not None else (None,) * len(data),
+        shown_as=facts["shown"],
+        indices=tuple(Index(name, is_mask) for name, is_mask in facts["indices"]),
+        arguments=tuple((number, None if part is None else arrays.get(part)) for number, part in facts["arguments"]),
+        is_real=facts["is_real"],
+    )
+
+
+def _told_array(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
+    return {
+        "name": array.name,
+        "dtype": array.value.dtype.str,
+        "rank": array.value.ndim,
+        "observed": array.observed,
+        "broadcast": list(array.broadcast),
+        "part": arrays.put(array.value) if keep else None,
+    }
+
+
+def _array(facts: Mapping, arrays: Arrays) -> DataArray:
+    part = facts["part"]
+    value = np.zeros((0,) * facts["rank"], facts["dtype"]) if part is None else arrays.get(part)
+    return DataArray(facts["name"], value, facts["observed"], tuple(facts["broadcast"]))
+
+
+def _listed(dims) -> list | None:
+    return None if dims is None else list(dims)
+
+
+def _tuple(dims) -> tuple | None:
+    return None if dims is None else tuple(dims)

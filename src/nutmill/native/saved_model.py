@@ -1,0 +1,190 @@
+"""Compiled models as files: `save` writes one, `load` gives it back without PyMC, PyTensor and Numba.
+
+A file holds machine code, which runs with the rights of whoever loads it. Its checksum tells damage, not forgery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from nutmill.errors import ModelError, NutmillError
+from nutmill.files import CODE_MODE, read_plain, replace_file, why_not_private
+from nutmill.native.code import OBJECT, Code, code_of, entry_of, object_in
+from nutmill.native.compiled import CompiledModel
+from nutmill.native.container import Damaged, Entry, Header, pack, unpack
+from nutmill.native.labels import label_array
+from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
+from nutmill.native.processor import Target, obstacle
+from nutmill.native.record import ENTRY_WORDS, FIRST_WORD
+from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
+from nutmill.nuts.state import FIELDS
+
+MAGIC = b"nutmill model 1\n"
+
+_KERNEL, _FUNCTIONS, _LIKELIHOOD = "kernel", "functions", "likelihood"
+_NAMES_TOLD = 5
+
+# The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
+_CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
+
+
+def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool, log_likelihood: bool) -> None:
+    """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
+    path = Path(path)
+    try:
+        replace_file(path, to_bytes(compiled, data=data, log_likelihood=log_likelihood), mode=CODE_MODE)
+    except OSError as error:
+        raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
+
+
+def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
+    """Load a compiled model from a file that `CompiledModel.save` wrote.
+
+    Neither PyMC nor PyTensor nor Numba is needed for it, nor for sampling what it gives. The file holds machine code,
+    which runs with your rights: load files of those whom you would let run programs here.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    strict
+        Refuse a file that others than its owner may write, or replace in its folder.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is damaged or no model, was made for another processor or another version of
+        nutmill, or, with `strict`, others may write it.
+    """
+    path = Path(path)
+    try:
+        if strict:
+            _check_private(path)
+        return from_bytes(read_plain(path, follow=True))
+    except OSError as error:
+        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    except Damaged as error:
+        raise ModelError(f"The model {path} cannot be used: {error}.") from error
+
+
+def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool = False) -> bytes:
+    """Give the content of a file; raises ModelError if the model's code needs Python, or its data are missing."""
+    code, description = compiled.code, compiled.description
+    likelihood = compiled.origin.likelihood(code.target) if log_likelihood else None
+    for each in filter(None, (code, likelihood)):
+        _check_stands_alone(each)
+    if description.missing:
+        raise ModelError("This model was saved without its data and still has none: copy its file instead.")
+    labels = {dim: label_array(values) for dim, values in description.coords.items()}
+    arrays, entry = Arrays(), entry_of(code)
+    origin = compiled.origin.stored(description.values, code.target)
+    manifest = {
+        "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
+        "code": entry.manifest,
+        "description": told(replace(description, coords=labels), arrays, data=data),
+        "origin": told_origin(origin, arrays, data=data),
+        "likelihood": None if likelihood is None else likelihood.facts(),
+    }
+    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: origin.functions.code}
+    if likelihood is not None:
+        objects[_LIKELIHOOD] = likelihood.native.code
+    names = [parameter.rv_name for parameter in description.parameters]
+    about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
+    header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
+    return pack(header, entry.parts | objects | arrays.parts, MAGIC)
+
+
+def from_bytes(content: bytes) -> CompiledModel:
+    """Make a compiled model of a file's content.
+
+    Raises
+    ------
+    Damaged
+        If it is none, or cannot run here; the message says why.
+    """
+    header, parts = unpack(content, MAGIC)
+    try:
+        return _loaded(header.manifest, parts)
+    except NutmillError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, EOFError, RuntimeError) as error:
+        # A checksum that fits says that somebody wrote this, not that it was this nutmill.
+        raise Damaged("what its header says does not fit what it holds: save the model anew") from error
+
+
+def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
+    _check_versions(manifest["versions"])
+    entry = Entry(manifest["code"], parts)
+    if reason := obstacle(Target.from_list(manifest["code"]["target"])):
+        raise Damaged(reason)
+    objects = [object_in(entry), *filter(None, (parts.get(part) for part in (_KERNEL, _FUNCTIONS, _LIKELIHOOD)))]
+    if missing := sorted({name for code in objects for name in unresolved(code)}):
+        raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
+    arrays = Arrays(parts)
+    description = described(manifest["description"], arrays)
+    code = _code(entry, len(description.arrays))
+    origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
+    if facts := manifest.get("likelihood"):
+        likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}), code.n_arrays)
+        origin = replace(origin, likelihood_code=likelihood)
+    return CompiledModel(description, code, origin)
+
+
+def _code(entry: Entry, n_arrays: int) -> Code:
+    code = code_of(entry, loaded_once(entry.parts[_KERNEL]), {})
+    if code.n_arrays != n_arrays:
+        raise ValueError(f"its code reads {code.n_arrays} arrays, and it describes {n_arrays}")
+    return replace(code, from_cache=False)
+
+
+def unpickled(content: bytes) -> CompiledModel:
+    """Make a compiled model of what its pickle holds, the content of a file; raises ModelError."""
+    try:
+        return from_bytes(content)
+    except Damaged as error:
+        raise ModelError(f"The pickled model cannot be used: {error}.") from error
+
+
+def _check_stands_alone(code: Code) -> None:
+    """Refuse code that means something in this process alone."""
+    if not code.fused and code.lowering == "numba":
+        raise ModelError(
+            "PyTensor's Numba forms of this model need Numba's engine, so it cannot be saved: compile it without "
+            'lowering="numba".'
+        )
+    if not code.fused:
+        raise ModelError(
+            "This model runs through a pointer into Numba's engine, so it cannot be saved: compile it with fuse=True, "
+            f"without operations in Python{' (' + ', '.join(code.python_ops) + ')' if code.python_ops else ''}."
+        )
+    if not code.stands_alone:
+        raise ModelError(
+            "This model's code holds addresses of this process, of functions of C or of large global arrays, so it "
+            "cannot be saved: pass arrays as data, and write such functions with Numba."
+        )
+    if of_numba := symbols_of_numba(code.native.code):
+        raise ModelError(
+            f"This model's code calls Numba's own {', '.join(of_numba)}, so it cannot be saved: write the density "
+            "with arrays in place of typed lists and dictionaries."
+        )
+
+
+def _check_versions(versions: Mapping[str, str]) -> None:
+    if versions["chains"] != _CHAINS:
+        here = version("nutmill")
+        raise Damaged(
+            f"nutmill {versions['nutmill']} wrote it, whose chains nutmill {here} does not know: save the model anew"
+        )
+
+
+def _check_private(path: Path) -> None:
+    """Refuse what others may write: the file, or a folder on the way to it, in which they could put another."""
+    link, file = path.absolute(), path.resolve(strict=True)
+    for place in dict.fromkeys((file, link, *link.parents, *file.parents)):
+        if reason := why_not_private(place):
+            raise Damaged(f"{reason}, or load it without strict=True")

@@ -1,0 +1,197 @@
+"""From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
+from nutmill.progress.lines import ChainProgress
+from nutmill.run.clock import Clock
+from nutmill.run.groups import Group
+from nutmill.run.run import Adaptation, Divergences, Ending, Run, Seconds, Settings
+
+# As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
+# large, or small, squared gradients are.
+_FAR_BELOW, _FORCE_RATIO = 5.0, 10.0
+_LAST_DRAWS = 50
+
+
+def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, clock: Clock) -> Run:
+    """Make the result of a run from groups whose native calls have all returned.
+
+    Parameters
+    ----------
+    groups : list of Group
+    outputs : draws (chains, draws, n_dim) float64 and their statistics (chains, draws)
+        What groups without files have written.
+    settings : Settings
+    ending : Ending
+    clock : Clock
+    """
+    n_drawn = min(group.n_drawn(chain) for group, chain in _chains(groups))
+    n_draws = min(n_drawn, settings.draws) if ending.n_enough is None else ending.n_enough
+    if groups[0].keeper is None:
+        draws, statistics = (array[:, :n_draws] for array in outputs)
+    else:
+        draws, statistics = _split([group.keeper.read("draws", chain)[:n_draws] for group, chain in _chains(groups)])
+    warmup_draws, warmup_statistics = _warmup(groups) if settings.keep_warmup else (None, None)
+    warmup_wall, sampling_wall = clock.walls_s
+    return Run(
+        chain_ids=[chain_id for group in groups for chain_id in group.chain_ids],
+        draws=draws,
+        statistics=statistics,
+        warmup_draws=warmup_draws,
+        warmup_statistics=warmup_statistics,
+        divergences=_divergences(groups, n_draws) if settings.keep_divergences else None,
+        adaptation=_adaptation(groups, draws),
+        n_gradients=_of_chains(groups, "n_gradients"),
+        ending=ending,
+        messages=[message for group in groups if group.is_sampling for message in _messages(group, settings)],
+        seconds=Seconds(
+            warmup_wall=warmup_wall,
+            warmup_cpu=sum(group.cpu_s[0] for group in groups),
+            sampling_wall=sampling_wall,
+            sampling_cpu=sum(group.cpu_s[1] for group in groups),
+        ),
+    )
+
+
+def rows_at_end(run: Run, settings: Settings) -> list[ChainProgress]:
+    """Tell how the chains of a run ended, by the draws that are kept: they may have made more."""
+    total = settings.draws if run.ending.n_enough is None else run.ending.n_enough
+    return [
+        ChainProgress(
+            chain=chain_id,
+            phase="done" if len(statistics) == total else "sampling" if len(statistics) else "warmup",
+            draw=len(statistics),
+            total=total,
+            step_size=float(step_size),
+            n_gradients=int(statistics["n_steps"].sum()),
+            divergences=int(statistics["diverging"].sum()),
+            n_steps=int(statistics["n_steps"][-1]) if len(statistics) else 0,
+        )
+        for chain_id, statistics, step_size in zip(run.chain_ids, run.statistics, run.adaptation.step_size, strict=True)
+    ]
+
+
+def _chains(groups: list[Group]) -> list[tuple[Group, int]]:
+    return [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
+
+
+def _split(records: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Positions and statistics of draws that lie in files together, a list of chains each."""
+    return [chain["position"] for chain in records], [chain["statistics"] for chain in records]
+
+
+def _of_chains(groups: list[Group], field: str) -> np.ndarray:
+    return np.concatenate([group.state.chains[field] for group in groups])
+
+
+def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
+    # A chain may have run ahead of the draws that are kept.
+    now = np.concatenate([group.position_as_written() for group in groups])
+    position = np.array([chain[-1] if len(chain) else start for chain, start in zip(draws, now, strict=True)])
+    n_warmup = [np.minimum(group.state.chains["n_draws"], group.n_warmup) for group in groups]
+    return Adaptation(
+        step_size=np.exp(_of_chains(groups, "log_step_bar")),
+        variance=np.concatenate([group.state.variance for group in groups]),
+        directions=np.concatenate([group.state.directions for group in groups]),
+        stretch=np.concatenate([group.state.stretch for group in groups]),
+        centredness=np.concatenate([group.state.centredness for group in groups]),
+        n_warmup=np.concatenate(n_warmup),
+        admitted=_of_chains(groups, "admitted"),
+        position=position,
+        target_accept=np.repeat(
+            [group.state.group[0]["target_accept"] for group in groups], [len(group.chain_ids) for group in groups]
+        ),
+    )
+
+
+def _warmup(groups: list[Group]):
+    """Return the last warmup draws of all chains, as many as each of them has, and their statistics."""
+    n_draws = [int(np.minimum(group.state.chains["n_draws"], group.n_warmup).min()) for group in groups]
+    parts = [slice(end - min(n_draws), end) for end in n_draws]
+    with_parts = zip(groups, parts, strict=True)
+    if groups[0].keeper is None:
+        pairs = [
+            (group.state.warmup_draws[:, part], group.state.warmup_statistics[:, part]) for group, part in with_parts
+        ]
+        return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+    return _split(
+        [
+            group.keeper.read("warmup", chain)[part]
+            for group, part in with_parts
+            for chain in range(len(group.chain_ids))
+        ]
+    )
+
+
+def _divergences(groups: list[Group], n_draws: int) -> list[Divergences]:
+    found = []
+    for group, chain in _chains(groups):
+        if group.keeper is None:
+            n_kept = min(group.state.chains[chain]["n_divergences"], group.state.divergences.shape[1])
+            records, points = group.state.divergences[chain, :n_kept], group.state.divergence_points[chain, :n_kept]
+        else:
+            kept = group.keeper.read("divergences", chain)
+            records, points = kept["divergence"], kept["points"]
+        in_run = records["draw"] < n_draws
+        found.append(Divergences(np.array(records[in_run]), np.array(points[in_run])))
+    return found
+
+
+def _messages(group: Group, settings: Settings) -> list[str]:
+    """Say what went wrong in the warmup of a group."""
+    messages = []
+    admitted, ratios = group.state.chains["admitted"], _force_ratios(group)
+    is_alike = admitted | ((ratios < _FORCE_RATIO) & (ratios > 1.0 / _FORCE_RATIO))
+    behind = _far_below(group, is_alike)
+    for number, chain_id in enumerate(group.chain_ids):
+        if behind[number]:
+            messages.append(
+                f"Chain {chain_id} ended warmup in a region of much lower density than the others; it may "
+                "be stuck: look at its trace, or start it elsewhere with initvals."
+            )
+        elif not is_alike[number] and group.n_warmup >= _LAST_DRAWS:
+            size = "larger" if ratios[number] > 1.0 else "smaller"
+            messages.append(
+                f"Chain {chain_id} ended warmup in a region of much {size} gradients than the others, as in the neck "
+                "of a hierarchy whose scale is near zero: look at its trace; another form of the model (centred or "
+                "non-centred) or a longer tune= may help."
+            )
+        elif not admitted[number] and group.n_warmup >= _LAST_DRAWS:
+            messages.append(
+                f"Chain {chain_id} hardly moved at the end of warmup; its step size may not fit: look at its "
+                "trace, or pass a longer tune=."
+            )
+    if settings.tune is None and not messages and group.n_warmup >= ADAPTIVE_WARMUP_DRAWS:
+        messages.append(
+            f"Chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
+            "the posterior may have several modes, or need a longer warmup: pass tune=."
+        )
+    return messages
+
+
+def _force_ratios(group: Group) -> np.ndarray:
+    """Return how large squared gradients were at the end of warmup, (c,): 1 is that of most chains."""
+    if group.n_warmup == 0:
+        return np.ones(len(group.chain_ids))
+    force = group.state.warmup_force[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
+    centre = np.median(force, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.nan_to_num(np.exp(centre - np.sort(centre)[(len(centre) - 1) // 2]), nan=1.0)
+
+
+def _far_below(group: Group, is_alike: np.ndarray) -> np.ndarray:
+    """Whether the density of each chain fell far behind that of comparable ones at the end of warmup, (c,) bool."""
+    if group.n_warmup == 0:
+        return np.zeros(len(group.chain_ids), bool)
+    lp = group.state.warmup_lp[:, max(0, group.n_warmup - _LAST_DRAWS) : group.n_warmup]
+    centre = np.median(lp, axis=1)
+    spread = np.median(np.median(np.abs(lp - centre[:, None]), axis=1))
+    reference = np.sort(centre[is_alike])[is_alike.sum() // 2]
+    return centre < reference - _FAR_BELOW * (np.sqrt(group.state.position.shape[1] / 2) + spread)
+
+
+def _listed(chain_ids: list[int]) -> str:
+    return ", ".join(map(str, chain_ids))

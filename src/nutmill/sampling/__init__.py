@@ -1,0 +1,1 @@
+"""Assembles a run: arguments, layout, session, resume and merge."""

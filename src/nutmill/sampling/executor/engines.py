@@ -1,0 +1,111 @@
+"""What kinds of executors can do: how a compiled model gets to their workers, and what their errors mean."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+from nutmill.files import replace_file
+from nutmill.sampling.executor.worker import Answer, Task, run_task, same
+
+# Dask warns of tasks above 10 MB; this one is sent once, and can be sent again when all workers are lost.
+_WARN_ABOVE = "distributed.admin.large-graph-warning-threshold"
+
+
+class Engine:
+    """An executor of which nothing is known: the model goes with every task, unless it lies in a file.
+
+    Parameters
+    ----------
+    executor : Executor
+    content : bytes
+        The compiled model.
+    path : Path or None
+        A file with it on a disk that workers share.
+
+    Attributes
+    ----------
+    path : Path or None
+        A file with the model, as workers see it.
+    is_local : bool
+        Whether workers are surely on this machine.
+    cancels_running : bool
+        Whether `Future.cancel` throws away what a worker has begun.
+    """
+
+    is_local = False
+    cancels_running = False
+
+    def __init__(self, executor: Executor, content: bytes, path: Path | None):
+        self.path = path
+        self._executor = executor
+        self._content = content if path is None else None
+
+    def submit(self, task: Task) -> Future[Answer]:
+        """Hand out a task."""
+        return self._executor.submit(run_task, task, self._content)
+
+    def is_final(self, error: BaseException) -> bool:
+        """Whether an error of the executor means that it should not get the task once more."""
+        return False
+
+
+class LocalEngine(Engine):
+    """Processes or threads of this machine: they find the model in a file in `scratch`."""
+
+    is_local = True
+
+    def __init__(self, executor: Executor, content: bytes, path: Path | None, scratch: Path):
+        if path is None:
+            path = scratch / "model.nut"
+            replace_file(path, content)
+        super().__init__(executor, content, path)
+
+
+class DaskEngine(Engine):
+    """Workers of Dask: the model is the result of a task, which they hand on among themselves."""
+
+    cancels_running = True
+
+    def __init__(self, executor: Executor, content: bytes, path: Path | None):
+        super().__init__(executor, content, path)
+        self._held = None
+        if path is None:
+            import dask
+
+            # Scattered, it would be gone with the workers that hold it; what a task gives is made again.
+            with dask.config.set({_WARN_ABOVE: "1 PiB"}):
+                self._held = executor._client.submit(same, content, pure=False)
+
+    def submit(self, task: Task) -> Future[Answer]:
+        """Hand out a task."""
+        # Not pure: the same task may be sent again, after its worker was lost or in another run.
+        return self._executor.submit(run_task, task, self._held, pure=False)
+
+    def is_final(self, error: BaseException) -> bool:
+        """Whether Dask itself has given up: it moves the tasks of lost workers to others a few times."""
+        from distributed import KilledWorker
+
+        return isinstance(error, KilledWorker)
+
+
+def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Path) -> Engine:
+    """Make an executor an engine.
+
+    Parameters
+    ----------
+    executor : Executor
+    content : bytes
+        The compiled model.
+    path : Path or None
+        A file with it on a disk that workers share.
+    scratch : Path
+        A folder of this machine that lives as long as the run.
+    """
+    if isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor):
+        return LocalEngine(executor, content, path, scratch)
+    dask = sys.modules.get("distributed")  # whoever has such an executor has imported it
+    if dask is not None and isinstance(executor, dask.cfexecutor.ClientExecutor):
+        return DaskEngine(executor, content, path)
+    return Engine(executor, content, path)

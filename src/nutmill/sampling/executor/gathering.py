@@ -1,0 +1,141 @@
+"""Tasks out to an executor and answers back: lost workers, the end of a run before its time, what cannot go on."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+
+from nutmill.errors import SamplingError
+from nutmill.progress.stderr import unheard
+from nutmill.run.ending import MAX_TIME, Deadline
+from nutmill.run.signals import StopSignals
+from nutmill.sampling.executor.engines import Engine
+from nutmill.sampling.executor.worker import Answer, Task
+
+_log = logging.getLogger("nutmill")
+
+_TRIES = 3
+_INTERVAL_S = 0.25
+# What workers that may not see the end of a run have to answer before they are no longer waited for.
+_GRACE_S = 10.0
+
+
+class Gathering:
+    """The tasks of one run under way.
+
+    Parameters
+    ----------
+    engine : Engine
+    tasks : sequence of Task
+        Not none; the file `running` of all of them is there while the run goes on.
+    is_seen : bool
+        Whether all workers see that file.
+    how_to_go_on : str
+        A sentence for whoever has to begin again.
+
+    Attributes
+    ----------
+    answers : dict
+        Number of the task -> Answer.
+    """
+
+    def __init__(self, engine: Engine, tasks: Sequence[Task], is_seen: bool, how_to_go_on: str):
+        self.answers: dict[int, Answer] = {}
+        self._engine = engine
+        self._tasks = list(tasks)
+        self._running = tasks[0].running
+        self._is_seen = is_seen
+        self._how_to_go_on = how_to_go_on
+        self._pending: dict[Future, int] = {}
+        self._n_lost = [0] * len(self._tasks)
+        self._stopped_by: str | None = None
+
+    def gather(self, signals: StopSignals, deadline: Deadline, on_progress: Callable[[], None]) -> str | None:
+        """Wait for all answers, or until something ends the run: return what.
+
+        Raises
+        ------
+        NutmillError
+            What was raised in a worker, or SamplingError if the executor has lost too many workers.
+        """
+        self._running.touch()
+        due_s = 0.0
+        try:
+            for number in range(len(self._tasks)):
+                self._send(number)
+            while self._pending and self._stopped_by is None:
+                done, _ = wait(self._pending, min(_INTERVAL_S, deadline.left_s), FIRST_COMPLETED)
+                self._stopped_by = signals.caught or (MAX_TIME if deadline.left_s == 0.0 else None)
+                self._take_all(done)
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + _INTERVAL_S
+                    on_progress()
+            if self._stopped_by is not None:
+                self._end()
+            on_progress()
+        finally:
+            self._running.unlink(missing_ok=True)
+            for future in self._pending:
+                future.cancel()
+        return self._stopped_by
+
+    def _send(self, number: int) -> None:
+        try:
+            self._pending[self._engine.submit(self._tasks[number])] = number
+        except Exception as error:
+            raise self._given_up(f"The executor takes no tasks ({_told(error)})") from error
+
+    def _take_all(self, futures: set[Future]) -> None:
+        for future in futures:
+            number = self._pending.pop(future)
+            error = CancelledError() if future.cancelled() else future.exception()
+            if error is None:
+                self._take(number, future.result())
+            elif self._stopped_by is None:
+                self._lost(number, error)
+
+    def _take(self, number: int, answer: Answer) -> None:
+        if answer.error is not None:
+            answer.error.add_note(answer.details)
+            raise answer.error
+        if answer.ending is None and self._stopped_by is None:
+            # Nobody has called the run off: that worker looks for the file where it is not.
+            self._tasks[number] = self._tasks[number]._replace(running=None)
+            self._lost(number, CancelledError("it saw no run"))
+            return
+        self.answers[number] = answer
+        if answer.ending is not None and self._stopped_by is None:
+            self._stopped_by = answer.ending.stopped_by  # a signal that reached the worker alone
+
+    def _lost(self, number: int, error: BaseException) -> None:
+        """Send a task again whose worker was lost; it goes on from its checkpoint if it has one."""
+        chain_ids = self._tasks[number].chain_ids
+        chains = f"chains {chain_ids[0]} to {chain_ids[-1]}"
+        self._n_lost[number] += 1
+        if isinstance(error, BrokenExecutor):
+            raise self._given_up(f"A worker died, and with it the whole executor ({_told(error)})") from error
+        if self._engine.is_final(error) or self._n_lost[number] == _TRIES:
+            raise self._given_up(f"The workers of {chains} were lost again and again ({_told(error)})") from error
+        with unheard():
+            _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _told(error))
+        self._send(number)
+
+    def _given_up(self, what: str) -> SamplingError:
+        return SamplingError(
+            f"{what}, with {len(self.answers)} of {len(self._tasks)} groups done: {self._how_to_go_on}"
+        )
+
+    def _end(self) -> None:
+        """Call off what has not begun, and take what the others have come to."""
+        self._running.unlink(missing_ok=True)
+        if not self._engine.cancels_running:
+            self._pending = {future: number for future, number in self._pending.items() if not future.cancel()}
+        end_s = time.monotonic() + _GRACE_S
+        while self._pending and (self._is_seen or time.monotonic() < end_s):
+            done, _ = wait(self._pending, _INTERVAL_S, FIRST_COMPLETED)
+            self._take_all(done)
+
+
+def _told(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".rstrip(": ")

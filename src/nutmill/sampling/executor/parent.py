@@ -1,0 +1,186 @@
+"""Sampling by an executor: groups of chains go out as tasks, come back in any order, and make one result."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from nutmill.checkpoint.folder import RunFolder, part_path
+from nutmill.checkpoint.manifest import MODEL, RUNNING
+from nutmill.files import CODE_MODE, replace_file
+from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import Topology
+from nutmill.native.compiled import CompiledModel
+from nutmill.native.saved_model import to_bytes
+from nutmill.nuts.state import GROUP_SIZE
+from nutmill.progress.show import open_progress
+from nutmill.progress.status import StatusFile
+from nutmill.run.driver import OnProgress
+from nutmill.run.ending import Deadline
+from nutmill.run.groups import split_into_groups
+from nutmill.run.run import Ending, Run
+from nutmill.run.signals import ALL, INTERRUPT, StopSignals
+from nutmill.sampling.chosen_layout import Found, layout_for
+from nutmill.sampling.executor.arrivals import Arrivals
+from nutmill.sampling.executor.engines import Engine, engine_of
+from nutmill.sampling.executor.gathering import Gathering
+from nutmill.sampling.executor.joining import join, run_without_draws
+from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
+from nutmill.sampling.executor.sharing import Source
+from nutmill.sampling.executor.worker import Answer, Keep, Task
+from nutmill.sampling.request import Request
+from nutmill.sampling.session import finish, keep_numerics, kept_of, settings_of, tell
+
+# What a group says of its run in its manifest, beside what was asked.
+_FACTS = ("model", "data", "versions", "cpu", "blas")
+
+
+def sample_apart(
+    compiled: CompiledModel,
+    request: Request,
+    topology: Topology,
+    *,
+    initial: np.ndarray | None = None,
+    folder: RunFolder | None = None,
+):
+    """Sample groups of chains by the executor of a request, and make the result; see `session.sample_session`.
+
+    Without an executor, which is so when a run is resumed, this process samples one group after the other.
+    """
+    content = to_bytes(compiled, log_likelihood=request.result["log_likelihood"])
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
+        found = _layout_of_tasks(compiled, request, topology, folder)
+        layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
+        if folder is not None:
+            request, initial = _in_folder(folder, request, initial, content)
+        executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
+        root = None if folder is None else folder.path.absolute()  # workers may be in other folders
+        engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
+        common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
+        common = common._replace(running=(root or scratch) / RUNNING)
+        tasks = [_task(common, request, initial, part, folder) for part in split_into_groups(request.chain_ids)]
+        progress = stack.enter_context(open_progress(request.progressbar))
+        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: None))
+        report = _reporter(progress.update, status, folder)
+        run, workers = _sampled(engine, tasks, request, folder, report)
+        # Reported variables are computed in this process.
+        told = {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, "tasks": layout.as_dict()}
+        told |= {"blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
+        result = finish(compiled, run, request, told, folder)
+        if status is not None:
+            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
+    tell(run, folder)
+    return result
+
+
+def _in_folder(
+    folder: RunFolder, request: Request, initial: np.ndarray | None, content: bytes
+) -> tuple[Request, np.ndarray]:
+    """Begin a run in a folder, or find there where its chains start."""
+    if initial is not None:
+        begin_parts(folder, initial, settings_of(request), request.seed, request.chain_ids, request.adaptation_state)
+    else:
+        initial, adaptation = load_starts(folder)
+        request = request._replace(adaptation_state=adaptation)
+        folder.change(settings_of(request))
+    replace_file(folder.path / MODEL, content, mode=CODE_MODE)
+    return request, initial
+
+
+def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None) -> Found:
+    """The layout within one task, which has one core unless the user says more."""
+    sizes = {"chains": min(GROUP_SIZE, len(request.chain_ids)), "draws": request.draws, "topology": topology}
+    sizes["kept"] = kept_of(folder)
+    if request.layout is None or request.layout == "auto":
+        usual = 1 if request.executor is not None else topology.n_cores
+        return layout_for(compiled, None, cores=request.cores or usual, **sizes)
+    return layout_for(compiled, request.layout, cores=request.cores, **sizes)
+
+
+def _common_task(request: Request, model: Source, layout: Layout) -> Task:
+    """What the tasks of all groups have in common."""
+    return Task(
+        model=model,
+        chain_ids=[],
+        initial=np.empty((0, 0)),
+        settings=settings_of(request),
+        seed=request.seed,
+        layout=layout,
+        adaptation=None,
+        keep=None,
+        end_s=None if request.max_time is None else time.time() + request.max_time,
+        running=None,
+        host=platform.node(),
+    )
+
+
+def _task(common: Task, request: Request, initial: np.ndarray, part: slice, folder: RunFolder | None) -> Task:
+    """The task of one group, whose chains have these places among all."""
+    chain_ids = request.chain_ids[part]
+    adaptation, keep = request.adaptation_state, None
+    if adaptation is not None:  # four rows, from which a group of fewer chains, too, picks those with its ids
+        first = chain_ids[0] - chain_ids[0] % GROUP_SIZE
+        adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
+    if folder is not None:
+        facts = {name: folder.manifest[name] for name in _FACTS if name in folder.manifest}
+        asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
+        keep = Keep(part_path(folder.path.absolute(), chain_ids), {"asked": asked, **facts}, request.every)
+    return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)
+
+
+def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
+    if folder is None:
+        return show
+
+    def report(rows) -> None:
+        show(rows)
+        status.update(rows)
+        folder.beat()
+
+    return report
+
+
+def _sampled(
+    engine: Engine, tasks: Sequence[Task], request: Request, folder: RunFolder | None, report: OnProgress
+) -> tuple[Run, dict[str, Any]]:
+    """Run the tasks: what all chains have drawn, and what took effect of the layout in each worker."""
+    begin_s = time.perf_counter()
+    gathering = Gathering(engine, tasks, engine.is_local or folder is not None, _how_to_go_on(folder))
+    answers = gathering.answers
+    paths = [None if task.keep is None else task.keep.path for task in tasks]
+    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report)
+    with StopSignals(INTERRUPT if folder is None else ALL) as signals:
+        stopped_by = gathering.gather(
+            signals,
+            Deadline(request.max_time),
+            lambda: arrivals.update({number: answer.run for number, answer in answers.items()}),
+        )
+    runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
+    workers = {answer.worker: answer.layout for answer in answers.values() if answer.layout is not None}
+    return join(runs, Ending(stopped_by), time.perf_counter() - begin_s), workers
+
+
+def _run_of(task: Task, answer: Answer | None) -> Run:
+    """What the chains of a task have drawn."""
+    if task.keep is not None:
+        ending = Ending() if answer is None or answer.ending is None else answer.ending
+        run = read_part(task.keep.path, task.chain_ids, ending)
+    else:
+        run = None if answer is None else answer.run
+    return run or run_without_draws(task.initial, task.settings, task.seed, task.chain_ids)
+
+
+def _how_to_go_on(folder: RunFolder | None) -> str:
+    if folder is None:
+        return "nothing is kept of them; with checkpoint= such a run can be resumed."
+    return f'nutmill.resume("{folder.path}", executor=...) goes on from what was saved, with an executor that works.'

@@ -1,0 +1,77 @@
+"""The folder of a run whose groups are sampled apart: where all chains start, and a run folder for each group."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from nutmill.checkpoint.folder import RunFolder, read_groups
+from nutmill.checkpoint.manifest import ADAPTATION, PARTS, STARTS, has_begun, read_manifest
+from nutmill.checkpoint.records import telling
+from nutmill.errors import CheckpointError
+from nutmill.progress.lines import ChainProgress
+from nutmill.progress.status import read_status
+from nutmill.run.adaptation import AdaptationState, arrays_in
+from nutmill.run.clock import Clock
+from nutmill.run.collect import collect
+from nutmill.run.run import Ending, Run, Settings
+
+
+def begin_parts(
+    folder: RunFolder,
+    initial_points: np.ndarray,
+    settings: Settings,
+    seed: int,
+    chain_ids: list[int],
+    adaptation: AdaptationState | None,
+) -> None:
+    """Save where all chains start, and then the manifest: from here on the run can be resumed."""
+    with telling(folder.path):
+        (folder.path / PARTS).mkdir(exist_ok=True)
+    if adaptation is not None:
+        folder.keep(ADAPTATION, adaptation.to_bytes())
+    content = io.BytesIO()
+    np.savez(content, initial_points=initial_points)
+    folder.keep(STARTS, content.getvalue())
+    folder.record(settings, seed, chain_ids, initial_points.shape[1])
+
+
+def load_starts(folder: RunFolder) -> tuple[np.ndarray, AdaptationState | None]:
+    """Read where all chains start, (chains, n_dim) float64, and the adaptation that they begin with."""
+    arrays = arrays_in(folder.kept(STARTS), ["initial_points"])
+    shape = (len(folder.chain_ids), folder.manifest["n_dim"])
+    if arrays is None or arrays["initial_points"].shape != shape or not np.isfinite(arrays["initial_points"]).all():
+        raise CheckpointError(f"{folder.path / STARTS} is damaged: restore it from a copy, or sample again.")
+    return arrays["initial_points"], folder.adaptation
+
+
+def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
+    """Read what a group has drawn, as far as it is saved; draws stay in its files. None: it has not begun."""
+    if not has_begun(path):
+        return None
+    groups = read_groups(path, chain_ids)
+    clock = Clock()
+    clock.stop(is_sampling=False)
+    clock.resume(groups[0].keeper.facts.get("walls_s", (0.0, 0.0)))
+    return collect(groups, None, Settings(**read_manifest(path)["settings"]), ending, clock)
+
+
+def progress_of_part(path: Path) -> list[ChainProgress]:
+    """Read how the chains of a group are doing; nothing if it is not known."""
+    try:
+        known = read_status(path)
+    except CheckpointError:
+        return []
+    return [
+        ChainProgress(
+            chain=chain["chain"],
+            phase=chain["phase"],
+            draw=chain["draw"],
+            total=chain["total"],
+            step_size=chain["step_size"] or np.nan,
+            n_gradients=chain["gradients"],
+            divergences=chain["divergences"],
+            n_steps=0,
+        )
+        for chain in ([] if known is None else known["chains"])
+    ]

@@ -1,0 +1,73 @@
+"""Compiled models, which groups of chains that run in one worker process share."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from nutmill.errors import CheckpointError, ModelError
+from nutmill.native.compiled import CompiledModel
+from nutmill.native.container import Damaged
+from nutmill.native.saved_model import from_bytes
+
+# A run needs one; more would hold the data of runs that are over.
+_MODELS_KEPT = 2
+
+
+class Source(NamedTuple):
+    """Where a worker finds a compiled model.
+
+    Attributes
+    ----------
+    digest : str
+        Of its bytes.
+    path : Path or None
+        A file that workers can read; None: the bytes come with the task.
+    """
+
+    digest: str
+    path: Path | None
+
+
+class Models:
+    """Compiled models of this process, so that each is unpacked once."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._models: dict[str, CompiledModel] = {}
+
+    def get(
+        self, source: Source, content: bytes | None, while_waiting: Callable[[], object] | None = None
+    ) -> CompiledModel:
+        """Give a model, bound, from `content` or from its file if it was not unpacked before.
+
+        Binding may have to wait for other runs; `while_waiting` is as in `Layout.applied`.
+
+        Raises
+        ------
+        ModelError
+            If it cannot run here.
+        CheckpointError
+            If its file is not there.
+        """
+        with self._lock:
+            if source.digest not in self._models:
+                while len(self._models) >= _MODELS_KEPT:
+                    del self._models[next(iter(self._models))]
+                self._models[source.digest] = _unpacked(source, content)
+            compiled = self._models[source.digest]
+        if not compiled.is_bound:
+            with compiled.one_blas_thread(while_waiting=while_waiting), self._lock:
+                compiled.binding  # noqa: B018 (bound here, and not once more in each thread that needs it)
+        return compiled
+
+
+def _unpacked(source: Source, content: bytes | None) -> CompiledModel:
+    try:
+        return from_bytes(source.path.read_bytes() if content is None else content)
+    except OSError as error:
+        raise CheckpointError(
+            f"{source.path} cannot be read ({error.strerror}): workers must share the disk of the run's folder."
+        ) from error
+    except Damaged as error:
+        raise ModelError(f"the compiled model cannot be used there: {error}.") from error

@@ -1,0 +1,237 @@
+"""What runs in a worker of an executor: one group of chains, by a compiled model that came as bytes.
+
+A worker imports neither PyMC nor PyTensor nor Numba nor ArviZ.
+"""
+
+import platform
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nutmill.checkpoint.folder import RunFolder
+from nutmill.checkpoint.lock import STALE_S, FolderInUse, this_process
+from nutmill.checkpoint.manifest import has_begun
+from nutmill.errors import CheckpointError, NutmillError, SamplingError
+from nutmill.layout.layout import Layout
+from nutmill.progress.status import StatusFile
+from nutmill.run.adaptation import AdaptationState
+from nutmill.run.driver import OnProgress, drive
+from nutmill.run.ending import Limits
+from nutmill.run.run import Ending, Run, Settings
+from nutmill.sampling.chosen_layout import natives_for
+from nutmill.sampling.executor.sharing import Models, Source
+
+# How often a worker looks whether its group is still wanted, and whether a folder has become free.
+_LOOK_S, _ASK_AGAIN_S = 0.25, 1.0
+
+_models = Models()
+
+
+class Keep(NamedTuple):
+    """How a group is kept on disk.
+
+    Attributes
+    ----------
+    path : Path
+        The folder of this group, within that of the run.
+    facts : dict
+        What its manifest says beside settings.
+    every_s : float
+        Seconds between two checkpoints.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    every_s: float
+
+
+class Task(NamedTuple):
+    """One group of chains for a worker.
+
+    Attributes
+    ----------
+    model : Source
+    chain_ids : list of int
+    initial : (c, n_dim) float64
+    settings : Settings
+    seed : int
+    layout : Layout
+    adaptation : AdaptationState or None
+        With the rows of chains 4g to 4g + 3.
+    keep : Keep or None
+    end_s : float or None
+        When the run must end, in seconds since 1970.
+    running : Path or None
+        While this file is there, somebody waits for the run. None: nothing tells.
+    host : str
+        Where that file is, if it lies on no disk that workers share.
+    """
+
+    model: Source
+    chain_ids: list[int]
+    initial: np.ndarray
+    settings: Settings
+    seed: int
+    layout: Layout
+    adaptation: AdaptationState | None
+    keep: Keep | None
+    end_s: float | None
+    running: Path | None
+    host: str
+
+    def is_called_off(self) -> bool:
+        """Whether nobody waits for this group any more, as far as can be seen here."""
+        is_seen = self.keep is not None or self.host == platform.node()
+        return self.running is not None and is_seen and not self.running.exists()
+
+    def is_over(self) -> bool:
+        """Whether this group need not begin any more."""
+        return self.is_called_off() or self.left_s == 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end of the run."""
+        return None if self.end_s is None else max(0.0, self.end_s - time.time())
+
+
+class Answer(NamedTuple):
+    """What comes back from a worker; an exception that comes back instead is the executor's.
+
+    Attributes
+    ----------
+    worker : str
+        Who answers: process and host.
+    layout : dict or None
+        What took effect there (`Applied.effective`).
+    ending : Ending or None
+        None: the run was over before this group began.
+    run : Run or None
+        What the chains drew, unless it lies in the folder of the group.
+    error : NutmillError or None
+    details : str
+        Where in the worker the error was raised.
+    """
+
+    worker: str
+    layout: dict[str, Any] | None = None
+    ending: Ending | None = None
+    run: Run | None = None
+    error: NutmillError | None = None
+    details: str = ""
+
+
+def run_task(task: Task, content: bytes | None = None) -> Answer:
+    """Sample one group of chains; `content` is the compiled model if it lies in no file."""
+    worker = str(this_process())
+    try:
+        return _sampled(task, content, worker)
+    except Exception as error:
+        # As data, so that an exception that comes back means that the worker was lost.
+        is_ours = isinstance(error, NutmillError)
+        kind, text = (type(error), str(error)) if is_ours else (SamplingError, f"{type(error).__name__}: {error}")
+        told = kind(f"Chains {task.chain_ids[0]} to {task.chain_ids[-1]} failed in {worker}: {text}")
+        return Answer(worker, error=told, details=traceback.format_exc())
+
+
+def same(content: bytes) -> bytes:
+    """Give what was given: a task whose result an executor hands on between its workers."""
+    return content
+
+
+def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
+    if task.is_over():
+        return Answer(worker)
+    ask = _until(_at_intervals(task.is_over))
+    with ExitStack() as stack:
+        try:
+            compiled = _models.get(task.model, content, ask)
+            applied = stack.enter_context(task.layout.applied(while_waiting=ask, calls_blas=compiled.code.calls_blas))
+        except _Over:
+            return Answer(worker)
+        folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
+        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
+        run = drive(
+            natives_for(compiled, applied),
+            None if folder is not None and has_begun(folder.path) else task.initial,
+            task.settings,
+            task.seed,
+            threads=task.layout.chains_at_once,
+            on_worker=applied.enter_worker,
+            on_progress=None if folder is None else _reporter(status, folder),
+            chain_ids=task.chain_ids,
+            adaptation=task.adaptation,
+            folder=folder,
+            limits=Limits(task.left_s),
+            is_called_off=_at_intervals(task.is_called_off),
+        )
+        if status is not None:
+            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
+    if run.ending.stopped_by == signal.SIGTERM.name:
+        # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
+        signal.raise_signal(signal.SIGTERM)
+    return Answer(worker, applied.effective, run.ending, run if folder is None else None)
+
+
+class _Over(Exception):
+    """A group need not begin any more."""
+
+
+def _until(is_over: Callable[[], bool]) -> Callable[[], None]:
+    def ask() -> None:
+        if is_over():
+            raise _Over
+
+    return ask
+
+
+def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask no more often than a disk that many share should be asked."""
+    due_s = time.monotonic() + _LOOK_S
+
+    def ask_if_due() -> bool:
+        nonlocal due_s
+        if time.monotonic() < due_s:
+            return False
+        due_s = time.monotonic() + _LOOK_S
+        return ask()
+
+    return ask_if_due
+
+
+def _reporter(status: StatusFile, folder: RunFolder) -> OnProgress:
+    def report(rows) -> None:
+        status.update(rows)
+        folder.beat()
+
+    return report
+
+
+@contextmanager
+def _entered(keep: Keep) -> Iterator[RunFolder]:
+    """Enter the folder of a group; one that a dead worker on another host has left becomes free in a while."""
+    if not keep.path.parent.is_dir():
+        raise CheckpointError(
+            f"{keep.path.parent} is not there: checkpoint= must name a folder on a disk that all workers share."
+        )
+    give_up_s = time.monotonic() + 2 * STALE_S
+    with ExitStack() as stack:
+        while True:
+            if has_begun(keep.path):
+                folder = RunFolder.open(keep.path, keep.every_s)
+                folder.manifest |= keep.facts
+            else:
+                folder = RunFolder.create(keep.path, keep.facts, keep.every_s)
+            try:
+                stack.enter_context(folder)
+                break
+            except FolderInUse:
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(_ASK_AGAIN_S)
+        yield folder

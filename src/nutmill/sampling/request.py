@@ -1,0 +1,215 @@
+"""What the user asked for: checked before anything is compiled, so that a wrong argument costs no time."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from numbers import Integral, Real
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nutmill.errors import ModelError
+from nutmill.layout.layout import Layout
+from nutmill.nuts.state import GROUP_SIZE
+from nutmill.run.adaptation import AdaptationState
+from nutmill.run.ending import Limits, checked_limits
+
+# What a seed may be.
+Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | None
+
+# What may be asked of the result beside posterior and statistics.
+_RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
+
+
+class Request(NamedTuple):
+    """What the user asked for, checked; see `sample_numba` for the meaning of each field."""
+
+    draws: int
+    tune: int | None
+    chains: int
+    cores: int | None
+    layout: object
+    target_accept: float
+    metric: str
+    centring: str
+    max_treedepth: int
+    seed: int
+    initvals: Mapping | Sequence | None
+    jitter: bool
+    starts: str
+    keep_warmup: bool
+    progressbar: bool
+    check: bool
+    result: Mapping[str, bool]
+    checkpoint: Path | None
+    every: float
+    chain_ids: list[int]
+    max_time: float | None
+    until: Mapping[str, float] | None
+    limits: Limits
+    adaptation_state: AdaptationState | None
+    executor: Executor | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether other chains of the run are sampled elsewhere."""
+        return len(self.chain_ids) < self.chains
+
+
+def checked_request(
+    *,
+    draws=1000,
+    tune=None,
+    chains=4,
+    cores=None,
+    layout="auto",
+    target_accept=0.8,
+    max_treedepth=10,
+    random_seed=None,
+    initvals=None,
+    jitter=True,
+    starts="jitter",
+    metric="auto",
+    centring="auto",
+    discard_tuned_samples=True,
+    progressbar=True,
+    compute_convergence_checks=True,
+    idata_kwargs=None,
+    checkpoint=None,
+    every=60.0,
+    chain_ids=None,
+    max_time=None,
+    until=None,
+    adaptation_state=None,
+    executor=None,
+) -> Request:
+    """Check the arguments of `sample_numba`; raises ModelError with one sentence for the first that is wrong."""
+    unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
+    if unknown:
+        raise ModelError(
+            f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
+        )
+    if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
+        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
+    draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
+    chain_ids = _chain_ids(chain_ids, chains)
+    if until:
+        _check_together(chain_ids, chains, executor)
+    return Request(
+        draws=draws,
+        tune=None if tune is None else _count("tune", tune, 0),
+        chains=chains,
+        cores=None if cores is None else _count("cores", cores, 1),
+        layout=_layout(layout),
+        target_accept=float(target_accept),
+        metric=_one_of("metric", metric, "auto", "diag"),
+        centring=_one_of("centring", centring, "auto", "off"),
+        max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
+        seed=_seed(random_seed),
+        initvals=initvals,
+        jitter=jitter,
+        starts=_one_of("starts", starts, "jitter", "prior"),
+        keep_warmup=not discard_tuned_samples,
+        progressbar=progressbar,
+        check=compute_convergence_checks,
+        result=_RESULT_OPTIONS | dict(idata_kwargs or {}),
+        checkpoint=None if checkpoint is None else _path("checkpoint", checkpoint),
+        every=_seconds("every", every),
+        chain_ids=chain_ids,
+        max_time=max_time,
+        until=until,
+        limits=checked_limits(max_time, until, chains=chains, draws=draws),
+        adaptation_state=_adaptation(adaptation_state),
+        executor=_executor(executor),
+    )
+
+
+def _check_together(chain_ids: list[int], chains: int, executor) -> None:
+    """Refuse `until` where not all chains are sampled in one process."""
+    if len(chain_ids) < chains:
+        raise ModelError(
+            "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
+        )
+    if executor is not None:
+        raise ModelError(
+            "until judges all chains of a run together, and an executor samples groups apart: leave one of both out."
+        )
+
+
+def _one_of(name: str, value, *known: str) -> str:
+    if value not in known:
+        quoted = " or ".join(f'"{one}"' for one in known)
+        raise ModelError(f"{name} must be {quoted}, not {value!r}.")
+    return value
+
+
+def _adaptation(state) -> AdaptationState | None:
+    if state is not None and not isinstance(state, AdaptationState):
+        raise ModelError(f"adaptation_state must be what nutmill.adaptation_of gives, not {state!r}.")
+    return state
+
+
+def _executor(executor) -> Executor | None:
+    if executor is not None and not isinstance(executor, Executor):
+        raise ModelError(
+            "executor must be a concurrent.futures.Executor, such as a ProcessPoolExecutor or Dask's "
+            f"client.get_executor(), not {executor!r}."
+        )
+    return executor
+
+
+def _path(name: str, value) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise ModelError(f"{name} must be the path of a folder, not {value!r}.")
+    return Path(value)
+
+
+def _seconds(name: str, value) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ModelError(f"{name} must be a number of seconds above 0, not {value!r}.")
+    return float(value)
+
+
+def _chain_ids(chain_ids, chains: int) -> list[int]:
+    """All chains, or those named: whole groups, because the chains of a group learn from each other."""
+    if chain_ids is None:
+        return list(range(chains))
+    named = sorted(_count("each of chain_ids", chain_id, 0, chains - 1) for chain_id in chain_ids)
+    groups = sorted({chain_id // GROUP_SIZE for chain_id in named})
+    wanted = [k for g in groups for k in range(GROUP_SIZE * g, min(GROUP_SIZE * (g + 1), chains))]
+    if not named or named != wanted:
+        raise ModelError(
+            f"chain_ids must name whole groups of {GROUP_SIZE} chains, which share their warmup: "
+            f"{wanted or list(range(min(GROUP_SIZE, chains)))} rather than {list(chain_ids)} (of {chains} chains)."
+        )
+    return named
+
+
+def _count(name: str, value, least: int, most: int | None = None) -> int:
+    is_count = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_count or value < least or (most is not None and value > most):
+        limits = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise ModelError(f"{name} must be a whole number, {limits}, not {value!r}.")
+    return int(value)
+
+
+def _seed(random_seed) -> int:
+    if isinstance(random_seed, np.random.Generator):
+        return int(random_seed.integers(2**63))
+    if isinstance(random_seed, int | np.integer) and random_seed >= 0:
+        return int(random_seed)
+    if random_seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    try:
+        return int(np.random.SeedSequence(random_seed).generate_state(1, np.uint64)[0])
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"random_seed must be a non-negative integer, a sequence of them or a Generator, not {random_seed!r}."
+        ) from error
+
+
+def _layout(layout):
+    if layout is None or isinstance(layout, Layout | str | os.PathLike):
+        return layout
+    raise ModelError(f'layout must be "auto", a Layout, the path of a layout profile, or None, not {layout!r}.')

@@ -1,0 +1,56 @@
+"""Warm starts: the adaptation state of a result or of a run folder."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from nutmill.checkpoint.folder import read_groups
+from nutmill.errors import CheckpointError, ModelError
+from nutmill.nuts.state import START
+from nutmill.results import trace
+from nutmill.run.adaptation import AdaptationState
+
+
+def adaptation_of(source) -> AdaptationState:
+    """Take step sizes, metric and last positions of a run, for the `adaptation_state` of another one.
+
+    Parameters
+    ----------
+    source
+        A result of nutmill, also one that was stored and read again, or the folder of a run.
+
+    Raises
+    ------
+    ModelError
+        If the result holds none.
+    CheckpointError
+        If the folder holds no run, or none that has started.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _of_folder(source)
+    try:
+        found = trace.group(source, "adaptation")
+        arrays = {name: np.array(found[name].values) for name in AdaptationState._fields if name in found}
+        n_chains, n_dim = arrays["position"].shape
+        none = {"directions": np.zeros((n_chains, 0, n_dim)), "stretch": np.ones((n_chains, 0))}
+        none |= {"centredness": np.zeros((n_chains, 0))}
+        return AdaptationState(**none | arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError("There is no adaptation state in this: pass a result of nutmill, or a run folder.") from error
+
+
+def _of_folder(path: str | os.PathLike) -> AdaptationState:
+    groups = read_groups(path)
+    if any(group.phase == START for group in groups):
+        raise CheckpointError(f"The chains in {path} have not started: there is nothing to take from them yet.")
+    states = [group.state for group in groups]
+    return AdaptationState(
+        step_size=np.exp(np.concatenate([state.chains["log_step_bar"] for state in states])),
+        variance=np.concatenate([state.variance for state in states]),
+        position=np.concatenate([group.position_as_written() for group in groups]),
+        directions=np.concatenate([state.directions for state in states]),
+        stretch=np.concatenate([state.stretch for state in states]),
+        centredness=np.concatenate([state.centredness for state in states]),
+    ).trimmed()
