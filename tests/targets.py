@@ -1,4 +1,4 @@
-"""Densities with known answers, in one njit function so that the kernel is compiled once for all tests."""
+"""Densities with known answers, in one function that the finished kernel calls as it calls that of a model."""
 
 import functools
 import math
@@ -11,11 +11,11 @@ import numpy as np
 from nutmill.errors import sentence
 from nutmill.model.lowering.kernel import kernel_object
 from nutmill.native import processor
-from nutmill.nuts.entry import entry_points
+from nutmill.native.record import DENSITY_WORD, FIRST_WORD
 
 
 class Target(IntEnum):
-    """The densities; the number goes where production has the address of the data."""
+    """The densities; the number goes where a model has its data."""
 
     NORMAL = 0  # N(0, I)
     SCALED = 1  # independent normals, sd 10^-3 ... 10^3
@@ -118,7 +118,33 @@ def scale(i, n):
     return 10.0 ** (6.0 * i / max(n - 1, 1) - 3.0)
 
 
-class Number(NamedTuple):
+_REALS, _WORDS = numba.types.CPointer(numba.float64), numba.types.CPointer(numba.int64)
+_TARGET, _N_DIM = FIRST_WORD, FIRST_WORD + 1
+
+
+@functools.cache
+def _density_address() -> int:
+    """Compile the densities, once a session, as the kernel calls them."""
+
+    @numba.cfunc(numba.int32(_REALS, _REALS, _REALS, _WORDS), error_model="numpy")
+    def called(position, lp, gradient, record):
+        n_dim = record[_N_DIM]
+        status, lp[0] = density(numba.carray(position, n_dim), numba.carray(gradient, n_dim), record[_TARGET])
+        return status
+
+    _density_address.keep = called
+    return called.address
+
+
+@functools.cache
+def _record(target: Target, n_dim: int) -> np.ndarray:
+    """Return the record of a target, which stays where it is."""
+    words = np.zeros(FIRST_WORD + 2, dtype=np.int64)
+    words[DENSITY_WORD], words[_TARGET], words[_N_DIM] = _density_address(), target, n_dim
+    return words
+
+
+class Reading(NamedTuple):
     """What a target reads."""
 
     address: int
@@ -136,9 +162,9 @@ class NativeTarget(NamedTuple):
     sites: np.ndarray = np.zeros(0, np.int64)
     written: np.ndarray = np.zeros(0)
 
-    def reading(self, _centredness: np.ndarray) -> Number:
+    def reading(self, _centredness: np.ndarray) -> Reading:
         """Give what the target reads anyway: it has no sites."""
-        return Number(self.data)
+        return Reading(self.data)
 
     def release(self) -> None:
         """Keep nothing, release nothing."""
@@ -148,15 +174,11 @@ class NativeTarget(NamedTuple):
         return sentence(status)
 
 
-@functools.cache
-def _entries():
-    return entry_points(density)
-
-
 def native(target: Target, n_dim: int) -> NativeTarget:
-    """Compile the kernel for the targets, once a session."""
-    entries, mixing = _entries(), kernel_object(processor.target()).address("mixing")
-    return NativeTarget(n_dim, *(entry.address for entry in entries), mixing, int(target))
+    """Give a target to the kernel that serves every model."""
+    kernel = kernel_object(processor.target())
+    entries = (kernel.address(name) for name in ("start", "advance", "pool", "mixing"))
+    return NativeTarget(n_dim, *entries, _record(target, n_dim).ctypes.data)
 
 
 def starts(target: Target, n_chains: int, n_dim: int, seed: int = 0) -> np.ndarray:
