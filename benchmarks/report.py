@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import efficiency
 from benchmarks.batch import tables as batch_tables
+from benchmarks.calibration import tables as calibration_tables
 from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
@@ -78,12 +79,13 @@ _SECTIONS = {
     "batch": batch_tables.sections,
     "validation": validation_tables.sections,
     "references": references_tables.sections,
+    "calibration": calibration_tables.sections,
 }
 
 # Of these there are pages of HTML, too.
-_PLOTTED = {"suite": page, "validation": validation_tables.page}
+_PLOTTED = {"suite": page, "validation": validation_tables.page, "calibration": calibration_tables.page}
 
-_IN_ONE_PROCESS = ("validation", "references")
+_IN_ONE_PROCESS = ("validation", "references", "calibration")
 
 # What the README shows.
 _SHORT = {

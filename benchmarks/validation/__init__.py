@@ -1,1 +1,1 @@
-"""Whether draws are right: distances from reference draws, and simulation-based calibration."""
+"""Whether draws are right: distances from reference draws."""

@@ -1,4 +1,4 @@
-"""Samples the posteriors with reference draws, and the experiments of known truth; writes a dated JSON file."""
+"""Samples the posteriors with reference draws; writes a dated JSON file."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,11 +10,10 @@ import nutmill
 from benchmarks import models
 from benchmarks.diagnostics import distances
 from benchmarks.results_file import RESULTS, record
-from benchmarks.validation.calibration import EXPERIMENTS, N_DATA_SETS, N_RANKS, ranks
 from nutmill.comparison.quality import quality
 from nutmill.results.trace import group
 
-REFERENCE, CALIBRATION = "reference", "calibration"
+REFERENCE = "reference"
 _FIRST_SEED = 20261128
 
 
@@ -22,10 +21,8 @@ def main(arguments: list[str] | None = None) -> Path:
     """Parse the command line, measure, and return the path of the JSON file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.validation", description=__doc__)
     parser.add_argument("--posteriors", nargs="*", choices=models.POSTERIORDB, default=list(models.POSTERIORDB))
-    parser.add_argument("--experiments", nargs="*", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5, help="runs of each posterior")
     parser.add_argument("--draws", type=int, default=1000, help="kept draws of each of four chains")
-    parser.add_argument("--data-sets", type=int, default=N_DATA_SETS, help="of each experiment")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
     settings = vars(parser.parse_args(arguments))
     folder = settings.pop("out")
@@ -33,7 +30,7 @@ def main(arguments: list[str] | None = None) -> Path:
 
 
 def measure(settings: dict) -> Iterator[dict]:
-    """Yield a row for every run of a posterior, and one for each experiment."""
+    """Yield a row for every run of a posterior."""
     for name in settings["posteriors"]:
         compiled = nutmill.compile_model(models.build(name))
         for seed in range(_FIRST_SEED, _FIRST_SEED + settings["seeds"]):
@@ -41,11 +38,6 @@ def measure(settings: dict) -> Iterator[dict]:
             far = max(abs(moment) for each in measured["distances"].values() for moment in each.values())
             print(f"{name} seed {seed}: at most {far:.1f} standard errors off", flush=True)
             yield {"cell": REFERENCE, "model": name, "seed": seed, "measurement": measured}
-    for name in settings["experiments"]:
-        found = ranks(EXPERIMENTS[name], _FIRST_SEED, settings["data_sets"])
-        print(f"{name}: {settings['data_sets']} data sets", flush=True)
-        plain = {scalar: values.tolist() for scalar, values in found.items()}
-        yield {"cell": CALIBRATION, "model": name, "measurement": {"n_ranks": N_RANKS, "ranks": plain}}
 
 
 def _against_reference(name: str, compiled: nutmill.CompiledModel, seed: int, draws: int) -> dict:

@@ -1,4 +1,4 @@
-"""A Q-Q plot and histograms, drawn as SVG."""
+"""A Q-Q plot, drawn as SVG."""
 
 import html
 from collections.abc import Sequence
@@ -30,22 +30,6 @@ def quantiles(z: Sequence[float]) -> str:
     )
     points = "".join(mark(x, y) for x, y in zip(expected, drawn, strict=True))
     return f'<svg viewBox="0 0 {_SIZE} {_SIZE}" style="max-width: 26rem" role="img">{line}{points}{"".join(axis)}</svg>'
-
-
-def histogram(title: str, counts: Sequence[int]) -> str:
-    """Draw counts as columns, with a line where they would be if all were equal."""
-    width, height = 220, 90
-    tallest = 1.15 * max(counts)
-    step = width / len(counts)
-    columns = "".join(
-        f'<rect x="{number * step + 1:.1f}" y="{height * (1 - count / tallest):.1f}" width="{step - 2:.1f}" '
-        f'height="{height * count / tallest:.1f}" fill="{_COLOUR}"/>'
-        for number, count in enumerate(counts)
-    )
-    even = height * (1.0 - sum(counts) / len(counts) / tallest)
-    line = f'<line x1="0" x2="{width}" y1="{even:.1f}" y2="{even:.1f}" stroke="currentColor" stroke-dasharray="4"/>'
-    label = _text(width / 2, height + 18, title)
-    return f'<svg viewBox="0 0 {width} {height + 26}" style="max-width: 14rem" role="img">{columns}{line}{label}</svg>'
 
 
 def _text(x: float, y: float, text: str) -> str:

@@ -1,12 +1,12 @@
-"""A validation as Markdown and as a page with plots: z-scores by posterior, Q-Q plots, histograms of ranks."""
+"""A validation as Markdown and as a page with plots: z-scores by posterior, Q-Q plots."""
 
 import html
 from collections.abc import Sequence
 
 from benchmarks.tables import head, line
 from benchmarks.validation.command import REFERENCE
-from benchmarks.validation.judging import MOMENTS, calibrations, misses, moments, z_scores
-from benchmarks.validation.plots import histogram, quantiles
+from benchmarks.validation.judging import MOMENTS, misses, moments, z_scores
+from benchmarks.validation.plots import quantiles
 from nutmill.comparison.comparison import Table
 from nutmill.comparison.page import document, table_html, versions_line
 
@@ -16,15 +16,11 @@ _HEADS = ("posterior", "runs", "means: rms z", "furthest", "sds: rms z", "furthe
 def sections(report: dict) -> list[str]:
     """Render a validation as sections of a Markdown page."""
     rows = report["rows"]
-    uniform = calibrations(rows)
-    ranks = [*head(["experiment: scalar", "p-value of the histogram"])]
-    ranks += [line([name, f"{each.p_value:.3f}"]) for name, each in uniform.items()]
     return [
         _verdict(rows),
         "\n".join(
             ["## Moments against reference draws", "", *head(_HEADS), *(line(each) for each in _posteriors(rows))]
         ),
-        "\n".join(["## Simulation-based calibration", "", *ranks]),
     ]
 
 
@@ -33,15 +29,12 @@ def page(report: dict) -> str:
     rows, about, settings = report["rows"], report["machine"], report["settings"]
     opening = (
         f"{report['date']}, {about['cpu']}, Python {about['python']}; {settings['seeds']} runs of each posterior, four "
-        f"chains of {settings['draws']} draws, everything at defaults; {settings['data_sets']} data sets of each "
-        "experiment."
+        f"chains of {settings['draws']} draws, everything at defaults."
     )
     plots = []
     for moment in MOMENTS:
         title = f"Z-scores of posterior {moment}s against a standard normal distribution"
         plots.append(f"<h2>{title}</h2>{quantiles(z_scores(rows, moment))}")
-    plots.append("<h2>Ranks of true parameters among draws, which should be uniform</h2>")
-    plots += [histogram(f"{name}, p {each.p_value:.2f}", each.counts) for name, each in calibrations(rows).items()]
     parts = [
         "<h1>Are nutmill's draws right?</h1>",
         f'<p class="about">{html.escape(opening)}</p>',
