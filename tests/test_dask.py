@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 
@@ -52,16 +51,26 @@ def without_nannies(n_workers):
                 worker.wait()
 
 
-def kill_a_busy_worker(client) -> None:
-    """Kill a worker a moment after it has begun to sample."""
-    pids = client.run(os.getpid)
+def a_busy_worker(client) -> str:
+    """Wait until a worker has begun to sample, and a moment longer; return its address."""
     while True:
         busy = [worker for worker, keys in client.processing().items() if any("run_task" in key for key in keys)]
         if busy:
             time.sleep(0.3)
-            os.kill(pids[busy[0]], signal.SIGKILL)
-            return
+            return busy[0]
         time.sleep(0.02)
+
+
+def kill_a_busy_worker(client) -> None:
+    """Kill a worker a moment after it has begun to sample."""
+    pids = client.run(os.getpid)
+    os.kill(pids[a_busy_worker(client)], signal.SIGKILL)
+
+
+def interrupt(client) -> None:
+    """Interrupt this process a moment after a worker has begun to sample: signals are watched for by then."""
+    a_busy_worker(client)
+    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +153,9 @@ def test_dask_gives_up_and_that_is_told(tmp_path):
 
 def test_interrupt_ends_groups_on_dask(client):
     compiled, executor = long(), client.get_executor()
-    # Long after the run has begun to watch for signals, also on a busy machine.
-    threading.Timer(5.0, signal.raise_signal, (signal.SIGINT,)).start()
+    interrupted = in_background(lambda: interrupt(client))
     result = compiled.sample(**LONG | {"draws": 1_000_000}, executor=executor)
+    interrupted()
     assert result.attrs["stopped_by"] == "SIGINT"
     assert result.posterior.sizes["draw"] < 1_000_000
     # Workers are free again: nobody waits for what was called off.

@@ -33,47 +33,68 @@ def build():
     return model
 
 
+def without_priming(patch) -> None:
+    """Let no process start that only makes a sampler ready."""
+    run_module = measuring.run_module
+
+    def run(module, request, variables, limit_s):
+        return {} if request["model"] is None else run_module(module, request, variables, limit_s)
+
+    patch.setattr(measuring, "run_module", run)
+
+
+@pytest.fixture
+def unprimed(monkeypatch):
+    """What is not about times does without processes that make samplers ready."""
+    without_priming(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def compared():
-    """Compare nutmill and PyMC, two runs of each on one core."""
-    said = []
-    sizes = {"draws": 300, "chains": 2, "cores": 1, "repeats": 2}
-    found = nutmill.compare(build(), samplers=["nutmill", "pymc"], **sizes, progress=said.append)
-    return found, said
+    """Compare nutmill and PyMC, one run of each on one core."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_priming(patch)
+        return nutmill.compare(build(), samplers=["nutmill", "pymc"], draws=300, chains=2, cores=1, repeats=1)
 
 
-def test_samplers_take_turns_and_find_their_caches(compared):
-    found, said = compared
-    assert [(row["sampler"], row["caches"]) for row in found.rows] == [
-        ("nutmill", "cold"),
-        ("pymc", "cold"),
-        ("pymc", "warm"),
-        ("nutmill", "warm"),
-    ]
+TURNS = [("nutmill", "cold"), ("pymc", "cold"), ("pymc", "warm"), ("nutmill", "warm")]
+
+
+def test_samplers_take_turns(monkeypatch):
+    monkeypatch.setattr(measuring, "run_module", lambda module, request, variables, limit_s: {"measurement": {}})
+    settings, said = measuring.Settings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
+    rows = list(measuring.measure(measuring.Source("a.module", "a model"), settings, said.append))
+    assert [(row["sampler"], row["caches"]) for row in rows] == TURNS
     assert said[0] == "Making nutmill ready" and said[2] == "Round 1 of 2: nutmill"
-    cold, warm = (found.rows[i]["measurement"]["compiled"]["cpu"] for i in (0, 3))
-    assert warm < 0.5 * cold
+
+
+@pytest.mark.slow
+def test_samplers_are_made_ready_and_find_their_caches():
+    found = nutmill.compare(build(), samplers=["nutmill", "pymc"], draws=300, chains=2, cores=1, repeats=2)
+    assert [(row["sampler"], row["caches"]) for row in found.rows] == TURNS
+    for cold, warm in ((0, 3), (1, 2)):
+        cold, warm = (found.rows[i]["measurement"]["compiled"]["cpu"] for i in (cold, warm))
+        assert warm < 0.5 * cold
+    assert {each.n_runs for each in found.summaries} == {2}
 
 
 def test_draws_of_both_are_right(compared):
-    found, _ = compared
     mean = Y.sum() / (1 + len(Y))
-    for row in found.rows:
+    for row in compared.rows:
         value, mcse = row["measurement"]["means"]["mu"]
         assert row["measurement"]["quality"]["ess_bulk_min"] > 50
         assert abs(value - mean) < 5 * mcse
-    assert found.summaries[1].agreement.label == "mu"
+    assert compared.summaries[1].agreement.label == "mu"
 
 
 def test_what_a_run_tells(compared):
-    found, _ = compared
-    for row in found.rows:
+    for row in compared.rows:
         told = row["measurement"]
         assert told["warmup_gradients"] > 0 and told["draw_gradients"] >= 600
         assert told["size"]["seed"] == 1 + row["repeat"]
         assert told["peak_rss_mb"] > 50 and told["blas"] and told["versions"]["nutmill"]
         assert told["sampled"]["wall"] > 0.0 and told["built_s"] > 0.0
-    assert {each.n_runs for each in found.summaries} == {2}
+    assert {each.n_runs for each in compared.summaries} == {1}
 
 
 def test_seeds_count_on_from_the_first_which_may_be_zero(monkeypatch):
@@ -130,19 +151,21 @@ def test_bad_input():
         nutmill.compare(model, samplers=["nutmill"])
 
 
-def test_the_command(tmp_path, monkeypatch):
+def test_the_command(tmp_path, monkeypatch, unprimed):
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text(MODEL)
-    sizes = ["--draws", "50", "--chains", "2", "--repeats", "1", "--sampler", "nutmill"]
+    sizes = ["--draws", "50", "--chains", "2", "--repeats", "2", "--sampler", "nutmill"]
     result = CliRunner().invoke(app, ["compare", "model.py:model", *sizes, "--json", "--html", "page.html"])
     assert result.exit_code == 0, (result.output, result.exception)
     document = json.loads(result.stdout)
     assert document["title"] == "model.py:model"
-    assert document["rows"][0]["measurement"]["draw_gradients"] > 0
+    cold, warm = (row["measurement"] for row in document["rows"])
+    assert cold["draw_gradients"] > 0 and warm["draw_gradients"] > 0
+    assert warm["compiled"]["cpu"] < 0.5 * cold["compiled"]["cpu"]
     assert "<svg" in Path("page.html").read_text()
 
 
-def test_a_file_that_raises_fails_in_each_row(tmp_path, monkeypatch):
+def test_a_file_that_raises_fails_in_each_row(tmp_path, monkeypatch, unprimed):
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text("1 / 0\n")
     result = CliRunner().invoke(app, ["compare", "model.py:model", "--repeats", "1", "--sampler", "nutmill"])
