@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "nutmill"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room is a folder of the package, or one of the files beside them; it may import itself and these.
-GROUND = {"errors", "files", "units", "_jit"}
+GROUND = {"errors", "files", "units", "_jit", "collecting"}
 MAY_IMPORT = {
     **{room: set() for room in GROUND},
     "nuts": {"errors", "_jit"},
@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "native": {"errors", "files", "nuts", "layout", "run", "sampling"},
     "checkpoint": {"errors", "files", "nuts", "run"},
     "progress": {"errors", "files", "checkpoint"},
-    "model": {"errors", "files", "_jit", "nuts", "native", "progress"},
+    "model": {"errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
     "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
     "results": {"errors", "files", "native", "checkpoint", "run", "sampling"},
     "diagnosis": {"errors", "nuts", "native", "model", "progress", "results"},
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
         *("errors", "layout", "native", "model", "progress", "run", "diagnosis", "sampling", "explanation"),
-        "comparison",
+        *("collecting", "comparison"),
     },
 }
 # Sampling is built on CompiledModel, whose methods are its public doors: imported inside these methods.

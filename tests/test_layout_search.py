@@ -12,7 +12,7 @@ from campaigns.process_state import thread_counts
 from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
 from nutmill.layout import profile as profiles
 from nutmill.layout.blas.find import installed_blas
-from nutmill.layout.machine import topology as read_topology
+from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.layout.search.choose import name
 from nutmill.results.trace import group
 from nutmill.sampling import chosen_layout as search

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from nutmill.collecting import seldom_collecting
+
 if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr__` does it
     from nutmill.comparison.comparing import compare
     from nutmill.diagnosis.verdict import diagnose
@@ -80,7 +82,8 @@ if not TYPE_CHECKING:  # to which a name that is not imported above is a misspel
             return version("nutmill")
         if name not in _HOMES:
             raise AttributeError(f"module 'nutmill' has no attribute {name!r}")
-        return getattr(import_module(_HOMES[name]), name)
+        with seldom_collecting():
+            return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

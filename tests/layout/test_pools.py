@@ -70,6 +70,14 @@ def test_every_pool_is_limited_and_read_back(n_threads):
     assert applied.notes == []
 
 
+def test_code_that_calls_no_blas_needs_none_but_what_is_asked_for():
+    with Layout(2, 2).applied(calls_blas=False) as applied:
+        assert applied.effective["blas"] is None and applied.notes == []
+        in_thread(applied.enter_worker, 1)
+    with pytest.raises(LayoutError), Layout(2, blas="nowhere").applied(calls_blas=False):
+        pass
+
+
 def test_what_was_asked_and_what_took_effect_go_to_json():
     layout = Layout(2, 2, "compact", "own_pools")
     with layout.applied(HERE) as applied:

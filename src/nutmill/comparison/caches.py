@@ -5,7 +5,11 @@ from pathlib import Path
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return this process's environment with every compile cache of the samplers moved below `folder`."""
+    """Return this process's environment with every compile cache of the samplers moved below `folder`.
+
+    Python keeps what it compiles of their sources, as it does where they are installed; a checkout under
+    ``PYTHONDONTWRITEBYTECODE`` would be compiled anew by every process.
+    """
     flags = [flag for flag in os.environ.get("PYTENSOR_FLAGS", "").split(",") if flag]
     flags = [flag for flag in flags if not flag.startswith("base_compiledir=")]
     moved = {
@@ -14,4 +18,5 @@ def environment(folder: Path) -> dict[str, str]:
         "NUTMILL_CACHE_LIMIT": "1G",  # a user's own limit might keep nothing, and warm would be cold
         "NUMBA_CACHE_DIR": str(folder / "numba"),
     }
-    return os.environ | moved
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | moved

@@ -109,8 +109,8 @@ class Layout:
         while_waiting : callable, optional
             Called four times a second while this waits; what it raises ends the wait.
         calls_blas : bool
-            False: what chains compute calls no BLAS, so that any number of its threads will do. Then this does not
-            wait, nobody waits for it, and no note tells of limits.
+            False: what chains compute calls no BLAS, so that any number of its threads will do. Then none is loaded
+            that the layout does not name, this does not wait, nobody waits for it, and no note tells of limits.
 
         Raises
         ------
@@ -118,7 +118,8 @@ class Layout:
             If the library is not there, or cannot have the `blas_threads` asked for where these are more than one.
             A limit to one thread that has no effect is a note.
         """
-        libraries, notes = libraries_of_workers(self)
+        # OpenBLAS starts its threads as soon as it is loaded, and each spins for 30 ms before it goes to sleep.
+        libraries, notes = libraries_of_workers(self) if calls_blas or self.blas is not None else ((), [])
         has_copies = any(library.is_private for library in libraries)
         # Beside private copies the shared library serves whoever is not bound to a copy.
         wanted = Wanted(1 if has_copies else self.blas_threads, self.blas_threads, self.blas_threads)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from pytensor.graph.basic import Variable
 
+from nutmill.collecting import seldom_collecting
 from nutmill.errors import ModelError
 from nutmill.model.graphs.densities import from_njit, from_pytensor
 from nutmill.model.graphs.graph import ModelGraph
@@ -80,7 +81,7 @@ def compile_model(
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
-    with showing(progressbar), COMPILING, without_c(), no_lost_interrupt():
+    with showing(progressbar), COMPILING, seldom_collecting(), without_c(), no_lost_interrupt():
         is_njit = _is_njit(model)
         if is_njit and dtype != "float64":
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
