@@ -77,6 +77,8 @@ def by_recursion(x, i):
 
 
 LOOPS = {
+    # Each element is of another vector, and the vectors lie in one array in this order.
+    "one of each": lambda x, i: pt.log(pt.sum(x[:, None] * PARTS[i], axis=0)[i % 6]),
     "elements": lambda x, i: pt.log(x[i % 6]) + pt.log(1.0 - x[(i + 2) % 6] * PARTS[i, 0]) * ROWS[i, 0],
     "rows of data": lambda x, i: pt.sum(pt.log(pm.math.invlogit(x * ROWS[i]))) ** 2,
     "elements of what is computed of rows": lambda x, i: pt.log(pm.math.invlogit(x[0] + x * ROWS[i])[i % 6]),

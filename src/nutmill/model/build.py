@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -78,9 +78,9 @@ def compile_for_parent(graph: ModelGraph, made_for: Target) -> Answer:
 
 
 def _compiled_apart(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> Code:
-    answer = compile_apart(graph, made_for)
+    answer, entry = compile_apart(graph, made_for)
     stages |= answer.stages
-    code = code_of(answer.entry, loaded_once(answer.kernel), stages)
+    code = code_of(entry, loaded_once(answer.kernel), stages)
     return replace(code, from_cache=False, peak_bytes=answer.peak_bytes)
 
 
@@ -136,10 +136,10 @@ def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float
     made_for = fuse_for or target()
     with _naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
-        fused, in_python = native is not None, None
-        if not fused:
+        if model is None or native is None:
             model = _lower(graph, stages)
-    if not fused:
+    fused, in_python = native is not None, None
+    if native is None:
         # Operations of PyTensor that only look up an address in Python may run side by side.
         model, in_python = _guarded(model, one_at_a_time=bool(python_ops) or graph.native_density is not None)
         native = NativeObject(link_addresses(model.lowered, made_for))
@@ -216,9 +216,11 @@ def _lower(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     # The cache of whole models takes the place of PyTensor's cache of single operations; and nobody reads where in
     # PyTensor's rewrites a variable was made, which takes a tenth of their time to note.
     with config.change_flags(numba__cache=False, traceback__limit=0, traceback__compile_limit=0):
-        if graph.logp is None:
-            return (_lower_native if graph.native_density else _lower_likelihood)(graph, stages)
-        return _lower_graph(graph, stages)
+        if graph.logp is not None:
+            return _lower_graph(graph, stages)
+        if graph.native_density is not None:
+            return _lower_native(graph, graph.native_density, stages)
+        return _lower_likelihood(graph, stages)
 
 
 def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
@@ -268,15 +270,17 @@ def _inputs(graph: ModelGraph) -> tuple[list[Variable], list[Variable]]:
     return [parameter.variable for parameter in graph.parameters], [array.variable for array in graph.arrays]
 
 
-def _lower_native(graph: ModelGraph, stages: dict[str, float]) -> _Model:
+def _lower_native(graph: ModelGraph, density: Callable, stages: dict[str, float]) -> _Model:
     slots = layout(*map(kinds, _inputs(graph)))
     with stage(stages, "lower"):
-        entry = lower.native_density_entry(graph.native_density, slots, data_is_tuple=graph.data_is_tuple)
+        entry = lower.native_density_entry(density, slots, data_is_tuple=graph.data_is_tuple)
     return _Model({"density": entry}, slots, 0, Lengths(), [])
 
 
 def density_outputs(graph: ModelGraph) -> list[Variable]:
     """Give the log density and its gradient; raises ModelError if there is none of either."""
+    if graph.logp is None:
+        raise ModelError("The model has no log density that PyTensor knows.")
     if graph.logp.type.ndim != 0:
         raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
     logp = simplify(pt.cast(graph.logp, "float64"))

@@ -60,8 +60,8 @@ class Answer(NamedTuple):
     peak_bytes: int
 
 
-def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
-    """Compile a graph in a child process.
+def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
+    """Compile a graph in a child process; returns the code beside what was told of it.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> Answer:
     if found.entry is None:
         why = f"{', '.join(found.python_ops)} runs in Python" if found.python_ops else "it needs Numba's engine"
         raise ModelError(f"The code of this model cannot leave its process: {why}. Compile it without isolate=True.")
-    return found
+    return found, found.entry
 
 
 def answer(folder: str) -> None:
@@ -98,6 +98,7 @@ def answer(folder: str) -> None:
 
     request: _Request = pickle.loads((Path(folder) / _REQUEST).read_bytes())
     here = pytensor_options()
+    found: Answer | NutmillError
     try:
         with without_c(), config.change_flags(**{k: v for k, v in request.options.items() if v != here[k]}):
             found = steps.compile_for_parent(request.graph, request.made_for)

@@ -31,7 +31,7 @@ except ImportError:  # PyTensor 2
     from pytensor.tensor.slinalg import QR, Cholesky, CholeskySolve, Solve, SolveTriangular
 else:
 
-    class EighGrad(Op):
+    class EighGrad(Op):  # type: ignore[no-redef]
         """No node has this op: PyTensor 3 writes this gradient as a graph."""
 
 

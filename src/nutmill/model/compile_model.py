@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from pytensor.graph.basic import Variable
@@ -87,7 +88,7 @@ def compile_model(
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
         if is_njit and lowering != "nutmill":
             raise ModelError("An njit density is compiled by Numba whatever lowering= says: leave it out.")
-        asked = {"dtype": dtype, "lowering": lowering}
+        asked: dict[str, Any] = {"dtype": dtype, "lowering": lowering}
         if is_njit or isinstance(model, Variable):
             graph = _graph(model, start or {}, n_dim, data)
             return _compiled(replace(graph, **asked), order)
@@ -129,7 +130,7 @@ def _pymc_model(model):
     return found
 
 
-def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapping[str, str]) -> CompiledModel:
+def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapping[str, Any]) -> CompiledModel:
     from nutmill.model.cache import recognition
     from nutmill.model.graphs.pymc_model import from_pymc
 

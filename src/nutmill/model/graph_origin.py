@@ -120,7 +120,7 @@ class GraphOrigin:
 
         def terms_at(pieces: Arrays) -> list[np.ndarray]:
             with np.errstate(all="ignore"):
-                return evaluated([*(pieces[place] for place in places), *values]) if terms else []
+                return evaluated([*(pieces[place] for place in places), *values]) if evaluated else []
 
         return terms_at
 
@@ -131,7 +131,7 @@ class GraphOrigin:
     def _now(self, needed: Sequence[DataArray], arrays: Arrays) -> list[np.ndarray]:
         """Values of arrays that were lifted out of other graphs: those of the record where they have a name."""
         current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
-        return [current.get(array.name, array.value) for array in needed]
+        return [array.value if array.name is None else current.get(array.name, array.value) for array in needed]
 
     def likelihood(self, target: Target) -> Code:
         """Native code that gives the log likelihood of each observation; raises ModelError if there is none."""

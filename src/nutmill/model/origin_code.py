@@ -30,7 +30,7 @@ from nutmill.native.functions import Functions, Signature, functions_of
 from nutmill.native.object import symbols_of_numba, unresolved
 from nutmill.native.processor import Target
 from nutmill.native.record import layout
-from nutmill.native.saved_origin import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, StoredOrigin
+from nutmill.native.saved_origin import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, Argument, StoredOrigin
 
 _KIND, _OBJECT = "functions", "object"  # in the cache
 _IN_PYTHON = "The start or the data of the model are computed in Python: it cannot be saved."
@@ -84,11 +84,11 @@ def _starts(starting: Starting | None) -> dict[str, _Function]:
     }
 
 
-def _arguments(graph: ModelGraph, starting: Starting) -> list[tuple[int | None, np.ndarray | None]]:
+def _arguments(graph: ModelGraph, starting: Starting) -> list[Argument]:
     """Where the arrays of `starting` are: in the record, if they have a name and so may be replaced."""
     numbers = {array.name: number for number, array in enumerate(graph.arrays) if array.name is not None}
-    found = [(numbers.get(array.name), array.value) for array in starting.arrays]
-    return [(number, None if number is not None else value) for number, value in found]
+    found = [(None if array.name is None else numbers.get(array.name), array.value) for array in starting.arrays]
+    return [(None, value) if number is None else (number, None) for number, value in found]
 
 
 def _start_values(graph: ModelGraph, starting: Starting | None, arrays, arguments) -> list[np.ndarray]:
@@ -96,7 +96,7 @@ def _start_values(graph: ModelGraph, starting: Starting | None, arrays, argument
     starts = evaluate([array.variable for array in graph.arrays], arrays, graph.start)
     if starting is None:
         return [*starts, *starts]
-    values = [constant if number is None else arrays[number] for number, constant in arguments]
+    values = [argument[1] if argument[0] is None else arrays[argument[0]] for argument in arguments]
     return [*starts, *evaluate([array.variable for array in starting.arrays], values, starting.usual)]
 
 

@@ -33,4 +33,5 @@ def newer_than_tested(installed: dict[str, str]) -> str | None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     """Return the release in a version, such as (3, 3, 8): what comes before letters, and after a plus, is left out."""
-    return tuple(int(part) for part in re.match(r"\d+(\.\d+)*", text)[0].split("."))
+    release = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in release[0].split(".")) if release else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -92,7 +92,7 @@ class Binding:
         """Centredness of each unconstrained value as the model is written, (n_dim,) float64; 0 outside of sites."""
         return self._of_elements([written for _, written in self.code.sites], 0.0)
 
-    def _of_elements(self, of_sites: Sequence[float], other: float) -> np.ndarray:
+    def _of_elements(self, of_sites: Iterable[float], other: float) -> np.ndarray:
         pieces = [np.full(int(np.prod(shape)), other) for shape in self.shapes]
         for (parameter, _), value in zip(self.code.sites, of_sites, strict=True):
             pieces[parameter][:] = value

@@ -54,10 +54,10 @@ def limit_bytes() -> int:
     """How much the cache may hold, by `NUTMILL_CACHE_LIMIT`."""
     given = os.environ.get("NUTMILL_CACHE_LIMIT") or _DEFAULT_LIMIT
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", given.strip(), re.IGNORECASE)
-    if not match:
-        _log.warning("NUTMILL_CACHE_LIMIT=%s is no size such as 500M: %s is used", given, _DEFAULT_LIMIT)
-        match = re.fullmatch(r"(\d+)(\w)", _DEFAULT_LIMIT)
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    if match:
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+    _log.warning("NUTMILL_CACHE_LIMIT=%s is no size such as 500M: %s is used", given, _DEFAULT_LIMIT)
+    return int(_DEFAULT_LIMIT[:-1]) * _UNITS[_DEFAULT_LIMIT[-1]]
 
 
 def load(kind: str, key: str, environment: Mapping[str, str]) -> Entry | None:

@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     """What is kept: small facts, and code."""
 
     manifest: dict  # anything that JSON can say
-    parts: dict[str, bytes]
+    parts: Mapping[str, bytes]
 
 
 class Header(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 Dims = tuple[str | None, ...]
+Labels = Sequence | np.ndarray
 
 
 class Parameter(NamedTuple):
@@ -63,7 +64,7 @@ class Description:
     parameters: tuple[Parameter, ...]
     arrays: tuple[DataArray, ...]
     reported: Mapping[str, Reported]
-    coords: Mapping[str, Sequence] = field(default_factory=dict)
+    coords: Mapping[str, Labels] = field(default_factory=dict)
     array_dims: Mapping[str, Dims] = field(default_factory=dict)
     observed: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()

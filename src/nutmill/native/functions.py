@@ -34,6 +34,7 @@ class Functions:
         self.code = code
         self.signatures = dict(signatures)
         self._native = NativeObject(code) if code else None
+        self._addresses = {name: self._native.address(name) for name in self.signatures} if self._native else {}
 
     def __contains__(self, name: str) -> bool:
         return name in self.signatures
@@ -42,7 +43,7 @@ class Functions:
         """Compute the outputs of a function; raises ModelError if its arguments do not fit each other."""
         signature = self.signatures[name]
         record = fill(signature.slots, [], arrays)
-        return computed(self._native.address(name), signature.outputs, record)
+        return computed(self._addresses[name], signature.outputs, record)
 
     def facts(self) -> dict:
         """All that `functions_of` needs besides the code, as JSON can say it."""

@@ -44,7 +44,7 @@ class InPython:
         form = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * (n_words + 2))
         function = form(address)
         wrapped = form(lambda *words: self._evaluated(function, words))
-        return ctypes.cast(wrapped, ctypes.c_void_p).value, wrapped
+        return ctypes.cast(wrapped, ctypes.c_void_p).value or 0, wrapped
 
     def call(self, function: Callable[..., int], *words: int) -> int:
         """Call native code once, from any thread; `error` is then that of this call."""

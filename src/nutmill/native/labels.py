@@ -33,8 +33,9 @@ def fitting_dims(
         wanted = (None,) * len(shape)
     dims: list[str] = []
     for axis, (dim, length) in enumerate(zip(wanted, shape, strict=True)):
-        fits = dim is not None and dim not in dims and sizes.get(dim, length) == length
-        dims.append(dim if fits else f"{name}_dim_{axis}")
+        if dim is None or dim in dims or sizes.get(dim, length) != length:
+            dim = f"{name}_dim_{axis}"
+        dims.append(dim)
     return tuple(dims)
 
 

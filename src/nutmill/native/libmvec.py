@@ -1,7 +1,6 @@
 """Which functions of the C library have SIMD forms for a processor, and how loaded code finds them."""
 
 import ctypes
-import re
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -53,7 +52,7 @@ def available(made_for: Target | None = None) -> dict[str, tuple[str, ...]]:
 
 def lanes_of(symbol: str) -> int:
     """How many values a vector form takes, by its name."""
-    return int(re.match(r"_ZGV.N(\d+)v", symbol)[1])
+    return int(symbol.removeprefix("_ZGV")[2:].partition("v")[0])
 
 
 def _has(library: ctypes.CDLL, symbol: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -123,9 +124,9 @@ def _lengths(model: Description, new: Mapping[str, np.ndarray], coords: Mapping[
 
 
 def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, int]) -> None:
-    dims = model.array_dims.get(array.name, ())
+    dims = () if array.name is None else model.array_dims.get(array.name, ())
     for dim, length in zip(dims, array.value.shape, strict=False):
-        if lengths.get(dim, length) != length:
+        if dim is not None and lengths.get(dim, length) != length:
             raise ModelError(
                 f"The dimension {dim} now has length {lengths[dim]}, but {array.name} still has {length} "
                 f"along it: pass a new {array.name} too."
@@ -222,7 +223,7 @@ def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mappin
 
 
 def start_with(
-    model: Description, origin: Origin, given: Mapping[str, object], seed: int
+    model: Description, origin: Origin, given: Mapping[str, Any], seed: int
 ) -> tuple[list[np.ndarray], dict[str, str]]:
     """Initial values where the user gave some.
 

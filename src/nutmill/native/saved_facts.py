@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nutmill.native.description import DataArray, Description, Parameter, Reported
+from nutmill.native.description import DataArray, Description, Labels, Parameter, Reported
 from nutmill.native.functions import functions_of
 from nutmill.native.origin import Index
 from nutmill.native.saved_origin import StoredOrigin
@@ -23,7 +23,7 @@ class Arrays:
     def __init__(self, parts: Mapping[str, bytes] | None = None):
         self.parts = dict(parts or {})
 
-    def put(self, array: np.ndarray) -> str:
+    def put(self, array: Labels) -> str:
         """Keep an array; returns the name of its part."""
         name = f"array {len(self.parts)}"
         buffer = io.BytesIO()
@@ -57,7 +57,7 @@ def described(facts: Mapping, arrays: Arrays) -> Description:
         arrays=tuple(_array(told_array, arrays) for told_array in facts["arrays"]),
         reported={name: Reported(_tuple(dims), parameter) for name, dims, parameter in facts["reported"]},
         coords={dim: arrays.get(part) for dim, part in facts["coords"].items()},
-        array_dims={name: _tuple(dims) for name, dims in facts["array_dims"].items()},
+        array_dims={name: tuple(dims) for name, dims in facts["array_dims"].items()},
         observed=tuple(facts["observed"]),
         constant=tuple(facts["constant"]),
         missing=frozenset(told_array["name"] for told_array in facts["arrays"] if told_array["part"] is None),
@@ -74,7 +74,7 @@ def told_origin(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
         "start": [arrays.put(value) for value in origin.start_as_saved] if fixed else None,
         "shown": dict(origin.shown_as),
         "indices": [list(index) for index in origin.indices],
-        "arguments": [[number, None if number is not None else arrays.put(c)] for number, c in origin.arguments],
+        "arguments": [[a[0], arrays.put(a[1]) if a[0] is None else None] for a in origin.arguments],
         "is_real": origin.is_real,
     }
 
@@ -88,10 +88,12 @@ def origin_of(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.nda
         variables=tuple(facts["variables"]),
         start_as_saved=tuple(arrays.get(part) for part in start or ()),
         # Of no array is this file's start, if it has none.
-        arrays_as_saved=tuple(data) if start is not None else (None,) * len(data),
+        arrays_as_saved=tuple(None if start is None else array for array in data),
         shown_as=facts["shown"],
         indices=tuple(Index(name, is_mask) for name, is_mask in facts["indices"]),
-        arguments=tuple((number, None if part is None else arrays.get(part)) for number, part in facts["arguments"]),
+        arguments=tuple(
+            (None, arrays.get(part)) if number is None else (number, None) for number, part in facts["arguments"]
+        ),
         is_real=facts["is_real"],
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from nutmill.errors import ModelError, NutmillError
 from nutmill.files import CODE_MODE, read_plain, replace_file, why_not_private
@@ -22,6 +23,7 @@ from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
 from nutmill.native.processor import Target, obstacle
 from nutmill.native.record import ENTRY_WORDS, FIRST_WORD
 from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
+from nutmill.native.saved_origin import StoredOrigin
 from nutmill.nuts.state import FIELDS
 
 MAGIC = b"nutmill model 1\n"
@@ -82,7 +84,8 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool
         raise ModelError("This model was saved without its data and still has none: copy its file instead.")
     labels = {dim: label_array(values) for dim, values in description.coords.items()}
     arrays, entry = Arrays(), entry_of(code)
-    origin = compiled.origin.stored(description.values, code.target)
+    # Every origin makes one of this kind, which `native.origin` cannot name: it lies below.
+    origin = cast(StoredOrigin, compiled.origin.stored(description.values, code.target))
     manifest = {
         "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
         "code": entry.manifest,
@@ -96,7 +99,7 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool
     names = [parameter.rv_name for parameter in description.parameters]
     about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
     header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
-    return pack(header, entry.parts | objects | arrays.parts, MAGIC)
+    return pack(header, {**entry.parts, **objects, **arrays.parts}, MAGIC)
 
 
 def from_bytes(content: bytes) -> CompiledModel:

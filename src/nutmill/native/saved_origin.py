@@ -17,6 +17,9 @@ from nutmill.native.processor import Target
 # Entries of the functions.
 START, SHOWN, REACHES, UNCONSTRAIN, CONSTRAIN = "start", "shown", "reaches", "unconstrain", "constrain"
 
+# The number of an array of the record, or a constant.
+Argument = tuple[int, None] | tuple[None, np.ndarray]
+
 
 @dataclass(frozen=True)
 class StoredOrigin:
@@ -35,13 +38,13 @@ class StoredOrigin:
         Names of the parameters, and of their variables, by which initial values are given.
     start_as_saved : tuple of arrays
         What `START` gives for the data that the model was saved with, as the graph computed it.
-    arrays_as_saved : tuple of arrays
-        Those data.
+    arrays_as_saved : tuple of (array or None)
+        Those data; None for each if the file was written without them.
     shown_as : mapping
         Name in the result -> number of the array that it is; None: `SHOWN` computes it.
     indices : tuple of Index
         What the bounds that `REACHES` gives belong to.
-    arguments : tuple of (int or None, array or None)
+    arguments : tuple of (int, None) or (None, array)
         Of `START` and `UNCONSTRAIN`: the number of an array of the record, or a constant.
     is_real : bool
         Variables are of the real line and independent: values that are given are starts.
@@ -53,10 +56,10 @@ class StoredOrigin:
     parameters: tuple[str, ...]
     variables: tuple[str, ...]
     start_as_saved: tuple[np.ndarray, ...]
-    arrays_as_saved: tuple[np.ndarray, ...]
+    arrays_as_saved: tuple[np.ndarray | None, ...]
     shown_as: Mapping[str, int | None]
     indices: tuple[Index, ...]
-    arguments: tuple[tuple[int | None, np.ndarray | None], ...]
+    arguments: tuple[Argument, ...]
     is_real: bool
     likelihood_code: Code | None = None
 
@@ -141,7 +144,7 @@ class StoredOrigin:
         return starts
 
     def _arguments(self, arrays: Arrays) -> list[np.ndarray]:
-        return [constant if number is None else arrays[number] for number, constant in self.arguments]
+        return [argument[1] if argument[0] is None else arrays[argument[0]] for argument in self.arguments]
 
     def _halves(self, both: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         n = len(self.parameters)

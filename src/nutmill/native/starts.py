@@ -133,7 +133,9 @@ class Search:
                 yield np.where(~start.given & np.isfinite(drawn), drawn, start.position)
 
     def _from_prior(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        for number in range(_PRIOR_TRIES if self._guide.prior else 0):
+        if self._guide.prior is None:
+            return
+        for number in range(_PRIOR_TRIES):
             pieces = self._guide.prior(int(rng.integers(2**31)))
             jitter = rng.uniform(-1.0, 1.0, len(moved)) * (number % 2)  # flat variables keep their place otherwise
             if pieces is not None:
@@ -148,7 +150,8 @@ class Search:
         position = centre + np.where(moved, rng.uniform(-1.0, 1.0, len(moved)), 0.0)
         n_misses = self._guide.misses(self._pieces(position))
         size = len(moved) + sum(array.size for array in self._binding.record.arrays)
-        for number in range(int(np.clip(_MENDING_WORK / size, *reversed(_MENDING_TRIES)))):
+        most, fewest = _MENDING_TRIES
+        for number in range(int(np.clip(_MENDING_WORK / size, fewest, most))):
             proposed = changes.of(position, centre, number)
             n_proposed = self._guide.misses(self._pieces(proposed))
             if n_proposed <= n_misses:

@@ -1,8 +1,9 @@
 """The arrays in which compiled code judges draws, as Python lays them out; needs no Numba."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,8 +61,9 @@ class Room(NamedTuple):
     spectrum: np.ndarray
 
 
-# The dtype and rank of each array.
-ROOM_FIELDS = Room(
+# The dtype and rank of each array, by its name: of a `Room`, so that Numba knows what to make of the arrays.
+_with_each: Callable[..., Any] = Room
+ROOM_FIELDS = _with_each(
     draws=(np.float64, 3),
     found=(np.float64, 2),
     scores=(np.float64, 1),

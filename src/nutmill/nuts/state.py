@@ -1,6 +1,7 @@
 """The arrays that a group of chains lives in, and the table through which compiled code finds them; NumPy alone."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -209,8 +210,9 @@ class GroupState(NamedTuple):
 # One entry of the table: the address and five lengths (1 where the array has fewer axes).
 WORDS = 6
 
-# Data type and number of axes of each field.
-FIELDS = GroupState(
+# Data type and number of axes of each field, in a `GroupState`, which Numba makes of the arrays.
+_with_each: Callable[..., Any] = GroupState
+FIELDS = _with_each(
     settings=(SETTINGS, 1),
     group=(GROUP, 1),
     schedule=(STAGE, 1),
@@ -253,12 +255,12 @@ FIELDS = GroupState(
 )
 
 
-def address_table(state: GroupState) -> np.ndarray:
+def address_table(state: tuple[np.ndarray, ...]) -> np.ndarray:
     """Build the table that the C entry points take as `group`.
 
     Parameters
     ----------
-    state : GroupState
+    state : GroupState or Room
         C-contiguous arrays that must outlive the table.
 
     Returns

@@ -198,7 +198,7 @@ def _in_order(outputs: Sequence[Variable], inputs: set[Variable]) -> list[Apply]
 
 def _is_a(x: object, *classes: type) -> bool:
     """As `isinstance`, which takes PyTensor's abstract classes a tenth of a second when they first see a type."""
-    return _derives(type(x), classes)
+    return _derives(type(x), classes)  # type: ignore[arg-type]  # mypy doubts that classes have a hash
 
 
 @cache

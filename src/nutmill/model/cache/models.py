@@ -23,10 +23,10 @@ def cache_key(graph: ModelGraph, target: Target) -> str | None:
     """Key of a model's fused code: its structure, and all that code is made with; None, and a log line, if none."""
     name = fingerprint(graph)
     reason = name.reason or environment.customised()
-    if reason:
+    if reason or name.digest is None:
         _log.info("this model is compiled and not cached: %s", reason)
         return None
-    return environment.digest({"structure": name.digest} | environment.for_models(target))
+    return environment.digest({"structure": name.digest, **environment.for_models(target)})
 
 
 def find(key: str, target: Target, stages: dict[str, float]) -> Code | None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -57,15 +57,15 @@ class Key(NamedTuple):
     """
 
     name: str
-    asked: Mapping[str, str]
+    asked: Mapping[str, Any]
 
     def entry(self, made_with: Mapping[str, str]) -> str:
         """Under which the cache has what was read of it, by versions and processor."""
-        return environment.digest({"model": self.name, **self.asked} | made_with)
+        return environment.digest({"model": self.name, **self.asked, **made_with})
 
 
 def key_of(
-    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, str], stages: dict[str, float]
+    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, Any], stages: dict[str, float]
 ) -> Key | None:
     """Key of a model that is not built yet; None, and a log line, if it has none."""
     with stage(stages, "recognise"):
@@ -84,7 +84,7 @@ def recognise(
         made_with = environment.for_models(target)
         entry = cache.load(_KIND, key.entry(made_with), made_with)
         code = find(entry.manifest["code"], target, stages) if entry else None
-    if code is None:
+    if entry is None or code is None:
         return None
     facts = entry.manifest
     description = _description(entry, model)
@@ -107,6 +107,7 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
     description = graph.describe()
     inputs = [array.variable for array in graph.arrays]
     shown = {**graph.observed, **graph.constant}
+    places_in_record = None if _may_change_unseen(graph, places, found) else places_of_start(graph)
     facts = {
         "code": code.key,
         "parameters": description.parameters,
@@ -119,12 +120,12 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
         "observed": description.observed,
         "constant": description.constant,
         "shown": {name: inputs.index(v) if v in inputs else None for name, v in shown.items()},
-        "start": None if _may_change_unseen(graph, places, found) else places_of_start(graph),
+        "start": places_in_record,
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
     made_with, told = environment.for_models(code.target), about(graph)
     cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), told)
-    return _kept_start(key.entry(made_with), made_with, facts["start"], told)
+    return _kept_start(key.entry(made_with), made_with, places_in_record, told)
 
 
 def _kept_start(entry: str, made_with: Mapping[str, str], places: Sequence[int] | None, told: str) -> KeptStart | None:
@@ -231,7 +232,8 @@ class RecognisedOrigin:
     def _start(self) -> _Start:
         arrays, outputs = start_of(self._model)
         named = {array.name: n for n, array in enumerate(self._description.arrays) if array.name is not None}
-        return _Start([a._replace(value=owned(a.value)) for a in arrays], [named.get(a.name) for a in arrays], outputs)
+        places = [None if a.name is None else named.get(a.name) for a in arrays]
+        return _Start([a._replace(value=owned(a.value)) for a in arrays], places, outputs)
 
     def start(self, arrays, seed):
         """Initial value of each parameter; random ones draw from streams made of `seed`."""

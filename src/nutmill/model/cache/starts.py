@@ -47,7 +47,7 @@ class KeptStart:
 
     def values(self, arrays: Sequence[np.ndarray], make: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
         """Give the values for these arrays, which `make` computes if they are not known."""
-        if self.has(arrays):
+        if self.has(arrays) and self._known is not None:
             return [value.copy() for value in self._known.values]
         made = make()
         key = self._key(arrays)
@@ -62,7 +62,7 @@ class KeptStart:
         if sum(array.nbytes for array in needed) > _MOST_BYTES:
             return None
         told = [(a.dtype.str, a.shape, hashlib.sha256(a.tobytes()).hexdigest()) for a in needed]
-        return digest({"model": self._model, "arrays": repr(told)} | self._made_with)
+        return digest({"model": self._model, "arrays": repr(told), **self._made_with})
 
 
 class _Known(NamedTuple):

@@ -106,12 +106,13 @@ class Arithmetic:
         results = {result: number for number, result in self._results.items()}
         found = {variable: results[original] for variable, original in originals.items() if original in results}
         for variable, original in originals.items():
-            if original in self._arrays and _dtype(variable) in WHOLE:
-                found[variable] = self._number(Step(VALUE, _dtype(variable), (self._arrays[original],)))
+            dtype = _dtype(variable)
+            if original in self._arrays and dtype in WHOLE:
+                found[variable] = self._number(Step(VALUE, dtype, (self._arrays[original],)))
         for node in fgraph.toposort():
             if isinstance(node.op, Shape_i):
                 array = self._arrays.get(originals.get(node.inputs[0]))
-                step = None if array is None else Step(LENGTH, "int64", (array, node.op.i))
+                step: Step | int | None = None if array is None else Step(LENGTH, "int64", (array, node.op.i))
             else:
                 step = self._step(node, found)
             if step is not None:
@@ -120,8 +121,9 @@ class Arithmetic:
 
     def _step(self, node: Apply, found: Mapping[Variable, int]) -> Step | int | None:
         """Make the step that a node is, or find it; None if it is none."""
-        operands = [self._constant(v) if isinstance(v, Constant) else found.get(v) for v in node.inputs]
-        if None in operands or not operands or len(node.outputs) != 1:
+        numbers = [self._constant(v) if isinstance(v, Constant) else found.get(v) for v in node.inputs]
+        operands = [number for number in numbers if number is not None]
+        if len(operands) < len(numbers) or not operands or len(node.outputs) != 1:
             return None
         if isinstance(node.op, ScalarFromTensor | TensorFromScalar):
             return operands[0]

@@ -1,7 +1,7 @@
 """Graphs that tell how far the indices of a model reach: native code would read past the end of an array."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
@@ -18,7 +18,8 @@ from nutmill.native.origin import Index
 _UNNAMED = "a constant of the model"
 
 
-class Reach(NamedTuple):
+@dataclass(frozen=True)
+class Reach:
     """An array by which the model indexes and how far it reaches.
 
     Attributes
@@ -44,9 +45,9 @@ def reaches(graph: ModelGraph) -> list[Reach]:
         for axis, index in indexed_axes(node):
             if name := _name(index, data):
                 found[index, axis, node.inputs[0]] = _reaches(name, index, node.inputs[0], axis)
-    found = [reach for together in found.values() for reach in together]
-    bounds = _as_written(graph, [reach.bounds for reach in found])
-    return [reach._replace(bounds=bound) for reach, bound in zip(found, bounds, strict=True)]
+    all_found = [reach for together in found.values() for reach in together]
+    bounds = _as_written(graph, [reach.bounds for reach in all_found])
+    return [replace(reach, bounds=bound) for reach, bound in zip(all_found, bounds, strict=True)]
 
 
 def _as_written(graph: ModelGraph, outputs: Sequence[Variable]) -> Sequence[Variable]:

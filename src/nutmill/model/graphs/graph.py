@@ -120,7 +120,7 @@ class ModelGraph:
     expanded: Mapping[str, Node]
     sites: tuple[Site, ...] = ()
     start: tuple[Variable, ...] = ()  # initial value of each parameter, as a function of the arrays
-    coords: Mapping[str, Sequence] = field(default_factory=dict)
+    coords: Mapping[str, description.Labels] = field(default_factory=dict)
     array_dims: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     observed: Mapping[str, Variable] = field(default_factory=dict)  # what goes in the group `observed_data`
     constant: Mapping[str, Variable] = field(default_factory=dict)  # and in `constant_data`
@@ -128,7 +128,8 @@ class ModelGraph:
     terms: Callable[[], "Terms"] = lambda: Terms((), {})  # built when asked for
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
     prior: Callable | None = None  # () -> (arrays, start), drawn from the prior where that can be
-    start_given: Callable | None = None  # (values by name) -> (arrays, start), where the user gives initial values
+    # (values by name) -> (arrays, start), where the user gives initial values
+    start_given: Callable[[Mapping[str, object]], tuple[Sequence[DataArray], Sequence[Variable]]] = lambda _: ((), ())
     starting: Callable[[], Starting] | None = None  # None: variables are parameters
     dtype: str = "float64"  # in which the log density is evaluated; see `single`
     lowering: str = "nutmill"  # of `lowering.WAYS`

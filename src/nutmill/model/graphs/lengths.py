@@ -36,10 +36,10 @@ def with_open_lengths(
 
 def _without_idle_broadcasts(outputs: Sequence[Variable]) -> list[Variable]:
     """Drop broadcasts to the shape that a variable has anyway."""
-    outputs = list(outputs)
-    while idle := {v: v.owner.inputs[0] for v in ancestors(outputs) if _is_idle(v)}:
-        outputs = clone_replace(outputs, idle)
-    return outputs
+    left = list(outputs)
+    while idle := {v: v.owner.inputs[0] for v in ancestors(left) if _is_idle(v)}:
+        left = clone_replace(left, idle)
+    return left
 
 
 def _is_idle(variable: Variable) -> bool:

@@ -16,8 +16,10 @@ from pytensor.tensor.shape import Reshape, SpecifyShape
 
 _ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
 # Of their first input alone.
-_KEEP_SIGN = (scalar.Identity, scalar.Cast, scalar.Sqr, scalar.Sqrt, scalar.Abs, scalar.Sign, scalar.Reciprocal)
-_KEEP_SIGN += (scalar.Log1p, scalar.Expm1, scalar.Pow)
+_KEEP_SIGN = (
+    *(scalar.Identity, scalar.Cast, scalar.Sqr, scalar.Sqrt, scalar.Abs, scalar.Sign, scalar.Reciprocal),
+    *(scalar.Log1p, scalar.Expm1, scalar.Pow),
+)
 _OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimum, scalar.Second)
 # PyTensor 3 has one op for all advanced indices. Not from `compat`, which brings Numba: known models need neither.
 _INDEXING = {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}

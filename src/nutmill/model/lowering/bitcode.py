@@ -97,9 +97,9 @@ def _pointer_add(builder, ptr, offset, return_type=None):
     return builder.bitcast(moved, return_type or ptr.type)
 
 
-_REPLACEMENTS = (*_BITCODE, (DUFunc, "_compile_for_argtys", _compile_loop_to_machine_code))
+_REPLACEMENTS = [*_BITCODE, (DUFunc, "_compile_for_argtys", _compile_loop_to_machine_code)]
 if numba.version_info[:2] < (0, 67):
-    _REPLACEMENTS += ((cgutils, "pointer_add", _pointer_add),)
+    _REPLACEMENTS.append((cgutils, "pointer_add", _pointer_add))
 
 
 def _note(callable_before: dict[Dispatcher, dict], function: Dispatcher) -> None:

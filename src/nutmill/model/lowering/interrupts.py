@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -42,7 +42,9 @@ class _Heard:
     def __init__(self) -> None:
         self.number: int | None = None
         self._raised: BaseException | None = None
-        self._before = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+        self._before: dict[int, Callable] = {
+            number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))
+        }
         self._hook = sys.unraisablehook
 
     def begin(self) -> None:

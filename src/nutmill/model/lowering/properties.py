@@ -7,6 +7,7 @@ Numba form.
 
 import logging
 from functools import cache
+from typing import Any
 
 from pytensor.graph.op import Op
 from pytensor.raise_op import CheckAndRaise
@@ -88,11 +89,15 @@ def is_known(op: Op) -> bool:
     """
     repeated = [getattr(op, name, None) for name in ("core_op", "scalar_op")]
     kinds = [type(each) for each in (op, *repeated) if isinstance(each, Op)]
-    return not any(_unknown(kind, tuple(getattr(kind, "__props__", None) or ())) for kind in kinds)
+    return not any(_has_unknown(kind) for kind in kinds)
+
+
+def _has_unknown(kind: Any) -> bool:
+    return bool(_unknown(kind, tuple(getattr(kind, "__props__", None) or ())))
 
 
 @cache
-def _unknown(kind: type[Op], properties: tuple[str, ...]) -> list[str]:
+def _unknown(kind: type, properties: tuple[str, ...]) -> list[str]:
     if kind.__module__.partition(".")[0] == "nutmill":
         return []
     known = {name for base in kind.__mro__ for name in KNOWN.get(base, ())}

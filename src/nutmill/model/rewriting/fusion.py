@@ -98,11 +98,13 @@ def _is_numeric(node: Apply) -> bool:
 
 def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int | None]]:
     """Inputs of the fused node, and which operands are read by an index."""
-    inputs, indices, positions = [], [], {}
+    inputs: list[Variable] = []
+    indices: list[int | None] = []
+    positions: dict[Variable, int] = {}
     for variable in node.inputs:
         rows = taken_rows(variable.owner)
         # Rows that are read only here need not be copied first.
-        if _can_be_read(rows, variable) and len(fgraph.clients[variable]) == 1:
+        if rows is not None and _can_be_read(rows, variable) and len(fgraph.clients[variable]) == 1:
             inputs.append(rows[0])
             indices.append(positions.setdefault(rows[1][0], len(node.inputs) + len(positions)))
         else:
@@ -111,14 +113,15 @@ def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int 
     return [*inputs, *positions], indices
 
 
-def _can_be_read(rows: tuple | None, variable: Variable) -> bool:
-    is_plain = rows is not None and len(rows[1]) == 1 and is_known(variable.owner.op)
+def _can_be_read(rows: tuple, variable: Variable) -> bool:
+    is_plain = len(rows[1]) == 1 and is_known(variable.owner.op)
     return is_plain and not variable.type.broadcastable[0]
 
 
 def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
     """Results of the fused node, and what each of them replaces."""
-    results, replaced = [], []
+    results: list[Stored | Reduced] = []
+    replaced: list[Variable] = []
     for number, variable in enumerate(node.outputs):
         reducers = [client for client, _ in fgraph.clients[variable] if _is_full_reduction(client)]
         if len(reducers) < len(fgraph.clients[variable]):

@@ -16,7 +16,8 @@ from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting import branchfree, gamma
 
 # PyTensor keeps compiled ops on disk; the key follows every change of the functions' source.
-_VERSION = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in (branchfree, gamma))).hexdigest()
+_SOURCES = b"".join(Path(str(module.__file__)).read_bytes() for module in (branchfree, gamma))
+_VERSION = hashlib.sha256(_SOURCES).hexdigest()
 
 
 class BranchFree(ScalarOp):

@@ -86,7 +86,7 @@ def contiguous_or(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]
 
 def contiguous_strides(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> list[ir.Value]:
     """Strides in bytes of an array whose rows lie one after the other."""
-    strides = []
+    strides: list[ir.Value] = []
     step = WORD(itemsize(emitter, kind))
     for length in reversed(shape):
         strides.insert(0, step)

@@ -169,7 +169,7 @@ def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | 
 _RIGHT_STEPS = {"get_mode": lambda mode: get_mode(mode).excluding(*WRONG_REWRITES)} if STEPS_HAVE_MODES else {}
 
 
-_OUR_STEPS = {
+_OUR_STEPS: dict[str, Callable] = {
     "numba_funcify_and_cache_key": lambda fgraph, **_: (graph_function(fgraph), None),
     **({"get_mode": lambda mode: step_mode()} if STEPS_HAVE_MODES else {}),
 }

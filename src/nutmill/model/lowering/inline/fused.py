@@ -1,6 +1,7 @@
 """Elementwise loops: operands read as they lie or by an index of rows, results kept, worked in place, or reduced."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -35,7 +36,8 @@ def _operation(op: FusedLoop, node: Apply) -> Operation:
     return Operation(loop.result, loop.emit)
 
 
-class _Operand(NamedTuple):
+@dataclass(frozen=True)
+class _Operand:
     """What the loop reads: an array, which of its axes broadcast, and the index of its rows if it has one.
 
     Where the loop works in place on the array, `place` is the number of that.
@@ -60,8 +62,10 @@ class _Loop:
         self._op = op
         self._kinds = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
         self._static = _static_shape([v.type.shape for v in node.inputs[:n_operands]], op.indices)
-        self._worked = [r.in_place_of for r in op.results if isinstance(r, Stored) and r.in_place_of is not None]
-        worked = [node.inputs[position] for position in self._worked]
+        stored = {number: r.in_place_of for number, r in enumerate(op.results) if isinstance(r, Stored)}
+        self._in_place_of = {number: position for number, position in stored.items() if position is not None}
+        worked = [node.inputs[position] for position in self._in_place_of.values()]
+        self._place_of = {number: worked.index(node.inputs[p]) for number, p in self._in_place_of.items()}
         self._places = [worked.index(v) if v in worked else None for v in node.inputs[:n_operands]]
         self._scalar = Scalar(op.scalar_op, [v.type.dtype for v in node.inputs[:n_operands]])
         # Read by an index, an array has as many rows as the index.
@@ -97,9 +101,8 @@ class _Loop:
 
     def _result_kinds(self, operands: Sequence[types.Type]) -> list[types.Type]:
         kinds = list(self._kinds)
-        for number, result in enumerate(self._op.results):
-            if isinstance(result, Stored) and result.in_place_of is not None:
-                kinds[number] = operands[result.in_place_of]
+        for number, position in self._in_place_of.items():
+            kinds[number] = operands[position]
         return kinds
 
     def _operands(self, emitter: Emitter, views: Sequence[View]) -> tuple[list[_Operand], list[ir.Value]]:
@@ -120,7 +123,7 @@ class _Loop:
         (kind, shape), (views, values) = array, given
         if number in self._reducers:
             return _Result(None, None, self._reducers[number].begin(emitter))
-        source = self._op.results[number].in_place_of
+        source = self._in_place_of.get(number)
         if source is None:
             return _Result(*new_array(emitter, kind, shape, number), None)
         return _Result(shared(emitter, kind, values[source]), views[source], None)
@@ -134,7 +137,7 @@ class _Loop:
 
     def _write(self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape) -> None:
         operands, results, shape = _flat(emitter, operands, results, shape)
-        memory = Memory(emitter, len(self._worked))
+        memory = Memory(emitter, len(self._place_of))
         fixed = {
             i: _read(memory, operand, [None] * len(shape))
             for i, operand in enumerate(operands)
@@ -145,12 +148,12 @@ class _Loop:
             computed = self._scalar.emit(emitter, loaded)
             for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
                 value = computed[asked.output]
-                if result.register is not None:
+                if result.view is None:
                     self._reducers[number].take(emitter, result.register, value)
-                elif asked.in_place_of is None:
-                    memory.store_new(result.view, indices, value)
+                elif number in self._place_of:
+                    memory.store_place(self._place_of[number], result.view, indices, value)
                 else:
-                    memory.store_place(self._places[asked.in_place_of], result.view, indices, value)
+                    memory.store_new(result.view, indices, value)
 
 
 def _static_shape(shapes: Sequence[Sequence[int | None]], indices: Sequence[int | None]) -> list[int | None]:
@@ -183,5 +186,5 @@ def _flat(emitter: Emitter, operands: list[_Operand], results: list[_Result], sh
     axes, shape = flat
     views = iter(axes[len(operands) :])
     results = [result if result.view is None else result._replace(view=next(views).view) for result in results]
-    operands = [operand._replace(axes=each) for operand, each in zip(operands, axes, strict=False)]
+    operands = [replace(operand, axes=each) for operand, each in zip(operands, axes, strict=False)]
     return operands, results, shape

@@ -56,13 +56,13 @@ def call_of(function: Callable, n_results: int) -> Operation:
 def _folded(emitter: Emitter, asked: typing.Signature, given: Sequence[tuple[types.Type, ir.Value]]) -> Sequence:
     """Arguments as Python binds them: by position, left to their defaults, or gathered in a tuple."""
 
-    def bound(position: int, parameter, one: tuple) -> ir.Value:
+    def bound(position: int, parameter, one: tuple[types.Type, ir.Value]) -> ir.Value:
         return _cast(emitter, *one, asked.args[position])
 
     def left_out(position: int, parameter, default) -> ir.Value:
         return emitter.context.get_constant_generic(emitter.builder, asked.args[position], default)
 
-    def gathered(position: int, parameter, several: Sequence[tuple]) -> ir.Value:
+    def gathered(position: int, parameter, several: Sequence[tuple[types.Type, ir.Value]]) -> ir.Value:
         kinds = asked.args[position].types
         values = [_cast(emitter, *one, kind) for one, kind in zip(several, kinds, strict=True)]
         return cgutils.make_anonymous_struct(emitter.builder, values)

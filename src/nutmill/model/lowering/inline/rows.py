@@ -1,6 +1,6 @@
 """Elements or rows of an array at arrays of integers: taken, set, or added to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -73,10 +73,10 @@ class _Plan:
     def __init__(self, node: Apply, n_before: int, ndim: int):
         entries = advanced_indices(node, n_before)
         self.is_known = entries is not None and all(v is not None for v in entries[-1:])
-        entries = [*(entries or ()), *[None] * (ndim - len(entries or ()))]
-        self.axes = [axis for axis, entry in enumerate(entries) if entry is not None]
+        by_axis = {axis: entry for axis, entry in enumerate(entries or ()) if entry is not None}
+        self.axes = list(by_axis)
         self.whole = [axis for axis in range(ndim) if axis not in self.axes]
-        indices = [entries[axis] for axis in self.axes]
+        indices = list(by_axis.values())
         self.operands = [node.inputs.index(index, n_before) for index in indices]
         self.ndim = max((index.type.ndim for index in indices), default=0)
         self.broadcasts = [(*[True] * (self.ndim - v.type.ndim), *v.type.broadcastable) for v in indices]
@@ -87,7 +87,7 @@ class _Plan:
 class Place:
     """Arrays of integers into some axes of an array, of which the other axes are taken whole."""
 
-    def __init__(self, emitter: Emitter, plan: _Plan, views: Sequence[View], whole: View):
+    def __init__(self, emitter: Emitter, plan: _Plan, views: Mapping[int, View], whole: View):
         self._plan = plan
         given = [_with_leading(views[operand], plan.ndim) for operand in plan.operands]
         self._given = [Axes(view, own) for view, own in zip(given, plan.broadcasts, strict=True)]
@@ -154,7 +154,7 @@ def change(node: Apply) -> Operation | None:
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         views = _views(emitter, kinds, values)
-        whole, given = views[:2]
+        whole, given = views[0], views[1]
         if node.op.inplace:
             value = shared(emitter, kinds[0], values[0])
         else:
@@ -173,10 +173,10 @@ def change(node: Apply) -> Operation | None:
     return Operation(lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
 
 
-def _views(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> list[View | None]:
-    """Operands that are arrays, taken apart; slices are not."""
-    given = zip(kinds, values, strict=True)
-    return [view_of(emitter, k, v) if isinstance(k, types.Array) else None for k, v in given]
+def _views(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> dict[int, View]:
+    """Operands that are arrays, taken apart, by number; slices are not."""
+    given = enumerate(zip(kinds, values, strict=True))
+    return {number: view_of(emitter, k, v) for number, (k, v) in given if isinstance(k, types.Array)}
 
 
 class _Change(NamedTuple):

@@ -183,7 +183,7 @@ def _unary(call: Callable, name: str) -> Rule:
     return lambda emitter, node, values: [call(emitter, name, *_as_outputs(emitter, node, values))]
 
 
-def _float_rule(write: Callable[[Emitter, ir.Value], ir.Value]) -> Rule:
+def _float_rule(write: Callable[..., ir.Value]) -> Rule:
     return lambda emitter, node, values: [write(emitter, *_as_outputs(emitter, node, values))]
 
 

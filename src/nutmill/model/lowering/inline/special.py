@@ -19,7 +19,7 @@ def special_rule(node: Apply) -> Rule | None:
     if node.outputs[0].type.dtype != "float64" or any(v.type.dtype.startswith("complex") for v in node.inputs):
         return None
     path = getattr(node.op, "nfunc_spec", None)
-    name = path[0].removeprefix(_HOME) if path and path[0].startswith(_HOME) else None
+    name = path[0].removeprefix(_HOME) if path and path[0].startswith(_HOME) else ""
     if SPECIAL.get(name) != len(node.inputs):
         return None
     return lambda emitter, node, values: [call_special(emitter, name, _as_doubles(emitter, node, values))]

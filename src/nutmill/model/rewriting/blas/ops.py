@@ -30,7 +30,7 @@ class LeanOp(Op):
         """Number of batch axes of all operands."""
         return operands[0].type.ndim - 2
 
-    def core_shapes(self, *shapes, least: Callable):
+    def core_shapes(self, *shapes: Sequence, least: Callable) -> Sequence[Sequence]:
         """Shapes of the results without batch; unless overridden, one, that of the last operand.
 
         `least` gives the lesser of two lengths, static ones or values of a program.
@@ -67,16 +67,18 @@ def _common(lengths: Sequence[int | None]) -> int | None:
 class LeanDot(LeanOp):
     """Product of two matrices."""
 
-    def core_shapes(self, left, right, *, least):
+    def core_shapes(self, *shapes, least):
         """(n, k) and (k, m) give (n, m)."""
+        left, right = shapes
         return [(left[0], right[1])]
 
 
 class LeanMatrixVector(LeanOp):
     """Product of a matrix and a vector."""
 
-    def core_shapes(self, matrix, vector, *, least):
+    def core_shapes(self, *shapes, least):
         """(n, k) and (k,) give (n,)."""
+        matrix, _ = shapes
         return [matrix[:1]]
 
 
@@ -111,7 +113,7 @@ class LeanInverse(LeanOp):
 class LeanLogDeterminant(LeanOp):
     """Sign and logarithm of a determinant."""
 
-    def core_shapes(self, matrix, *, least):
+    def core_shapes(self, *shapes, least):
         """Two scalars."""
         return [(), ()]
 
@@ -119,8 +121,9 @@ class LeanLogDeterminant(LeanOp):
 class LeanGram(LeanOp):
     """Product of a matrix and its transpose."""
 
-    def core_shapes(self, matrix, *, least):
+    def core_shapes(self, *shapes, least):
         """(n, k) gives (n, n)."""
+        (matrix,) = shapes
         return [(matrix[0], matrix[0])]
 
 
@@ -129,8 +132,9 @@ class LeanEigh(LeanOp):
 
     __props__ = ("lower",)
 
-    def core_shapes(self, matrix, *, least):
+    def core_shapes(self, *shapes, least):
         """(n, n) gives (n,) and (n, n)."""
+        (matrix,) = shapes
         return [matrix[:1], matrix]
 
 
@@ -139,8 +143,8 @@ class LeanQR(LeanOp):
 
     __props__ = ("with_q",)
 
-    def core_shapes(self, matrix, *, least):
+    def core_shapes(self, *shapes, least):
         """(m, n) gives (m, k) and (k, n)."""
-        rows, columns = matrix
+        ((rows, columns),) = shapes
         rank = least(rows, columns)
         return [(rows, rank), (rank, columns)] if self.with_q else [(rank, columns)]

@@ -1,5 +1,7 @@
 """Replaces PyTensor's BLAS- and LAPACK-bound ops by lean ones, in one graph and for no one else."""
 
+from collections.abc import Callable
+
 from pytensor.graph.basic import Variable
 from pytensor.graph.rewriting.basic import (
     GraphRewriter,
@@ -133,7 +135,7 @@ def _determinant(op, x):
 
 _PRODUCTS = (Dot, BatchedDot)
 # What takes the place of an op of PyTensor, given the op and its operands; None leaves it where it is.
-_LEAN = {
+_LEAN: dict[type, Callable] = {
     Dot: _product,
     BatchedDot: _product,
     Cholesky: lambda op, a: LeanCholesky(op.lower)(a),

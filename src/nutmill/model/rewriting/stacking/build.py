@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytensor.tensor as pt
@@ -142,7 +142,7 @@ class _Builder:
         if len(set(sources)) == 1:
             return self._variable(sources[0])[tuple(index)]
         array, rows = self._rows(sources)
-        return array[(_data(rows), *index)]
+        return array[(_data(np.arange(len(sources)) if rows is None else rows), *index)]
 
     def _operand(self, column: Sequence[int], *, spread: bool = False) -> Variable:
         """Items below each other; one row if all are the same, unless it is to be spread."""
@@ -193,7 +193,7 @@ class _Builder:
         return pt.inc_subtensor(nothing[_data(which)], array if rows is None else array[_data(rows)])
 
 
-def _evaluated(expression: object, operands: Sequence[Variable], ndim: int) -> Variable:
+def _evaluated(expression: Any, operands: Sequence[Variable], ndim: int) -> Variable:
     """Apply operations to operands; constants get the operands' axes."""
     if isinstance(expression, int):
         return operands[expression]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pytensor.scalar.basic import Add, Log, Log1p, Pow, Sqrt, Sub, TrueDiv
@@ -26,13 +26,13 @@ class Member(NamedTuple):
 
     Attributes
     ----------
-    expression : object
+    expression : anything
         A pair of an op and its expressions, the number of an operand, or an item that is a constant.
     operands : sequence of int
         Numbers of items.
     """
 
-    expression: object
+    expression: Any
     operands: Sequence[int]
 
 
@@ -127,7 +127,7 @@ class Groups:
 
     def _grouped(self) -> list[list[int]]:
         depths: dict[int, int] = {}
-        found: dict[Hashable, list[int]] = {}
+        found: dict[tuple[int, Hashable], list[int]] = {}
         for number in sorted(self.members):
             operands = self.members[number].operands
             depths[number] = 1 + max((depths[operand] for operand in operands), default=-1)
@@ -150,7 +150,7 @@ class Groups:
         return _told(self.members[number].expression), *operands
 
 
-def _told(expression: object) -> Hashable:
+def _told(expression: Any) -> Hashable:
     """An expression in which constants stand for their values."""
     if isinstance(expression, Item):
         return expression.dtype, expression.shape, held(expression).tobytes()

@@ -1,7 +1,7 @@
 """A graph in a light form: equal parts are one, and an element is computed without the array that it was taken from."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
@@ -25,7 +25,7 @@ class Item(NamedTuple):
     Attributes
     ----------
     kind : str
-    what : object
+    what : anything
         The variable of a root or constant; the op that is applied; the entries of the index that takes a part; the
         node and number of an output of an operation that is opaque.
     args : tuple of int
@@ -36,7 +36,7 @@ class Item(NamedTuple):
     """
 
     kind: str
-    what: object
+    what: Any
     args: tuple[int, ...]
     dtype: str
     shape: tuple
@@ -140,7 +140,7 @@ class Items:
         if list(order) == list(range(len(item.shape))):
             return arg
         op = DimShuffle(input_ndim=len(item.shape), new_order=tuple(order))
-        shape = tuple(1 if axis == "x" else item.shape[axis] for axis in order)
+        shape = tuple(item.shape[axis] if isinstance(axis, int) else 1 for axis in order)
         return self._add((op, (arg,)), Item(APPLY, op, (arg,), item.dtype, shape))
 
     def _checked(self, node: Apply, args: tuple[int, ...]) -> int | None:
@@ -158,9 +158,9 @@ class Items:
             return self.element(args[0], tuple(entries), _LONGEST_WAY)
         source = self.items[args[0]]
         kept = [(entry, length) for entry, length in zip(entries, source.shape, strict=False)]
-        shape = [_sliced(length, entry) for entry, length in kept if isinstance(entry, slice)]
+        sliced = [_sliced(length, entry) for entry, length in kept if isinstance(entry, slice)]
         key = tuple((e.start, e.stop, e.step) if isinstance(e, slice) else e for e in entries)
-        shape = (*shape, *source.shape[len(entries) :])
+        shape = (*sliced, *source.shape[len(entries) :])
         return self._add((PART, key, args[:1]), Item(PART, tuple(entries), args[:1], source.dtype, shape))
 
     def element(self, source: int, index: tuple[int, ...], way: int) -> int:
@@ -214,7 +214,7 @@ def _common(lengths: Sequence) -> object:
     return next((n for n in own if isinstance(n, int)), own[0] if own else 1)
 
 
-def _known(entry: object) -> object:
+def _known(entry: Any) -> Any:
     """An entry of an index in plain numbers; None if it is computed."""
     if isinstance(entry, slice):
         ends = entry.start, entry.stop, entry.step
