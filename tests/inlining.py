@@ -1,11 +1,15 @@
 """What the tests of operations written in place share: graphs as functions, values of each dtype, layouts."""
 
 import numpy as np
+from pytensor.compile.mode import Mode
 from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.graphs.start import evaluate
 from nutmill.model.lowering.inline import graph_function, linked_function
+
+# PyTensor's interpreter without rewrites: nothing that nutmill does to a graph happens here, and nothing is compiled.
+INTERPRETED = Mode(linker="py", optimizer=None)
 
 DTYPES = ("float64", "float32", "int64", "int32", "int8", "uint8", "bool")
 

@@ -8,7 +8,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from artifacts import again, rewritten
-from pytensor.compile.mode import Mode
+from inlining import INTERPRETED
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.utils import rewrite_graph
@@ -23,8 +23,6 @@ from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.native.container import Damaged
 from nutmill.native.saved_model import from_bytes, to_bytes
-
-INTERPRETED = Mode(linker="py", optimizer=None)
 
 BINARY = (
     *(pt.add, pt.mul, pt.sub, pt.minimum, pt.maximum, pt.int_div, pt.mod, pt.eq, pt.neq, pt.lt, pt.le, pt.gt, pt.ge),

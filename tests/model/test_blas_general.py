@@ -44,22 +44,25 @@ def test_a_singular_system_has_no_solution(symmetric):
 
 def test_singular_matrix_has_no_inverse_and_determinant_zero():
     a = pt.matrix()
-    inverse, determinant, sign, logarithm = (
-        lean_function([a], output)(np.ones((3, 3)))
-        for output in (pt.linalg.inv(a), pt.linalg.det(a), *pt.linalg.slogdet(a))
-    )
+    outputs = [pt.linalg.inv(a), pt.linalg.det(a), *pt.linalg.slogdet(a)]
+    inverse, determinant, sign, logarithm = lean_function([a], outputs)(np.ones((3, 3)))
     assert np.isnan(inverse).all()
     assert (sign, logarithm) == (0.0, -np.inf) and determinant == 0.0
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_general_solves_read_any_layout(layout):
-    rng = np.random.default_rng(13)
+@pytest.fixture(scope="module")
+def general_solves():
+    """Compiled: a solution, an inverse, a determinant and a factor."""
     a, b = pt.matrix(), pt.matrix()
-    function = lean_function([a, b], [pt.linalg.solve(a, b), pt.linalg.inv(a), pt.linalg.det(a), pt.linalg.cholesky(a)])
+    return lean_function([a, b], [pt.linalg.solve(a, b), pt.linalg.inv(a), pt.linalg.det(a), pt.linalg.cholesky(a)])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_general_solves_read_any_layout(general_solves, layout):
+    rng = np.random.default_rng(13)
     matrix, right = positive_definite(rng, 6), rng.normal(size=(6, 4))
     expected = np.linalg.solve(matrix, right), np.linalg.inv(matrix), np.linalg.det(matrix), np.linalg.cholesky(matrix)
-    for found, value in zip(function(LAYOUTS[layout](matrix), LAYOUTS[layout](right)), expected, strict=True):
+    for found, value in zip(general_solves(LAYOUTS[layout](matrix), LAYOUTS[layout](right)), expected, strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-9, atol=1e-12)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from coordinates import At
+from inlining import INTERPRETED
 
 from nutmill import CompiledModel, compile_model
 
@@ -45,7 +46,7 @@ def centrednesses(compiled: CompiledModel, n: int):
 
 
 def test_as_it_is_written_the_density_is_that_of_pymc(compiled):
-    logp = hierarchy().compile_logp()
+    logp = hierarchy().compile_logp(mode=INTERPRETED)
     for q in np.random.default_rng(4).normal(size=(5, compiled.n_dim)):
         assert compiled.logp_dlogp(q)[0] == pytest.approx(logp(compiled.split(q)), rel=1e-12, abs=1e-11)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, inlined
-from pytensor.compile.mode import Mode
+from inlining import INTERPRETED, assert_same, inlined
 from pytensor.gradient import grad
 from pytensor.scan.op import Scan
 
@@ -14,7 +13,6 @@ from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.stable import simplify
 
-INTERPRETED = Mode(linker="py", optimizer=None)
 SHARED = {"LUFactor", "PivotToPermutations"}  # by the solves and the determinant of one matrix
 SWAPPED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
 

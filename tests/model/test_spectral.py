@@ -6,8 +6,8 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from inlining import INTERPRETED
 from linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, positive_definite
-from pytensor.compile.mode import Mode
 from pytensor.gradient import grad
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.slinalg import qr
@@ -17,7 +17,6 @@ from nutmill.model.compat import Eigh
 from nutmill.model.rewriting.blas.ops import LeanEigh, LeanGram, LeanQR
 
 RNG_SEED = 20261125
-INTERPRETED = Mode(linker="py", optimizer=None)
 
 
 def symmetric(n: int, *shape: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode
+from inlining import INTERPRETED
 from pytensor.gradient import grad
 
 from benchmarks.models import capture_recapture
@@ -14,9 +14,6 @@ from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.model.rewriting.stacking.build import n_operations
 from nutmill.model.rewriting.stacking.items import Items
-
-# PyTensor's interpreter, without rewrites.
-INTERPRETED = Mode(linker="py", optimizer=None)
 
 
 def by_loop(n, term):
