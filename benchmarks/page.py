@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.figures import FIGURES, FIRST, OURS, Figure, evaluate, first_to_400_ess, misses, values
 from benchmarks.tables import first_of, show
-from nutmill.comparison.comparison import Table, number
-from nutmill.comparison.page import document, table_html, versions_line
-from nutmill.comparison.plots import Bar, bars
+from nutmill.comparison.page import Bar, bars, document, table_html, versions_line
+from nutmill.comparison.tables import Table, number
 
 
 def page(report: dict) -> str:

@@ -14,8 +14,7 @@ from benchmarks.diagnostics import distances, scalars
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
 from benchmarks.tables import show
-from nutmill.comparison.caches import environment
-from nutmill.comparison.process import explain
+from nutmill.comparison.measuring import environment, explain
 from nutmill.comparison.quality import quality
 
 # Models that compile in two seconds or so; `tests/model/test_gradients.py` has all of them as slow ones, too.

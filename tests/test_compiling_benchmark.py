@@ -29,7 +29,7 @@ from benchmarks.compiling.plan import (
 )
 from benchmarks.goals import goals_section
 from nutmill.comparison.imports import ImportClock
-from nutmill.comparison.process import run_module
+from nutmill.comparison.measuring import run_module
 from nutmill.comparison.resources import Spent, timed
 
 SETTINGS = Settings(("eight_schools", "regression"), ("nutmill", "nutpie", "pymc"), 2, 30.0, 60.0)

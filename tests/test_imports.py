@@ -15,7 +15,7 @@ GROUND = {"errors", "files", "units", "_jit", "collecting"}
 MAY_IMPORT = {
     **{room: set() for room in GROUND},
     "nuts": {"errors", "_jit"},
-    "layout": {"errors", "files"},
+    "layout": {"errors", "files", "units"},
     # Its bits must not depend on how many threads BLAS has elsewhere; the last two are types of arguments alone.
     "native": {"errors", "files", "nuts", "layout", "run", "sampling"},
     "checkpoint": {"errors", "files", "nuts", "run"},

@@ -27,7 +27,14 @@ def test_rate(per_s, text):
 
 @pytest.mark.parametrize(
     ("n_bytes", "text"),
-    [(0, "0 bytes"), (1000, "1000 bytes"), (1536, "1.5 KiB"), (1 << 20, "1 MiB"), (1 << 30, "1 GiB")],
+    [
+        (0, "0 bytes"),
+        (1000, "1000 bytes"),
+        (1536, "1.5 KiB"),
+        (1 << 20, "1 MiB"),
+        (1 << 30, "1 GiB"),
+        (3 << 39, "1.5 TiB"),
+    ],
 )
 def test_size(n_bytes, text):
     assert size(n_bytes) == text

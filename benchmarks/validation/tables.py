@@ -7,8 +7,8 @@ from benchmarks.tables import head, line
 from benchmarks.validation.command import REFERENCE
 from benchmarks.validation.judging import MOMENTS, misses, moments, z_scores
 from benchmarks.validation.plots import quantiles
-from nutmill.comparison.comparison import Table
 from nutmill.comparison.page import document, table_html, versions_line
+from nutmill.comparison.tables import Table
 
 _HEADS = ("posterior", "runs", "means: rms z", "furthest", "sds: rms z", "furthest ", "R-hat", "divergences")
 

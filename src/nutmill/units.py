@@ -19,7 +19,7 @@ def rate(per_s: float) -> str:
 
 def size(n_bytes: int) -> str:
     """Write a number of bytes: 12 bytes, 1.5 KiB."""
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+    for unit, name in ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if n_bytes >= 0.9995 * unit:
             return f"{n_bytes / unit:.3g} {name}"
     return f"{n_bytes} bytes"

@@ -1,7 +1,8 @@
 """An explanation with round numbers: a gradient of a millisecond on a machine of two cores."""
 
 from nutmill.explanation.blas_calls import BlasCall
-from nutmill.explanation.explaining import DataFact, Explanation
+from nutmill.explanation.explaining import Explanation
+from nutmill.explanation.measured import DataFact
 from nutmill.explanation.speeds import MachineSpeed
 from nutmill.layout.machine.topology import Cache, Topology
 from nutmill.model.anatomy import Operations

@@ -14,7 +14,7 @@ import nutmill
 from nutmill import compile_model
 from nutmill.cli.app import app
 from nutmill.errors import ModelError
-from nutmill.explanation.blas_calls import _FORMS, watch
+from nutmill.explanation.blas_calls import _FORMS, record_calls
 from nutmill.explanation.speeds import best, machine_speed
 from nutmill.model.anatomy import operations
 from nutmill.model.graphs.densities import from_pytensor
@@ -28,7 +28,7 @@ def calls_of(logp):
     compiled = compile_model(logp)
     position = np.linspace(0.1, 0.9, compiled.n_dim)
     before = compiled.logp_dlogp(position)
-    calls = watch(compiled.binding, position)
+    calls = record_calls(compiled.binding, position)
     after = compiled.logp_dlogp(position)
     assert before[0] == after[0]
     np.testing.assert_array_equal(before[1], after[1])
@@ -76,7 +76,7 @@ def test_the_pointer_cannot_be_watched():
     x = pt.vector("x", shape=(2,))
     compiled = compile_model(-(x**2).sum(), fuse=False)
     with pytest.raises(ModelError, match="through a pointer"):
-        watch(compiled.binding, np.zeros(2))
+        record_calls(compiled.binding, np.zeros(2))
     assert nutmill.explain(compiled).calls is None
 
 

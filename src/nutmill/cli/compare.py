@@ -14,7 +14,7 @@ from nutmill.errors import ModelError, NutmillError
 from nutmill.progress.stderr import say
 
 if TYPE_CHECKING:
-    from nutmill.comparison.comparing import Comparison
+    from nutmill.comparison.comparison import Comparison
 
 _Samplers = Annotated[
     list[str] | None,
@@ -75,10 +75,8 @@ def _print(found: "Comparison") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nutmill.comparison.comparison import sentences, tables
-
     console = stdout_console()
-    for each in tables(found):
+    for each in found.tables:
         table = Table(title=Text(each.title))
         for head in each.heads:
             is_name = head == "sampler"
@@ -87,5 +85,5 @@ def _print(found: "Comparison") -> None:
             table.add_row(*map(Text, row), style="bold" if row[0] == "nutmill" else None)
         console.print(table)
         console.print()
-    for sentence in sentences(found):
+    for sentence in found.sentences:
         console.print(Text(sentence))

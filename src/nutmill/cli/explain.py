@@ -23,7 +23,7 @@ def explain(model: options.Model, *, json: options.Json = False) -> None:
         return
     from rich.text import Text
 
-    from nutmill.explanation.explanation import answers
+    from nutmill.explanation.answers import answers
 
     console = stdout_console()
     for number, (question, said) in enumerate(answers(found).items()):

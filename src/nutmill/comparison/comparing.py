@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nutmill.comparison import machine
+from nutmill.comparison.comparison import Comparison
 from nutmill.comparison.measuring import Settings, Source, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
@@ -22,60 +22,6 @@ if TYPE_CHECKING:
 # Runs of one sampler that differ by more than this were disturbed.
 _MAX_SPREAD = 1.3
 _MAX_LOAD = 0.5
-
-
-class Comparison(NamedTuple):
-    """What samplers have done on one model.
-
-    Attributes
-    ----------
-    title : str
-    date : str
-    settings : Settings
-    machine : dict
-        Processor, cores, memory, software.
-    rows : list of dict
-        One for each run, see `measuring.measure`.
-    summaries : list of Summary
-        One for each sampler.
-    missing : dict of str to tuple of str
-        Samplers that were not run, with the packages that they need.
-    notes : list of str
-        Sentences on what may have disturbed the measurement.
-    """
-
-    title: str
-    date: str
-    settings: Settings
-    machine: dict
-    rows: list[dict]
-    summaries: list[Summary]
-    missing: dict[str, tuple[str, ...]]
-    notes: list[str]
-
-    def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold; what was not measured is null."""
-        nested = {"settings": self.settings._asdict(), "summaries": [each._asdict() for each in self.summaries]}
-        return _plain(self._asdict() | nested)
-
-    def to_html(self, path: str | os.PathLike) -> None:
-        """Write a page with tables and plots, which needs no other file and no network."""
-        from nutmill.comparison.page import page
-
-        Path(path).write_text(page(self))
-
-    def __str__(self) -> str:
-        from nutmill.comparison.comparison import as_text
-
-        return as_text(self)
-
-    def __repr__(self) -> str:
-        return f"Comparison({self.title!r}, {', '.join(each.sampler for each in self.summaries)})"
-
-    def _repr_html_(self) -> str:
-        from nutmill.comparison.page import in_a_notebook
-
-        return in_a_notebook(self)
 
 
 def compare(
@@ -206,16 +152,3 @@ def _notes_on_load(summaries: Sequence[Summary], load: float) -> list[str]:
         for each in unsteady
     ]
     return notes
-
-
-def _plain(value: object) -> object:
-    """Turn NaN and infinity, which JSON does not know, into null, however deep."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value

@@ -1,148 +1,95 @@
-"""A comparison as tables of text, and in sentences."""
+"""What `nutmill.compare` gives back: printed it is tables and sentences, and it writes itself as JSON and as a page."""
+
+from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import os
+from pathlib import Path
+from typing import NamedTuple
 
-from nutmill.comparison.samplers import RELEASES, SAMPLERS
-from nutmill.comparison.summary import WANTED_ESS, Summary
-
-if TYPE_CHECKING:
-    from nutmill.comparison.comparing import Comparison
-
-_FAR = 4.0
-# Numbers are times in seconds and counts: less than this is nothing.
-_NOTHING = 5e-4
+from nutmill.comparison import page
+from nutmill.comparison.measuring import Settings
+from nutmill.comparison.summary import Summary
+from nutmill.comparison.tables import Table, aligned, sentences_of, tables_of
 
 
-class Table(NamedTuple):
-    """A title, the heads of the columns, and a row of cells for each sampler."""
+class Comparison(NamedTuple):
+    """What samplers have done on one model.
+
+    Attributes
+    ----------
+    title : str
+    date : str
+    settings : Settings
+    machine : dict
+        Processor, cores, memory, software.
+    rows : list of dict
+        One for each run, see `measuring.measure`.
+    summaries : list of Summary
+        One for each sampler.
+    missing : dict of str to tuple of str
+        Samplers that were not run, with the packages that they need.
+    notes : list of str
+        Sentences on what may have disturbed the measurement.
+    """
 
     title: str
-    heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    date: str
+    settings: Settings
+    machine: dict
+    rows: list[dict]
+    summaries: list[Summary]
+    missing: dict[str, tuple[str, ...]]
+    notes: list[str]
 
+    def as_dict(self) -> dict:
+        """Give all of it in a form that JSON can hold; what was not measured is null."""
+        nested = {"settings": self.settings._asdict(), "summaries": [each._asdict() for each in self.summaries]}
+        return _plain(self._asdict() | nested)
 
-Column = tuple[str, Callable[[Summary], str]]
+    @property
+    def tables(self) -> list[Table]:
+        """The numbers of all samplers that have draws, side by side."""
+        return tables_of(self.summaries)
 
-_COST: tuple[Column, ...] = (
-    (f"to {WANTED_ESS} ESS, model new (s)", lambda each: number(each.to_ess_cold_s)),
-    ("model known (s)", lambda each: number(each.to_ess_warm_s)),
-    ("import (s)", lambda each: number(each.import_s)),
-    ("compile, new (s)", lambda each: number(each.compile_cold_s)),
-    ("compile, known (s)", lambda each: number(each.compile_warm_s)),
-    ("sample (s)", lambda each: number(each.sample_s)),
-    ("sample (CPU s)", lambda each: number(each.sample_cpu_s)),
-    ("memory (MB)", lambda each: number(each.peak_rss_mb)),
-)
+    @property
+    def sentences(self) -> list[str]:
+        """Who was first, what disagrees, what failed, what may have disturbed it, and what could be installed."""
+        return sentences_of(self.summaries, self.notes, self.missing)
 
-_DRAWS: tuple[Column, ...] = (
-    ("ESS per 1000 gradients", lambda each: number(each.ess_per_1000_gradients)),
-    ("without warmup", lambda each: number(each.ess_per_1000_draw_gradients)),
-    ("ESS per s", lambda each: number(each.ess_per_s)),
-    ("ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
-    ("gradients", lambda each: number(each.gradients)),
-    ("of them warmup", lambda each: number(each.warmup_gradients)),
-)
+    def to_html(self, path: str | os.PathLike) -> None:
+        """Write a page with tables and plots, which needs no other file and no network."""
+        Path(path).write_text(self._page())
 
-_QUALITY: tuple[Column, ...] = (
-    ("bulk ESS, least", lambda each: number(each.ess_bulk_min)),
-    ("median", lambda each: number(each.ess_bulk_median)),
-    ("tail ESS, least", lambda each: number(each.ess_tail_min)),
-    ("median ", lambda each: number(each.ess_tail_median)),
-    ("R-hat", lambda each: f"{each.rhat_max:.3f}"),
-    ("divergences", lambda each: str(each.divergences)),
-    ("means off by", lambda each: _off_by(each)),
-)
+    def __str__(self) -> str:
+        return "\n\n".join([self.title, *map(aligned, self.tables), "\n".join(self.sentences)])
 
-_CORES: tuple[Column, ...] = (
-    ("cores busy while sampling", lambda each: number(each.cores_busy)),
-    ("times apart", lambda each: f"{each.spread:.2f}"),
-    ("BLAS in the process, after sampling", lambda each: "; ".join(each.blas)),
-)
+    def __repr__(self) -> str:
+        return f"Comparison({self.title!r}, {', '.join(each.sampler for each in self.summaries)})"
 
+    def _repr_html_(self) -> str:
+        return page.for_notebook(self.title, self.sentences, self.tables)
 
-def tables(comparison: "Comparison") -> list[Table]:
-    """Put the numbers of all samplers that have draws side by side; the fastest come first."""
-    ranked = _ranked(comparison.summaries)
-    kinds = (
-        ("The way to the draws", _COST),
-        ("What the draws cost", _DRAWS),
-        ("What the draws are worth", _QUALITY),
-        ("Cores and BLAS", _CORES),
-    )
-    return [
-        Table(
-            title,
-            ("sampler", *(head for head, _ in columns)),
-            [(each.sampler, *(read(each) for _, read in columns)) for each in ranked],
+    def _page(self) -> str:
+        about, settings = self.machine, self.settings
+        about_it = (
+            f"{self.date}, {about['cpu']}, {settings.cores} of {about['usable_cores']} usable cores, "
+            f"Python {about['python']}; {settings.chains} chains of {settings.draws} draws, {settings.repeats} runs "
+            "each, every run in a process of its own. Medians."
         )
-        for title, columns in kinds
-    ]
+        opening = page.opening(self.title, about_it, self.sentences)
+        parts = [*opening, *page.plots_of(self.summaries), *map(page.table_html, self.tables)]
+        return page.document(self.title, [*parts, page.closing(about)])
 
 
-def sentences(comparison: "Comparison") -> list[str]:
-    """Say who was first, what disagrees, what failed, and what could be installed."""
-    ranked = _ranked(comparison.summaries)
-    said = [*_first(ranked), *_disagreements(comparison.summaries), *comparison.notes]
-    said += [f"{each.sampler} gave up: {each.failure}" for each in comparison.summaries if each.failure]
-    said += [f"{name} is not installed: {install(packages)}" for name, packages in comparison.missing.items()]
-    return said
-
-
-def install(packages: Sequence[str]) -> str:
-    """Write the command that installs what a sampler needs."""
-    return shlex.join(["pip", "install", *(RELEASES.get(package, package) for package in packages)])
-
-
-def number(value: float) -> str:
-    """Write a number with three digits; a dash where nothing was measured."""
-    if math.isnan(value):
-        return "-"
-    if abs(value) < _NOTHING:
-        return "0"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def as_text(comparison: "Comparison") -> str:
-    """Write all of it in lines, the columns aligned."""
-    blocks = [_aligned(table) for table in tables(comparison)]
-    return "\n\n".join([comparison.title, *blocks, "\n".join(sentences(comparison))])
-
-
-def _aligned(table: Table) -> str:
-    lines = [table.heads, *table.rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(table.heads))]
-    padded = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([table.title, *padded])
-
-
-def _off_by(summary: Summary) -> str:
-    agreement = summary.agreement
-    return "the reference" if agreement is None else f"{agreement.furthest:+.1f} ({agreement.label})"
-
-
-def _ranked(summaries: Sequence[Summary]) -> list[Summary]:
-    """Those that have draws, the fastest first."""
-    return sorted((each for each in summaries if each.n_runs), key=lambda each: each.to_ess_cold_s)
-
-
-def _first(ranked: Sequence[Summary]) -> list[str]:
-    if len(ranked) < 2:
-        return []
-    first, second = ranked[:2]
-    return [
-        f"{SAMPLERS[first.sampler].title} has {WANTED_ESS} effective draws of every parameter of a new model first, "
-        f"{number(first.to_ess_cold_s)} s after its start; {SAMPLERS[second.sampler].title} follows after "
-        f"{number(second.to_ess_cold_s)} s."
-    ]
-
-
-def _disagreements(summaries: Sequence[Summary]) -> list[str]:
-    return [
-        f"{each.sampler} and {each.agreement.reference} disagree on the mean of {each.agreement.label} by "
-        f"{abs(each.agreement.furthest):.1f} standard errors: one of them has not seen all of the posterior."
-        for each in summaries
-        if each.agreement is not None and abs(each.agreement.furthest) > _FAR
-    ]
+def _plain(value: object) -> object:
+    """Turn NaN and infinity, which JSON does not know, into null, however deep."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

@@ -1,15 +1,12 @@
-"""A comparison as one page of HTML that needs no other file: sentences, plots as SVG, tables."""
+"""A page of HTML that needs no other file: sentences, bars drawn as SVG, tables."""
 
 import html
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from nutmill.comparison.comparison import Table, sentences, tables
-from nutmill.comparison.plots import Bar, bars
 from nutmill.comparison.summary import WANTED_ESS, Summary
-
-if TYPE_CHECKING:
-    from nutmill.comparison.comparing import Comparison
+from nutmill.comparison.tables import Table, number
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --paper: #fff; --rule: #ddd; --soft: #666; }
@@ -25,31 +22,79 @@ th { vertical-align: bottom; font-weight: 600; } th:first-child, td:first-child 
 svg { width: 100%; max-width: 52rem; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 """
 
-
-def page(comparison: "Comparison") -> str:
-    """Write the page."""
-    about = comparison.machine
-    settings = comparison.settings
-    opening = (
-        f"{comparison.date}, {about['cpu']}, {settings.cores} of {about['usable_cores']} usable cores, "
-        f"Python {about['python']}; {settings.chains} chains of {settings.draws} draws, {settings.repeats} runs each, "
-        "every run in a process of its own. Medians."
-    )
-    parts = [
-        f"<h1>{_text(comparison.title)}</h1>",
-        f'<p class="about">{_text(opening)}</p>',
-        f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences(comparison))}</ul>",
-        *_plots(comparison.summaries),
-        *(table_html(table) for table in tables(comparison)),
-        f'<p class="about">{_text(versions_line(about))}</p>',
-    ]
-    return document(comparison.title, parts)
+_COLOURS = ("#9aa5b1", "#d9903d", "#3b7dd8")
+_ROW, _LEFT, _WIDTH, _ROOM = 26, 150, 800, 60
 
 
-def in_a_notebook(comparison: "Comparison") -> str:
+class Bar(NamedTuple):
+    """A name, and the parts of its bar: what each is, and how long."""
+
+    name: str
+    parts: tuple[tuple[str, float], ...]
+
+    @property
+    def length(self) -> float:
+        """Of all parts together; NaN if one was not measured."""
+        return sum(length for _, length in self.parts)
+
+
+def bars(chart: Sequence[Bar], *, most_is_best: bool = False) -> str:
+    """Draw bars, the best on top; one that was not measured is left out. Parts have a legend if there are several."""
+    known = sorted((bar for bar in chart if math.isfinite(bar.length)), key=lambda bar: bar.length)
+    if not known:
+        return "<p>Not measured.</p>"
+    known = known[::-1] if most_is_best else known
+    scale = (_WIDTH - _LEFT - _ROOM) / max(bar.length for bar in known)
+    drawn = [_bar(bar, row * _ROW, scale) for row, bar in enumerate(known)]
+    legend = _legend(known[0], len(known) * _ROW) if len(known[0].parts) > 1 else ""
+    height = len(known) * _ROW + (_ROW if legend else 0)
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img">{"".join(drawn)}{legend}</svg>'
+
+
+def _bar(bar: Bar, top: float, scale: float) -> str:
+    drawn, left = [_svg_text(_LEFT - 8, top, bar.name, anchor="end")], float(_LEFT)
+    for colour, (kind, length) in zip(_colours(bar), bar.parts, strict=True):
+        width = max(length, 0.0) * scale
+        drawn.append(
+            f'<rect x="{left:.1f}" y="{top + 4}" width="{width:.1f}" height="{_ROW - 8}" fill="{colour}">'
+            f"<title>{html.escape(kind)}: {number(length)}</title></rect>"
+        )
+        left += width
+    return "".join([*drawn, _svg_text(left + 6, top, number(bar.length))])
+
+
+def _legend(bar: Bar, top: float) -> str:
+    drawn, left = [], float(_LEFT)
+    for colour, (kind, _) in zip(_colours(bar), bar.parts, strict=True):
+        drawn.append(f'<rect x="{left}" y="{top + 8}" width="10" height="10" fill="{colour}"/>')
+        drawn.append(_svg_text(left + 15, top, kind))
+        left += 30 + 7 * len(kind)
+    return "".join(drawn)
+
+
+def _colours(bar: Bar) -> tuple[str, ...]:
+    return _COLOURS[-len(bar.parts) :]
+
+
+def _svg_text(x: float, top: float, text: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{top + _ROW / 2 + 4:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+
+
+def opening(title: str, about: str, sentences: Sequence[str]) -> list[str]:
+    """Begin a page: its title, a line about what was measured, and sentences."""
+    said = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return [f"<h1>{_text(title)}</h1>", f'<p class="about">{_text(about)}</p>', f"<ul>{said}</ul>"]
+
+
+def closing(about: dict) -> str:
+    """End a page: the versions that `machine.identity` names."""
+    return f'<p class="about">{_text(versions_line(about))}</p>'
+
+
+def for_notebook(title: str, sentences: Sequence[str], tables: Sequence[Table]) -> str:
     """Write sentences and tables without a style of their own, for a page that has one."""
-    said = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences(comparison))
-    return f"<h3>{_text(comparison.title)}</h3><ul>{said}</ul>{''.join(map(table_html, tables(comparison)))}"
+    said = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return f"<h3>{_text(title)}</h3><ul>{said}</ul>{''.join(map(table_html, tables))}"
 
 
 def document(title: str, parts: Sequence[str]) -> str:
@@ -61,7 +106,8 @@ def document(title: str, parts: Sequence[str]) -> str:
     )
 
 
-def _plots(summaries: Sequence[Summary]) -> list[str]:
+def plots_of(summaries: Sequence[Summary]) -> list[str]:
+    """Draw how long samplers take and what their gradients and CPU seconds are worth, each plot under its title."""
     drawn = [each for each in summaries if each.n_runs]
     times = [
         Bar(

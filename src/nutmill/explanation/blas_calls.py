@@ -1,4 +1,4 @@
-"""Watches a gradient call BLAS and LAPACK: which routines, on which sizes, how long each call takes.
+"""Records what a gradient calls of BLAS and LAPACK: which routines, on which sizes, how long each call takes.
 
 Native code calls them through slots. A copy of it is bound to routines of ours, which note the sizes, and time the
 routine that they stand for.
@@ -72,7 +72,7 @@ class BlasCall(NamedTuple):
     flops: float
 
 
-def watch(binding: Binding, position: np.ndarray) -> list[BlasCall]:
+def record_calls(binding: Binding, position: np.ndarray) -> list[BlasCall]:
     """Evaluate density and gradient, and return the calls that this makes, the longest first.
 
     Parameters

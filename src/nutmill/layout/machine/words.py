@@ -4,8 +4,7 @@ from collections import Counter
 
 from nutmill.layout.machine import cpulist
 from nutmill.layout.machine.topology import Cache, Topology
-
-_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+from nutmill.units import size
 
 
 def lines(topology: Topology) -> list[tuple[str, str, str]]:
@@ -39,7 +38,7 @@ def lines(topology: Topology) -> list[tuple[str, str, str]]:
 def _siblings(topology: Topology) -> str:
     """Give ``8 with 2 usable CPUs`` and so on."""
     kinds = Counter(len(core) for core in topology.cores)
-    return ", ".join(f"{n} with {size} usable CPU{'s' * (size > 1)}" for size, n in sorted(kinds.items()))
+    return ", ".join(f"{n} with {cpus} usable CPU{'s' * (cpus > 1)}" for cpus, n in sorted(kinds.items()))
 
 
 def _sources(topology: Topology, name: str) -> str:
@@ -59,13 +58,8 @@ def _limit(topology: Topology) -> str:
 def _caches(caches: tuple[Cache, ...]) -> str:
     """Give ``8 x L1 32 KiB`` and so on, caches of the same level and size together."""
     kinds = Counter((cache.level, cache.size_bytes) for cache in caches)
-    return ", ".join(f"{n} x L{level} {_bytes(size)}" for (level, size), n in sorted(kinds.items()))
+    return ", ".join(f"{n} x L{level} {size(n_bytes)}" for (level, n_bytes), n in sorted(kinds.items()))
 
 
-def _bytes(size: int | None) -> str:
-    if size is None:
-        return "unknown"
-    for unit, name in _UNITS:
-        if size >= unit:
-            return f"{size / unit:.3g} {name}"
-    return f"{size} bytes"
+def _bytes(n_bytes: int | None) -> str:
+    return "unknown" if n_bytes is None else size(n_bytes)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from nutmill.layout.search.choose import name
 from nutmill.layout.search.findings import Sweep
+from nutmill.units import rate
 
 
 class Heat(NamedTuple):
@@ -42,15 +43,15 @@ def heat(sweep: Sweep) -> Heat:
     rows = sweep.table()
     chains = np.array(sorted({row.layout.chains_at_once for row in rows}), dtype=np.int64)
     threads = np.array(sorted({row.layout.blas_threads for row in rows}), dtype=np.int64)
-    rate = np.full((len(chains), len(threads)), np.nan)
+    rates = np.full((len(chains), len(threads)), np.nan)
     for row in rows:
         cell = _cell(row.layout, chains, threads)
-        rate[cell] = np.fmax(rate[cell], sweep.job.chains / row.wall_s)
+        rates[cell] = np.fmax(rates[cell], sweep.job.chains / row.wall_s)
     # The cell of the chosen layout shows that layout, not one that was faster and did not win.
     chosen = _cell(sweep.best, chains, threads)
-    rate[chosen] = sweep.job.chains / sweep.wall_s
+    rates[chosen] = sweep.job.chains / sweep.wall_s
     over = chains[:, None] * threads[None, :] > sweep.job.n_cores
-    return Heat(chains, threads, rate, over, chosen, name(sweep.best))
+    return Heat(chains, threads, rates, over, chosen, name(sweep.best))
 
 
 def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
@@ -110,7 +111,7 @@ def _label_cells(axes, heat: Heat) -> None:
     for row, column in np.argwhere(~np.isnan(heat.rate)):
         colour = "black" if share[row, column] > 0.6 else "white"
         mark = "*" if heat.is_oversubscribed[row, column] else ""
-        axes.text(column, row, _number(heat.rate[row, column]) + mark, ha="center", va="center", color=colour)
+        axes.text(column, row, rate(heat.rate[row, column]) + mark, ha="center", va="center", color=colour)
 
 
 def _frame(axes, cell: tuple[int, int]) -> None:
@@ -122,16 +123,16 @@ def _frame(axes, cell: tuple[int, int]) -> None:
 
 
 def _text_cell(heat: Heat, row: int, column: int) -> Text:
-    rate = heat.rate[row, column]
-    if np.isnan(rate):
+    value = heat.rate[row, column]
+    if np.isnan(value):
         return Text("·", style="dim")
     # From dark blue through green to yellow, so that it reads the same without colour vision.
     share = float(_share(heat)[row, column])
     red, green, blue = (round(np.interp(share, (0.0, 0.5, 1.0), ends)) for ends in _COLOURS)
     style = f"{'black' if share > 0.6 else 'white'} on rgb({red},{green},{blue})"
     if (row, column) == heat.chosen:
-        return Text(f"▶{_number(rate)}", style=f"bold {style}")
-    return Text(_number(rate) + ("*" if heat.is_oversubscribed[row, column] else ""), style=style)
+        return Text(f"▶{rate(value)}", style=f"bold {style}")
+    return Text(rate(value) + ("*" if heat.is_oversubscribed[row, column] else ""), style=style)
 
 
 _COLOURS = ((68, 33, 253), (1, 145, 231), (84, 140, 37))
@@ -155,14 +156,6 @@ def _legend(heat: Heat, empty: str = "grey") -> str:
     if np.any(measured & heat.is_oversubscribed):
         parts.append("*: more threads than cores")
     return "; ".join(parts)
-
-
-def _number(rate: float) -> str:
-    """Write a rate with three digits: 0.0123, 1.23, 123, 12.3k, 1.23M."""
-    for factor, suffix in ((1e6, "M"), (1e3, "k")):
-        if rate >= 0.9995 * factor:
-            return f"{rate / factor:.3g}{suffix}"
-    return f"{rate:.3g}"
 
 
 def _cell(layout, chains: np.ndarray, threads: np.ndarray) -> tuple[int, int]:

@@ -1,15 +1,11 @@
-"""An explanation in plain words: questions that people ask, with answers from what was measured."""
+"""Questions that people ask about a model, answered in plain words from what was measured."""
 
 import html
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from nutmill.explanation.blas_calls import BlasCall
-from nutmill.units import duration
-
-if TYPE_CHECKING:
-    from nutmill.explanation.explaining import Explanation
+from nutmill.explanation.measured import Measured
+from nutmill.units import duration, size
 
 _N_NAMED = 6
 # More threads must gain this much to be worth a word, and most of what the cores are to be worth having.
@@ -21,7 +17,7 @@ _LAUNCH_S = 5e-6
 _BOUND = 0.5
 
 
-def answers(found: "Explanation") -> dict[str, list[str]]:
+def answers(found: Measured) -> dict[str, list[str]]:
     """Answer questions, each in a few sentences."""
     return {
         "What runs when this model is sampled?": _what_runs(found),
@@ -33,12 +29,12 @@ def answers(found: "Explanation") -> dict[str, list[str]]:
     }
 
 
-def as_text(found: "Explanation") -> str:
+def as_text(found: Measured) -> str:
     """Write all answers in lines."""
     return "\n\n".join("\n".join([question, *said]) for question, said in answers(found).items())
 
 
-def as_html(found: "Explanation") -> str:
+def as_html(found: Measured) -> str:
     """Write all answers as HTML, for a notebook."""
     parts = (
         f"<h4>{html.escape(question)}</h4><p>{html.escape(' '.join(said))}</p>"
@@ -47,7 +43,7 @@ def as_html(found: "Explanation") -> str:
     return "".join(parts)
 
 
-def advice(found: "Explanation") -> list[str]:
+def advice(found: Measured) -> list[str]:
     """Say what follows from what was measured."""
     said = [f"{op} runs in Python: write it with operations of PyTensor." for op in found.python_ops]
     if not found.fused and not said:
@@ -64,18 +60,12 @@ def advice(found: "Explanation") -> list[str]:
     return said or ["Nothing stands out: the default layout, one BLAS thread a chain, fits."]
 
 
-def size(n_bytes: float) -> str:
-    """Write a number of bytes with three digits and a unit that fits."""
-    exponent = min(int(math.log(max(n_bytes, 1), 1000)), 3)
-    return f"{n_bytes / 1000**exponent:.3g} {('bytes', 'kB', 'MB', 'GB')[exponent]}"
-
-
 def call_name(call: BlasCall) -> str:
     """Write a call with its sizes, as dgemm(200, 200, 1) x 3."""
     return f"{call.routine}({', '.join(map(str, call.sizes))})" + (f" x {call.count}" if call.count > 1 else "")
 
 
-def _what_runs(found: "Explanation") -> list[str]:
+def _what_runs(found: Measured) -> list[str]:
     said = []
     if found.operations is not None:
         before, after = sum(found.operations.before.values()), sum(found.operations.after.values())
@@ -98,7 +88,7 @@ def _what_runs(found: "Explanation") -> list[str]:
     return said
 
 
-def _time(found: "Explanation") -> list[str]:
+def _time(found: Measured) -> list[str]:
     said = [f"Log density and gradient take {duration(found.gradient_s)} with one BLAS thread."]
     if found.calls:
         named = [
@@ -123,7 +113,7 @@ def _time(found: "Explanation") -> list[str]:
     return said
 
 
-def _cores(found: "Explanation") -> list[str]:
+def _cores(found: Measured) -> list[str]:
     n_cores = found.machine.n_cores
     said = [
         f"{n_cores} core{'s' * (n_cores > 1)} may compute, {found.machine.bound_by}. As many chains run at once, each "
@@ -141,7 +131,7 @@ def _cores(found: "Explanation") -> list[str]:
     return said
 
 
-def _memory(found: "Explanation") -> list[str]:
+def _memory(found: Measured) -> list[str]:
     said = [f"Data of {size(found.data_bytes)} at most."]
     if _reads_memory(found):
         share = _reading_share(found)
@@ -156,7 +146,7 @@ def _memory(found: "Explanation") -> list[str]:
     return said
 
 
-def _elsewhere(found: "Explanation") -> list[str]:
+def _elsewhere(found: Measured) -> list[str]:
     said = _single(found)
     if found.operations is not None:
         launches = _LAUNCH_S * found.operations.computing
@@ -168,7 +158,7 @@ def _elsewhere(found: "Explanation") -> list[str]:
     return said
 
 
-def _single(found: "Explanation") -> list[str]:
+def _single(found: Measured) -> list[str]:
     if found.gradient_s_single is None:
         return ["Float32 was not measured: that takes a pm.Model that can be linked with the sampler."]
     return [
@@ -179,7 +169,7 @@ def _single(found: "Explanation") -> list[str]:
     ]
 
 
-def _on_threads(found: "Explanation") -> str:
+def _on_threads(found: Measured) -> str:
     gain, n_cores = _speedup(found), found.machine.n_cores
     if gain < _GAIN:
         return f"{n_cores} BLAS threads do not help ({gain:.2f} times as fast): give the cores to chains."
@@ -191,15 +181,15 @@ def _on_threads(found: "Explanation") -> str:
     return f"BLAS threads use cores as well as chains do ({gain:.2f} times as fast): `nutmill tune` finds the best mix."
 
 
-def _speedup(found: "Explanation") -> float:
+def _speedup(found: Measured) -> float:
     return found.gradient_s / (found.gradient_s_all_threads or found.gradient_s)
 
 
-def _reads_memory(found: "Explanation") -> bool:
+def _reads_memory(found: Measured) -> bool:
     return found.private_cache_bytes > 0 and found.data_bytes > found.private_cache_bytes
 
 
-def _reading_share(found: "Explanation") -> float:
+def _reading_share(found: Measured) -> float:
     return found.data_bytes / found.gradient_s / found.speed.bytes_per_s
 
 
