@@ -43,9 +43,10 @@ def _dataset(group) -> xr.Dataset:
 
 
 def _nutmill(model):
-    program = import_module("nutmill").compile_model(model)
+    nutmill = import_module("nutmill")
+    program = nutmill.compile_model(model)
     options = {"progressbar": False, "compute_convergence_checks": False, "discard_tuned_samples": False}
-    sample = partial(program.sample, draws=DRAWS, chains=CHAINS, cores=CORES, **options)
+    sample = partial(nutmill.sample_numba, program, draws=DRAWS, chains=CHAINS, cores=CORES, **options)
     return lambda seed: sample(random_seed=seed)
 
 

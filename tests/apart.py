@@ -14,7 +14,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from results import assert_same
 
-from nutmill import CompiledModel, compile_model
+from nutmill import CompiledModel, compile_model, sample_numba
 from nutmill.checkpoint.lock import read_owner
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
@@ -62,7 +62,7 @@ def long() -> CompiledModel:
 def reference(name: str = "short"):
     """Sample in threads of this process."""
     compiled = {"short": short, "long": long}[name]()
-    result = compiled.sample(**OPTIONS)
+    result = sample_numba(compiled, **OPTIONS)
     if name == "short":
         assert int(result.sample_stats["diverging"].sum()) > 0
     return result

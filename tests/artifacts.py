@@ -8,9 +8,9 @@ import numpy as np
 from processes import output_of, start
 from pytest import MonkeyPatch
 
-from nutmill import CompiledModel
+from nutmill import CompiledModel, sample_numba
+from nutmill.native.compiled import from_bytes
 from nutmill.native.container import Header, pack, unpack
-from nutmill.native.saved_model import from_bytes, to_bytes
 from nutmill.results import trace
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
@@ -33,7 +33,7 @@ sys.meta_path.insert(0, Refuse())
 
 def again(compiled: CompiledModel, *, data: bool = True) -> CompiledModel:
     """Save a model and load it, without a disk."""
-    return from_bytes(to_bytes(compiled, data=data))
+    return from_bytes(compiled.to_bytes(data=data))
 
 
 def facts(compiled: CompiledModel) -> dict[str, str]:
@@ -52,7 +52,7 @@ def groups(compiled: CompiledModel) -> dict:
     """Groups of a short run by name, before they become an object of ArviZ, which may need Numba."""
     with MonkeyPatch.context() as patch:
         patch.setattr(trace, "_container", lambda groups, attrs: groups)
-        return compiled.sample(draws=30, tune=60, chains=2, random_seed=7, discard_tuned_samples=False, **QUIET)
+        return sample_numba(compiled, draws=30, tune=60, chains=2, random_seed=7, discard_tuned_samples=False, **QUIET)
 
 
 def told(array: np.ndarray) -> str:

@@ -6,7 +6,6 @@ import pymc as pm
 import pytest
 
 from nutmill import CompiledModel, ModelError, compile_model
-from nutmill.native.saved_model import to_bytes
 
 
 def model() -> pm.Model:
@@ -26,7 +25,7 @@ def small() -> CompiledModel:
 @functools.cache
 def content() -> bytes:
     """Its file."""
-    return to_bytes(small())
+    return small().to_bytes()
 
 
 def refused(pattern: str):

@@ -13,8 +13,7 @@ from processes import output_of, start
 from saved import content, refused, small
 from zoo_graphs import ZOO
 
-from nutmill import compile_model, load
-from nutmill.native.saved_model import to_bytes
+from nutmill import compile_model, load, sample_numba
 from nutmill.results.trace import group
 
 
@@ -59,7 +58,7 @@ def check(groups, attrs):
     assert not {{"pymc", "pytensor", "numba"}} & set(sys.modules), "before the result"
     return make(groups, attrs)
 trace._container = check
-result = nutmill.load({str(path)!r}).sample(draws=20, tune=20, chains=2, progressbar=False)
+result = nutmill.sample(nutmill.load({str(path)!r}), draws=20, tune=20, chains=2, progressbar=False)
 print(result["posterior"]["mu"].values.mean(), *{{"pymc", "pytensor", "numba"}} & set(sys.modules))
 """
     printed = output_of(start(code)).split()
@@ -75,7 +74,9 @@ def test_finder_of_compilers_refuses():
 
 def test_a_result_has_the_same_groups():
     first, second = (
-        model.sample(draws=20, tune=20, chains=1, progressbar=False, random_seed=1, compute_convergence_checks=False)
+        sample_numba(
+            model, draws=20, tune=20, chains=1, progressbar=False, random_seed=1, compute_convergence_checks=False
+        )
         for model in (small(), again(small()))
     )
     for name in ("posterior", "sample_stats", "observed_data"):
@@ -83,7 +84,7 @@ def test_a_result_has_the_same_groups():
 
 
 def test_saved_again_it_is_the_same_file():
-    assert to_bytes(small()) == to_bytes(again(small()))
+    assert small().to_bytes() == again(small()).to_bytes()
 
 
 def test_what_was_bound_last_is_saved():
@@ -151,7 +152,7 @@ def test_without_data_their_values_are_in_no_part():
     compiled = compile_model(model)
     for value in (secret, secret / 2):
         raw = np.float64(value).tobytes()
-        assert raw in to_bytes(compiled) and raw not in to_bytes(compiled, data=False)
+        assert raw in compiled.to_bytes() and raw not in compiled.to_bytes(data=False)
 
 
 @pytest.mark.skipif(int(pm.__version__.split(".")[0]) >= 6, reason="PyMC 6 refuses such names itself")
@@ -164,7 +165,7 @@ def test_data_with_the_name_of_a_dimension():
     compiled = compile_model(model)
     loaded = again(compiled, data=False)
     with refused("give them by with_data \\(row, y\\)"):
-        loaded.sample()
+        sample_numba(loaded)
     new = {"row": np.arange(4.0), "y": np.ones(4), "coords": {"row": range(4), "k": range(4)}}
     assert loaded.with_data(**new).n_dim == 4
     assert facts(loaded.with_data(**new)) == facts(compiled.with_data(**new))
@@ -176,11 +177,11 @@ def test_a_file_without_data_takes_them():
     named = {array.name: array.value for array in compiled.description.arrays if array.name}
     arrays = {name: named[name] for name in ("x", "group_of_row", "y_data")}
     with refused(r"saved without its data: give them by with_data \(group_of_row, x, y_data\)"):
-        loaded.sample()
+        sample_numba(loaded)
     with refused("saved without its data: pass group_of_row, y_data too"):
         loaded.with_data(x=arrays["x"])
     with refused("still has none: copy its file"):
-        to_bytes(loaded)
+        loaded.to_bytes()
     assert facts(loaded.with_data(**arrays)) == facts(compiled)
     shorter = {name: array[:4] for name, array in arrays.items()}
     assert facts(loaded.with_data(**shorter)) == facts(compiled.with_data(**shorter))

@@ -14,7 +14,7 @@ from results import assert_same
 from threadpoolctl import threadpool_limits
 
 import nutmill
-from nutmill import Layout, SamplingError, adaptation_of, compile_model
+from nutmill import Layout, SamplingError, adaptation_of, compile_model, sample_numba
 from nutmill.layout.blas.find import scipy_blas
 from nutmill.sampling.kept_model import identity
 
@@ -42,7 +42,7 @@ def plain():
 @pytest.fixture(scope="module")
 def alone(process):
     """What the process draws with one and with two BLAS threads when nothing else runs."""
-    return {layout: process.sample(**SHORT, layout=layout) for layout in (ONE, TWO)}
+    return {layout: sample_numba(process, **SHORT, layout=layout) for layout in (ONE, TWO)}
 
 
 def test_threads_of_blas_matter_to_this_model(alone):
@@ -57,7 +57,7 @@ def test_draws_do_not_depend_on_threads_outside_of_sampling(process, alone):
     for count in (1, 2):
         with threadpool_limits(count):
             again = process.with_data(**data)
-            assert_same(again.sample(**SHORT, layout=ONE), alone[ONE], DRAWN)
+            assert_same(sample_numba(again, **SHORT, layout=ONE), alone[ONE], DRAWN)
             reported = again.expand(np.ones((3, again.n_dim)))["root"]
             prepared = [array.tobytes() for array in again.binding.record.arrays]
             found.append((prepared, reported.tobytes(), identity(again, "")["model"]))
@@ -66,7 +66,7 @@ def test_draws_do_not_depend_on_threads_outside_of_sampling(process, alone):
 
 def test_a_run_that_goes_on_keeps_its_threads(process, alone, tmp_path, caplog):
     path = tmp_path / "run"
-    process.sample(**SHORT | {"draws": 2}, layout=TWO, checkpoint=path)
+    sample_numba(process, **SHORT | {"draws": 2}, layout=TWO, checkpoint=path)
     once_more = nutmill.resume(path, process, draws=4, **QUIET)
     assert_same(once_more, alone[TWO], DRAWN)
     told = json.loads(once_more.attrs["cpu_layout"])
@@ -86,14 +86,14 @@ def test_a_run_that_goes_on_keeps_its_threads(process, alone, tmp_path, caplog):
 def test_an_executor_keeps_them_too(process, alone, tmp_path):
     path = tmp_path / "run"
     with ThreadPoolExecutor(1) as executor:
-        first = process.sample(**SHORT | {"draws": 2}, layout=TWO, checkpoint=path, executor=executor)
+        first = sample_numba(process, **SHORT | {"draws": 2}, layout=TWO, checkpoint=path, executor=executor)
         assert first.attrs["blas_threads"] == 2
         assert_same(nutmill.resume(path, process, draws=4, executor=executor, **QUIET), alone[TWO], DRAWN)
 
 
 def test_groups_that_wait_for_another_run_end_with_their_own(process):
     with TWO.applied(), ThreadPoolExecutor(1) as executor:
-        waited = process.sample(**SHORT, layout=ONE, executor=executor, max_time=0.5)
+        waited = sample_numba(process, **SHORT, layout=ONE, executor=executor, max_time=0.5)
     assert waited.attrs["stopped_by"] == "max_time" and waited.posterior.sizes["draw"] == 0
 
 
@@ -102,7 +102,7 @@ def test_parts_that_were_sampled_with_different_threads(process, tmp_path, caplo
     options = SHORT | {"chains": 8}
     for first, layout in ((0, ONE), (4, TWO)):
         chain_ids = range(first, first + 4)
-        small.sample(**options, chain_ids=chain_ids, layout=layout, checkpoint=tmp_path / str(first))
+        sample_numba(small, **options, chain_ids=chain_ids, layout=layout, checkpoint=tmp_path / str(first))
     merged = nutmill.merge([tmp_path / "0", tmp_path / "4"], small, compute_convergence_checks=False)
     assert "different numbers of BLAS threads: 1 of SciPy then 2 of SciPy." in caplog.text
     assert "blas_threads" not in merged.attrs
@@ -113,10 +113,10 @@ def test_parts_that_were_sampled_with_different_threads(process, tmp_path, caplo
 
 def test_eight_at_once(process, plain, alone):
     layouts = [ONE, TWO, ONE, ONE, ONE]
-    untouched = plain.sample(**SHORT)
+    untouched = sample_numba(plain, **SHORT)
     with ThreadPoolExecutor(8) as executor:
-        runs = [executor.submit(process.sample, **SHORT, layout=layout) for layout in layouts]
-        others = [executor.submit(plain.sample, **SHORT) for _ in range(3)]
+        runs = [executor.submit(sample_numba, process, **SHORT, layout=layout) for layout in layouts]
+        others = [executor.submit(sample_numba, plain, **SHORT) for _ in range(3)]
     for layout, run in zip(layouts, runs, strict=True):
         assert_same(run.result(), alone[layout], DRAWN)
     for run in others:
@@ -124,9 +124,9 @@ def test_eight_at_once(process, plain, alone):
 
 
 def test_a_model_that_calls_no_blas_neither_waits_nor_is_waited_for(plain, caplog):
-    untouched = plain.sample(**SHORT)
+    untouched = sample_numba(plain, **SHORT)
     with Layout(1, 3).applied():
-        beside = in_thread(lambda: plain.sample(**SHORT))
+        beside = in_thread(lambda: sample_numba(plain, **SHORT))
         assert_same(beside, untouched, DRAWN)
         assert scipy_blas().get_threads() == 3
     assert (beside.attrs["blas_threads"], json.loads(beside.attrs["cpu_layout"])["notes"]) == (1, [])
@@ -135,13 +135,13 @@ def test_a_model_that_calls_no_blas_neither_waits_nor_is_waited_for(plain, caplo
 
 def test_other_runs_end_meanwhile(process, plain, alone):
     """By their last draw, by an error, by a signal."""
-    state = adaptation_of(plain.sample(**SHORT))
+    state = adaptation_of(sample_numba(plain, **SHORT))
     broken = state._replace(position=np.full_like(state.position, 1e200))  # of density zero
     with ThreadPoolExecutor(1) as executor:
-        run = executor.submit(process.sample, **SHORT, layout=ONE)
-        plain.sample(**SHORT)
+        run = executor.submit(sample_numba, process, **SHORT, layout=ONE)
+        sample_numba(plain, **SHORT)
         with pytest.raises(SamplingError, match="Chain 0 cannot start"):
-            plain.sample(**SHORT | {"tune": 0, "random_seed": 2}, adaptation_state=broken)
+            sample_numba(plain, **SHORT | {"tune": 0, "random_seed": 2}, adaptation_state=broken)
         threading.Timer(0.7, signal.raise_signal, (signal.SIGINT,)).start()
-        assert plain.sample(**SHORT | {"draws": 2_000_000}).attrs["stopped_by"] == "SIGINT"
+        assert sample_numba(plain, **SHORT | {"draws": 2_000_000}).attrs["stopped_by"] == "SIGINT"
         assert_same(run.result(), alone[ONE], DRAWN)

@@ -12,7 +12,7 @@ import pytest
 from coordinates import At
 
 import nutmill
-from nutmill import ModelError, adaptation_of, compile_model, load, resume
+from nutmill import ModelError, adaptation_of, compile_model, load, resume, sample_numba
 from nutmill.diagnosis.check import mixing
 from nutmill.model.anatomy import operations
 from nutmill.model.graphs.pymc_model import from_pymc
@@ -53,7 +53,7 @@ def compiled():
 
 @pytest.fixture(scope="module")
 def whole(compiled):
-    return compiled.sample(**LONG_ENOUGH)
+    return sample_numba(compiled, **LONG_ENOUGH)
 
 
 def draws_of(result, name="posterior") -> dict[str, np.ndarray]:
@@ -74,7 +74,7 @@ def unconstrained(result) -> np.ndarray:
 
 def test_draws_and_log_densities_are_those_of_the_model_as_written(compiled):
     options = LONG_ENOUGH | {"draws": 40, "discard_tuned_samples": False}
-    result = compiled.sample(**options, idata_kwargs={"include_transformed": True})
+    result = sample_numba(compiled, **options, idata_kwargs={"include_transformed": True})
     for kind in ("", "warmup_"):
         lp = draws_of(result, f"{kind}sample_stats")["lp"]
         pieces = draws_of(result, f"{kind}unconstrained_posterior")
@@ -85,9 +85,9 @@ def test_draws_and_log_densities_are_those_of_the_model_as_written(compiled):
 
 def test_divergences_lie_where_the_model_as_written_has_them(compiled):
     """With steps that are far too long; and so does the gradient."""
-    state = adaptation_of(compiled.sample(**LONG_ENOUGH | {"draws": 1}))
+    state = adaptation_of(sample_numba(compiled, **LONG_ENOUGH | {"draws": 1}))
     options = LONG_ENOUGH | {"draws": 200, "tune": 0, "adaptation_state": state._replace(step_size=state.step_size * 6)}
-    found = group(compiled.sample(**options, idata_kwargs={"divergences": True}), "divergences")
+    found = group(sample_numba(compiled, **options, idata_kwargs={"divergences": True}), "divergences")
     assert found.sizes["divergence"] > 3
     for start, gradient in zip(found["start"].values, found["gradient"].values, strict=True):
         np.testing.assert_allclose(compiled.logp_dlogp(start)[1], gradient, rtol=1e-9, atol=1e-9)
@@ -95,7 +95,7 @@ def test_divergences_lie_where_the_model_as_written_has_them(compiled):
 
 def test_what_was_learned_is_in_the_result(whole, compiled, caplog):
     with caplog.at_level(logging.INFO, "nutmill"):
-        compiled.sample(**LONG_ENOUGH | {"draws": 1})
+        sample_numba(compiled, **LONG_ENOUGH | {"draws": 1})
     assert any("centredness" in record.getMessage() and "theta" in record.getMessage() for record in caplog.records)
     found = group(whole, "adaptation")
     assert found["centredness_theta"].dims == ("chain", "school")
@@ -105,7 +105,7 @@ def test_what_was_learned_is_in_the_result(whole, compiled, caplog):
 
 
 def test_off_is_the_model_as_it_is_written(compiled, whole):
-    result = compiled.sample(**LONG_ENOUGH, centring="off")
+    result = sample_numba(compiled, **LONG_ENOUGH, centring="off")
     assert "centredness" not in group(result, "adaptation")
     assert not np.array_equal(unconstrained(result), unconstrained(whole))
 
@@ -113,13 +113,13 @@ def test_off_is_the_model_as_it_is_written(compiled, whole):
 def test_a_centred_hierarchy_mixes(compiled):
     """Three runs, each of which would be lost as it is written."""
     for seed in range(3):
-        found = mixing(compiled.sample(draws=500, random_seed=seed, cores=2, **QUIET))
+        found = mixing(sample_numba(compiled, draws=500, random_seed=seed, cores=2, **QUIET))
         assert found.rhat.max() < 1.02
         assert found.ess_bulk.min() > 400
 
 
 def test_a_run_goes_on_to_the_same_draws(compiled, whole, tmp_path):
-    part = compiled.sample(**LONG_ENOUGH | {"draws": 20}, checkpoint=tmp_path / "run")
+    part = sample_numba(compiled, **LONG_ENOUGH | {"draws": 20}, checkpoint=tmp_path / "run")
     assert group(part, "posterior").sizes["draw"] == 20
     assert_same_draws(resume(tmp_path / "run", draws=60, cores=2, **QUIET), whole)
     assert adaptation_of(tmp_path / "run").centredness.shape == (4, 10)
@@ -129,7 +129,7 @@ def test_a_run_goes_on_to_the_same_draws(compiled, whole, tmp_path):
 
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_draws(compiled, whole, tmp_path):
     """Stops fall anywhere, also between a move and the first draw after it."""
-    compiled.sample(**LONG_ENOUGH, checkpoint=tmp_path / "run", max_time=0.001, every=0.01)
+    sample_numba(compiled, **LONG_ENOUGH, checkpoint=tmp_path / "run", max_time=0.001, every=0.01)
     for _ in range(200):
         result = resume(tmp_path / "run", max_time=0.004, cores=2, every=0.01, **QUIET)
         if not result.attrs["interrupted"]:
@@ -188,19 +188,19 @@ def test_a_start_that_is_not_finite_elsewhere_is_left_as_it_is_written(compiled)
 
 def test_files_pickles_and_executors_give_the_same_draws(compiled, whole, tmp_path):
     compiled.save(tmp_path / "model.nut")
-    assert_same_draws(load(tmp_path / "model.nut").sample(**LONG_ENOUGH), whole)
+    assert_same_draws(sample_numba(load(tmp_path / "model.nut"), **LONG_ENOUGH), whole)
     with ThreadPoolExecutor(1) as executor:
-        assert_same_draws(compiled.sample(**LONG_ENOUGH, executor=executor), whole)
+        assert_same_draws(sample_numba(compiled, **LONG_ENOUGH, executor=executor), whole)
 
 
 def test_a_process_of_its_own_compiles_the_same(whole):
     apart = compile_model(schools(), isolate=True)
     assert apart.code.sites
-    assert_same_draws(apart.sample(**LONG_ENOUGH), whole)
+    assert_same_draws(sample_numba(apart, **LONG_ENOUGH), whole)
 
 
 def test_groups_choose_for_themselves(compiled, whole):
-    both = compiled.sample(**LONG_ENOUGH, chains=8)
+    both = sample_numba(compiled, **LONG_ENOUGH, chains=8)
     first, whole_draws = draws_of(both), draws_of(whole)
     assert all(np.array_equal(first[name][:4], whole_draws[name]) for name in whole_draws)
     assert group(both, "adaptation")["centredness_theta"].shape == (8, 8)
@@ -208,9 +208,9 @@ def test_groups_choose_for_themselves(compiled, whole):
 
 def test_other_data_of_another_length(compiled):
     other = compiled.with_data(scores=Y[:5], errors=SIGMA[:5], coords={"school": [f"school {i}" for i in range(5)]})
-    result = other.sample(**LONG_ENOUGH)
+    result = sample_numba(other, **LONG_ENOUGH)
     assert group(result, "adaptation")["centredness_theta"].shape == (4, 5)
-    fresh = compile_model(schools(Y[:5], SIGMA[:5])).sample(**LONG_ENOUGH)
+    fresh = sample_numba(compile_model(schools(Y[:5], SIGMA[:5])), **LONG_ENOUGH)
     assert_same_draws(result, fresh)
 
 
@@ -220,28 +220,28 @@ def test_an_adaptation_state_brings_its_coordinates(compiled, whole, tmp_path):
     chosen = state._replace(centredness=np.where(compiled.binding.sites >= 0, 0.35, 0.0) * np.ones((4, 1)))
     chosen.save(tmp_path / "state.npz")
     read = nutmill.AdaptationState.load(tmp_path / "state.npz")
-    result = compiled.sample(**LONG_ENOUGH | {"tune": 0, "adaptation_state": read})
+    result = sample_numba(compiled, **LONG_ENOUGH | {"tune": 0, "adaptation_state": read})
     assert (group(result, "adaptation")["centredness_theta"] == 0.35).all()
-    off = adaptation_of(compiled.sample(**LONG_ENOUGH, centring="off"))
+    off = adaptation_of(sample_numba(compiled, **LONG_ENOUGH, centring="off"))
     assert off.centredness.shape == (4, 0)
-    as_written = compiled.sample(**LONG_ENOUGH | {"tune": 0, "adaptation_state": off})
+    as_written = sample_numba(compiled, **LONG_ENOUGH | {"tune": 0, "adaptation_state": off})
     assert (group(as_written, "adaptation")["centredness_theta"] == 1.0).all()
     with pytest.raises(ModelError, match="coordinates that the chains chose"):
-        compiled.sample(**LONG_ENOUGH, centring="off", adaptation_state=read)
+        sample_numba(compiled, **LONG_ENOUGH, centring="off", adaptation_state=read)
 
 
 def test_initial_values_are_those_of_the_model_as_written(compiled):
     start = {"mu": 3.0, "tau": 2.0, "theta": np.linspace(-5.0, 5.0, 8)}
     options = LONG_ENOUGH | {"draws": 1, "tune": 0, "adaptation_state": None, "initvals": start}
     for centring in ("auto", "off"):
-        state = adaptation_of(compiled.sample(**options | {"draws": 1}, centring=centring))
+        state = adaptation_of(sample_numba(compiled, **options | {"draws": 1}, centring=centring))
         assert np.abs(state.position[:, 2:] - start["theta"]).max() < 60.0
     q = compiled.starts(start, 4, 0, jitter=False)
     np.testing.assert_allclose(q[0], [3.0, np.log(2.0), *start["theta"]])
 
 
 def test_single_precision(whole):
-    result = compile_model(schools(), dtype="float32").sample(**LONG_ENOUGH)
+    result = sample_numba(compile_model(schools(), dtype="float32"), **LONG_ENOUGH)
     assert group(result, "adaptation")["centredness_theta"].shape == (4, 8)
     assert np.abs(draws_of(result)["mu"].mean() - draws_of(whole)["mu"].mean()) < 4.0
 
@@ -249,14 +249,16 @@ def test_single_precision(whole):
 def test_models_without_sites_take_it_without_a_word():
     x = pt.vector("x", shape=(3,))
     for model in (compile_model(normal, n_dim=3), compile_model(-0.5 * (x**2).sum())):
-        one, other = (model.sample(draws=20, tune=50, random_seed=1, centring=c, **QUIET) for c in ("auto", "off"))
+        one, other = (
+            sample_numba(model, draws=20, tune=50, random_seed=1, centring=c, **QUIET) for c in ("auto", "off")
+        )
         assert_same_draws(one, other)
         assert "centredness" not in group(one, "adaptation")
 
 
 def test_an_unknown_value_is_one_sentence(compiled):
     with pytest.raises(ModelError, match=r"centring must be .*auto.* or .*off.*, not 'yes'\."):
-        compiled.sample(centring="yes")
+        sample_numba(compiled, centring="yes")
 
 
 def test_its_operations_are_counted():

@@ -9,7 +9,7 @@ import xarray as xr
 import zoo
 from artifacts import again
 
-from nutmill import ModelError, check_data, compile_model
+from nutmill import ModelError, check_data, compile_model, sample_numba
 from nutmill.sampling.kept_model import FINGERPRINTS, fingerprints
 
 QUICK = {"draws": 4, "tune": 20, "chains": 1, "progressbar": False, "compute_convergence_checks": False}
@@ -18,7 +18,7 @@ NEW = {"x": np.ones((3, 2)), "group_of_row": np.array([0, 1, 2]), "y_data": np.a
 
 @pytest.fixture(scope="module")
 def result():
-    return zoo.compiled("regression").with_data(**NEW).sample(**QUICK)
+    return sample_numba(zoo.compiled("regression").with_data(**NEW), **QUICK)
 
 
 def test_a_model_that_was_told_of_the_data(result, tmp_path):
@@ -47,9 +47,9 @@ def test_observations_that_are_no_pm_data():
     with pm.Model() as model:
         pm.Normal("y", pm.Normal("x"), 1.0, observed=[0.5, 1.5])
     compiled = compile_model(model)
-    check_data(compiled.sample(**QUICK), model)
+    check_data(sample_numba(compiled, **QUICK), model)
     with pytest.raises(ModelError, match="draws are of: y"):
-        check_data(compiled.with_data(y=[0.5, 2.5]).sample(**QUICK), model)
+        check_data(sample_numba(compiled.with_data(y=[0.5, 2.5]), **QUICK), model)
 
 
 def test_fingerprints_are_those_of_other_processes_and_versions(result):

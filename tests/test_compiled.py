@@ -14,7 +14,7 @@ from pytensor.raise_op import Assert
 from scipy import stats
 from scipy.special import gammaln
 
-from nutmill import compile_model
+from nutmill import compile_model, sample_numba
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 
@@ -105,7 +105,7 @@ def test_a_dimension_of_parameters_may_grow():
     assert (before.n_dim, after.n_dim) == (6, 8)
     values = after.expand(np.zeros((1, 8)))
     assert values["level"].shape == (1, 5) and values["mu"].shape == (1, 20)
-    result = after.sample(draws=20, tune=60, chains=1, **QUIET)
+    result = sample_numba(after, draws=20, tune=60, chains=1, **QUIET)
     assert list(result["posterior"]["group"].values) == list("abcde")
     assert result["constant_data"]["x"].shape == (20, 2)
 
@@ -140,7 +140,7 @@ def test_a_failing_operation_is_minus_infinity():
     compiled = compile_model(model)
     assert compiled.logp_dlogp(np.array([0.5]))[0] == pytest.approx(stats.norm.logpdf(0.5) + 0.5)
     assert compiled.logp_dlogp(np.array([2.0]))[0] == -np.inf
-    drawn = compiled.sample(draws=200, tune=200, chains=1, jitter=False, random_seed=1, **QUIET)
+    drawn = sample_numba(compiled, draws=200, tune=200, chains=1, jitter=False, random_seed=1, **QUIET)
     assert (drawn["posterior"]["x"] < 1.0).all() and drawn["sample_stats"]["diverging"].any()
 
 
@@ -213,7 +213,7 @@ def test_njit_density():
     value, gradient = compiled.logp_dlogp(np.array([2.0]))
     residual = y - 2.0 * x
     assert value == pytest.approx(-0.5 * (residual**2).sum()) and gradient == pytest.approx([residual @ x])
-    result = compiled.sample(draws=500, chains=4, random_seed=1, progressbar=False)
+    result = sample_numba(compiled, draws=500, chains=4, random_seed=1, progressbar=False)
     posterior = result["posterior"]["q"].values[..., 0]
     mean, sd = x @ y / (x @ x), 1.0 / np.sqrt(x @ x)
     assert_mean_and_variance(posterior, mean, sd**2)

@@ -16,7 +16,7 @@ from processes import environment
 from results import assert_same
 from workers import loaded_modules, n_models
 
-from nutmill import Layout, SamplingError
+from nutmill import Layout, SamplingError, sample_numba
 from nutmill.checkpoint.manifest import read_manifest, write_manifest
 
 # Seconds of sampling: time to kill somebody.
@@ -75,17 +75,17 @@ def interrupt(client) -> None:
 
 @pytest.fixture(scope="module")
 def long_reference():
-    return long().sample(**LONG)
+    return sample_numba(long(), **LONG)
 
 
 @pytest.mark.parametrize("options", [{}, {"cores": 4}], ids=["default", "cores"])
 def test_dask_makes_the_draws_of_a_local_run(client, options):
-    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor(), **options))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor(), **options))
 
 
 def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
     for _ in range(2):
-        short().sample(**OPTIONS, executor=client.get_executor())
+        sample_numba(short(), **OPTIONS, executor=client.get_executor())
     found = set.union(*client.run(loaded_modules, 0).values())
     assert "nutmill.run.driver" in found
     assert not found & HEAVY
@@ -94,7 +94,7 @@ def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
 
 def test_a_layout_holds_where_dask_has_set_one_blas_thread(client):
     assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}
-    result = short().sample(**OPTIONS, executor=client.get_executor(), layout=Layout(1, blas_threads=2))
+    result = sample_numba(short(), **OPTIONS, executor=client.get_executor(), layout=Layout(1, blas_threads=2))
     workers = json.loads(result.attrs["cpu_layout"])["workers"]
     assert workers
     for effective in workers.values():
@@ -105,7 +105,7 @@ def test_a_layout_holds_where_dask_has_set_one_blas_thread(client):
 
 def test_groups_of_a_killed_worker_begin_anew(client, long_reference):
     killing = in_background(lambda: kill_a_busy_worker(client))
-    result = long().sample(**LONG, executor=client.get_executor())
+    result = sample_numba(long(), **LONG, executor=client.get_executor())
     killing()
     assert_same(result, long_reference)
 
@@ -121,7 +121,7 @@ def test_groups_of_a_killed_worker_go_on_from_their_checkpoints(client, long_ref
         os.kill(pid, signal.SIGKILL)
 
     killing = in_background(kill)
-    result = long().sample(**LONG, executor=client.get_executor(), checkpoint=tmp_path / "run", every=0.05)
+    result = sample_numba(long(), **LONG, executor=client.get_executor(), checkpoint=tmp_path / "run", every=0.05)
     killing()
     (part,) = marked
     assert json.loads((part / "manifest.json").read_text())["created"] == "before the kill"
@@ -131,7 +131,7 @@ def test_groups_of_a_killed_worker_go_on_from_their_checkpoints(client, long_ref
 def test_without_nannies_the_other_worker_goes_on(long_reference):
     with without_nannies(2) as connected:
         killing = in_background(lambda: kill_a_busy_worker(connected))
-        result = long().sample(**LONG, executor=connected.get_executor())
+        result = sample_numba(long(), **LONG, executor=connected.get_executor())
         killing()
         assert len(connected.scheduler_info()["workers"]) == 1
     assert_same(result, long_reference)
@@ -146,7 +146,9 @@ def test_dask_gives_up_and_that_is_told(tmp_path):
         path = tmp_path / "run"
         killing = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGKILL))
         with pytest.raises(SamplingError, match=r"\(KilledWorker: .*nutmill.resume\(") as raised:
-            long().sample(**LONG | {"draws": 50_000}, executor=connected.get_executor(), checkpoint=path, every=0.05)
+            sample_numba(
+                long(), **LONG | {"draws": 50_000}, executor=connected.get_executor(), checkpoint=path, every=0.05
+            )
         killing()
     assert "\n" not in str(raised.value)
 
@@ -154,9 +156,9 @@ def test_dask_gives_up_and_that_is_told(tmp_path):
 def test_interrupt_ends_groups_on_dask(client):
     compiled, executor = long(), client.get_executor()
     interrupted = in_background(lambda: interrupt(client))
-    result = compiled.sample(**LONG | {"draws": 1_000_000}, executor=executor)
+    result = sample_numba(compiled, **LONG | {"draws": 1_000_000}, executor=executor)
     interrupted()
     assert result.attrs["stopped_by"] == "SIGINT"
     assert result.posterior.sizes["draw"] < 1_000_000
     # Workers are free again: nobody waits for what was called off.
-    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor()))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor()))

@@ -6,6 +6,7 @@ import zoo
 from assertions import MIN_P, effective_sample_size
 from scipy import stats
 
+from nutmill import sample_numba
 from nutmill.results.trace import group
 
 SETTINGS = {"draws": 200, "tune": 150, "progressbar": False, "compute_convergence_checks": False}
@@ -14,7 +15,7 @@ SETTINGS = {"draws": 200, "tune": 150, "progressbar": False, "compute_convergenc
 def draw(fuse: bool, seed: int = 11, **options) -> dict[str, np.ndarray]:
     """Draws and statistics by name, each (chains, draws, ...)."""
     compiled = zoo.compiled("regression", fuse=fuse)
-    result = compiled.sample(**SETTINGS | options, random_seed=seed)
+    result = sample_numba(compiled, **SETTINGS | options, random_seed=seed)
     return {
         variable: values.values
         for name in ("posterior", "sample_stats")
@@ -57,7 +58,7 @@ def test_data_that_come_back_give_the_same_run(fuse):
     """Bound again by `with_data`, the same data give the same bytes."""
     before = zoo.compiled("regression", fuse=fuse)
     named = {a.name: a.value.copy() for a in before.description.arrays if a.name in ("x", "group_of_row", "y_data")}
-    again = before.with_data(**named).sample(**SETTINGS, random_seed=11)
+    again = sample_numba(before.with_data(**named), **SETTINGS, random_seed=11)
     np.testing.assert_array_equal(group(again, "posterior")["mu"].values, draw(fuse)["mu"])
 
 

@@ -24,11 +24,11 @@ from results import assert_same
 from workers import loaded_modules
 
 import nutmill
-from nutmill import CheckpointError, Layout, LayoutError, ModelError, adaptation_of
+from nutmill import CheckpointError, Layout, LayoutError, ModelError, adaptation_of, sample_numba
+from nutmill.native.compiled import CompiledModel
 from nutmill.native.container import pack, unpack
-from nutmill.native.saved_model import MAGIC, to_bytes
+from nutmill.native.saved_model import MAGIC
 from nutmill.run.run import Adaptation, Ending, Run, Seconds
-from nutmill.sampling.executor import parent
 from nutmill.sampling.executor.joining import join
 from nutmill.sampling.executor.sharing import Models, Source
 
@@ -49,18 +49,18 @@ def threads():
 
 @pytest.mark.parametrize("options", [{}, {"cores": 4}, {"layout": Layout(2)}], ids=["default", "cores", "layout"])
 def test_processes_make_the_draws_of_a_local_run(pool, options):
-    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, **options))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=pool, **options))
 
 
 def test_workers_load_nothing_heavy(pool):
-    short().sample(**OPTIONS, executor=pool)
+    sample_numba(short(), **OPTIONS, executor=pool)
     found = set.union(*pool.map(loaded_modules, range(8)))
     assert "nutmill.run.driver" in found
     assert not found & HEAVY
 
 
 def test_threads_make_the_draws_of_a_local_run(threads):
-    assert_equals_local_run(short().sample(**OPTIONS, executor=threads))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=threads))
 
 
 def test_a_model_is_sampled_without_compiling_it_first(threads):
@@ -69,7 +69,7 @@ def test_a_model_is_sampled_without_compiling_it_first(threads):
 
 
 def test_a_part_of_the_chains(threads):
-    result = short().sample(**OPTIONS, executor=threads, chain_ids=[8, 9])
+    result = sample_numba(short(), **OPTIONS, executor=threads, chain_ids=[8, 9])
     assert result.posterior["chain"].values.tolist() == [8, 9]
     whole = reference().posterior["effect"].sel(chain=[8, 9])
     np.testing.assert_array_equal(result.posterior["effect"].values, whole.values)
@@ -77,21 +77,21 @@ def test_a_part_of_the_chains(threads):
 
 def test_a_warm_start(threads):
     options = {**OPTIONS, "chains": 11, "tune": 0, "random_seed": 9, "adaptation_state": adaptation_of(reference())}
-    local = short().sample(**options)
-    assert_same(short().sample(**options, executor=threads), local, ("posterior", "sample_stats", "adaptation"))
+    local = sample_numba(short(), **options)
+    assert_same(sample_numba(short(), **options, executor=threads), local, ("posterior", "sample_stats", "adaptation"))
 
 
 def test_in_a_folder(pool, tmp_path):
-    assert_equals_local_run(short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run"))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=pool, checkpoint=tmp_path / "run"))
     assert nutmill.status(tmp_path / "run")["phase"] == "finished"
     assert not (tmp_path / "run" / "running").exists()
     with pytest.raises(CheckpointError, match="holds a run already"):
-        short().sample(**OPTIONS, executor=pool, checkpoint=tmp_path / "run")
+        sample_numba(short(), **OPTIONS, executor=pool, checkpoint=tmp_path / "run")
 
 
 def test_a_finished_run_gives_its_result_again_and_more_draws(pool, tmp_path):
     options = {**OPTIONS, "draws": 50}
-    short().sample(**options, executor=pool, checkpoint=tmp_path / "run")
+    sample_numba(short(), **options, executor=pool, checkpoint=tmp_path / "run")
     assert_equals_local_run(nutmill.resume(tmp_path / "run", short(), draws=120, executor=pool, **QUIET))
     # Without an executor this process does it.
     assert_equals_local_run(nutmill.resume(tmp_path / "run", short(), **QUIET))
@@ -99,7 +99,7 @@ def test_a_finished_run_gives_its_result_again_and_more_draws(pool, tmp_path):
 
 def test_a_run_can_be_read_as_others_can(pool, tmp_path):
     path = tmp_path / "run"
-    short().sample(**OPTIONS, executor=pool, checkpoint=path)
+    sample_numba(short(), **OPTIONS, executor=pool, checkpoint=path)
     assert_equals_local_run(nutmill.merge([path], compute_convergence_checks=False))
     for found, expected in zip(adaptation_of(path), adaptation_of(reference()), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -116,11 +116,11 @@ def test_workers_may_be_in_other_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with processes(1) as elsewhere:
         elsewhere.submit(os.chdir, "/").result()
-        assert_equals_local_run(short().sample(**OPTIONS, executor=elsewhere, checkpoint="run"))
+        assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=elsewhere, checkpoint="run"))
 
 
 def test_a_process_unpacks_a_model_once():
-    models, content = Models(), to_bytes(short())
+    models, content = Models(), short().to_bytes()
     first = models.get(Source("first", None), content)
     assert models.get(Source("first", None), content) is first
     for digest in ("second", "third"):  # and lets go of those that were used long ago
@@ -130,20 +130,20 @@ def test_a_process_unpacks_a_model_once():
 
 def test_an_error_in_a_worker_comes_back_with_its_name(pool):
     with pytest.raises(LayoutError, match=r"Chains \d+ to \d+ failed in process \d+ on .*: .*no-such-blas") as raised:
-        short().sample(**OPTIONS, executor=pool, layout=Layout(1, blas="/no-such-blas.so"))
+        sample_numba(short(), **OPTIONS, executor=pool, layout=Layout(1, blas="/no-such-blas.so"))
     assert "in _sampled" in raised.value.__notes__[0]
-    assert_equals_local_run(short().sample(**OPTIONS, executor=pool))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=pool))
 
 
 def test_a_worker_that_lacks_what_the_code_needs(pool, monkeypatch):
-    def for_another_processor(compiled, **options):
+    def for_another_processor(compiled, to_bytes=CompiledModel.to_bytes, **options):
         header, parts = unpack(to_bytes(compiled, **options), MAGIC)
         header.manifest["code"]["target"][3].append("avx1024")
         return pack(header, parts, MAGIC)
 
-    monkeypatch.setattr(parent, "to_bytes", for_another_processor)
+    monkeypatch.setattr(CompiledModel, "to_bytes", for_another_processor)
     with pytest.raises(ModelError, match=r"failed in process \d+ on .*this processor .* lacks avx1024: compile"):
-        short().sample(**OPTIONS, executor=pool)
+        sample_numba(short(), **OPTIONS, executor=pool)
 
 
 def test_interrupt_keeps_what_is_done(threads):
@@ -153,7 +153,7 @@ def test_interrupt_keeps_what_is_done(threads):
     compiled = long()
     # Long after the run has begun to watch for signals, also on a busy machine.
     threading.Timer(5.0, signal.raise_signal, (signal.SIGINT,)).start()
-    result = compiled.sample(**options, executor=threads)
+    result = sample_numba(compiled, **options, executor=threads)
     begun.set()
     assert result.attrs["interrupted"] == 1
     assert result.attrs["stopped_by"] == "SIGINT"
@@ -164,7 +164,7 @@ def test_interrupt_keeps_what_is_done(threads):
 
 def test_a_limit_of_time(threads, tmp_path):
     options = {**OPTIONS, "draws": 100_000}
-    result = long().sample(**options, executor=threads, max_time=1.5, checkpoint=tmp_path / "run")
+    result = sample_numba(long(), **options, executor=threads, max_time=1.5, checkpoint=tmp_path / "run")
     assert result.attrs["stopped_by"] == "max_time"
     assert nutmill.status(tmp_path / "run")["phase"] == "stopped"
     assert_equals_local_run(nutmill.resume(tmp_path / "run", long(), draws=120, executor=threads, **QUIET), "long")
@@ -218,17 +218,17 @@ def test_an_interrupted_run_keeps_most_draws(counts, chain_ids, n_draws):
 )
 def test_arguments_that_are_refused(threads, changes, sentence):
     with pytest.raises(ModelError, match=sentence):
-        short().sample(**{"executor": threads, **OPTIONS, **changes})
+        sample_numba(short(), **{"executor": threads, **OPTIONS, **changes})
 
 
 def test_a_run_that_no_executor_has_sampled(threads, tmp_path):
-    short().sample(**{**OPTIONS, "draws": 20}, checkpoint=tmp_path / "run")
+    sample_numba(short(), **{**OPTIONS, "draws": 20}, checkpoint=tmp_path / "run")
     with pytest.raises(CheckpointError, match="was not sampled by an executor"):
         nutmill.resume(tmp_path / "run", short(), executor=threads)
 
 
 def test_what_took_effect_is_told_by_worker(pool):
-    layout = json.loads(short().sample(**OPTIONS, executor=pool, layout=Layout(2)).attrs["cpu_layout"])
+    layout = json.loads(sample_numba(short(), **OPTIONS, executor=pool, layout=Layout(2)).attrs["cpu_layout"])
     assert layout["source"] == "executor"
     assert layout["tasks"]["chains_at_once"] == 2
     for worker, effective in layout["workers"].items():
@@ -237,7 +237,7 @@ def test_what_took_effect_is_told_by_worker(pool):
 
 
 def test_progress_is_shown_when_groups_arrive(threads, capsys):
-    short().sample(**{**OPTIONS, "progressbar": True}, executor=threads)
+    sample_numba(short(), **{**OPTIONS, "progressbar": True}, executor=threads)
     shown = capsys.readouterr().err
     for chain in range(10):
         assert f"chain {chain}: done, 120/120 draws" in shown

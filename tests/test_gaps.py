@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 import pytest
 import zoo
 
-from nutmill import ModelError, compile_model
+from nutmill import ModelError, compile_model, sample_numba
 
 MASKED = np.ma.masked_array([0.0, 1.0, 2.0, -9999.0], mask=[0, 0, 0, 1])
 Y = [0.1, 1.1, 1.9, 3.2]
@@ -58,7 +58,7 @@ def test_nan_in_a_covariate_when_a_model_is_sampled():
     model["x"].set_value(np.array([0.0, np.nan, 2.0, 3.0]))
     table = r"\n +y +log density nan\n +slope +gradient not finite\n"
     with refused(r"tries: x is NaN at \(1,\)\. At the unjittered start:" + table):
-        compile_model(model).sample(chains=1, draws=5, progressbar=False)
+        sample_numba(compile_model(model), chains=1, draws=5, progressbar=False)
 
 
 def test_nan_that_the_model_knows_of():

@@ -143,7 +143,7 @@ def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, m
 )
 def test_initial_values(initvals, pattern):
     with refused(pattern):
-        zoo.compiled("regression").sample(**QUICK, initvals=initvals)
+        sample_numba(zoo.compiled("regression"), **QUICK, initvals=initvals)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_op_in_python_is_named_and_works():
     lp, gradient = compiled.logp_dlogp(np.array([0.7]))
     assert lp == pytest.approx(-1.5 * 0.49 - 0.5 * np.log(2 * np.pi))
     assert gradient == pytest.approx([-2.1])
-    draws = compiled.sample(**QUICK | {"chains": 2, "cores": 2}, random_seed=1)
+    draws = sample_numba(compiled, **QUICK | {"chains": 2, "cores": 2}, random_seed=1)
     assert np.isfinite(draws["posterior"]["x"].values).all()
 
 
@@ -260,7 +260,7 @@ def test_density_that_nothing_can_step_in():
         return 0.0 if q[0] == 0.0 else -np.inf
 
     with pytest.raises(SamplingError, match="Chain 0 cannot start: no step size"):
-        compile_model(cliff, n_dim=1).sample(**QUICK, jitter=False)
+        sample_numba(compile_model(cliff, n_dim=1), **QUICK, jitter=False)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def own_folder(model_cache):
 
 
 def drawn(compiled, **options):
-    result = compiled.sample(**SHORT | options)
+    result = sample_numba(compiled, **SHORT | options)
     return result, json.loads(result.attrs["cpu_layout"])
 
 
@@ -205,7 +205,7 @@ def test_workers_beyond_the_chains_are_left_out(process):
 def test_layouts_that_cannot_be_had(process, options, kind, message):
     before = thread_counts()
     with pytest.raises(kind, match=message):
-        process.sample(**SHORT | options)
+        sample_numba(process, **SHORT | options)
     assert thread_counts() == before
 
 
@@ -214,7 +214,7 @@ def test_a_model_behind_a_pointer_keeps_scipy_s_blas():
         pm.Normal("x")
     compiled = compile_model(model, fuse=False)
     with pytest.raises(LayoutError, match="runs through a pointer"):
-        compiled.sample(**SHORT, layout=Layout(2, mode="own_pools"))
+        sample_numba(compiled, **SHORT, layout=Layout(2, mode="own_pools"))
 
 
 def test_sample_numba_takes_a_layout(process):

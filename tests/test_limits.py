@@ -10,21 +10,21 @@ from results import FROM_DRAWS, assert_same
 from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
-from nutmill import ModelError, adaptation_of
+from nutmill import ModelError, adaptation_of, sample_numba
 from nutmill.results.trace import group
 from nutmill.run.ending import counts_to_judge
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return compiled().sample(**OPTIONS)
+    return sample_numba(compiled(), **OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Make a finished run folder; tests must not change it."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    compiled().sample(**OPTIONS, checkpoint=path)
+    sample_numba(compiled(), **OPTIONS, checkpoint=path)
     return path
 
 
@@ -34,13 +34,13 @@ def test_warm_start(reference, tmp_path, tune):
     state.save(tmp_path / "state.npz")
     state = nutmill.AdaptationState.load(tmp_path / "state.npz")
     options = {"draws": 50, "tune": tune, "chains": 4, "random_seed": 8, **QUIET}
-    warm = compiled().sample(**options, adaptation_state=state)
+    warm = sample_numba(compiled(), **options, adaptation_state=state)
     learned = group(warm, "adaptation")
     if tune == 0:
         np.testing.assert_array_equal(learned["step_size"].values, state.step_size[:4])
         np.testing.assert_array_equal(learned["variance"].values, state.variance[:4])
         assert group(warm, "sample_stats")["acceptance_rate"].mean() > 0.6
-    again = compiled().sample(**options, adaptation_state=state, checkpoint=tmp_path / "run")
+    again = sample_numba(compiled(), **options, adaptation_state=state, checkpoint=tmp_path / "run")
     assert_same(again, warm, FROM_DRAWS[:2] + FROM_DRAWS[-1:])
 
 
@@ -57,7 +57,7 @@ def test_the_state_survives_a_file_and_is_that_of_the_folder(reference, whole, t
 
 @pytest.fixture(scope="module")
 def long_run():
-    return compiled().sample(**{**OPTIONS, "draws": 2000})
+    return sample_numba(compiled(), **{**OPTIONS, "draws": 2000})
 
 
 @pytest.mark.parametrize("until", [{"ess": 4000}, {"ess_tail": 2200, "rhat": 1.01}, {"mcse": 0.045}], ids=str)
@@ -70,7 +70,7 @@ def test_until_is_met_at_two_counts_in_a_row(until, long_run):
         if n_met == 2:
             break
     assert 200 < count < 2000  # at neither end
-    found = compiled().sample(**{**OPTIONS, "draws": 2000}, until=until)
+    found = sample_numba(compiled(), **{**OPTIONS, "draws": 2000}, until=until)
     assert group(found, "posterior").sizes["draw"] == count
 
 
@@ -87,11 +87,11 @@ def is_met(draws, ess=0, ess_tail=0, rhat=np.inf, mcse=np.inf):
 
 def test_until_keeps_the_draws_of_a_fixed_count(tmp_path, reference):
     options = {**OPTIONS, "draws": 20_000, "until": {"ess": 500, "rhat": 1.05}}
-    once = compiled().sample(**options)
+    once = sample_numba(compiled(), **options)
     n_draws = group(once, "posterior").sizes["draw"]
     assert n_draws % 100 == 0 and n_draws < 20_000
     assert once.attrs["stopped_by"] == "until" and once.attrs["interrupted"] == 0
-    again = compiled().sample(**options, cores=1, checkpoint=tmp_path / "run", every=0.01)
+    again = sample_numba(compiled(), **options, cores=1, checkpoint=tmp_path / "run", every=0.01)
     assert_same(again, once)
     assert_same(nutmill.resume(tmp_path / "run", compiled(), **QUIET), once)
     more = nutmill.resume(tmp_path / "run", compiled(), draws=n_draws + 50, **QUIET)
@@ -122,15 +122,15 @@ REFUSED = [
 @pytest.mark.parametrize("changes, sentence", REFUSED)
 def test_arguments_that_are_refused(changes, sentence):
     with pytest.raises(ModelError, match=sentence):
-        compiled().sample(**OPTIONS | changes)
+        sample_numba(compiled(), **OPTIONS | changes)
 
 
 def test_adaptation_of_another_model(reference):
     state = adaptation_of(reference)
     with pytest.raises(ModelError, match="does not fit this model of 6 unconstrained values"):
-        compiled().sample(**OPTIONS, adaptation_state=state._replace(variance=state.variance[:, 1:]))
+        sample_numba(compiled(), **OPTIONS, adaptation_state=state._replace(variance=state.variance[:, 1:]))
     with pytest.raises(ModelError, match="must hold positive step sizes"):
-        compiled().sample(**OPTIONS, adaptation_state=state._replace(step_size=-state.step_size))
+        sample_numba(compiled(), **OPTIONS, adaptation_state=state._replace(step_size=-state.step_size))
     with pytest.raises(ModelError, match="There is no adaptation state in this"):
         adaptation_of(xr.Dataset())
 
@@ -147,14 +147,14 @@ def with_directions(state, rank: int):
 def test_warm_start_takes_directions(reference, tmp_path):
     state = with_directions(adaptation_of(reference), 2)
     state.save(tmp_path / "state.npz")
-    warm = compiled().sample(
-        **OPTIONS | {"tune": 0}, adaptation_state=nutmill.AdaptationState.load(tmp_path / "state.npz")
+    warm = sample_numba(
+        compiled(), **OPTIONS | {"tune": 0}, adaptation_state=nutmill.AdaptationState.load(tmp_path / "state.npz")
     )
     learned = adaptation_of(warm)
     n_chains = len(learned.step_size)
     np.testing.assert_array_equal(learned.directions, state.directions[:n_chains])
     np.testing.assert_array_equal(learned.stretch, state.stretch[:n_chains])
-    plain = compiled().sample(**OPTIONS | {"tune": 0}, adaptation_state=state.trimmed(), metric="diag")
+    plain = sample_numba(compiled(), **OPTIONS | {"tune": 0}, adaptation_state=state.trimmed(), metric="diag")
     assert "stretch" not in group(plain, "adaptation")  # asked for, and so without directions
 
 
@@ -162,7 +162,7 @@ def test_directions_that_are_not_orthonormal_are_refused(reference):
     state = with_directions(adaptation_of(reference), 2)
     for directions in (2.0 * state.directions, state.directions[:, [0, 0]], state.directions * [[[1.0], [np.nan]]]):
         with pytest.raises(ModelError, match="orthonormal"):
-            compiled().sample(**OPTIONS, adaptation_state=state._replace(directions=directions))
+            sample_numba(compiled(), **OPTIONS, adaptation_state=state._replace(directions=directions))
 
 
 def test_result_of_a_time_without_directions_is_a_diagonal_state(reference):
@@ -171,4 +171,4 @@ def test_result_of_a_time_without_directions_is_a_diagonal_state(reference):
     )
     state = adaptation_of(stored)
     assert state.stretch.shape == (len(state.step_size), 0)
-    compiled().sample(**OPTIONS, adaptation_state=state)
+    sample_numba(compiled(), **OPTIONS, adaptation_state=state)

@@ -13,7 +13,7 @@ from pytensor.raise_op import Assert
 from scipy import stats
 
 from nutmill import ModelError, compile_model, sample_numba
-from nutmill.native.saved_model import from_bytes, to_bytes
+from nutmill.native.compiled import from_bytes
 from nutmill.results.trace import group
 from nutmill.sampling.request import checked_request
 from nutmill.sampling.space import needed_bytes
@@ -42,7 +42,7 @@ CHEAP, OTHERS = ("regression", "mixture", "imputed", "scan"), ("covariance", "ga
 @pytest.mark.parametrize("name", [*CHEAP, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_values_are_pymc_s(name):
     """Several observed variables, dims, vectors, mixtures, censoring, truncation, imputed values, a scan."""
-    assert_pymc_s(zoo.compiled(name).sample(**QUICK), getattr(zoo, name)())
+    assert_pymc_s(sample_numba(zoo.compiled(name), **QUICK), getattr(zoo, name)())
 
 
 def test_values_after_with_data():
@@ -50,7 +50,7 @@ def test_values_after_with_data():
     rng = np.random.default_rng(3)
     arrays = {"x": rng.normal(size=(7, 2)), "group_of_row": rng.integers(0, 3, 7), "y_data": rng.normal(size=7)}
     coords = {"row": np.arange(7) + 100}
-    result = zoo.compiled("regression").with_data(**arrays, coords=coords).sample(**QUICK)
+    result = sample_numba(zoo.compiled("regression").with_data(**arrays, coords=coords), **QUICK)
     model = zoo.regression()
     with model:
         pm.set_data(arrays, coords=coords)
@@ -84,7 +84,7 @@ def by_hand(result) -> np.ndarray:
 
 
 def test_models_that_pymc_refuses():
-    result = started().sample(**QUICK)
+    result = sample_numba(started(), **QUICK)
     np.testing.assert_allclose(group(result, "log_likelihood")["y"].values, by_hand(result), rtol=1e-12)
     assert list(group(result, "log_likelihood").data_vars) == ["y"]  # a potential is no observation
 
@@ -109,20 +109,20 @@ def test_a_model_that_is_undefined_at_zero():
 def test_saved_models():
     """The file holds the code if it is asked for, and then needs no PyMC for other data either."""
     with pytest.raises(ModelError, match="saved without its log_likelihood: save it with log_likelihood=True"):
-        again(started()).sample(**QUICK)
-    loaded = from_bytes(to_bytes(started(), log_likelihood=True))
+        sample_numba(again(started()), **QUICK)
+    loaded = from_bytes(started().to_bytes(log_likelihood=True))
     for found, expected in ((loaded, started()), (loaded.with_data(y=[1.0]), started().with_data(y=[1.0]))):
-        values, others = (group(m.sample(**QUICK), "log_likelihood")["y"].values for m in (found, expected))
+        values, others = (group(sample_numba(m, **QUICK), "log_likelihood")["y"].values for m in (found, expected))
         np.testing.assert_array_equal(values, others)
-    assert to_bytes(loaded, log_likelihood=True) == to_bytes(started(), log_likelihood=True)
+    assert loaded.to_bytes(log_likelihood=True) == started().to_bytes(log_likelihood=True)
 
 
 def test_what_has_no_log_likelihood_is_refused_before_a_draw_is_made(monkeypatch):
     monkeypatch.delattr("nutmill.sampling.session.drive")
     with pytest.raises(ModelError, match=r"^The model has no observed variables, so it has no log_likelihood: leave"):
-        zoo.compiled("transforms").sample(**QUICK)
+        sample_numba(zoo.compiled("transforms"), **QUICK)
     with pytest.raises(ModelError, match=r"^log_likelihood is that of a pm\.Model, and this model is none"):
-        compile_model(-0.5 * pt.dscalar("x") ** 2).sample(**QUICK)
+        sample_numba(compile_model(-0.5 * pt.dscalar("x") ** 2), **QUICK)
 
 
 def test_memory_that_it_takes_is_counted():

@@ -21,7 +21,7 @@ from apart import (
 from results import assert_same
 
 import nutmill
-from nutmill import SamplingError
+from nutmill import SamplingError, sample_numba
 from nutmill.checkpoint.lock import read_owner
 
 
@@ -29,7 +29,7 @@ def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
     path = tmp_path / "run"
     killing = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGKILL))
     with processes() as broken, pytest.raises(SamplingError, match=re.escape(f'nutmill.resume("{path}", executor=')):
-        long().sample(**{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
+        sample_numba(long(), **{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
     killing()
     with processes() as executor:
         resumed = nutmill.resume(path, long(), draws=OPTIONS["draws"], executor=executor, **QUIET)
@@ -53,7 +53,7 @@ def test_a_pool_that_is_broken_waits_for_no_process_that_was_slow_to_hear_of_it(
 
     killing = in_background(kill_one_of_two)
     with processes() as broken, pytest.raises(SamplingError, match="A worker died"):
-        long().sample(**{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
+        sample_numba(long(), **{**OPTIONS, "draws": 50_000}, executor=broken, checkpoint=path, every=0.05)
     killing()
 
 
@@ -61,7 +61,7 @@ def test_a_process_that_is_told_to_end_saves_its_draws_and_ends(tmp_path):
     path = tmp_path / "run"
     ending = in_background(lambda: os.kill(sampling_process(path)[0], signal.SIGTERM))
     with processes(1) as ended, pytest.raises(SamplingError, match="A worker died"):
-        long().sample(**{**OPTIONS, "draws": 50_000}, executor=ended, checkpoint=path, every=0.05)
+        sample_numba(long(), **{**OPTIONS, "draws": 50_000}, executor=ended, checkpoint=path, every=0.05)
     ending()
     [part] = (path / "parts").iterdir()
     assert nutmill.status(part)["phase"] == "stopped"
@@ -75,7 +75,7 @@ def test_a_killed_process_without_a_folder_is_told():
         pid = broken.submit(os.getpid).result()
         threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
         with pytest.raises(SamplingError, match=r"\(BrokenProcessPool: .* 0 of 3 groups done: .*checkpoint="):
-            long().sample(**{**OPTIONS, "draws": 100_000}, executor=broken)
+            sample_numba(long(), **{**OPTIONS, "draws": 100_000}, executor=broken)
 
 
 class Losing(Executor):
@@ -96,18 +96,20 @@ class Losing(Executor):
 
 def test_a_lost_task_is_sent_again(caplog):
     # All three groups, and two of them once more.
-    assert_equals_local_run(short().sample(**OPTIONS, executor=Losing(5)))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=Losing(5)))
     assert "The worker of chains 0 to 3 was lost (OSError: the node went away)" in caplog.text
 
 
 def test_a_task_that_is_lost_again_and_again(tmp_path):
     sentence = r"chains 0 to 3 were lost again and again \(OSError: the node went away\), with 0 of 1 groups done: "
     with pytest.raises(SamplingError, match=sentence + "nothing is kept"):
-        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3))
+        sample_numba(short(), **{**OPTIONS, "chains": 4}, executor=Losing(3))
     with pytest.raises(SamplingError, match=sentence + "nutmill.resume"):
-        short().sample(**{**OPTIONS, "chains": 4}, executor=Losing(3), checkpoint=tmp_path / "run")
+        sample_numba(short(), **{**OPTIONS, "chains": 4}, executor=Losing(3), checkpoint=tmp_path / "run")
     assert_same(
-        nutmill.resume(tmp_path / "run", short(), **QUIET), short().sample(**{**OPTIONS, "chains": 4}), ("posterior",)
+        nutmill.resume(tmp_path / "run", short(), **QUIET),
+        sample_numba(short(), **{**OPTIONS, "chains": 4}),
+        ("posterior",),
     )
 
 
@@ -115,4 +117,4 @@ def test_an_executor_that_is_shut_down():
     with processes(1) as executor:
         pass
     with pytest.raises(SamplingError, match=r"takes no tasks \(RuntimeError: cannot schedule"):
-        short().sample(**OPTIONS, executor=executor)
+        sample_numba(short(), **OPTIONS, executor=executor)

@@ -7,21 +7,21 @@ from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
-from nutmill import CheckpointError
+from nutmill import CheckpointError, sample_numba
 from nutmill.checkpoint.manifest import read_manifest, write_manifest
 from nutmill.results.trace import group
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return compiled().sample(**OPTIONS)
+    return sample_numba(compiled(), **OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     paths = [tmp_path_factory.mktemp("runs") / name for name in ("first", "second")]
     for path, chain_ids in zip(paths, (range(4), range(4, 8)), strict=True):
-        compiled().sample(**OPTIONS, checkpoint=path, chain_ids=chain_ids)
+        sample_numba(compiled(), **OPTIONS, checkpoint=path, chain_ids=chain_ids)
     return paths
 
 
@@ -46,12 +46,12 @@ def test_parts_that_do_not_belong_together(parts, tmp_path):
     for number, (changes, sentence) in enumerate(
         [({"random_seed": 4}, "random_seed is 3 there and 4 here"), ({"tune": 50}, "tune is None there and 50 here")]
     ):
-        compiled().sample(**OPTIONS | changes, checkpoint=tmp_path / str(number), chain_ids=range(4, 8))
+        sample_numba(compiled(), **OPTIONS | changes, checkpoint=tmp_path / str(number), chain_ids=range(4, 8))
         with pytest.raises(CheckpointError, match=sentence):
             nutmill.merge([first, tmp_path / str(number)], compiled())
     data = next(a for a in compiled().description.arrays if a.name == "y_data").value
     other = compiled().with_data(y_data=data + 1.0)
-    other.sample(**OPTIONS, checkpoint=tmp_path / "data", chain_ids=range(4, 8))
+    sample_numba(other, **OPTIONS, checkpoint=tmp_path / "data", chain_ids=range(4, 8))
     with pytest.raises(CheckpointError, match=r"on other data \(y_data\)"):
         nutmill.merge([first, tmp_path / "data"], compiled())
 
@@ -62,7 +62,7 @@ def copy(path, name):
 
 def test_a_part_that_has_not_ended(parts, tmp_path):
     path = tmp_path / "run"
-    compiled().sample(**OPTIONS, checkpoint=path, chain_ids=range(4, 8))
+    sample_numba(compiled(), **OPTIONS, checkpoint=path, chain_ids=range(4, 8))
     nutmill.resume(path, compiled(), draws=100_000_000, max_time=0.2, **QUIET)
     first, manifest = read_manifest(parts[0]), read_manifest(path)
     first["asked"]["draws"] = first["settings"]["draws"] = 100_000_000

@@ -5,7 +5,7 @@ import pymc as pm
 import pytest
 import zoo
 
-from nutmill import ModelError, compile_model
+from nutmill import ModelError, compile_model, sample_numba
 from nutmill.results.trace import group
 
 Q = np.array([0.3, 0.1, -0.2])
@@ -91,7 +91,7 @@ def test_data_of_a_result_are_no_data_of_the_model():
     compiled = zoo.compiled("regression")
     q = np.linspace(-0.5, 0.5, compiled.n_dim)
     lp = compiled.logp_dlogp(q)[0]
-    result = compiled.sample(draws=5, tune=20, chains=1, progressbar=False, compute_convergence_checks=False)
+    result = sample_numba(compiled, draws=5, tune=20, chains=1, progressbar=False, compute_convergence_checks=False)
     group(result, "constant_data")["x"].values[:] = 100.0
     group(result, "observed_data")["y"].values[:] = 100.0
     assert compiled.logp_dlogp(q)[0] == lp

@@ -12,9 +12,9 @@ import saved
 from comparison.test_page import comparison  # noqa: F401  a fixture
 from explanation.made_up import made_up
 
-from nutmill import ModelError, compile_model, load
+from nutmill import ModelError, compile_model, load, sample_numba
+from nutmill.native.compiled import from_bytes
 from nutmill.native.container import Damaged
-from nutmill.native.saved_model import from_bytes, to_bytes
 from nutmill.results.trace import group
 
 OPTIONS = {"draws": 10, "tune": 10, "chains": 1, "random_seed": 1, "progressbar": False}
@@ -22,7 +22,7 @@ OPTIONS |= {"compute_convergence_checks": False}
 
 
 def draws(model):
-    return group(model.sample(**OPTIONS), "posterior")["mu"].values
+    return group(sample_numba(model, **OPTIONS), "posterior")["mu"].values
 
 
 @pytest.mark.parametrize("through", [copy.deepcopy, copy.copy, lambda model: pickle.loads(pickle.dumps(model))])
@@ -31,7 +31,7 @@ def test_a_copy_draws_the_same(through):
     other = through(model)
     assert other is not model
     np.testing.assert_array_equal(draws(other), draws(model))
-    assert to_bytes(other) == to_bytes(model)
+    assert other.to_bytes() == model.to_bytes()
 
 
 def test_a_process_pool_takes_models():

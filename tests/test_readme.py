@@ -11,6 +11,7 @@ import pytest
 from assertions import MAX_Z, assert_mean_and_variance, effective_sample_size
 
 from benchmarks import report
+from nutmill import sample_numba
 from nutmill.results.trace import group
 
 ROOT = Path(__file__).parents[1]
@@ -75,10 +76,10 @@ def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     exec(compile(predicting, "README.md, example of predictions", "exec"), names)
     assert group(names["predicted"], "posterior_predictive")["y"].shape == (4, 500, 5)
     exec(compile(saved, "README.md, example of a file", "exec"), names)
-    drawn = group(names["compiled"].sample(draws=500, random_seed=2, progressbar=False), "posterior")["slope"]
+    drawn = group(sample_numba(names["compiled"], draws=500, random_seed=2, progressbar=False), "posterior")["slope"]
     assert np.array_equal(group(names["result"], "posterior")["slope"], drawn)
     exec(compile(kept, "README.md, example of a run folder", "exec"), names)
-    drawn = group(names["compiled"].sample(draws=1000, random_seed=2, progressbar=False), "posterior")["slope"]
+    drawn = group(sample_numba(names["compiled"], draws=1000, random_seed=2, progressbar=False), "posterior")["slope"]
     assert np.array_equal(group(names["result"], "posterior")["slope"], drawn)
     monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
     exec(compile(laid_out, "README.md, example of a layout", "exec"), names)

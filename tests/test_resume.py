@@ -14,21 +14,21 @@ from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
-from nutmill import CheckpointError, ModelError
+from nutmill import CheckpointError, ModelError, sample_numba
 from nutmill.checkpoint.manifest import read_manifest, sealed
 from nutmill.results.trace import group
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return compiled().sample(**OPTIONS)
+    return sample_numba(compiled(), **OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Make a finished run folder; tests must not change it."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    compiled().sample(**OPTIONS, checkpoint=path)
+    sample_numba(compiled(), **OPTIONS, checkpoint=path)
     return path
 
 
@@ -49,7 +49,7 @@ def test_large_results_lie_in_files_and_can_be_changed(whole, reference, monkeyp
 
 def test_more_draws_than_first_asked(tmp_path, reference):
     path = tmp_path / "run"
-    compiled().sample(**OPTIONS | {"draws": 30}, checkpoint=path)
+    sample_numba(compiled(), **OPTIONS | {"draws": 30}, checkpoint=path)
     assert_same(nutmill.resume(path, compiled(), draws=120, **QUIET), reference)
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["asked"]["draws"] == manifest["settings"]["draws"] == 120
@@ -75,7 +75,7 @@ def test_status_of_a_run_under_way(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nutmill.progress.show.NoProgress.update", look)
         patch.setattr("nutmill.progress.status.INTERVAL_S", 0.0)
-        compiled().sample(**OPTIONS | {"draws": 30_000}, checkpoint=path)
+        sample_numba(compiled(), **OPTIONS | {"draws": 30_000}, checkpoint=path)
     assert seen[-1]["is_running"]
     assert seen[-1]["owner"]["pid"] == os.getpid()
     assert seen[-1]["phase"] in ("warmup", "sampling")
@@ -83,8 +83,8 @@ def test_status_of_a_run_under_way(tmp_path):
 
 def test_more_draws_than_the_disk_can_hold(tmp_path):
     with pytest.raises(ModelError, match=r"8 chains of 10000000000 draws need about .* GB are free there"):
-        compiled().sample(**OPTIONS | {"draws": 10**10}, checkpoint=tmp_path / "run")
-    compiled().sample(**OPTIONS, checkpoint=tmp_path / "run")
+        sample_numba(compiled(), **OPTIONS | {"draws": 10**10}, checkpoint=tmp_path / "run")
+    sample_numba(compiled(), **OPTIONS, checkpoint=tmp_path / "run")
 
 
 def test_another_model_or_other_data(whole):
@@ -96,7 +96,7 @@ def test_another_model_or_other_data(whole):
 
 
 def test_another_version(tmp_path):
-    compiled().sample(**OPTIONS, checkpoint=tmp_path)
+    sample_numba(compiled(), **OPTIONS, checkpoint=tmp_path)
     (tmp_path / "manifest.json").write_bytes(sealed(read_manifest(tmp_path) | {"schema": 99}))
     with pytest.raises(CheckpointError, match="resume it with that version"):
         nutmill.resume(tmp_path, compiled(), **QUIET)
@@ -117,7 +117,7 @@ print(hashlib.sha256(group(result, "posterior")["mu"].values.tobytes()).hexdiges
 
 def test_another_process_resumes_from_the_folder_alone(tmp_path, reference):
     path = tmp_path / "run"
-    compiled().sample(**OPTIONS | {"draws": 30}, checkpoint=path)
+    sample_numba(compiled(), **OPTIONS | {"draws": 30}, checkpoint=path)
     command = [sys.executable, "-c", RESUME, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
@@ -128,7 +128,7 @@ def test_another_process_resumes_from_the_folder_alone(tmp_path, reference):
 def test_a_model_that_cannot_be_saved(tmp_path, caplog):
     """Code that runs through a pointer stays in its process: the run is kept, and its model must be given again."""
     pointer, options = zoo.compiled("regression", fuse=False), OPTIONS | {"chains": 4}
-    once = pointer.sample(**options, checkpoint=tmp_path / "run")
+    once = sample_numba(pointer, **options, checkpoint=tmp_path / "run")
     assert "will need the compiled model" in caplog.text
     with pytest.raises(CheckpointError, match=r"holds no model\.nut: pass the compiled model"):
         nutmill.resume(tmp_path / "run", **QUIET)
@@ -138,7 +138,7 @@ def test_a_model_that_cannot_be_saved(tmp_path, caplog):
 
 
 def test_a_damaged_model_file(tmp_path):
-    compiled().sample(**OPTIONS | {"draws": 5}, checkpoint=tmp_path / "run")
+    sample_numba(compiled(), **OPTIONS | {"draws": 5}, checkpoint=tmp_path / "run")
     with open(tmp_path / "run" / "model.nut", "r+b") as file:
         file.truncate(1000)
     with pytest.raises(ModelError, match=r"model\.nut cannot be used"):
@@ -147,7 +147,7 @@ def test_a_damaged_model_file(tmp_path):
 
 def test_log_likelihood_needs_no_model(tmp_path):
     options = OPTIONS | {"draws": 20, "chains": 4, "idata_kwargs": {"log_likelihood": True}}
-    whole = compiled().sample(**options, checkpoint=tmp_path / "run")
+    whole = sample_numba(compiled(), **options, checkpoint=tmp_path / "run")
     for model in ([compiled()], []):
         assert_same(nutmill.resume(tmp_path / "run", *model, **QUIET), whole, ("posterior", "log_likelihood"))
 
@@ -155,7 +155,7 @@ def test_log_likelihood_needs_no_model(tmp_path):
 def test_log_likelihood_that_the_folder_does_not_know(tmp_path, caplog):
     """A folder's model may have been saved without; the draws are more than nothing."""
     options = OPTIONS | {"draws": 20, "chains": 4, "idata_kwargs": {"log_likelihood": True}}
-    whole = compiled().sample(**options, checkpoint=tmp_path / "run")
+    whole = sample_numba(compiled(), **options, checkpoint=tmp_path / "run")
     compiled().save(tmp_path / "run" / "model.nut")
     without = nutmill.resume(tmp_path / "run", **QUIET)
     assert "The result has no log_likelihood: This model was saved without" in caplog.text
@@ -167,7 +167,7 @@ def test_a_disk_without_room_for_the_model(tmp_path):
     path = tmp_path / "run"
 
     def begin():
-        compiled().sample(**OPTIONS, checkpoint=path)
+        sample_numba(compiled(), **OPTIONS, checkpoint=path)
 
     assert in_child(begin, file_bytes=20_000) == FULL
     assert not (path / "manifest.json").exists() and not (path / "model.nut").exists()
@@ -178,7 +178,7 @@ def test_a_disk_without_room_for_the_model(tmp_path):
 def test_a_model_of_pymc_goes_on_with_a_run(tmp_path):
     """It is compiled as it was: with the same variables to report."""
     once = nutmill.compile_model(zoo.regression(), var_names=["sigma", "mu"])
-    whole = once.sample(**OPTIONS, checkpoint=tmp_path / "run")
+    whole = sample_numba(once, **OPTIONS, checkpoint=tmp_path / "run")
     assert_same(nutmill.resume(tmp_path / "run", zoo.regression(), **QUIET), whole)
     assert_same(nutmill.merge([tmp_path / "run"], zoo.regression(), compute_convergence_checks=False), whole)
     with pytest.raises(CheckpointError, match="is a run of another model"):

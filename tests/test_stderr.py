@@ -19,7 +19,7 @@ OPTIONS = {"draws": 3, "tune": 20, "chains": 2, "random_seed": 1}
 CODE = f"""
 import sys, nutmill
 from nutmill.results.trace import group
-result = nutmill.load("small.nut").sample(**{OPTIONS})
+result = nutmill.sample_numba(nutmill.load("small.nut"), **{OPTIONS})
 print(group(result, "posterior")["mu"].values.sum())
 """
 
@@ -57,7 +57,7 @@ def test_who_waits_for_a_model_is_told_what_for(progressbar, capfd, caplog, mode
 
 @pytest.fixture(scope="module")
 def expected():
-    return saved.small().sample(**OPTIONS, progressbar=False)
+    return sample_numba(saved.small(), **OPTIONS, progressbar=False)
 
 
 @pytest.mark.parametrize("is_terminal", [False, True], ids=["lines", "table"])
@@ -68,7 +68,7 @@ def test_the_draws_come_all_the_same(kind, is_terminal, expected, monkeypatch):
     if stream is not None:
         stream.isatty = lambda: is_terminal
     monkeypatch.setattr(sys, "stderr", stream)
-    result = saved.small().sample(**OPTIONS)
+    result = sample_numba(saved.small(), **OPTIONS)
     if stream is not None:
         with suppress(OSError):
             stream.close()

@@ -4,6 +4,7 @@ from run_folders import OPTIONS, QUIET, compiled
 from typer.testing import CliRunner
 
 import nutmill
+from nutmill import sample_numba
 from nutmill.cli.app import app
 from nutmill.results.trace import group
 
@@ -19,7 +20,7 @@ def n_divergent(result) -> int:
 def test_status_after_draws_that_were_enough(tmp_path, capsys):
     """Chains draw on while they are judged; what is told is what the result holds."""
     options = {"draws": 4000, "chains": 4, "random_seed": 3, "compute_convergence_checks": False}
-    result = compiled().sample(**options, until={"rhat": 1.5}, checkpoint=tmp_path / "run")
+    result = sample_numba(compiled(), **options, until={"rhat": 1.5}, checkpoint=tmp_path / "run")
     n_draws = group(result, "posterior").sizes["draw"]
     assert n_draws < 4000
     assert f"chain 0: done, {n_draws}/{n_draws} draws" in capsys.readouterr().err
@@ -32,7 +33,7 @@ def test_status_after_draws_that_were_enough(tmp_path, capsys):
 
 
 def test_status_after_fewer_draws_than_there_are(tmp_path):
-    compiled().sample(**OPTIONS | {"draws": 50, "chains": 4}, checkpoint=tmp_path / "run")
+    sample_numba(compiled(), **OPTIONS | {"draws": 50, "chains": 4}, checkpoint=tmp_path / "run")
     result = nutmill.resume(tmp_path / "run", draws=10, **QUIET)
     status = nutmill.status(tmp_path / "run")
     assert (status["draws"], status["draws_asked"], status["divergences"]) == (10, 10, n_divergent(result))
@@ -42,6 +43,6 @@ def test_status_after_fewer_draws_than_there_are(tmp_path):
 
 def test_what_a_terminal_obeys_is_not_printed(tmp_path):
     path = tmp_path / "run\x1b]0;owned\x07"
-    compiled().sample(**OPTIONS | {"draws": 5, "chains": 4}, checkpoint=path)
+    sample_numba(compiled(), **OPTIONS | {"draws": 5, "chains": 4}, checkpoint=path)
     (line, *_) = told(path)
     assert line.isprintable() and "run\ufffd]0;owned\ufffd: finished; 5/5 draws" in line

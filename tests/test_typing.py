@@ -1,7 +1,6 @@
 """What editors say of nutmill: nothing of the README's examples, and of a wrong call that it is wrong."""
 
 import ast
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +25,8 @@ import nutmill
 from nutmill import load, sample_numba
 compiled = load("line.nut")
 sample_numba(draws="1000")
-compiled.sample(draws="1000")
-compiled.sample(drwas=1000)
+sample_numba(compiled, draws="1000")
+nutmill.sample(compiled, drwas=1000)
 compiled.with_data(x=[1.0]).smaple()
 nutmill.sampel(draws=1000)
 nutmill.resume()
@@ -69,12 +68,3 @@ def test_type_checkers_see_the_names_that_there_are():
     homes = {name.name: each.module for each in typed.body if isinstance(each, ast.ImportFrom) for name in each.names}
     assert homes == nutmill._HOMES and sorted(homes) == nutmill.__all__
     assert (PACKAGE / "py.typed").is_file()
-
-
-def test_a_compiled_model_samples_with_the_arguments_of_sample_numba():
-    asked = dict(inspect.signature(nutmill.sample_numba).parameters)
-    for name in ("model", "var_names", "fuse", "lowering"):  # of the compile
-        del asked[name]
-    own = dict(inspect.signature(nutmill.CompiledModel.sample).parameters)
-    del own["self"]
-    assert list(own.values()) == list(asked.values())

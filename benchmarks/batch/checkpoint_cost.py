@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.batch.digest import digest
 from benchmarks.models import gaussian_process
+from nutmill import sample_numba
 from nutmill.comparison.resources import timed
 
 # A gradient of about a millisecond.
@@ -26,7 +27,7 @@ def main(request: str, answer: str) -> None:
     kept |= {} if cell["every"] is None else {"every": cell["every"]}
     quiet = {"progressbar": False, "compute_convergence_checks": False, "discard_tuned_samples": False}
     size = {"draws": cell["draws"], "chains": CHAINS, "cores": CORES, "random_seed": 1}
-    trace, spent = timed(lambda: compiled.sample(**size, **quiet, **kept))
+    trace, spent = timed(lambda: sample_numba(compiled, **size, **quiet, **kept))
     gradients = int(sum(trace[group]["n_steps"].sum() for group in ("warmup_sample_stats", "sample_stats")))
     measured = {"sampled": spent._asdict(), "gradients": gradients, "digest": digest(trace)}
     Path(answer).write_text(json.dumps(measured))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import models
 from benchmarks.batch.digest import digest
+from nutmill import sample_numba
 from nutmill.comparison.resources import timed
 
 MODEL, DRAWS = "eight_schools", 1000
@@ -26,11 +27,11 @@ def main(request: str, answer: str) -> None:
     compiled = nutmill.compile_model(models.build(MODEL))
     quiet = {"progressbar": False, "compute_convergence_checks": False}
     size = {"draws": DRAWS, "chains": chains, "random_seed": 1}
-    local, here = timed(lambda: compiled.sample(cores=cores, **size, **quiet))
+    local, here = timed(lambda: sample_numba(compiled, cores=cores, **size, **quiet))
     with Client(n_workers=cores, threads_per_worker=1, dashboard_address=None) as client:
         client.submit(os.getpid).result()
         executor = client.get_executor()
-        sent, there = timed(lambda: compiled.sample(executor=executor, **size, **quiet))
+        sent, there = timed(lambda: sample_numba(compiled, executor=executor, **size, **quiet))
     measured = {
         "local": here._asdict(),
         "dask": there._asdict(),

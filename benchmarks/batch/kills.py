@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from benchmarks import models
 from benchmarks.batch.digest import digest
+from nutmill import sample_numba
 
 CORES = 2
 # One chain, and a group of four that learns together.
@@ -137,7 +138,7 @@ def _compiled(job: Job):
 
 def _sampled(compiled, job: Job, folder: str, chains: int) -> str:
     size = {"draws": job.draws, "chains": chains, "cores": CORES, "random_seed": 1}
-    return digest(compiled.sample(checkpoint=folder, every=job.every_s, **size, **QUIET))
+    return digest(sample_numba(compiled, checkpoint=folder, every=job.every_s, **size, **QUIET))
 
 
 if __name__ == "__main__":

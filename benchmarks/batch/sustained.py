@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.models import radon
+from nutmill import sample_numba
 from nutmill.comparison.resources import anonymous_mb, timed
 
 CHAINS, CORES = 4, 2
@@ -25,7 +26,8 @@ def main(request: str, answer: str) -> None:
     size = {"draws": cell["draws"], "chains": CHAINS, "cores": CORES, "random_seed": 1}
     quiet = {"progressbar": False, "compute_convergence_checks": False}
     with MemoryWatch() as watch:
-        _, spent = timed(lambda: compiled.sample(checkpoint=cell["folder"], max_time=cell["seconds"], **size, **quiet))
+        options = {"checkpoint": cell["folder"], "max_time": cell["seconds"], **size, **quiet}
+        _, spent = timed(lambda: sample_numba(compiled, **options))
     # When sampling has ended, the result is made of the draws; that is not part of the question.
     seen = [(second, size_mb) for second, size_mb in watch.seen if second <= cell["seconds"]]
     n_bytes = sum(path.stat().st_size for path in Path(cell["folder"]).rglob("*") if path.is_file())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.calibration.experiments import Experiment
-from nutmill import CompiledModel, compile_model
+from nutmill import CompiledModel, compile_model, sample_numba
 from nutmill.diagnosis.check import mixing
 from nutmill.results.trace import group
 
@@ -61,7 +61,8 @@ def _draws(bound: CompiledModel, seed: int):
     """Sample; tell whether the longest run was too short."""
     draws = _DRAWS
     while True:
-        result = bound.sample(
+        result = sample_numba(
+            bound,
             draws=draws,
             chains=N_CHAINS,
             cores=1,

@@ -15,6 +15,7 @@ import nutmill
 from benchmarks import models
 from benchmarks.centred import hierarchies, steady
 from benchmarks.results_file import RESULTS, record
+from nutmill import sample_numba
 from nutmill.diagnosis.check import mixing
 from nutmill.results.trace import group
 
@@ -74,7 +75,8 @@ def measure(settings: dict) -> Iterator[dict]:
 
 def run(compiled: nutmill.CompiledModel, seed: int, draws: int = 1000, cores: int = 2) -> dict:
     """Sample at defaults: the worst diagnostics of all scalars, divergences by chain, gradients with warmup."""
-    trace = compiled.sample(
+    trace = sample_numba(
+        compiled,
         draws=draws,
         chains=4,
         cores=cores,

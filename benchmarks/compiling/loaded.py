@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from nutmill import sample_numba
 from nutmill.comparison.resources import Spent, now, peak_rss_mb
 
 # What an artifact is said to do without.
@@ -27,7 +28,7 @@ def main(request: str, answer: str) -> None:
     # Nothing that is public tells when sampling has ended and the result is about to be made.
     session.finish = partial(_noting, session.finish, measured, cell["begun"])
     quiet = {"progressbar": False, "compute_convergence_checks": False}
-    compiled.sample(draws=1, tune=1, chains=1, cores=1, random_seed=1, **quiet)
+    sample_numba(compiled, draws=1, tune=1, chains=1, cores=1, random_seed=1, **quiet)
     measured["since_start"] = _since(cell["begun"])
     Path(answer).write_text(json.dumps(measured))
 

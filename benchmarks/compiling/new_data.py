@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.compiling.first_draw import LEAST
 from benchmarks.models import regression
+from nutmill import sample_numba
 from nutmill.comparison.resources import timed
 
 ROWS = 7_500
@@ -34,7 +35,7 @@ def with_nutmill() -> tuple[Callable[[dict], object], Callable[[], bool]]:
     def sample(data: dict) -> None:
         compiled.append(compiled[0].with_data(**data))
         quiet = {"progressbar": False, "compute_convergence_checks": False}
-        compiled[-1].sample(random_seed=1, **LEAST, **quiet)
+        sample_numba(compiled[-1], random_seed=1, **LEAST, **quiet)
 
     return sample, lambda: compiled[-1].code is compiled[0].code
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.programs.program import Loop, Program, native_loop
+from nutmill import sample_numba
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -28,7 +29,7 @@ def compiled(model: "pm.Model") -> Program:
     def sample(draws: int, chains: int, cores: int) -> int:
         size = {"draws": draws, "chains": chains, "cores": cores}
         quiet = {"progressbar": False, "compute_convergence_checks": False}
-        trace = program.sample(random_seed=1, discard_tuned_samples=False, **quiet, **size)
+        trace = sample_numba(program, random_seed=1, discard_tuned_samples=False, **quiet, **size)
         return int(sum(trace[group]["n_steps"].sum() for group in ("warmup_sample_stats", "sample_stats")))
 
     return Program(bind, sample)

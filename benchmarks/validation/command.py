@@ -10,6 +10,7 @@ import nutmill
 from benchmarks import models
 from benchmarks.diagnostics import distances
 from benchmarks.results_file import RESULTS, record
+from nutmill import sample_numba
 from nutmill.comparison.quality import quality
 from nutmill.results.trace import group
 
@@ -41,8 +42,8 @@ def measure(settings: dict) -> Iterator[dict]:
 
 
 def _against_reference(name: str, compiled: nutmill.CompiledModel, seed: int, draws: int) -> dict:
-    result = compiled.sample(
-        draws=draws, chains=4, random_seed=seed, progressbar=False, compute_convergence_checks=False
+    result = sample_numba(
+        compiled, draws=draws, chains=4, random_seed=seed, progressbar=False, compute_convergence_checks=False
     )
     posterior = group(result, "posterior")
     found = distances(posterior, models.reference(name))

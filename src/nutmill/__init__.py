@@ -12,15 +12,14 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.explanation.explaining import explain
     from nutmill.layout.layout import Layout
     from nutmill.model.compile_model import compile_model
-    from nutmill.native.compiled import CompiledModel
-    from nutmill.native.saved_model import load
+    from nutmill.native.compiled import CompiledModel, load
     from nutmill.progress.status import status
     from nutmill.run.adaptation import AdaptationState
     from nutmill.sampling.chosen_layout import find_layout
     from nutmill.sampling.kept_model import check_data
     from nutmill.sampling.merge import merge
     from nutmill.sampling.resume import resume
-    from nutmill.sampling.sample import sample_numba
+    from nutmill.sampling.sample import sample, sample_numba
     from nutmill.sampling.warm_start import adaptation_of
 
     __version__: str
@@ -44,6 +43,7 @@ __all__ = [
     "load",
     "merge",
     "resume",
+    "sample",
     "sample_numba",
     "status",
 ]
@@ -51,6 +51,7 @@ __all__ = [
 _HOMES = {
     "CompiledModel": "nutmill.native.compiled",
     "compile_model": "nutmill.model.compile_model",
+    "sample": "nutmill.sampling.sample",
     "sample_numba": "nutmill.sampling.sample",
     "compare": "nutmill.comparison.comparing",
     "explain": "nutmill.explanation.explaining",
@@ -63,7 +64,7 @@ _HOMES = {
     "adaptation_of": "nutmill.sampling.warm_start",
     "CheckpointError": "nutmill.errors",
     "Layout": "nutmill.layout.layout",
-    "load": "nutmill.native.saved_model",
+    "load": "nutmill.native.compiled",
     "find_layout": "nutmill.sampling.chosen_layout",
     "LayoutError": "nutmill.errors",
     "ModelError": "nutmill.errors",

@@ -13,6 +13,7 @@ import zoo
 import nutmill
 from campaigns import stops
 from campaigns.trials import QUIET, digest_of, must_work
+from nutmill import sample_numba
 
 HOUR_S = 3600.0
 # More than is drawn in any time that a trial may take.
@@ -34,7 +35,7 @@ def clocks(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Let a run with a folder be stopped by its limit of time, while the clock jumps, and go on."""
     compiled, trial = zoo.compiled("regression"), 0
     begin = time.monotonic()
-    expected = digest_of(compiled.sample(**stops.ASKED, chains=4, cores=2, **QUIET))
+    expected = digest_of(sample_numba(compiled, **stops.ASKED, chains=4, cores=2, **QUIET))
     usual_s = time.monotonic() - begin
     while True:
         trial += 1
@@ -48,7 +49,7 @@ def clocks(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
             with ThreadPoolExecutor(2) if executor else nullcontext() as threads:
                 options = {"executor": threads, "every": stops.EVERY_S, **QUIET}
                 asked = stops.ASKED | {"draws": NEVER, "chains": 4, "max_time": limit_s}
-                result = compiled.sample(**asked, checkpoint=path, **options)
+                result = sample_numba(compiled, **asked, checkpoint=path, **options)
                 if result.attrs["stopped_by"] != "max_time":
                     return ["the limit of time did not hold"]
                 clock.back(HOUR_S)

@@ -11,6 +11,7 @@ from campaigns.caches import cache_at
 from campaigns.damage import KINDS, damage
 from campaigns.stops import ASKED
 from campaigns.trials import QUIET, digest_of, outcome
+from nutmill import sample_numba
 from nutmill.files import cache_folder
 from nutmill.layout import profile as profiles
 from nutmill.native import cache
@@ -20,7 +21,7 @@ from nutmill.native.container import unpack_header
 def model_files(compiled: nutmill.CompiledModel, folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Damage a saved model, load it and sample it."""
     sample = ASKED | {"draws": 20, "tune": 20, "chains": 1, **QUIET}
-    expected = digest_of(compiled.sample(**sample))
+    expected = digest_of(sample_numba(compiled, **sample))
     place = folder / "models" / "one"
     while True:
         shutil.rmtree(place, ignore_errors=True)
@@ -28,7 +29,7 @@ def model_files(compiled: nutmill.CompiledModel, folder: Path, rng: np.random.Ge
         compiled.save(place / "model.nut")
         kind = rng.choice(KINDS)
         damage(place / "model.nut", kind, rng)
-        found = outcome(lambda: digest_of(nutmill.load(place / "model.nut").sample(**sample)), expected)
+        found = outcome(lambda: digest_of(sample_numba(nutmill.load(place / "model.nut"), **sample)), expected)
         yield f"{kind} .nut", found
 
 

@@ -14,6 +14,7 @@ import nutmill
 from campaigns import stops
 from campaigns.damage import KINDS, damage
 from campaigns.trials import QUIET, digest_of, outcome
+from nutmill import sample_numba
 from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed
 
 ASKED = stops.ASKED | {"draws": 60, "chains": 6, "tune": 200}
@@ -25,7 +26,7 @@ class RunFolders:
 
     def __init__(self, compiled: nutmill.CompiledModel, folder: Path):
         self._compiled, self._folder = compiled, folder
-        state = nutmill.adaptation_of(compiled.sample(**ASKED | {"random_seed": 2}, **QUIET))
+        state = nutmill.adaptation_of(sample_numba(compiled, **ASKED | {"random_seed": 2}, **QUIET))
         with ThreadPoolExecutor(1) as threads:
             for name, options in {
                 "plain": {},
@@ -33,7 +34,7 @@ class RunFolders:
                 "parts": {"executor": threads, "adaptation_state": state},
                 "warming": {"tune": 3000, "max_time": 0.02},
             }.items():
-                compiled.sample(**ASKED | options, **QUIET, checkpoint=folder / name)
+                sample_numba(compiled, **ASKED | options, **QUIET, checkpoint=folder / name)
         self.names = ["plain", "adapted", "parts", "warming"]
         self._expected = {name: digest_of(self._go_on(self._copy(name), compiled)) for name in self.names}
 

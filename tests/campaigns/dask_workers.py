@@ -14,19 +14,20 @@ from distributed import Client, LocalCluster
 
 import nutmill
 from campaigns.trials import digest_of
+from nutmill import sample_numba
 
 N_WORKERS = 2
 
 
 def dask_workers(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Kill one of two processes while ten chains are sampled in them; Dask starts another in its place."""
-    expected, trial = digest_of(long().sample(**OPTIONS)), 0
+    expected, trial = digest_of(sample_numba(long(), **OPTIONS)), 0
     with (
         LocalCluster(n_workers=N_WORKERS, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         begin = time.monotonic()
-        long().sample(**OPTIONS, executor=client.get_executor())
+        sample_numba(long(), **OPTIONS, executor=client.get_executor())
         usual_s = time.monotonic() - begin
         while True:
             trial += 1
@@ -36,7 +37,7 @@ def dask_workers(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, 
             killing = threading.Timer(after_s, os.kill, (killed, signal.SIGKILL))
             killing.start()
             try:
-                result = long().sample(**OPTIONS, executor=client.get_executor(), checkpoint=path, every=0.05)
+                result = sample_numba(long(), **OPTIONS, executor=client.get_executor(), checkpoint=path, every=0.05)
                 how = "same" if digest_of(result) == expected else "other bytes"
             except nutmill.NutmillError as error:
                 how = f"told, but lost: {error}"

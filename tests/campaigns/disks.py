@@ -18,7 +18,7 @@ import zoo
 from campaigns import stops
 from campaigns.caches import cache_at, new_cache
 from campaigns.trials import FULL, SAME, WHOLE, digest_of, in_child, must_work, named, outcome
-from nutmill import Layout, compile_model
+from nutmill import Layout, compile_model, sample_numba
 
 ROOMY_BYTES = 64 << 20
 CHAINS = 4
@@ -105,13 +105,13 @@ def _useless(kind: str, place: Path) -> Iterator[Path]:
 
 def _isolated() -> str:
     compiled = compile_model(saved.model(), isolate=True)
-    return digest_of(compiled.sample(draws=20, tune=20, chains=1, random_seed=1, **WHOLE))
+    return digest_of(sample_numba(compiled, draws=20, tune=20, chains=1, random_seed=1, **WHOLE))
 
 
 def _own_pools() -> str:
     options = {"draws": 4, "tune": 6, "chains": 2, "max_treedepth": 2, "random_seed": 1}
     compiled = large_factors.compiled()
-    return digest_of(compiled.sample(**options, layout=Layout(2, 1, mode="own_pools"), **WHOLE))
+    return digest_of(sample_numba(compiled, **options, layout=Layout(2, 1, mode="own_pools"), **WHOLE))
 
 
 def can_mount() -> bool:

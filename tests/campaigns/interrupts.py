@@ -15,6 +15,7 @@ import nutmill
 from campaigns.caches import cache_at, new_cache
 from campaigns.process_state import changed, process_state
 from campaigns.trials import WHOLE, digest_of, in_child, must_work
+from nutmill import sample_numba
 
 SIZE = {"draws": 20, "tune": 20, "chains": 1, "random_seed": 1, **WHOLE}
 MODELS = {"small": saved.model, "regression": zoo.regression}
@@ -25,7 +26,7 @@ _EVERY_KERNEL = 10
 def interrupts(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Interrupt the compile of a model with an empty cache, then compile and sample it in the same process."""
     models = {name: build() for name, build in MODELS.items()}
-    expected = {name: digest_of(nutmill.compile_model(model).sample(**SIZE)) for name, model in models.items()}
+    expected = {name: digest_of(sample_numba(nutmill.compile_model(model), **SIZE)) for name, model in models.items()}
     trial, usual_s = 0, {}
     while True:
         trial += 1
@@ -56,4 +57,4 @@ def _interrupted(model, after_s: float) -> tuple[str, list[str]]:
     after = changed(before, process_state())
     if after:
         print("  changed:", after, flush=True)
-    return digest_of(nutmill.compile_model(model).sample(**SIZE)), after
+    return digest_of(sample_numba(nutmill.compile_model(model), **SIZE)), after

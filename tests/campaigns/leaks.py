@@ -10,6 +10,7 @@ import saved
 import nutmill
 from campaigns.process_state import open_files, resident_bytes, threads
 from campaigns.trials import QUIET, in_child, named
+from nutmill import sample_numba
 
 SIZE = {"draws": 10, "tune": 10, "chains": 4, "random_seed": 1, **QUIET}
 # Rows of data of each round, so that data which stays would be seen: 400 kB.
@@ -23,7 +24,7 @@ def with_other_data(folder: Path) -> Callable[[int], object]:
 
     def once(number: int) -> None:
         labels = {"coords": {"row": np.arange(ROWS)}}
-        saved.small().with_data(y_data=np.full(ROWS, float(number)), **labels).sample(**SIZE)
+        sample_numba(saved.small().with_data(y_data=np.full(ROWS, float(number)), **labels), **SIZE)
 
     return once
 
@@ -31,14 +32,14 @@ def with_other_data(folder: Path) -> Callable[[int], object]:
 def loaded(folder: Path) -> Callable[[int], object]:
     """Load a file, and sample."""
     saved.small().save(folder / "small.nut")
-    return lambda number: nutmill.load(folder / "small.nut").sample(**SIZE)
+    return lambda number: sample_numba(nutmill.load(folder / "small.nut"), **SIZE)
 
 
 def checkpointed(folder: Path) -> Callable[[int], object]:
     """Sample into a folder, and go on there."""
 
     def once(number: int) -> None:
-        saved.small().sample(**SIZE, checkpoint=folder / str(number))
+        sample_numba(saved.small(), **SIZE, checkpoint=folder / str(number))
         nutmill.resume(folder / str(number), saved.small(), draws=20, **QUIET)
 
     return once

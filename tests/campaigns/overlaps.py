@@ -10,7 +10,7 @@ import zoo
 
 from campaigns.process_state import changed, process_state
 from campaigns.trials import WHOLE, digest_of, must_work
-from nutmill import Layout
+from nutmill import Layout, sample_numba
 
 AT_ONCE = 8
 # Of one model the bits depend on the number of BLAS threads, another calls no BLAS, others a little.
@@ -27,7 +27,7 @@ LAYOUTS = (Layout(1, 1), Layout(1, 2), Layout(2, 1))
 def _sample(name: str, number: int, **options):
     """Sample one of the models with one of the layouts."""
     compiled = large_factors.compiled() if name == LARGE else zoo.compiled(name)
-    return compiled.sample(**JOBS[name], random_seed=7, layout=LAYOUTS[number], **WHOLE, **options)
+    return sample_numba(compiled, **JOBS[name], random_seed=7, layout=LAYOUTS[number], **WHOLE, **options)
 
 
 def overlaps(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:

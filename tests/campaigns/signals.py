@@ -11,6 +11,7 @@ import processes
 import saved
 
 from campaigns.trials import LONGEST_S, QUIET
+from nutmill import sample_numba
 from nutmill.results.storage import load
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -41,7 +42,7 @@ def start(folder: Path) -> subprocess.Popen:
 
 def signals(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """Stop a command by up to two signals at a time until it ends by itself, and compare its draws."""
-    expected = saved.small().sample(**SIZE, **QUIET).posterior["mu"].values
+    expected = sample_numba(saved.small(), **SIZE, **QUIET).posterior["mu"].values
     trial, usual_s = 0, _usual_s(_place(folder / "usual"))
     while True:
         trial += 1

@@ -18,6 +18,7 @@ import zoo
 
 import nutmill
 from campaigns.trials import QUIET, arrays_of, in_child
+from nutmill import sample_numba
 from nutmill.checkpoint.records import draw_record
 from nutmill.checkpoint.state import MAGIC
 
@@ -31,7 +32,7 @@ def go_on(path: Path, compiled: nutmill.CompiledModel, chains: int):
     """Resume the run in `path`, or begin it if it has not begun."""
     if (path / "manifest.json").exists():
         return nutmill.resume(path, compiled, every=EVERY_S, cores=2, **QUIET)
-    return compiled.sample(**ASKED, chains=chains, cores=2, checkpoint=path, every=EVERY_S, **QUIET)
+    return sample_numba(compiled, **ASKED, chains=chains, cores=2, checkpoint=path, every=EVERY_S, **QUIET)
 
 
 def stop_once(path: Path, compiled, chains: int, fault: str, rng: np.random.Generator, usual_s: float) -> int:
@@ -86,7 +87,7 @@ def stopped_runs(
 ) -> Iterator[dict]:
     """Stop runs `times` times in all; give a row for each run, with whether its result is that of a run left alone."""
     rng = np.random.default_rng(seed)
-    reference = arrays_of(compiled.sample(**ASKED, chains=chains, **QUIET))
+    reference = arrays_of(sample_numba(compiled, **ASKED, chains=chains, **QUIET))
     begin = time.perf_counter()
     in_child(lambda: go_on(folder / "whole", compiled, chains))
     usual_s = time.perf_counter() - begin

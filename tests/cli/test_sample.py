@@ -11,6 +11,7 @@ import zoo
 from processes import environment
 from typer.testing import CliRunner
 
+from nutmill import sample_numba
 from nutmill.cli.app import app
 from nutmill.results.storage import load
 from nutmill.results.trace import group
@@ -55,8 +56,14 @@ def assert_same(path, other):
 
 def test_the_result_is_that_of_python(tmp_path):
     document = json.loads(sample("--draws", 60, "--chains", 2, "--out", "draws.nc", "--json").stdout)
-    expected = zoo.compiled("regression").sample(
-        draws=60, chains=2, tune=100, random_seed=7, progressbar=False, compute_convergence_checks=False
+    expected = sample_numba(
+        zoo.compiled("regression"),
+        draws=60,
+        chains=2,
+        tune=100,
+        random_seed=7,
+        progressbar=False,
+        compute_convergence_checks=False,
     )
     for name, values in group(expected, "posterior").data_vars.items():
         np.testing.assert_array_equal(draws_of("draws.nc")[name], values.values)

@@ -8,6 +8,7 @@ import pytest
 import zoo
 from typer.testing import CliRunner
 
+from nutmill import sample_numba
 from nutmill.cli.app import app
 from nutmill.cli.status import lines
 
@@ -53,7 +54,7 @@ def runs(tmp_path_factory):
     for first in (0, 4):
         options = {"chain_ids": range(first, first + 4), "checkpoint": folder / f"chains-{first}-{first + 3}"}
         quiet = {"progressbar": False, "compute_convergence_checks": False}
-        zoo.compiled("regression").sample(draws=20, tune=20, chains=8, random_seed=1, **options, **quiet)
+        sample_numba(zoo.compiled("regression"), draws=20, tune=20, chains=8, random_seed=1, **options, **quiet)
     return folder
 
 

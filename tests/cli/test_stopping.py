@@ -15,6 +15,7 @@ import saved
 from processes import environment
 from typer.testing import CliRunner
 
+from nutmill import sample_numba
 from nutmill.cli.app import app
 from nutmill.results.storage import load
 from nutmill.results.trace import group
@@ -41,7 +42,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def expected():
     options = {"draws": 50, "tune": 50, "random_seed": 3, "progressbar": False, "compute_convergence_checks": False}
-    return group(saved.small().sample(**options), "posterior")["mu"].values
+    return group(sample_numba(saved.small(), **options), "posterior")["mu"].values
 
 
 def run(*arguments, code=0):

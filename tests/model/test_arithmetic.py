@@ -21,8 +21,8 @@ from nutmill import ModelError, compile_model
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.native.compiled import from_bytes
 from nutmill.native.container import Damaged
-from nutmill.native.saved_model import from_bytes, to_bytes
 
 BINARY = (
     *(pt.add, pt.mul, pt.sub, pt.minimum, pt.maximum, pt.int_div, pt.mod, pt.eq, pt.neq, pt.lt, pt.le, pt.gt, pt.ge),
@@ -199,7 +199,7 @@ def damaged(steps=None, results=None):
 )
 def test_damaged_arithmetic_in_a_file(autoregression, change):
     with pytest.raises(Damaged, match="what its header says does not fit what it holds: save the model anew"):
-        from_bytes(rewritten(to_bytes(autoregression), change))
+        from_bytes(rewritten(autoregression.to_bytes(), change))
 
 
 @pytest.mark.parametrize("make", [lags, errors_one_by_one])

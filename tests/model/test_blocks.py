@@ -140,7 +140,7 @@ def large_process() -> pm.Model:
 
 FAULTS = """
 import resource, numpy as np, nutmill
-from nutmill import Layout
+from nutmill import Layout, sample_numba
 
 compiled = nutmill.load({path!r})
 q = np.zeros(compiled.n_dim)
@@ -162,7 +162,7 @@ with Layout(1).applied():
     compiled.binding.release()
     compiled.logp_dlogp(q)
     tell(lambda: compiled.logp_dlogp(q))
-    compiled.sample(**keep_nothing)
+    sample_numba(compiled, **keep_nothing)
     tell(lambda: repeat(1))
 """
 

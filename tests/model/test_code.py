@@ -17,7 +17,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from scipy import stats
 
-from nutmill import CompiledModel, compile_model
+from nutmill import CompiledModel, compile_model, sample_numba
 from nutmill.model.lowering import environment
 from nutmill.native import cache
 from nutmill.native.object import undefined_symbols, unresolved
@@ -59,7 +59,7 @@ def facts(compiled: CompiledModel) -> dict[str, str]:
     q = np.linspace(-0.4, 0.5, compiled.n_dim)
     value, gradient = compiled.logp_dlogp(q)
     options = {"progressbar": False, "compute_convergence_checks": False, "random_seed": 7}
-    drawn = compiled.sample(draws=30, tune=60, chains=2, **options)["posterior"]
+    drawn = sample_numba(compiled, draws=30, tune=60, chains=2, **options)["posterior"]
     found = {"value": np.array(value), "gradient": gradient, **compiled.expand(q[None])}
     found |= {f"draws of {name}": drawn[name].values for name in sorted(drawn.data_vars)}
     return {name: np.ascontiguousarray(values).tobytes().hex() for name, values in found.items()}

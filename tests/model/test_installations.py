@@ -42,7 +42,7 @@ import sys
 from levels import pretend
 pretend(sys.argv[1])
 import numba, numpy as np
-from nutmill import compile_model
+from nutmill import compile_model, sample_numba
 from nutmill.model.lowering import kernel
 from nutmill.native.processor import target
 
@@ -51,7 +51,7 @@ def density(q, gradient, data):
     gradient[:] = -q
     return -0.5 * np.sum(q * q)
 
-draws = compile_model(density, n_dim=2).sample(draws=20, tune=20, chains=1, random_seed=1, progressbar=False)
+draws = sample_numba(compile_model(density, n_dim=2), draws=20, tune=20, chains=1, random_seed=1, progressbar=False)
 level = kernel.for_all_models(target())
 print(kernel._shipped(level) == kernel.kernel_object(target()).code, level.name)
 """

@@ -10,13 +10,13 @@ from assertions import assert_mean_and_variance
 from model.test_gradients import EXPENSIVE, QUICK, positions
 from pytensor.scan.op import Scan
 
-from nutmill import ModelError, compile_model
+from nutmill import ModelError, compile_model, sample_numba
 from nutmill.explanation.explaining import explain
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.lowering.inline import convert
 from nutmill.model.lowering.ways import WAYS
-from nutmill.native.saved_model import from_bytes, to_bytes
+from nutmill.native.compiled import from_bytes
 
 CHEAP = ("imputed",)
 
@@ -49,7 +49,9 @@ def test_both_ways_are_one_density(name):
 
 
 def test_draws(normal):
-    drawn = normal.sample(draws=2000, chains=4, random_seed=5, progressbar=False, compute_convergence_checks=False)
+    drawn = sample_numba(
+        normal, draws=2000, chains=4, random_seed=5, progressbar=False, compute_convergence_checks=False
+    )
     x = drawn["posterior"]["x"].values
     assert_mean_and_variance(x[..., 0], 1.0, 4.0)
     assert_mean_and_variance(x[..., 1], -3.0, 0.25)
@@ -84,7 +86,7 @@ def test_a_broken_form_of_ours_does_not_matter(monkeypatch):
         pm.Exponential("x", 2.0)
     with pytest.raises(AttributeError):
         compile_model(model)
-    compiled = from_bytes(to_bytes(compile_model(model, lowering="numba")))
+    compiled = from_bytes(compile_model(model, lowering="numba").to_bytes())
     value, gradient = compiled.logp_dlogp(np.zeros(1))  # of the logarithm of x
     assert value == pytest.approx(np.log(2.0) - 2.0) and gradient == pytest.approx([-1.0])
 

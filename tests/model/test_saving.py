@@ -16,10 +16,9 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from saved import refused, small
 
-from nutmill import compile_model
+from nutmill import compile_model, sample_numba
 from nutmill.model import origin_code as saving
 from nutmill.model.build import COMPILING
-from nutmill.native.saved_model import to_bytes
 
 
 @numba.njit
@@ -159,7 +158,7 @@ def test_a_start_in_python():
     compiled = compile_model(model)
     assert compiled.code.fused
     with refused("The start or the data of the model are computed in Python: it cannot be saved"):
-        to_bytes(compiled)
+        compiled.to_bytes()
 
 
 cosh = ctypes.CDLL("libm.so.6").cosh
@@ -195,22 +194,22 @@ def test_code_with_addresses_of_this_process(density):
     assert compiled.code.fused and not compiled.code.stands_alone
     assert np.isfinite(compiled.logp_dlogp(np.zeros(1))[0])
     with refused("holds addresses of this process, .* so it cannot be saved"):
-        to_bytes(compiled)
+        compiled.to_bytes()
 
 
 def test_code_that_calls_numba():
     compiled = compile_model(with_a_typed_list, n_dim=1, data=np.zeros(1))
     assert compiled.logp_dlogp(np.ones(1))[0] == -0.5
     with refused("calls Numba's own .*numba_list_append.*, so it cannot be saved"):
-        to_bytes(compiled)
+        compiled.to_bytes()
 
 
 def test_two_models_saved_in_two_threads():
     """PyTensor's rewrites and Numba's compiler keep state of the whole process."""
-    found, alone = {}, to_bytes(small())
+    found, alone = {}, small().to_bytes()
 
     def save(i):
-        found[i] = to_bytes(small())
+        found[i] = small().to_bytes()
 
     threads = [threading.Thread(target=save, args=(i,)) for i in range(2)]
     for thread in threads:
@@ -222,7 +221,7 @@ def test_two_models_saved_in_two_threads():
 
 def test_a_loaded_model_is_sampled_in_threads():
     loaded = again(DENSITIES["tuple"]())
-    draws = [loaded.sample(draws=50, tune=50, chains=4, cores=cores, random_seed=3, **QUIET) for cores in (1, 4)]
+    draws = [sample_numba(loaded, draws=50, tune=50, chains=4, cores=cores, random_seed=3, **QUIET) for cores in (1, 4)]
     first, second = (result["posterior"]["q"].values for result in draws)
     assert first.tobytes() == second.tobytes()
 
@@ -235,14 +234,14 @@ def with_data() -> pm.Model:
 
 
 def test_functions_of_a_known_model_are_not_compiled_again(model_cache, monkeypatch):
-    first = to_bytes(compile_model(with_data()))
+    first = compile_model(with_data()).to_bytes()
     made, compiling = [], saving._fused
     monkeypatch.setattr(saving, "_fused", lambda *arguments: made.append(True) or compiling(*arguments))
-    assert to_bytes(compile_model(with_data())) == first
+    assert compile_model(with_data()).to_bytes() == first
     assert not made
     for path in model_cache.glob("functions-*"):
         path.write_bytes(path.read_bytes()[:-1])
-    assert to_bytes(compile_model(with_data())) == first
+    assert compile_model(with_data()).to_bytes() == first
     assert made
 
 
@@ -256,5 +255,5 @@ def test_what_changes_the_filters_of_warnings_for_a_moment_does_so_in_one_thread
         return enter(self)
 
     monkeypatch.setattr(warnings.catch_warnings, "__enter__", noted)
-    to_bytes(compile_model(model))
+    compile_model(model).to_bytes()
     assert owned and all(owned)

@@ -14,7 +14,7 @@ import zoo
 from assertions import assert_same_mean
 
 import nutmill
-from nutmill import compile_model
+from nutmill import compile_model, sample_numba
 from nutmill.errors import ModelError
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.pymc_model import from_pymc
@@ -128,8 +128,8 @@ def test_a_file_keeps_it(single, tmp_path):
 
 def test_the_posterior_does_not_move(single, double, seed):
     quiet = {"draws": 500, "progressbar": False, "compute_convergence_checks": False}
-    first = group(single.sample(random_seed=2 * seed, **quiet), "posterior")
-    second = group(double.sample(random_seed=2 * seed + 1, **quiet), "posterior")
+    first = group(sample_numba(single, random_seed=2 * seed, **quiet), "posterior")
+    second = group(sample_numba(double, random_seed=2 * seed + 1, **quiet), "posterior")
     assert_same_mean(first["intercept"].values, second["intercept"].values)
     for k in range(COLUMNS):
         assert_same_mean(first["beta"].values[..., k], second["beta"].values[..., k])

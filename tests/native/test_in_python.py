@@ -16,7 +16,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from results import assert_same
 
-from nutmill import ModelError, SamplingError, compile_model
+from nutmill import ModelError, SamplingError, compile_model, sample_numba
 
 QUICK = {"chains": 2, "cores": 2, "draws": 30, "tune": 40, "progressbar": False, "compute_convergence_checks": False}
 DRAWN = ("posterior", "sample_stats")
@@ -114,7 +114,7 @@ def test_density_and_gradient_of_a_differential_equation(decay):
 
 
 def test_two_chains_of_a_differential_equation_at_once(decay):
-    drawn = decay.sample(**QUICK | {"draws": 3, "tune": 3, "max_treedepth": 2}, random_seed=1)
+    drawn = sample_numba(decay, **QUICK | {"draws": 3, "tune": 3, "max_treedepth": 2}, random_seed=1)
     rates = drawn["posterior"]["rate"].values.reshape(-1, 2)
     expected = np.array([log_density_of_decay(np.log(rate)) for rate in rates])
     lp = drawn["sample_stats"]["lp"].values.ravel()
@@ -135,7 +135,7 @@ def test_chains_runs_and_models_take_turns(normal, other):
     for op in (IN_DENSITY, IN_REPORT, IN_OTHER):
         op.does = look
     with ThreadPoolExecutor(4) as executor:
-        runs = [executor.submit(model.sample, **QUICK, random_seed=3) for model in (normal, normal, other)]
+        runs = [executor.submit(sample_numba, model, **QUICK, random_seed=3) for model in (normal, normal, other)]
         point = executor.submit(lambda: [normal.logp_dlogp([x]) for x in np.linspace(-1.0, 1.0, 100)])
         expanded = [normal.expand(np.ones((100, 1)))["seen"] for _ in range(3)]
     assert most == 1
@@ -156,7 +156,7 @@ def test_a_point_where_the_operation_raises_is_rejected(normal):
 
     IN_DENSITY.does = refuse
     assert normal.logp_dlogp([1.0])[0] == -np.inf
-    result = normal.sample(**QUICK | {"draws": 200}, random_seed=4)
+    result = sample_numba(normal, **QUICK | {"draws": 200}, random_seed=4)
     assert result["posterior"]["x"].values.max() < 0.5
     assert result["sample_stats"]["diverging"].values.any()
     assert normal.logp_dlogp([0.0])[0] == 0.0
@@ -170,7 +170,7 @@ def test_an_operation_that_raises_at_every_start(normal):
     with pytest.raises(
         ModelError, match=r"No start.*\n.*an operation of the model raised ValueError: no such dose"
     ) as caught:
-        normal.sample(**QUICK, random_seed=5)
+        sample_numba(normal, **QUICK, random_seed=5)
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -186,7 +186,7 @@ def test_an_operation_that_raises_everywhere_but_at_the_start(normal):
         SamplingError,
         match=r"Chain 0 cannot start: no step size.*; an operation of the model raised ValueError: no such dose",
     ):
-        normal.sample(**QUICK | {"chains": 1}, random_seed=6)
+        sample_numba(normal, **QUICK | {"chains": 1}, random_seed=6)
 
 
 def test_draws_that_cannot_be_reported_are_nan(normal, caplog):
@@ -220,9 +220,9 @@ def test_an_interrupt_raised_by_an_operation_ends_the_run_as_a_signal_does(norma
         if calls == 1000:
             raise KeyboardInterrupt
 
-    whole = normal.sample(**options)
+    whole = sample_numba(normal, **options)
     IN_DENSITY.does = interrupt_once
-    result = normal.sample(**options)
+    result = sample_numba(normal, **options)
     assert result.attrs["stopped_by"] == "SIGINT" and result.attrs["interrupted"] == 1
     drawn = result["posterior"]["x"].values
     assert drawn.shape[1] < 2000
@@ -256,5 +256,5 @@ def test_an_njit_density_that_runs_python():
         compiled = compile_model(density, n_dim=1)
     assert compiled.logp_dlogp([0.4])[0] == pytest.approx(-0.08)
     assert compiled.logp_dlogp([0.6])[0] == -np.inf
-    result = compiled.sample(**QUICK, random_seed=8)
+    result = sample_numba(compiled, **QUICK, random_seed=8)
     assert result["posterior"]["q"].values.max() < 0.5

@@ -5,7 +5,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 
-from nutmill import ModelError, compile_model, load
+from nutmill import ModelError, compile_model, load, sample_numba
 from nutmill.diagnosis.check import check
 
 SEEDS = (1, 2)
@@ -96,7 +96,7 @@ def test_a_start_is_found_where_jitter_finds_none(make):
 
 def test_a_model_that_starts_far_away_samples():
     compiled = compile_model(shifted())
-    result = compiled.sample(draws=50, random_seed=4, progressbar=False, compute_convergence_checks=False)
+    result = sample_numba(compiled, draws=50, random_seed=4, progressbar=False, compute_convergence_checks=False)
     assert result["posterior"]["first"].values.max() < -40.0
 
 
@@ -136,8 +136,8 @@ def test_chains_from_the_prior_tell_of_modes_that_jitter_never_reaches():
         pm.Potential("modes", pm.math.logaddexp(-((x - 1.0) ** 2) * 8, -((x + 15.0) ** 2) * 8 + 2.0))
     compiled = compile_model(model)
     run = {"draws": 200, "chains": 8, "random_seed": 2, "progressbar": False, "compute_convergence_checks": False}
-    near = compiled.sample(**run)
-    apart = compiled.sample(**run, starts="prior")
+    near = sample_numba(compiled, **run)
+    apart = sample_numba(compiled, **run, starts="prior")
     assert (near["posterior"]["x"].values > 0).all() and near.attrs["starts"] == "jitter"
     assert {finding.kind for finding in check(apart)} >= {"rhat"} and apart.attrs["starts"] == "prior"
 

@@ -15,13 +15,13 @@ from processes import output_of, start
 from saved import refused
 from scipy import stats
 
-from nutmill import compile_model
+from nutmill import compile_model, sample_numba
 from nutmill.native import cache
+from nutmill.native.compiled import from_bytes
 from nutmill.native.container import Damaged
 from nutmill.native.libmvec import available
 from nutmill.native.object import undefined_symbols
 from nutmill.native.processor import Target, obstacle, target
-from nutmill.native.saved_model import from_bytes, to_bytes
 
 LEVELS = ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 HERE = target()
@@ -60,7 +60,7 @@ def test_levels_have_all_that_those_below_have(name):
 def test_every_level_compiles_and_runs_where_it_can(name):
     made = compiled(name)
     assert made.code.target == target(name)
-    content = to_bytes(made)
+    content = made.to_bytes()
     if obstacle(target(name)):
         with pytest.raises(Damaged, match="lacks avx"):
             from_bytes(content)
@@ -73,7 +73,7 @@ def test_every_level_compiles_and_runs_where_it_can(name):
         assert_allclose(made.expand(q[None])["waves"][0], np.exp(q * X) * np.sin(q * X), rtol=1e-14, atol=1e-15)
     assert facts(from_bytes(content)) == facts(made)
     precision = 1.0 + len(X)
-    draws = made.sample(draws=1000, tune=300, chains=4, random_seed=1, **QUIET)["posterior"]["mu"].values
+    draws = sample_numba(made, draws=1000, tune=300, chains=4, random_seed=1, **QUIET)["posterior"]["mu"].values
     assert_mean_and_variance(draws, (X + 1.0).sum() / precision, 1.0 / precision)
     assert made.logp_dlogp(np.zeros(1))[0] == pytest.approx(
         stats.norm.logpdf(0.0) + stats.norm.logpdf(X + 1.0).sum(), rel=1e-13

@@ -10,7 +10,7 @@ from artifacts import again
 from numpy.testing import assert_allclose, assert_array_equal
 from saved import refused
 
-from nutmill import ModelError, compile_model
+from nutmill import ModelError, compile_model, sample_numba
 
 
 @functools.cache
@@ -224,4 +224,4 @@ def test_a_start_outside_of_the_support_is_told():
         x = pm.Normal("x", 0.0, 1.0)
         pm.Potential("nowhere", pt.switch(x**2 < -1.0, 0.0, -np.inf))
     with refused("No start with finite log density and gradient was found for chain 0"):
-        again(compile_model(model)).sample(draws=5, tune=5, chains=1, progressbar=False)
+        sample_numba(again(compile_model(model)), draws=5, tune=5, chains=1, progressbar=False)

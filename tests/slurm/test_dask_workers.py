@@ -10,6 +10,7 @@ from results import assert_same
 from workers import job_and_process
 
 import nutmill
+from nutmill import sample_numba
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +48,22 @@ def client(one_node, slurm_cluster, monkeypatch, tmp_path):
 
 def test_jobs_of_slurm_make_the_draws_of_a_local_run(client, one_node, tmp_path):
     assert one_node.run("squeue", "--noheader", "--states=running", "--format=%j").split() == 2 * ["dask-worker"]
-    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor()))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor()))
     path = tmp_path / "run"
-    assert_equals_local_run(short().sample(**OPTIONS, executor=client.get_executor(), checkpoint=path))
+    assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor(), checkpoint=path))
     assert nutmill.status(path)["phase"] == "finished"
 
 
 def test_the_groups_of_a_cancelled_job_go_on_in_another(client, one_node, tmp_path):
     jobs = {pid: job for job, pid in client.run(job_and_process).values()}
     options = {**OPTIONS, "draws": 1000}
-    local, path = long().sample(**options), tmp_path / "run"
+    local, path = sample_numba(long(), **options), tmp_path / "run"
 
     def cancel():
         pid, _ = sampling_process(path)
         one_node.run("scancel", jobs[pid])
 
     cancelling = in_background(cancel)
-    result = long().sample(**options, executor=client.get_executor(), checkpoint=path, every=0.05)
+    result = sample_numba(long(), **options, executor=client.get_executor(), checkpoint=path, every=0.05)
     cancelling()
     assert_same(result, local)

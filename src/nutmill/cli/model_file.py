@@ -64,7 +64,7 @@ def load_model(place: Place) -> object:
     path = place.path
     check_file(path)
     if place.name is None:
-        from nutmill.native.saved_model import load
+        from nutmill.native.compiled import load
 
         return load(path)
     with _on_path(path.resolve().parent):

@@ -49,6 +49,8 @@ def sample(
     strict: options.Strict = False,
 ) -> None:
     """Sample a model. With a checkpoint, a run that is stopped or killed goes on where it was, to the same draws."""
+    import nutmill
+
     _check(out, checkpoint, resume, chain_ids, chains)
     asked = {
         "draws": draws,
@@ -80,7 +82,7 @@ def sample(
                 begun.check(asked, resume=resume)
             compiled = model_file.compiled_model(model, data)
             if begun is None:
-                result = compiled.sample(**asked, **how, checkpoint=checkpoint)
+                result = nutmill.sample(compiled, **asked, **how, checkpoint=checkpoint)
             else:
                 result = begun.go_on(compiled, asked, how)
         finish(result, wanted)

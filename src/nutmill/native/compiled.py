@@ -1,4 +1,4 @@
-"""A compiled model: native code and data in one object that samples, evaluates, and takes new data."""
+"""A compiled model: native code and data in one object, which evaluates, takes new data, and goes into a file."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.files import CODE_MODE, read_plain, replace_file
 from nutmill.layout.layout import Applied, Layout
-from nutmill.native import newdata, starts
+from nutmill.native import newdata, saved_model, starts
 from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
+from nutmill.native.container import Damaged
 from nutmill.native.description import Description
 from nutmill.native.origin import Origin
 from nutmill.native.process_memory import peak_bytes
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from numpy.typing import ArrayLike
-
-    from nutmill.run.adaptation import AdaptationState
-    from nutmill.sampling.request import Seed
 
 
 _N_NAMED = 5
@@ -55,9 +53,7 @@ class CompiledModel:
     origin: Origin
 
     def __reduce__(self):
-        from nutmill.native.saved_model import to_bytes, unpickled  # files are built on this class
-
-        return unpickled, (to_bytes(self),)
+        return unpickled, (self.to_bytes(),)
 
     def __repr__(self) -> str:
         about = [_some([parameter.rv_name for parameter in self.description.parameters])]
@@ -106,65 +102,6 @@ class CompiledModel:
         status, logp, gradient = self.binding.density(position)
         return (logp, gradient) if status == 0 else (-np.inf, np.full(self.n_dim, np.nan))
 
-    def sample(
-        self,
-        *,
-        draws: int = 1000,
-        tune: int | None = None,
-        chains: int = 4,
-        cores: int | None = None,
-        layout: Layout | str | os.PathLike | None = "auto",
-        target_accept: float = 0.8,
-        max_treedepth: int = 10,
-        random_seed: Seed = None,
-        initvals: Mapping | Sequence[Mapping | None] | None = None,
-        jitter: bool = True,
-        starts: str = "jitter",
-        metric: str = "auto",
-        centring: str = "auto",
-        discard_tuned_samples: bool = True,
-        progressbar: bool = True,
-        compute_convergence_checks: bool = True,
-        idata_kwargs: Mapping[str, bool] | None = None,
-        checkpoint: str | os.PathLike | None = None,
-        every: float = 60.0,
-        chain_ids: Sequence[int] | None = None,
-        max_time: float | None = None,
-        until: Mapping[str, float] | None = None,
-        adaptation_state: AdaptationState | None = None,
-        executor: Executor | None = None,
-    ) -> Any:
-        """Sample this model; the arguments are those of `sample_numba` from `draws` on, where they are described."""
-        from nutmill.sampling.sample import sample_compiled  # sampling is built on this class
-
-        return sample_compiled(
-            self,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            cores=cores,
-            layout=layout,
-            target_accept=target_accept,
-            max_treedepth=max_treedepth,
-            random_seed=random_seed,
-            initvals=initvals,
-            jitter=jitter,
-            starts=starts,
-            metric=metric,
-            centring=centring,
-            discard_tuned_samples=discard_tuned_samples,
-            progressbar=progressbar,
-            compute_convergence_checks=compute_convergence_checks,
-            idata_kwargs=idata_kwargs,
-            checkpoint=checkpoint,
-            every=every,
-            chain_ids=chain_ids,
-            max_time=max_time,
-            until=until,
-            adaptation_state=adaptation_state,
-            executor=executor,
-        )
-
     def with_data(self, coords: Mapping[str, Sequence] | None = None, **arrays) -> CompiledModel:
         """Bind the same native code to other data; nothing is compiled.
 
@@ -207,9 +144,15 @@ class CompiledModel:
         ModelError
             If the model's code needs Python, its data are missing, or the file cannot be written.
         """
-        from nutmill.native.saved_model import save  # reading and writing files is built on this class
+        path = Path(path)
+        try:
+            replace_file(path, self.to_bytes(data=data, log_likelihood=log_likelihood), mode=CODE_MODE)
+        except OSError as error:
+            raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
 
-        save(self, path, data=data, log_likelihood=log_likelihood)
+    def to_bytes(self, *, data: bool = True, log_likelihood: bool = False) -> bytes:
+        """Give the content of the file that `save` writes; raises ModelError as that does."""
+        return saved_model.to_bytes(self.description, self.code, self.origin, data=data, log_likelihood=log_likelihood)
 
     def report(self) -> str:
         """Describe parameters, data and native code in a few lines."""
@@ -373,6 +316,49 @@ class CompiledModel:
         with self.one_blas_thread(threads) as applied:
             on_thread = None if applied is None else lambda: applied.enter_worker(next(numbers))
             return binding.expand(draws, threads, on_thread)
+
+
+def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
+    """Load a compiled model from a file that `CompiledModel.save` wrote.
+
+    Neither PyMC nor PyTensor nor Numba is needed for it, nor for sampling what it gives. The file holds machine code,
+    which runs with your rights: load files of those whom you would let run programs here.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    strict
+        Refuse a file that others than its owner may write, or replace in its folder.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is damaged or no model, was made for another processor or another version of
+        nutmill, or, with `strict`, others may write it.
+    """
+    path = Path(path)
+    try:
+        if strict:
+            saved_model.check_private(path)
+        return from_bytes(read_plain(path, follow=True))
+    except OSError as error:
+        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    except Damaged as error:
+        raise ModelError(f"The model {path} cannot be used: {error}.") from error
+
+
+def from_bytes(content: bytes) -> CompiledModel:
+    """Make a compiled model of a file's content; raises Damaged if it is none, or cannot run here."""
+    return CompiledModel(*saved_model.from_bytes(content))
+
+
+def unpickled(content: bytes) -> CompiledModel:
+    """Make a compiled model of what its pickle holds, the content of a file; raises ModelError."""
+    try:
+        return from_bytes(content)
+    except Damaged as error:
+        raise ModelError(f"The pickled model cannot be used: {error}.") from error
 
 
 def _some(names: Sequence[str]) -> str:

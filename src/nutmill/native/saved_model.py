@@ -1,4 +1,4 @@
-"""Compiled models as files: `save` writes one, `load` gives it back without PyMC, PyTensor and Numba.
+"""The parts of a compiled model, its description, code and origin, as the content of a file, and back.
 
 A file holds machine code, which runs with the rights of whoever loads it. Its checksum tells damage, not forgery.
 """
@@ -6,7 +6,6 @@ A file holds machine code, which runs with the rights of whoever loads it. Its c
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import cast
 
 from nutmill.errors import ModelError, NutmillError
-from nutmill.files import CODE_MODE, read_plain, replace_file, why_not_private
+from nutmill.files import why_not_private
 from nutmill.native.code import OBJECT, Code, code_of, entry_of, object_in
-from nutmill.native.compiled import CompiledModel
 from nutmill.native.container import Damaged, Entry, Header, pack, unpack
+from nutmill.native.description import Description
 from nutmill.native.labels import label_array
 from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
+from nutmill.native.origin import Origin
 from nutmill.native.processor import Target, obstacle
 from nutmill.native.record import ENTRY_WORDS, FIRST_WORD
 from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
@@ -35,49 +35,9 @@ _NAMES_TOLD = 5
 _CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
 
 
-def save(compiled: CompiledModel, path: str | os.PathLike, *, data: bool, log_likelihood: bool) -> None:
-    """Write a compiled model to a file; `CompiledModel.save` is the public way to this."""
-    path = Path(path)
-    try:
-        replace_file(path, to_bytes(compiled, data=data, log_likelihood=log_likelihood), mode=CODE_MODE)
-    except OSError as error:
-        raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
-
-
-def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
-    """Load a compiled model from a file that `CompiledModel.save` wrote.
-
-    Neither PyMC nor PyTensor nor Numba is needed for it, nor for sampling what it gives. The file holds machine code,
-    which runs with your rights: load files of those whom you would let run programs here.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    strict
-        Refuse a file that others than its owner may write, or replace in its folder.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read, is damaged or no model, was made for another processor or another version of
-        nutmill, or, with `strict`, others may write it.
-    """
-    path = Path(path)
-    try:
-        if strict:
-            _check_private(path)
-        return from_bytes(read_plain(path, follow=True))
-    except OSError as error:
-        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
-    except Damaged as error:
-        raise ModelError(f"The model {path} cannot be used: {error}.") from error
-
-
-def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool = False) -> bytes:
+def to_bytes(description: Description, code: Code, origin: Origin, *, data: bool, log_likelihood: bool) -> bytes:
     """Give the content of a file; raises ModelError if the model's code needs Python, or its data are missing."""
-    code, description = compiled.code, compiled.description
-    likelihood = compiled.origin.likelihood(code.target) if log_likelihood else None
+    likelihood = origin.likelihood(code.target) if log_likelihood else None
     for each in filter(None, (code, likelihood)):
         _check_stands_alone(each)
     if description.missing:
@@ -85,15 +45,15 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool
     labels = {dim: label_array(values) for dim, values in description.coords.items()}
     arrays, entry = Arrays(), entry_of(code)
     # Every origin makes one of this kind, which `native.origin` cannot name: it lies below.
-    origin = cast(StoredOrigin, compiled.origin.stored(description.values, code.target))
+    stored = cast(StoredOrigin, origin.stored(description.values, code.target))
     manifest = {
         "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
         "code": entry.manifest,
         "description": told(replace(description, coords=labels), arrays, data=data),
-        "origin": told_origin(origin, arrays, data=data),
+        "origin": told_origin(stored, arrays, data=data),
         "likelihood": None if likelihood is None else likelihood.facts(),
     }
-    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: origin.functions.code}
+    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: stored.functions.code}
     if likelihood is not None:
         objects[_LIKELIHOOD] = likelihood.native.code
     names = [parameter.rv_name for parameter in description.parameters]
@@ -102,8 +62,8 @@ def to_bytes(compiled: CompiledModel, *, data: bool = True, log_likelihood: bool
     return pack(header, {**entry.parts, **objects, **arrays.parts}, MAGIC)
 
 
-def from_bytes(content: bytes) -> CompiledModel:
-    """Make a compiled model of a file's content.
+def from_bytes(content: bytes) -> tuple[Description, Code, Origin]:
+    """Give what a compiled model is made of, from a file's content.
 
     Raises
     ------
@@ -120,7 +80,7 @@ def from_bytes(content: bytes) -> CompiledModel:
         raise Damaged("what its header says does not fit what it holds: save the model anew") from error
 
 
-def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
+def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> tuple[Description, Code, Origin]:
     _check_versions(manifest["versions"])
     entry = Entry(manifest["code"], parts)
     if reason := obstacle(Target.from_list(manifest["code"]["target"])):
@@ -135,7 +95,7 @@ def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> CompiledModel:
     if facts := manifest.get("likelihood"):
         likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}), code.n_arrays)
         origin = replace(origin, likelihood_code=likelihood)
-    return CompiledModel(description, code, origin)
+    return description, code, origin
 
 
 def _code(entry: Entry, n_arrays: int) -> Code:
@@ -143,14 +103,6 @@ def _code(entry: Entry, n_arrays: int) -> Code:
     if code.n_arrays != n_arrays:
         raise ValueError(f"its code reads {code.n_arrays} arrays, and it describes {n_arrays}")
     return replace(code, from_cache=False)
-
-
-def unpickled(content: bytes) -> CompiledModel:
-    """Make a compiled model of what its pickle holds, the content of a file; raises ModelError."""
-    try:
-        return from_bytes(content)
-    except Damaged as error:
-        raise ModelError(f"The pickled model cannot be used: {error}.") from error
 
 
 def _check_stands_alone(code: Code) -> None:
@@ -185,7 +137,7 @@ def _check_versions(versions: Mapping[str, str]) -> None:
         )
 
 
-def _check_private(path: Path) -> None:
+def check_private(path: Path) -> None:
     """Refuse what others may write: the file, or a folder on the way to it, in which they could put another."""
     link, file = path.absolute(), path.resolve(strict=True)
     for place in dict.fromkeys((file, link, *link.parents, *file.parents)):

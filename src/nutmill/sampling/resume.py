@@ -16,8 +16,7 @@ from nutmill.errors import CheckpointError, ModelError
 from nutmill.files import CODE_MODE, kind_of, replace_file
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology as read_topology
-from nutmill.native.compiled import CompiledModel
-from nutmill.native.saved_model import load, to_bytes
+from nutmill.native.compiled import CompiledModel, load
 from nutmill.sampling.kept_model import check_same, identity
 from nutmill.sampling.request import Request, checked_request
 from nutmill.sampling.session import sample_session
@@ -137,7 +136,7 @@ def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> 
         If the folder cannot be written.
     """
     try:
-        content = to_bytes(compiled, log_likelihood=log_likelihood)
+        content = compiled.to_bytes(log_likelihood=log_likelihood)
     except ModelError as error:
         _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
         return

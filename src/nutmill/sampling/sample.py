@@ -1,4 +1,4 @@
-"""`sample_numba`: what most users call. It wires compiled model, driver, progress, result and report together."""
+"""`sample_numba`, or `sample`: what most users call. It checks what is asked, compiles, finds starts, and samples."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ def sample_numba(
 ) -> Any:
     """Draw from the posterior of a PyMC model with NUTS, in native code, chains in threads.
 
+    `nutmill.sample` is the same function under a plain name.
+
     Parameters
     ----------
     model
-        A `pm.Model`, or a `CompiledModel`; None takes the model of the surrounding ``with``.
+        A `pm.Model`; None takes the one of the surrounding ``with``. Or a `CompiledModel`, for which `var_names`,
+        `fuse` and `lowering` have no effect: they are of the compile.
     draws
         Draws to keep of each chain.
     tune
@@ -167,39 +170,41 @@ def sample_numba(
     CheckpointError
         If the folder for checkpoints cannot be used.
     """
-    start = time.perf_counter(), time.process_time()
-    options = {
-        "draws": draws,
-        "tune": tune,
-        "chains": chains,
-        "cores": cores,
-        "layout": layout,
-        "target_accept": target_accept,
-        "max_treedepth": max_treedepth,
-        "random_seed": random_seed,
-        "initvals": initvals,
-        "jitter": jitter,
-        "starts": starts,
-        "metric": metric,
-        "centring": centring,
-        "discard_tuned_samples": discard_tuned_samples,
-        "progressbar": progressbar,
-        "compute_convergence_checks": compute_convergence_checks,
-        "idata_kwargs": idata_kwargs,
-        "checkpoint": checkpoint,
-        "every": every,
-        "chain_ids": chain_ids,
-        "max_time": max_time,
-        "until": until,
-        "adaptation_state": adaptation_state,
-        "executor": executor,
-    }
-    request = checked_request(**options)  # before the compile: a wrong argument should not cost seconds
-    options["random_seed"] = request.seed  # a Generator is drawn from once
-    how = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
-    compiled = model if isinstance(model, CompiledModel) else _compile(model, **how)
-    _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
-    return compiled.sample(**options)
+    # Before the compile: a wrong argument should not cost seconds.
+    request = checked_request(
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        layout=layout,
+        target_accept=target_accept,
+        max_treedepth=max_treedepth,
+        random_seed=random_seed,
+        initvals=initvals,
+        jitter=jitter,
+        starts=starts,
+        metric=metric,
+        centring=centring,
+        discard_tuned_samples=discard_tuned_samples,
+        progressbar=progressbar,
+        compute_convergence_checks=compute_convergence_checks,
+        idata_kwargs=idata_kwargs,
+        checkpoint=checkpoint,
+        every=every,
+        chain_ids=chain_ids,
+        max_time=max_time,
+        until=until,
+        adaptation_state=adaptation_state,
+        executor=executor,
+    )
+    if not isinstance(model, CompiledModel):
+        start = time.perf_counter(), time.process_time()
+        model = _compile(model, var_names=var_names, fuse=fuse, lowering=lowering, progressbar=progressbar)
+        _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
+    return _sample(model, request)
+
+
+sample = sample_numba  # the plain name
 
 
 def _compile(model, **options) -> CompiledModel:
@@ -208,9 +213,8 @@ def _compile(model, **options) -> CompiledModel:
     return compile_model(model, **options)
 
 
-def sample_compiled(compiled: CompiledModel, **options):
-    """Sample a compiled model; `CompiledModel.sample` is the public way to this."""
-    request = _with_coordinates(checked_request(**options), compiled)
+def _sample(compiled: CompiledModel, request: Request):
+    request = _with_coordinates(request, compiled)
     if compiled.n_dim == 0:
         names = ", ".join(parameter.rv_name for parameter in compiled.description.parameters)
         raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")

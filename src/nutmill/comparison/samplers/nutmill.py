@@ -31,6 +31,6 @@ def run(model: "pm.Model", size: Size, *, tuned: bool = False, dtype: str = "flo
     (program, layout), compiled, imported = timed_apart(prepare)
     sizes = {"draws": size.draws, "tune": size.tune, "chains": size.chains, "random_seed": size.seed}
     quiet = {"progressbar": False, "compute_convergence_checks": False}
-    sample = partial(program.sample, **sizes, **layout, **quiet, discard_tuned_samples=False)
+    sample = partial(nutmill.sample_numba, program, **sizes, **layout, **quiet, discard_tuned_samples=False)
     trace, sampled, further = timed_apart(sample)
     return Run(imported.plus(further), compiled, sampled, peak_rss_mb(), trace, program.code.from_cache)

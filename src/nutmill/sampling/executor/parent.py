@@ -20,7 +20,6 @@ from nutmill.files import CODE_MODE, replace_file
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
-from nutmill.native.saved_model import to_bytes
 from nutmill.nuts.state import GROUP_SIZE
 from nutmill.progress.show import open_progress
 from nutmill.progress.status import StatusFile
@@ -56,7 +55,7 @@ def sample_apart(
 
     Without an executor, which is so when a run is resumed, this process samples one group after the other.
     """
-    content = to_bytes(compiled, log_likelihood=request.result["log_likelihood"])
+    content = compiled.to_bytes(log_likelihood=request.result["log_likelihood"])
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         found = _layout_of_tasks(compiled, request, topology, folder)

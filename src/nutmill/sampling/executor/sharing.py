@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.errors import CheckpointError, ModelError
-from nutmill.native.compiled import CompiledModel
+from nutmill.native.compiled import CompiledModel, from_bytes
 from nutmill.native.container import Damaged
-from nutmill.native.saved_model import from_bytes
 
 # A run needs one; more would hold the data of runs that are over.
 _MODELS_KEPT = 2
