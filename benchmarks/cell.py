@@ -3,7 +3,7 @@
 import sys
 
 from benchmarks import models
-from benchmarks.diagnostics import distances
+from benchmarks.distances import distances
 from nutmill.comparison import cell
 from nutmill.comparison.samplers.run import Run
 from nutmill.results.trace import group

@@ -10,7 +10,7 @@ from pytensor.compile.mode import Mode
 import nutmill
 from benchmarks import efficiency, models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
-from benchmarks.diagnostics import distances, scalars
+from benchmarks.distances import distances, scalars
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
 from benchmarks.tables import show

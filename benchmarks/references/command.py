@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pymc as pm
 
-from benchmarks.diagnostics import distances
+from benchmarks.distances import distances
 from benchmarks.models.posteriordb import Reference, load_references
 from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.results_file import RESULTS, record

@@ -8,7 +8,7 @@ import numpy as np
 
 import nutmill
 from benchmarks import models
-from benchmarks.diagnostics import distances
+from benchmarks.distances import distances
 from benchmarks.results_file import RESULTS, record
 from nutmill import sample_numba
 from nutmill.comparison.quality import quality

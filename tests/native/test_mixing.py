@@ -106,12 +106,21 @@ def test_chains_that_never_move():
     assert mixing(np.zeros((4, 100, 1))).ess_bulk == 400.0
 
 
-def test_the_order_of_numbers_by_their_bits():
-    """Signs, zeros of both signs, subnormal numbers and all exponents: the ranks are those of the values."""
+def numbers_of_all_kinds(rng) -> np.ndarray:
+    """Signs, zeros of both signs, subnormal numbers and all exponents."""
+    return np.concatenate([[0.0, -0.0, 5e-324, -5e-324], *(s * 10.0 ** rng.uniform(-300, 300, 198) for s in (1, -1))])
+
+
+def numbers_with_the_same_first_bits(rng) -> np.ndarray:
+    """All but one are alike but for their last digits."""
+    return np.concatenate([[-1.0], 1e9 + 1e-6 * rng.uniform(-100, 100, 399)])
+
+
+@pytest.mark.parametrize("numbers", [numbers_of_all_kinds, numbers_with_the_same_first_bits])
+def test_the_order_of_numbers_by_their_bits(numbers):
+    """The ranks are those of the values."""
     rng = np.random.default_rng(2)
-    values = rng.permutation(
-        np.concatenate([[0.0, -0.0, 5e-324, -5e-324], *(s * 10.0 ** rng.uniform(-300, 300, 198) for s in (1, -1))])
-    )
+    values = rng.permutation(numbers(rng))
     ranks = np.unique(values, return_inverse=True)[1].astype(float)
     by_value, by_rank = (mixing(x.reshape(4, 100, 1)) for x in (values, ranks))
     assert by_value.ess_bulk == by_rank.ess_bulk and by_value.ess_tail == by_rank.ess_tail

@@ -14,7 +14,7 @@ from nutmill.native.processor import target
 
 # A chain is split in two halves, and each needs two draws to have a variance.
 MIN_DRAWS = 4
-# R-hat and ESS of a parameter take 0.3 to 0.6 ms for 4000 draws, more where they are correlated: a few seconds for all.
+# R-hat and ESS of so many take 1 to 2 CPU seconds for 4000 draws each (`python -m benchmarks.diagnostics`).
 MAX_PARAMETERS = 10_000
 
 

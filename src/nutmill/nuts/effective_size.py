@@ -3,11 +3,12 @@
 import math
 
 from nutmill._jit import kernel, vector_kernel
+from nutmill.nuts.vectors import copy_into
 
 # Sequences that move less have no autocorrelation (ArviZ's constant: the resolution of float64).
 _CONSTANT = 1e-15
-# Autocovariances at more lags than this are cheaper by a Fourier transform of all.
-_DIRECT_LAGS = 64
+# Autocovariances at lags from here on are cheaper by a Fourier transform of all; even.
+_DIRECT_LAGS = 128
 
 
 @kernel
@@ -15,18 +16,19 @@ def effective_size(room):
     """Return the effective sample size of `room.z`, which is centred on the way."""
     z, rho = room.z, room.rho
     n = z.shape[1]
-    if _spread(z) < _CONSTANT:
+    if not _moves(z):
         return float(z.size)
     between = _centre(z)
-    variance = _autocovariance(room, 0) * n / (n - 1.0)
-    total = variance * (n - 1.0) / n + between
-    even, odd = 1.0, 1.0 - (variance - _autocovariance(room, 1)) / total
+    at_0, at_1 = _autocovariances(room, 0)
+    variance = at_0 * n / (n - 1.0)
+    total = at_0 + between
+    even, odd = 1.0, 1.0 - (variance - at_1) / total
     rho[:] = 0.0
     rho[0], rho[1] = even, odd
     t = 1
     while t < n - 3 and even + odd > 0.0:
-        even = 1.0 - (variance - _autocovariance(room, t + 1)) / total
-        odd = 1.0 - (variance - _autocovariance(room, t + 2)) / total
+        at_even, at_odd = _autocovariances(room, t + 1)
+        even, odd = 1.0 - (variance - at_even) / total, 1.0 - (variance - at_odd) / total
         if even + odd >= 0.0:
             rho[t + 1], rho[t + 2] = even, odd
         t += 2
@@ -51,12 +53,15 @@ def _make_monotone(rho, last):
 
 
 @kernel
-def _spread(z):
+def _moves(z):
+    """Whether values differ by more than the resolution of numbers near 1."""
     least = most = z[0, 0]
     for sequence in range(z.shape[0]):
         for value in z[sequence]:
             least, most = min(least, value), max(most, value)
-    return most - least
+            if most - least >= _CONSTANT:
+                return True
+    return False
 
 
 @kernel
@@ -76,70 +81,108 @@ def _centre(z):
 
 
 @kernel
-def _autocovariance(room, lag):
-    """Mean autocovariance of the centred sequences; lags are asked for one after the other."""
-    n_sequences, n = room.z.shape
-    if lag > _DIRECT_LAGS:
-        if lag == _DIRECT_LAGS + 1:
+def _autocovariances(room, lag):
+    """Mean autocovariances of the centred sequences at a lag and the next; even lags are asked for, one by one."""
+    z, spectrum, one, other = room.z, room.spectrum, 0.0, 0.0
+    n_sequences, n = z.shape
+    if lag >= _DIRECT_LAGS:
+        if lag == _DIRECT_LAGS:
             _transform_all(room)
-        return room.spectrum[0, lag] / (room.spectrum.shape[1] * float(n) * n_sequences)
-    total = 0.0
+        scale = 1.0 / (spectrum.shape[1] * float(n) * n_sequences)
+        return spectrum[0, lag] * scale, spectrum[0, lag + 1] * scale
     for sequence in range(n_sequences):
-        total += _product(room.z[sequence], lag)
-    return total / (float(n) * n_sequences)
+        products = _products(z[sequence], z[sequence, lag:])
+        one += products[0]
+        other += products[1]
+    return one / (float(n) * n_sequences), other / (float(n) * n_sequences)
 
 
 @kernel
 def _transform_all(room):
     """Leave the autocovariances at all lags in `room.spectrum[0]`, times its size.
 
-    Two sequences share a transform, one as its real and one as its imaginary part.
+    Two sequences share a transform, one as its real and one as its imaginary part: their autocovariances add up in
+    the real part of what the sizes of their frequencies are transformed to. Frequencies stay in the order in which
+    the transform leaves them.
     """
     z, spectrum = room.z, room.spectrum
     real, imaginary, power = spectrum[0], spectrum[1], spectrum[2]
     size, n = real.size, z.shape[1]
     power[:] = 0.0
     for sequence in range(0, z.shape[0], 2):
-        for i in range(size):
-            real[i] = z[sequence, i] if i < n else 0.0
-            imaginary[i] = z[sequence + 1, i] if i < n else 0.0
+        for i in range(n):
+            real[i], imaginary[i] = z[sequence, i], z[sequence + 1, i]
+        real[n:] = 0.0
+        imaginary[n:] = 0.0
         _transform(real, imaginary, room.waves)
         for k in range(size):
             power[k] += real[k] ** 2 + imaginary[k] ** 2
-    # The spectrum of two real sequences together is that of both, added to itself backwards.
-    real[0] = power[0]
+    copy_into(power, real)
     imaginary[:] = 0.0
-    for k in range(1, size):
-        real[k] = 0.5 * (power[k] + power[size - k])
-    _transform(real, imaginary, room.waves)
+    _transform_back(real, imaginary, room.waves)
 
 
 @kernel
 def _transform(real, imaginary, waves):
-    """Fourier transform in place, of a length that is a power of two (Cooley and Tukey 1965)."""
+    """Fourier transform in place, of a length that is a power of two, frequencies in the order of reversed bits.
+
+    (Gentleman and Sande 1966.)
+    """
     size = real.size
-    reverse = 0
-    for i in range(1, size):
-        bit = size >> 1
-        while reverse & bit:
-            reverse ^= bit
-            bit >>= 1
-        reverse |= bit
-        if i < reverse:
-            real[i], real[reverse] = real[reverse], real[i]
-            imaginary[i], imaginary[reverse] = imaginary[reverse], imaginary[i]
-    span = 1
-    while span < size:
-        step = size // (2 * span)
+    span = size // 2
+    while span >= 4:
         for first in range(0, size, 2 * span):
-            for k in range(span):
-                cosine, sine = waves[0, k * step], waves[1, k * step]
-                i, j = first + k, first + k + span
-                x = cosine * real[j] + sine * imaginary[j]
-                y = cosine * imaginary[j] - sine * real[j]
-                real[j], imaginary[j] = real[i] - x, imaginary[i] - y
-                real[i], imaginary[i] = real[i] + x, imaginary[i] + y
+            last = first + 2 * span
+            _part(real[first:last], imaginary[first:last], waves[0, span : 2 * span], waves[1, span : 2 * span])
+        span //= 2
+    for i in range(0, size, 4):
+        a, b, c, d = real[i], real[i + 1], real[i + 2], real[i + 3]
+        p, q, r, s = imaginary[i], imaginary[i + 1], imaginary[i + 2], imaginary[i + 3]
+        real[i], imaginary[i] = a + c + (b + d), p + r + (q + s)
+        real[i + 1], imaginary[i + 1] = a + c - (b + d), p + r - (q + s)
+        real[i + 2], imaginary[i + 2] = a - c + (q - s), p - r - (b - d)
+        real[i + 3], imaginary[i + 3] = a - c - (q - s), p - r + (b - d)
+
+
+@vector_kernel
+def _part(real, imaginary, cosine, sine):
+    span = real.size // 2
+    for k in range(span):
+        x, y = real[k] - real[k + span], imaginary[k] - imaginary[k + span]
+        real[k] += real[k + span]
+        imaginary[k] += imaginary[k + span]
+        real[k + span] = cosine[k] * x + sine[k] * y
+        imaginary[k + span] = cosine[k] * y - sine[k] * x
+
+
+@kernel
+def _transform_back(real, imaginary, waves):
+    """Fourier transform in place of what `_transform` leaves (Cooley and Tukey 1965)."""
+    size = real.size
+    for i in range(0, size, 4):
+        a, b, c, d = real[i], real[i + 1], real[i + 2], real[i + 3]
+        p, q, r, s = imaginary[i], imaginary[i + 1], imaginary[i + 2], imaginary[i + 3]
+        real[i], imaginary[i] = a + b + (c + d), p + q + (r + s)
+        real[i + 2], imaginary[i + 2] = a + b - (c + d), p + q - (r + s)
+        real[i + 1], imaginary[i + 1] = a - b + (r - s), p - q - (c - d)
+        real[i + 3], imaginary[i + 3] = a - b - (r - s), p - q + (c - d)
+    span = 4
+    while span < size:
+        for first in range(0, size, 2 * span):
+            last = first + 2 * span
+            _part_back(real[first:last], imaginary[first:last], waves[0, span : 2 * span], waves[1, span : 2 * span])
         span *= 2
+
+
+@vector_kernel
+def _part_back(real, imaginary, cosine, sine):
+    span = real.size // 2
+    for k in range(span):
+        x = cosine[k] * real[k + span] + sine[k] * imaginary[k + span]
+        y = cosine[k] * imaginary[k + span] - sine[k] * real[k + span]
+        real[k + span], imaginary[k + span] = real[k] - x, imaginary[k] - y
+        real[k] += x
+        imaginary[k] += y
 
 
 @vector_kernel
@@ -151,8 +194,12 @@ def mean_of(values):
 
 
 @vector_kernel
-def _product(values, lag):
-    total = 0.0
-    for i in range(values.size - lag):
-        total += values[i] * values[i + lag]
-    return total
+def _products(values, later):
+    """Sums of products of values with later ones, and with those that come after these."""
+    one, other = 0.0, 0.0
+    last = later.size - 1
+    after = later[1:]
+    for i in range(last):
+        one += values[i] * later[i]
+        other += values[i] * after[i]
+    return one + values[last] * later[last], other

@@ -9,7 +9,8 @@ import math
 
 from nutmill._jit import kernel, vector_kernel
 from nutmill.nuts.effective_size import effective_size, mean_of
-from nutmill.nuts.mixing_room import BYTES, N_MIXINGS, VALUES
+from nutmill.nuts.mixing_room import N_MIXINGS
+from nutmill.nuts.sorting import sort
 
 TAILS = (0.05, 0.95)
 
@@ -36,52 +37,20 @@ def take(room, scalar):
 @kernel
 def _mixing(room, n_chains):
     """Return R-hat, bulk and tail effective sample size of the finite draws in `room.values`."""
-    order = room.order[sort(room)]
+    sort(room)
+    order = room.order[0]
     low, high = quantile(room, order, TAILS[0]), quantile(room, order, TAILS[1])
-    _order_halves(room, order, n_chains)
-    _score(room.z, room.ordered, room.places, room.scores)
+    _order_halves(room, order)
+    _score(room.flat, room.ordered, room.places, room.scores)
     rhat = _rhat(room.z)
     bulk = effective_size(room)
     _fold(room)
-    _score(room.z, room.folded, room.folded_places, room.scores)
+    _score(room.flat, room.folded, room.folded_places, room.scores)
     rhat = max(rhat, _rhat(room.z))
     mark_below(room, n_chains, low)
     tail = effective_size(room)
     mark_below(room, n_chains, high)
     return rhat, bulk, min(tail, effective_size(room))
-
-
-@kernel
-def sort(room):
-    """Sort the indices of the draws byte by byte of their bits; return which row of `room.order` has them."""
-    counts, keys, n = room.counts, room.bits, room.bits.size
-    counts[:] = 0
-    for i in range(n):
-        room.order[0, i] = i
-        for byte in range(BYTES):
-            counts[byte, _digit(keys[i], byte)] += 1
-    row = 0
-    for byte in range(BYTES):
-        if counts[byte, _digit(keys[0], byte)] == n:
-            continue
-        first = 0
-        for value in range(VALUES):
-            counts[byte, value], first = first, first + counts[byte, value]
-        for i in range(n):
-            index = room.order[row, i]
-            digit = _digit(keys[index], byte)
-            room.order[1 - row, counts[byte, digit]] = index
-            counts[byte, digit] += 1
-        row = 1 - row
-    return row
-
-
-@kernel
-def _digit(bits, byte):
-    """Return a byte of a number's bits, such that the order of all bytes is that of the numbers."""
-    flipped = bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)  # negative numbers ascend, too
-    digit = (flipped >> (8 * byte)) & 255
-    return digit ^ 128 if byte == BYTES - 1 else digit
 
 
 @kernel
@@ -97,50 +66,50 @@ def quantile(room, order, probability):
 
 
 @kernel
-def _order_halves(room, order, n_chains):
+def _order_halves(room, order):
     """Put ordered draws and their places into `room`, without the one in the middle of a chain of odd length."""
-    n_draws, half = order.size // n_chains, room.z.shape[1]
     count = 0
     for index in order:
-        chain, draw = index // n_draws, index % n_draws
-        if draw >= half:
-            draw -= n_draws - 2 * half
-            if draw < half:
-                continue
-        room.ordered[count] = room.values[index]
-        room.places[count] = 2 * half * chain + draw
-        count += 1
+        place = room.place_of[index]
+        if place >= 0:
+            room.ordered[count] = room.values[index]
+            room.places[count] = place
+            count += 1
 
 
 @kernel
-def _score(z, ordered, places, scores):
-    """Write the normal score of each value's rank into `z`; equal values have their mean rank."""
-    half, size, first = z.shape[1], ordered.size, 0
+def _score(flat, ordered, places, scores):
+    """Write the normal score of each value's rank into `flat`; equal values have their mean rank."""
+    size, first = ordered.size, 0
     while first < size:
         last = first + 1
         while last < size and ordered[last] == ordered[first]:
             last += 1
         for i in range(first, last):
-            z[places[i] // half, places[i] % half] = scores[first + 1 + last]
+            flat[places[i]] = scores[first + 1 + last]
         first = last
 
 
 @kernel
 def _fold(room):
-    """Order the distances from the median by merging both sides."""
-    ordered, size = room.ordered, room.ordered.size
-    median = 0.5 * (ordered[(size - 1) // 2] + ordered[size // 2])
-    right = size // 2
-    while right > 0 and ordered[right - 1] >= median:
-        right -= 1
-    left = right - 1
-    for i in range(size):
-        if left < 0 or (right < size and ordered[right] - median < median - ordered[left]):
-            room.folded[i], room.folded_places[i] = ordered[right] - median, room.places[right]
-            right += 1
-        else:
-            room.folded[i], room.folded_places[i] = median - ordered[left], room.places[left]
-            left -= 1
+    """Order the distances from the median by merging both sides, from the median and from the ends at once.
+
+    As many draws lie on either side as are merged either way, so that no side comes to its end.
+    """
+    ordered, places, folded, folded_places = room.ordered, room.places, room.folded, room.folded_places
+    half, last = ordered.size // 2, ordered.size - 1
+    median = 0.5 * (ordered[half - 1] + ordered[half])
+    left, right, lowest, highest = half - 1, half, 0, last
+    for i in range(half):  # which side it is, is chance: without a jump, as most of them would be foretold wrongly
+        below, above = median - ordered[left], ordered[right] - median
+        is_above = int(above < below)
+        folded[i], folded_places[i] = min(above, below), places[left + is_above * (right - left)]
+        left, right = left - 1 + is_above, right + is_above
+        below, above = median - ordered[lowest], ordered[highest] - median
+        is_above = int(above >= below)
+        folded[last - i] = max(above, below)
+        folded_places[last - i] = places[lowest + is_above * (highest - lowest)]
+        lowest, highest = lowest + 1 - is_above, highest - is_above
 
 
 @kernel

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Of a number to be sorted, and values of each.
-BYTES, VALUES = 8, 256
+# Numbers are sorted by so many digits of so many bits at a time.
+DIGITS, DIGIT_BITS = 3, 11
+VALUES = 2**DIGIT_BITS
 # How many things `mixing.judge` and `precision.measure` find of each scalar.
 N_MIXINGS, N_PRECISIONS = 3, 7
 
@@ -26,20 +27,24 @@ class Room(NamedTuple):
         R-hat, bulk and tail effective sample size; or what `precision.measure` finds.
     scores : (2 m + 1,) float64
         Normal score of each half of a rank.
-    waves : (2, 2**(k - 1)) float64
-        Cosines and sines of the transform.
+    waves : (2, 2**k) float64
+        Cosines and sines of the transform: from the place `span` on, those of so many steps of half a circle.
     values : (n,) float64
         The draws of one scalar, chain after chain.
     bits : (n,) int64
         The memory of `values`.
     order : (2, n) int64
-    counts : (8, 256) int64
+    counts : (DIGITS, VALUES) int64
+    place_of : (n,) int64
+        Where each draw lies in `flat`; -1 in the middle of a chain of odd length.
     ordered, folded : (m,) float64
         The draws in halves, ascending; their distances from the median, ascending.
     places, folded_places : (m,) int64
-        Where `ordered` and `folded` lie in `z`.
+        Where `ordered` and `folded` lie in `flat`.
     z : (2 n_chains, h) float64
         What is judged: scores or indicators of the halves.
+    flat : (m,) float64
+        The memory of `z`.
     rho : (h,) float64
     spectrum : (3, 2**k) float64, with room for 2 h
     """
@@ -52,11 +57,13 @@ class Room(NamedTuple):
     bits: np.ndarray
     order: np.ndarray
     counts: np.ndarray
+    place_of: np.ndarray
     ordered: np.ndarray
     folded: np.ndarray
     places: np.ndarray
     folded_places: np.ndarray
     z: np.ndarray
+    flat: np.ndarray
     rho: np.ndarray
     spectrum: np.ndarray
 
@@ -72,11 +79,13 @@ ROOM_FIELDS = _with_each(
     bits=(np.int64, 1),
     order=(np.int64, 2),
     counts=(np.int64, 2),
+    place_of=(np.int64, 1),
     ordered=(np.float64, 1),
     folded=(np.float64, 1),
     places=(np.int64, 1),
     folded_places=(np.int64, 1),
     z=(np.float64, 2),
+    flat=(np.float64, 1),
     rho=(np.float64, 1),
     spectrum=(np.float64, 2),
 )
@@ -90,8 +99,11 @@ def room_for(draws: np.ndarray, n_found: int) -> Room:
     n_chains, n_draws, n_scalars = draws.shape
     n, half = n_chains * n_draws, n_draws // 2
     m, size = 2 * n_chains * half, 1 << (2 * half - 1).bit_length()
-    angles = 2.0 * np.pi / size * np.arange(size // 2)
-    values = np.empty(n)
+    spans = 2 ** np.arange(size.bit_length() - 1)
+    angles = np.concatenate([[0.0], *(np.pi * np.arange(span) / span for span in spans)])
+    values, z = np.empty(n), np.empty((2 * n_chains, half))
+    place_of = np.full((n_chains, n_draws), -1)
+    place_of[:, :half], place_of[:, n_draws - half :] = np.arange(m).reshape(n_chains, 2, half).swapaxes(0, 1)
     return Room(
         draws=draws,
         found=np.empty((n_scalars, n_found)),
@@ -100,12 +112,14 @@ def room_for(draws: np.ndarray, n_found: int) -> Room:
         values=values,
         bits=values.view(np.int64),
         order=np.empty((2, n), np.int64),
-        counts=np.empty((BYTES, VALUES), np.int64),
+        counts=np.empty((DIGITS, VALUES), np.int64),
+        place_of=place_of.ravel(),
         ordered=np.empty(m),
         folded=np.empty(m),
         places=np.empty(m, np.int64),
         folded_places=np.empty(m, np.int64),
-        z=np.empty((2 * n_chains, half)),
+        z=z,
+        flat=z.reshape(m),
         rho=np.empty(half),
         spectrum=np.empty((3, size)),
     )

@@ -4,7 +4,8 @@ import math
 
 from nutmill._jit import kernel, vector_kernel
 from nutmill.nuts.effective_size import effective_size, mean_of
-from nutmill.nuts.mixing import TAILS, mark_below, quantile, sort, squares, take
+from nutmill.nuts.mixing import TAILS, mark_below, quantile, squares, take
+from nutmill.nuts.sorting import sort
 
 # What `measure` writes for each scalar.
 MEAN, SD, MCSE_MEAN, MCSE_SD, ESS_LOW, ESS_MEDIAN, ESS_HIGH = range(7)
@@ -15,7 +16,8 @@ def measure(room, first, last):
     """Write into `room.found` for the scalars from `first` to before `last`, and leave their draws in order."""
     for scalar in range(first, last):
         take(room, scalar)
-        order = room.order[sort(room)]
+        sort(room)
+        order = room.order[0]
         _measure(room, order, room.found[scalar])
         n_draws = room.draws.shape[1]
         for i in range(order.size):
