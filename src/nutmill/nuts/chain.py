@@ -29,6 +29,9 @@ from nutmill.nuts.vectors import copy_into
 
 # A divergent trajectory must have come this far for its draw to count as a move.
 _FAR = 4
+# Energy errors of stable steps stay below 10. Where they are larger they have a long tail: of some fifteen draws that
+# come this far one diverges, so in a few hundred draws this tells of divergences as rare as one in thousands.
+_NEAR_DIVERGENCE = 50.0
 _NON_FINITE = int(Status.NON_FINITE)
 
 
@@ -138,7 +141,7 @@ def _learn(trajectory, state, number, statistics):
         written_into(trajectory, state, number, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
-    elif statistics.diverging:
+    elif statistics.diverging or statistics.max_energy_error > _NEAR_DIVERGENCE:
         chain.shortest_divergence = min(chain.shortest_divergence, math.log(statistics.step_size))
     stepsize.update(chain, statistics.acceptance_rate, state.schedule[state.group[0].stage].target_accept)
 

@@ -67,7 +67,7 @@ def settle_steps(chains, n_draws):
 
 @kernel
 def diverges_at_its_step(chains):
-    """Whether a draw of the terminal stage diverged at a step no longer than its chain would now sample with.
+    """Whether a draw of the terminal stage (nearly) diverged at a step no longer than its chain would now sample with.
 
     While a step size is tuned it swings, and at long ones any target diverges: that says nothing about the chosen one.
     """
