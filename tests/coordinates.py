@@ -30,5 +30,6 @@ class At:
     def moved(self, x: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, float]:
         """Coordinates at other centrednesses, and the logarithm of the volume's change."""
         location, log_scale = self.located(x)
-        away = to - self.centredness
-        return to * location + (x - self.centredness * location) * np.exp(away * log_scale), float(away @ log_scale)
+        here, there = (np.sqrt(1.0 - c + c * np.exp(2.0 * log_scale)) for c in (self.centredness, to))
+        moved = to * location + (x - self.centredness * location) * there / here
+        return moved, float(np.log(there / here).sum())

@@ -37,7 +37,7 @@ def at_the_barrier(draws: dict[str, np.ndarray], c: float, **changes) -> Group:
     for number, (first, end) in enumerate(BLOCKS):
         state.blocks[:, number] = (first, end, n_rows, n_rows)
     state.sites[:], state.centredness[:] = 0, c
-    away = (1.0 - c) * draws["log_scale"]
+    away = draws["log_scale"] - 0.5 * np.log(1.0 - c + c * np.exp(2.0 * draws["log_scale"]))
     rows = (draws["effect"] * np.exp(-away), draws["gradient"] * np.exp(away), 0.0, draws["log_scale"])
     for kind, values in enumerate(rows):
         state.rows[:, :, :, kind] = values
@@ -82,11 +82,15 @@ def test_the_order_of_elements_does_not_matter():
     np.testing.assert_array_equal(proposed(turned, 0.0), proposed(draws, 0.0)[turn])
 
 
-def test_units_do_not_matter():
+@pytest.mark.parametrize("unit", [1e-4, 1e6])
+def test_units_do_not_matter(unit):
+    """Centrednesses are told at a scale of 1, which is another one in other units."""
     draws = posterior(np.linspace(0.0, 30.0, 12), 0.3)
-    other = {"effect": draws["effect"] * 1e6, "gradient": draws["gradient"] * 1e-6}
-    other["log_scale"] = draws["log_scale"] + np.log(1e6)
-    np.testing.assert_array_equal(proposed(other, 0.0), proposed(draws, 0.0))
+    other = {"effect": draws["effect"] * unit, "gradient": draws["gradient"] / unit}
+    other["log_scale"] = draws["log_scale"] + np.log(unit)
+    one, two = proposed(draws, 0.0), proposed(other, 0.0)
+    assert 0.0 < one.mean() < 1.0
+    np.testing.assert_allclose(one / (one + (1.0 - one) * unit**2), two, rtol=1e-9)
 
 
 def test_a_move_needs_a_second_witness():

@@ -2,15 +2,21 @@
 
 An element costs log sd(x) + log sd(g) in coordinates x with gradients g: the least is 0, that of a Gaussian, and what
 it costs in other coordinates follows in closed form (`nuts.recentring`). It is the criterion of the metric (Seyboldt et
-al. 2026), before there is one. Near a scale of 0, where no draw may have been yet, centred coordinates have a neck:
-what that costs is known without draws, by how widely the scale varies. A site takes the centrednesses that one half of
-the chains chooses only if the other half, which did not take part, finds them better too.
+al. 2026), before there is one. Fully centred coordinates have a neck where the scale comes near 0, where no draw may
+have been yet: what that costs is known without draws, by how widely the scale varies. A site takes the centrednesses
+that one half of the chains chooses only if the other half, which did not take part, finds them better too.
+
+Candidates are evenly spaced at the scale that an element usually has; what is kept is what each is at a scale of 1.
 """
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.moments import in_window
+from nutmill.nuts.recentring import width
 from nutmill.nuts.rows import window_of
 from nutmill.nuts.state import DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE, DRAW_POSITION, N_BLOCKS
 
@@ -27,6 +33,24 @@ _PULL, _LARGER_PULL = 1.0, 10.0
 _TOO_MUCH = 1e10
 
 
+class Elements(NamedTuple):
+    """What is known of each of n elements before draws are asked.
+
+    Attributes
+    ----------
+    sites : (n,) int64
+        The site that it is of; -1: of none.
+    now : (n,) float64
+        Its centredness.
+    log_scale : (n,) float64
+        The mean over the window.
+    """
+
+    sites: np.ndarray
+    now: np.ndarray
+    log_scale: np.ndarray
+
+
 @inlined_kernel
 def propose(state, n_draws):
     """Write into `proposed` what the admitted chains want; return whether that is another place than where they are."""
@@ -38,25 +62,56 @@ def propose(state, n_draws):
         n_members += chains[number].admitted
     moves = False
     if n_members > 0 and state.centredness.shape[1] > 0:
-        now, window = state.centredness[leader], window_of(state, n_draws)
-        if _judge(window, n_members, state.sites, now, state.pool_work, state.losses) >= _FEWEST_ROWS:
-            moves = _choose_all(state.sites, state.losses, now, state.proposed)
+        window = window_of(state, n_draws)
+        elements = Elements(state.sites, state.centredness[leader], state.usual_log_scale)
+        _usual_into(window, elements.sites, state.usual_log_scale)
+        if _judge(window, n_members, elements, state.pool_work, state.losses) >= _FEWEST_ROWS:
+            moves = _choose_all(elements, state.losses, state.proposed)
     return moves
 
 
 @kernel
-def _judge(window, n_members, sites, now, work, losses):
+def at_one(centredness, log_scale):
+    """Return the centredness at a scale of 1 of an element that has another one at another scale."""
+    return centredness / (centredness + (1.0 - centredness) * math.exp(2.0 * log_scale))
+
+
+@kernel
+def at_scale(at_one, log_scale):
+    """Return the centredness at a scale of an element that has another one at a scale of 1."""
+    squared = math.exp(2.0 * log_scale)
+    return at_one * squared / (1.0 - at_one + at_one * squared)
+
+
+@kernel
+def _usual_into(window, sites, out):
+    """Write the mean of each element's log scale over the window; 0 for elements of no site."""
+    n_rows = 0
+    out[:] = 0.0
+    for number in range(window.chains.shape[0]):
+        for block in range(N_BLOCKS):
+            record = window.blocks[number, block]
+            if window.chains[number].member and in_window(record, window.n_draws):
+                for k in range(record.n_rows):
+                    n_rows += 1
+                    for i in range(sites.shape[0]):
+                        if sites[i] >= 0:
+                            out[i] += (window.rows[number, block, k, DRAW_LOG_SCALE, i] - out[i]) / n_rows
+
+
+@kernel
+def _judge(window, n_members, elements, work, losses):
     """Fill (2, n, k) `losses`: what each candidate costs in the eyes of each half; return draws of the smaller half."""
     n_rows = window.rows.shape[0] * window.rows.shape[1] * window.rows.shape[2]
     for half in range(2):
-        for i in range(sites.shape[0]):
-            if sites[i] >= 0:
-                n_rows = min(n_rows, _losses_into(window, (half, n_members), i, now[i], work, losses[half, i]))
+        for i in range(losses.shape[1]):
+            if elements.sites[i] >= 0:
+                n_rows = min(n_rows, _losses_into(window, (half, n_members), i, elements, work, losses[half, i]))
     return n_rows
 
 
 @kernel
-def _losses_into(window, which, i, c, work, out):
+def _losses_into(window, which, i, elements, work, out):
     """Write what each candidate costs element `i` in the eyes of one half of the chains; return its number of draws.
 
     Parameters
@@ -64,8 +119,9 @@ def _losses_into(window, which, i, c, work, out):
     window : Window
     which : (int, int)
         The half, 0 or 1, and how many chains there are: half a chain is every other block.
-    i, c : int, float
-        The element, and its centredness now.
+    i : int
+        The element.
+    elements : Elements
     work : (4, k or more) float64
     out : (k,) float64
     """
@@ -84,53 +140,57 @@ def _losses_into(window, which, i, c, work, out):
                         from_mean = row[DRAW_LOG_SCALE, i] - mean
                         mean += from_mean / n_rows
                         squares += from_mean * (row[DRAW_LOG_SCALE, i] - mean)
-                        _add_row(row, i, c, n_rows, work[:, : out.shape[0]])
+                        _add_row(row, i, elements, n_rows, work[:, : out.shape[0]])
             place += 1
     spread = squares / max(n_rows, 1)
     last = out.shape[0] - 1
     for k in range(out.shape[0]):
-        loss = 0.5 * math.log(work[1, k] / n_rows * work[3, k] / n_rows) + (spread * k / last) ** 2
+        loss = 0.5 * math.log(work[1, k] / n_rows * work[3, k] / n_rows)
+        # Also where the scale is so small that what is nearly centred is not told from what is.
+        if at_one(k / last, elements.log_scale[i]) == 1.0:
+            loss += spread * spread
         is_neck = k > 0 and spread > _WIDEST_LOG_SCALE**2
         out[k] = loss if math.isfinite(loss) and not is_neck else _TOO_MUCH
     return n_rows
 
 
 @kernel
-def _add_row(row, i, c, count, work):
+def _add_row(row, i, elements, count, work):
     """Add a draw to means and squares of position and gradient, in the coordinates of each candidate."""
-    last = work.shape[1] - 1
-    location, position, gradient = row[DRAW_LOCATION, i], row[DRAW_POSITION, i], row[DRAW_GRADIENT, i]
-    stretch, step = math.exp(-c * row[DRAW_LOG_SCALE, i]), math.exp(row[DRAW_LOG_SCALE, i] / last)
+    last, c, log_scale = work.shape[1] - 1, elements.now[i], row[DRAW_LOG_SCALE, i]
+    location, here = row[DRAW_LOCATION, i], width(c, log_scale)
+    standard, gradient = (row[DRAW_POSITION, i] - c * location) / here, row[DRAW_GRADIENT, i] * here
     for k in range(work.shape[1]):
-        x, g = k / last * location + (position - c * location) * stretch, gradient / stretch
+        candidate = at_one(k / last, elements.log_scale[i])
+        there = width(candidate, log_scale)
+        x, g = candidate * location + there * standard, gradient / there
         from_x, from_g = x - work[0, k], g - work[2, k]
         work[0, k] += from_x / count
         work[1, k] += from_x * (x - work[0, k])
         work[2, k] += from_g / count
         work[3, k] += from_g * (g - work[2, k])
-        stretch *= step
 
 
 @kernel
-def _choose_all(sites, losses, now, proposed):
+def _choose_all(elements, losses, proposed):
     """Write what each site should take; return whether that is something else than they have."""
     n_sites, moves = 0, False
-    for i in range(sites.shape[0]):
-        n_sites = max(n_sites, sites[i] + 1)
-        proposed[i] = now[i]
+    for i in range(proposed.shape[0]):
+        n_sites = max(n_sites, elements.sites[i] + 1)
+        proposed[i] = elements.now[i]
     for site in range(n_sites):
-        moves = _choose(site, sites, losses, now, proposed) or moves
+        moves = _choose(site, elements, losses, proposed) or moves
     return moves
 
 
 @kernel
-def _choose(site, sites, losses, now, proposed):
+def _choose(site, elements, losses, proposed):
     """Write what one site should take; return whether that is something else than it has."""
-    best_way, most = -1, -math.inf
+    best_way, most, sites = -1, -math.inf, elements.sites
     for way in range(_CENTRED + 1):
         total, are_enough = 0.0, True
         for half in range(2):
-            gain, n = _gain(way, site, sites, losses[half], losses[1 - half], now)
+            gain, n = _gain(way, site, elements, losses[half], losses[1 - half])
             total += gain
             are_enough = are_enough and gain > _LEAST_GAIN * n
         if are_enough and total > most:
@@ -145,18 +205,27 @@ def _choose(site, sites, losses, now, proposed):
         common = _common(site, sites, together)
         for i in range(sites.shape[0]):
             if sites[i] == site:
-                proposed[i] = _chosen(best_way, together[i], common) / last
-                moves = moves or proposed[i] != now[i]
+                chosen = _chosen(best_way, together[i], common)
+                if chosen != _number_now(elements, i, last):
+                    proposed[i] = at_one(chosen / last, elements.log_scale[i])
+                    moves = True
     return moves
 
 
 @kernel
-def _gain(way, site, sites, mine, theirs, now):
+def _number_now(elements, i, last):
+    """Return the number of the candidate that is nearest to what an element has."""
+    return int(at_scale(elements.now[i], elements.log_scale[i]) * last + 0.5)
+
+
+@kernel
+def _gain(way, site, elements, mine, theirs):
     """Return what a site gains in the eyes of one half by what the other chooses, and how many elements it has."""
+    sites = elements.sites
     common, gain, n = _common(site, sites, mine), 0.0, 0
     for i in range(sites.shape[0]):
         if sites[i] == site:
-            as_now = int(now[i] * (mine.shape[1] - 1) + 0.5)
+            as_now = _number_now(elements, i, mine.shape[1] - 1)
             gain += theirs[i, as_now] - theirs[i, _chosen(way, mine[i], common)]
             n += 1
     return gain, n

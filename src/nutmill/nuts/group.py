@@ -139,6 +139,7 @@ def _coordinates(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.nda
         "log_scale": np.zeros((n_chains, n)),
         "written": np.zeros(n),
         "proposed": np.zeros(n),
+        "usual_log_scale": np.zeros(n),
         "sites": np.full(n, -1),
         "losses": np.zeros((2, n, N_CANDIDATES) if plan.centring else (0, 0, 0)),
     }

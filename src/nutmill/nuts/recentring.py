@@ -1,12 +1,14 @@
 """Coordinates between centred and not: the map between them, and how chains move from one to the other.
 
-An element of a site with location mu and scale s has, at the centrednesses c and d, coordinates x and y of one point:
+An element of a site with location mu and scale s has, at a centredness of c, of the point with standard deviate xi,
 
-    y = d mu + (x - c mu) exp((d - c) log s),    log |dy/dx| = (d - c) log s,
+    x = c mu + r xi,    r = sqrt(1 - c + c s^2),
 
-and its own derivative of the log density is multiplied by exp((c - d) log s). Elements of no site have mu = log s = 0.
-What the chains of a group learn they learn in coordinates that are theirs alone; what leaves the kernel is in those of
-the model as it is written (`GroupState.written`).
+which is not centred where s is small against sqrt((1 - c) / c), and centred where it is large: as if data told of the
+element with that standard error. On the way to another centredness log |dx'/dx| = log r' - log r, and its own
+derivative of the log density is multiplied by r / r'. Elements of no site have mu = log s = 0. What the chains of a
+group learn they learn in coordinates that are theirs alone; what leaves the kernel is in those of the model as it is
+written (`GroupState.written`).
 """
 
 import math
@@ -30,14 +32,20 @@ from nutmill.nuts.vectors import copy_into
 
 
 @kernel
+def width(centredness, log_scale):
+    """Return what a standard deviate is multiplied by on the way to its coordinate."""
+    return math.sqrt(1.0 - centredness + centredness * math.exp(2.0 * log_scale))
+
+
+@kernel
 def recentre_into(old, new, location, log_scale, position, out):
     """Write coordinates at the centrednesses `new` of a point that has `position` at `old`; all (n,) float64."""
     for i in range(position.shape[0]):
         if old[i] == new[i]:
             out[i] = position[i]
         else:
-            moved = (position[i] - old[i] * location[i]) * math.exp((new[i] - old[i]) * log_scale[i])
-            out[i] = new[i] * location[i] + moved
+            further = width(new[i], log_scale[i]) / width(old[i], log_scale[i])
+            out[i] = new[i] * location[i] + (position[i] - old[i] * location[i]) * further
 
 
 @kernel
@@ -45,7 +53,7 @@ def log_volume(old, new, log_scale):
     """Return the logarithm of how much a volume grows on the way from centrednesses `old` to `new`."""
     total = 0.0
     for i in range(log_scale.shape[0]):
-        total += (new[i] - old[i]) * log_scale[i]
+        total += math.log(width(new[i], log_scale[i]) / width(old[i], log_scale[i]))
     return total
 
 

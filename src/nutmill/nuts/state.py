@@ -59,7 +59,7 @@ CHAIN = np.dtype(
         ("n_warmup_gradients", "i8"),  # 0 during warmup
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
-        ("shortest_divergence", "f8"),  # logarithm of the shortest step that diverged in this terminal stage
+        ("shortest_divergence", "f8"),  # logarithm of the shortest step that (nearly) diverged in this terminal stage
         ("rank", "i8"),  # directions of the metric
         ("can_move", "?"),  # to the centrednesses that are proposed: density and gradient are finite there
         ("admitted", "?"),
@@ -142,6 +142,8 @@ class GroupState(NamedTuple):
         it was drawn at, its log density as the model is written.
     proposed : (n,) float64, or (0,)
         The centrednesses that chains are to move to.
+    usual_log_scale : (n,) float64, or (0,)
+        Room for the mean log scale of each element.
     sites : (n,) int64, or (0,)
         Of which site an element is; -1: of none.
     losses : (2, n, k) float64, or (0, 0, 0)
@@ -187,6 +189,7 @@ class GroupState(NamedTuple):
     warmup_energy: np.ndarray
     warmup_lp: np.ndarray
     proposed: np.ndarray
+    usual_log_scale: np.ndarray
     sites: np.ndarray
     losses: np.ndarray
     stop: np.ndarray
@@ -234,6 +237,7 @@ FIELDS = _with_each(
     warmup_energy=(np.float64, 2),
     warmup_lp=(np.float64, 2),
     proposed=(np.float64, 1),
+    usual_log_scale=(np.float64, 1),
     sites=(np.int64, 1),
     losses=(np.float64, 3),
     stop=(np.int64, 1),

@@ -40,7 +40,7 @@ class AdaptationState(NamedTuple):
         What the inverse metric has beside its diagonal: with S the square root of that, directions S u_k with
         orthonormal u_k, each of which is stretched by a factor. The rank may be 0.
     centredness : (chains, n_dim) float64, or (chains, 0)
-        Of each value, between 0 and 1, what the chains have chosen (`docs/theory.md`): the coordinates that variance
+        Of each value, between 0 and 1, at a scale of 1, what the chains have chosen (`docs/theory.md`): what variance
         and directions are of. None: those of the model as it is written.
     """
 

@@ -126,7 +126,8 @@ class Group:
         if state.centredness.size == 0 or self.phase == START:
             return state.position
         now, then = state.centredness, state.written
-        moved = (state.position - now * state.location) * np.exp((then - now) * state.log_scale)  # nuts.recentring
+        here, there = (np.sqrt(1.0 - c + c * np.exp(2.0 * state.log_scale)) for c in (now, then))  # nuts.recentring
+        moved = (state.position - now * state.location) * (there / here)
         return np.where(now == then, state.position, then * state.location + moved)
 
     def block(self, chain: int, n_draws: int | None) -> int:

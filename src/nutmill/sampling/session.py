@@ -102,6 +102,15 @@ def notes_on(used: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"The draws were made with different numbers of BLAS threads: {told}."]
 
 
+def _turns(chosen: Mapping[str, np.ndarray]) -> str:
+    """Tell the scales above which elements are rather centred than not."""
+    with np.errstate(divide="ignore"):
+        turns = {name: np.sqrt((1.0 - c) / c) for name, c in chosen.items()}
+    return "; ".join(
+        f"{name} {at.min():.3g} to {at.max():.3g}, median {np.median(at):.3g}" for name, at in turns.items()
+    )
+
+
 def finish(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
 ):
@@ -114,8 +123,7 @@ def finish(
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request, layout, None if folder is None else folder.result_path)
     if chosen := centredness_of(compiled, run):
-        told = (f"{name} {c.min():.2f} to {c.max():.2f}, mean {c.mean():.2f}" for name, c in chosen.items())
-        _log.info("centredness (1: centred, 0: non-centred): %s", "; ".join(told))
+        _log.info("centredness: centred above a scale of (inf: never, 0: always) %s", _turns(chosen))
     if request.check:
         from nutmill.diagnosis.check import report
         from nutmill.diagnosis.verdict import judge

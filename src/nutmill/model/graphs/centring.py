@@ -1,13 +1,13 @@
 """Writes a log density in coordinates that the sampler may choose: between centred and not, element by element.
 
-A site (`model.sites`) with location mu and scale s is written in x with centredness c between 0 and 1:
+A site (`model.graphs.sites`) with location mu and scale s is written in x with centredness c between 0 and 1:
 
-    xi = (x - c mu) exp(-c log s),    v = mu + s xi,    log |dv/dx| = (1 - c) log s.
+    r = sqrt(1 - c + c s^2),    xi = (x - c mu) / r,    v = mu + s xi,    log |dv/dx| = log s - log r.
 
-With c = 1 it is x = v, centred; with c = 0 it is x = xi, non-centred. Of a product s z that the author wrote, xi is z.
-As the prior of v is that of xi divided by s, what is left of it and the Jacobian is the log density of xi less c log s:
-nothing is subtracted that cancels, however small the scale is. The centrednesses are inputs, so that nothing is
-compiled anew when the sampler changes them.
+With c = 1 it is x = v, centred; with c = 0 it is x = xi, non-centred; and between them the one where s is large and
+the other where it is small. Of a product s z that the author wrote, xi is z. As the prior of v is that of xi divided by
+s, what is left of it and the Jacobian is the log density of xi less log r: nothing is subtracted that cancels, however
+small the scale is. The centrednesses are inputs, so that nothing is compiled anew when the sampler changes them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,10 +83,12 @@ def recentred(
         x = parameters[number].variable
         c = open_input(x.type, f"{x.name}_centredness")
         log_scale = pt.log(scale)
-        xi = (x - c * location) * pt.exp(-c * log_scale)
+        # The exponential of a logarithm, because PyTensor's rewrites take minutes over a quotient by a root.
+        log_width = 0.5 * pt.log(1.0 - c + c * pt.sqr(scale))
+        xi = (x - c * location) * pt.exp(-log_width)
         v = location + scale * xi if site.found.written else xi
         now[site.value] = pt.cast(v, site.value.dtype)
-        terms += [_log_density(site.found, xi, further), -pt.sum(c * log_scale), _inside(log_scale)]
+        terms += [_log_density(site.found, xi, further), -pt.sum(log_width), _inside(log_scale)]
         whole = pt.zeros_like(x)
         written.append(Site(number, site.found.written, c, _double(whole + location), _double(whole + log_scale)))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
