@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 
 from benchmarks import models
+from benchmarks.exhaustive import exhaustive_sweep
 
 
 def main(request: str, answer: str) -> None:
     """Sweep what the JSON text `request` asks for, and write what was measured to the file `answer`."""
     import nutmill
     from nutmill.layout.machine import topology
+    from nutmill.layout.search.burst import Bench
+    from nutmill.layout.search.candidates import Job, candidates
+    from nutmill.sampling.chosen_layout import Gradients
 
     cell = json.loads(request)
     machine = topology()
@@ -20,7 +24,8 @@ def main(request: str, answer: str) -> None:
     begin = time.perf_counter()
     found = nutmill.find_layout(compiled, budget_s=cell["budget"], **options)
     sweep_s = time.perf_counter() - begin
-    every = nutmill.find_layout(compiled, exhaustive=True, **options).profile.sweep
+    measure, job = Bench(Gradients(compiled), machine).measure, Job(cell["chains"], machine.n_cores)
+    every = exhaustive_sweep(measure, candidates(machine, job.chains), job, repeats=cell["repeats"])
     rows = [row._asdict() | {"layout": row.layout.as_dict()} for row in every.table()]
     measured = {
         "n_cores": machine.n_cores,

@@ -57,5 +57,4 @@ def _choice(model: str, measured: Mapping, chains: int) -> list[str]:
 
 
 def _name(layout: Mapping) -> str:
-    pools = " own pools" if layout["mode"] == "own_pools" else ""
-    return f"{layout['chains_at_once']} x {layout['blas_threads']}{pools}"
+    return f"{layout['chains_at_once']} x {layout['blas_threads']}"

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model, sample_numba
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import scipy_blas
 from nutmill.sampling.kept_model import identity
 
@@ -92,7 +93,7 @@ def test_an_executor_keeps_them_too(process, alone, tmp_path):
 
 
 def test_groups_that_wait_for_another_run_end_with_their_own(process):
-    with TWO.applied(), ThreadPoolExecutor(1) as executor:
+    with apply_layout(TWO), ThreadPoolExecutor(1) as executor:
         waited = sample_numba(process, **SHORT, layout=ONE, executor=executor, max_time=0.5)
     assert waited.attrs["stopped_by"] == "max_time" and waited.posterior.sizes["draw"] == 0
 
@@ -125,7 +126,7 @@ def test_eight_at_once(process, plain, alone):
 
 def test_a_model_that_calls_no_blas_neither_waits_nor_is_waited_for(plain, caplog):
     untouched = sample_numba(plain, **SHORT)
-    with Layout(1, 3).applied():
+    with apply_layout(Layout(1, 3)):
         beside = in_thread(lambda: sample_numba(plain, **SHORT))
         assert_same(beside, untouched, DRAWN)
         assert scipy_blas().get_threads() == 3

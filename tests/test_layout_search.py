@@ -11,9 +11,9 @@ from campaigns.process_state import thread_counts
 
 from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
 from nutmill.layout import profile as profiles
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import installed_blas
 from nutmill.layout.machine.topology import topology as read_topology
-from nutmill.layout.search.choose import name
 from nutmill.results.trace import group
 from nutmill.sampling import chosen_layout as search
 
@@ -65,7 +65,7 @@ def test_auto_takes_the_stored_profile(process, own_folder):
     _, layout = drawn(process)
     assert layout["source"] == "profile" and layout["asked"] == found.layout.as_dict()
     (note,) = layout["notes"]
-    assert note.startswith(f'layout="auto" took {name(found.layout)}, stored as a profile on 20')
+    assert note.startswith(f'layout="auto" took {found.layout!s}, stored as a profile on 20')
     keep(found, "low")
     _, layout = drawn(process)
     assert layout["source"] == "default" and layout["notes"] == []
@@ -124,9 +124,9 @@ def test_a_long_run_is_searched_for_within_its_share(process, own_folder, monkey
     assert not asked
 
 
-def test_draws_do_not_depend_on_chains_at_once_or_placement(process):
+def test_draws_do_not_depend_on_chains_at_once(process):
     one, _ = drawn(process, layout=Layout(1))
-    for layout in (Layout(3), Layout(2, placement="compact"), Layout(2, placement="spread")):
+    for layout in (Layout(2), Layout(3)):
         other, _ = drawn(process, layout=layout)
         for variable, values in values_of(one).items():
             np.testing.assert_array_equal(values, values_of(other)[variable])
@@ -141,41 +141,23 @@ def test_what_took_effect_stands_beside_what_was_asked(process):
     assert thread_counts() == before
 
 
-def test_private_copies_draw_as_the_shared_library_does(process):
-    shared, _ = drawn(process, layout=Layout(2))
-    private, layout = drawn(process, layout=Layout(2, mode="own_pools"))
-    assert len(layout["workers"]) == 2
-    for variable, values in values_of(shared).items():
-        np.testing.assert_array_equal(values, values_of(private)[variable])
-
-
-def test_each_worker_calls_its_own_copy(process):
-    with Layout(2, mode="own_pools").applied() as applied:
-        natives = search.natives_for(process, applied)
-        assert len({id(native.code.native) for native in natives}) == 2
-        position = process.starts(None, 1, 0, jitter=True)[0]
-        first, second = (native.density(position) for native in natives)
-        assert first[1] == second[1]
-        np.testing.assert_array_equal(first[2], second[2])
-
-
 def test_another_blas_gives_the_same_density(process):
     others = [library for library in installed_blas() if library.path != installed_blas()[0].path]
     assert others, "scipy-openblas32 of the test extra is missing"
     position = process.starts(None, 1, 0, jitter=True)[0]
     _, logp, gradient = process.binding.density(position)
-    with Layout(1, blas=str(others[0].path)).applied() as applied:
+    with apply_layout(Layout(1, blas=str(others[0].path))) as applied:
         (native,) = search.natives_for(process, applied)
         _, other_logp, other_gradient = native.density(position)
     assert other_logp == pytest.approx(logp, rel=1e-10)
     np.testing.assert_allclose(other_gradient, gradient, rtol=1e-8)
 
 
-def test_a_model_without_blas_needs_no_copies():
+def test_a_model_without_blas_needs_no_other():
     with pm.Model() as model:
         pm.Normal("x")
     compiled = compile_model(model)
-    with Layout(2, mode="own_pools").applied() as applied:
+    with apply_layout(Layout(2, blas="openblas")) as applied:
         assert search.natives_for(compiled, applied) == [compiled.binding]
 
 
@@ -214,7 +196,7 @@ def test_a_model_behind_a_pointer_keeps_scipy_s_blas():
         pm.Normal("x")
     compiled = compile_model(model, fuse=False)
     with pytest.raises(LayoutError, match="runs through a pointer"):
-        sample_numba(compiled, **SHORT, layout=Layout(2, mode="own_pools"))
+        sample_numba(compiled, **SHORT, layout=Layout(2, blas="openblas"))
 
 
 def test_sample_numba_takes_a_layout(process):

@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks.calibration.bands import p_value
 from benchmarks.calibration.plots import LEVEL, strayed
 from benchmarks.tables import head, line
-from nutmill.comparison.comparison import Table
 from nutmill.comparison.page import document, table_html, versions_line
+from nutmill.comparison.tables import Table
 
 # Of all scalars together: how often a page of right draws would name one.
 FALSE_ALARMS = 0.01

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import large_factors
 import numpy as np
 import saved
 import zoo
@@ -18,7 +17,7 @@ import zoo
 from campaigns import stops
 from campaigns.caches import cache_at, new_cache
 from campaigns.trials import FULL, SAME, WHOLE, digest_of, in_child, must_work, named, outcome
-from nutmill import Layout, compile_model, sample_numba
+from nutmill import compile_model, sample_numba
 
 ROOMY_BYTES = 64 << 20
 CHAINS = 4
@@ -70,22 +69,20 @@ def _fill(file: Path, left: int) -> None:
 
 
 def temporary(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
-    """Compile, or copy BLAS libraries, where the folder for temporary files cannot be used."""
-    works = {"isolate": _isolated, "own pools": _own_pools}
-    expected, trial = {name: work() for name, work in works.items()}, 0
+    """Compile in a process of its own where the folder for temporary files cannot be used."""
+    expected, trial = _isolated(), 0
     kinds = ("missing", "file", "no room", "little room", "read-only")
     while True:
         trial += 1
-        # Each kind with each work, in an order that repeats.
-        kind, name = kinds[trial % len(kinds)], list(works)[trial // len(kinds) % len(works)]
+        kind = kinds[trial % len(kinds)]
         with _useless(kind, folder / str(trial)) as place:
 
-            def work(place=place, name=name):
+            def work(place=place):
                 os.environ["TMPDIR"], tempfile.tempdir = str(place), None
-                return works[name]()
+                return _isolated()
 
             with cache_at(new_cache(folder / f"cache-{trial}")):
-                yield f"{kind}, {name}", outcome(work, expected[name])
+                yield kind, outcome(work, expected)
 
 
 @contextmanager
@@ -106,12 +103,6 @@ def _useless(kind: str, place: Path) -> Iterator[Path]:
 def _isolated() -> str:
     compiled = compile_model(saved.model(), isolate=True)
     return digest_of(sample_numba(compiled, draws=20, tune=20, chains=1, random_seed=1, **WHOLE))
-
-
-def _own_pools() -> str:
-    options = {"draws": 4, "tune": 6, "chains": 2, "max_treedepth": 2, "random_seed": 1}
-    compiled = large_factors.compiled()
-    return digest_of(sample_numba(compiled, **options, layout=Layout(2, 1, mode="own_pools"), **WHOLE))
 
 
 def can_mount() -> bool:

@@ -16,18 +16,21 @@ from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Interval, Measurement, Timing
 from nutmill.sampling.chosen_layout import Found
 
-OWN = Layout(2, 2, mode="own_pools")
-SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2): 0.009, OWN: 0.006, Layout(4, 2): 0.1}
+CHOSEN = Layout(2, 2, "mkl")
+SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2): 0.009} | {
+    CHOSEN: 0.006,
+    Layout(4, 2): 0.1,
+}
 
 
 @pytest.fixture
 def made(recorded_laptop):
-    """What a sweep found on a recorded laptop: two chains at once, two BLAS threads each, pools of their own."""
+    """What a sweep found on a recorded laptop: two chains at once, two threads of MKL each."""
     measurements = tuple(Measurement(layout, Timing(s, 2 * s), 0.1, "scan", 0, 1.0) for layout, s in SECONDS.items())
-    sweep = Sweep(Job(8, 4), measurements, OWN, Layout(2, 2), Interval(1.5, 1.4, 1.6), "high", ("A note.",))
+    sweep = Sweep(Job(8, 4), measurements, CHOSEN, Layout(2, 2), Interval(1.5, 1.4, 1.6), "high", ("A note.",))
     machine = topology(recorded_laptop)
     profile = Profile(machine.fingerprint(), "a laptop", BlasKey("openblas", "1.2"), "abc", {}, sweep)
-    found = Found(OWN, "sweep", profile, Path("/home/me/profiles/abc.json"), sweep.notes)
+    found = Found(CHOSEN, "sweep", profile, Path("/home/me/profiles/abc.json"), sweep.notes)
     return Tuned("gp.py:model", 3, machine, found, Path("heat.png"), None)
 
 

@@ -68,7 +68,7 @@ def test_scripts_are_shell_and_slurm_reads_all_of_its_lines(here, name):
 def test_a_layout_decides_the_cores_of_a_task(here):
     document = told("model.py:model", "--chains", 8, "--layout", "layout.json")
     assert (document["tasks"], document["cpus_per_task"], document["tasks_at_once"]) == (2, 4, 2)
-    assert Layout.from_dict(document["layout"]) == load("run/layout.json").layout == Layout(2, 2, mode="own_pools")
+    assert Layout.from_dict(document["layout"]) == load("run/layout.json").layout == Layout(2, 2, "mkl")
     assert "--layout run/layout.json" in Path("run/chains.sbatch").read_text()
     assert "--cpus-per-task=4" in directives()
 

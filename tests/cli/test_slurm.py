@@ -8,7 +8,7 @@ from nutmill import LayoutError
 from nutmill.cli.slurm import directives, environment, environment_block, python_line, step
 from nutmill.layout.layout import Layout
 
-LAYOUT = Layout(4, 2, mode="own_pools", blas="mkl")
+LAYOUT = Layout(4, 2, "mkl")
 
 
 def test_sbatch_lines():
@@ -47,7 +47,7 @@ def test_a_shell_reads_the_block():
         (
             LAYOUT,
             4,
-            "sample_numba(model, layout=Layout(chains_at_once=4, blas_threads=2, mode='own_pools', blas='mkl'))",
+            "sample_numba(model, layout=Layout(chains_at_once=4, blas_threads=2, blas='mkl'))",
         ),
     ],
 )

@@ -110,7 +110,7 @@ def percent(values, quantile: float) -> str:
 
 def line(group: list[Outcome]) -> str:
     first = group[0]
-    names = [f"{o.best.chains_at_once} x {o.best.blas_threads} {o.best.mode}" for o in group]
+    names = [f"{o.best.chains_at_once} x {o.best.blas_threads}" for o in group]
     columns = [
         f"{first.kind:12s} {first.n_cores:5d} {first.chains:6d} {first.noise:5.2f}",
         f"{first.n_layouts:7d} {np.mean([o.n_measured for o in group]):8.0f} {np.mean([o.share for o in group]):5.2f}",

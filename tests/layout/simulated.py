@@ -64,7 +64,7 @@ def seconds_per_unit(kind: Kind, n_cores: int, layout: Layout) -> float:
     seconds *= 1.0 + kind.contention * (used - 1)
     seconds *= max(1.0, used / (kind.bandwidth * n_cores))
     seconds *= 1.0 + 0.2 * min(1.0, used / n_cores)  # all cores busy: no turbo
-    if b > 1 and c > 1 and layout.mode == "threads":
+    if b > 1 and c > 1:
         seconds *= 1.0 + kind.shared_pool * (c - 1)
     if b > n_cores // 2 > 1:
         seconds *= kind.far

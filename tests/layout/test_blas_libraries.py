@@ -15,6 +15,7 @@ from layout.made_up import BLIS_LIKE, MKL_LIKE, MadeUpLibrary, narrow_dot, wide_
 from threadpoolctl import threadpool_info
 
 from nutmill.errors import LayoutError
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas import find as blas
 from nutmill.layout.blas import library as blas_library
 from nutmill.layout.blas.find import find_blas, installed_blas, scipy_blas, survey_blas
@@ -210,7 +211,7 @@ def test_mkl_is_kept_from_choosing_fewer_threads(made_up):
     library = find_blas(made_up(MKL_LIKE))
     dynamic = MKL_LIKE["MKL_Get_Dynamic"]
     assert dynamic() == 1
-    with pytest.raises(KeyError), Layout(1, blas=library.path).applied():
+    with pytest.raises(KeyError), apply_layout(Layout(1, blas=library.path)):
         assert dynamic() == 0
         raise KeyError
     assert dynamic() == 1

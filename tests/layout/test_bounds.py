@@ -46,16 +46,10 @@ def test_a_minimum_between_two_numbers_is_not_ruled_out():
     assert least_seconds(Layout(1, 3), ledger) == pytest.approx(0.45)
 
 
-def test_modes_bound_each_other_only_through_one_thread():
-    ledger = ledger_of({Layout(1): 1.0, Layout(1, 2): 0.5, Layout(2, 2): 0.9})
-    assert least_seconds(Layout(4, 2), ledger) == pytest.approx(0.9)
-    assert least_seconds(Layout(4, 2, mode="own_pools"), ledger) == pytest.approx(0.5)
-
-
 def test_vendors_do_not_bound_each_other():
     ledger = ledger_of({Layout(1): 1.0, Layout(4): 3.0, Layout(1, blas="mkl"): 0.8})
     assert least_seconds(Layout(4, blas="mkl"), ledger) == pytest.approx(0.8)
-    assert reference(Layout(4, 2, "spread", "own_pools", "mkl")) == Layout(1, 1, "spread", "threads", "mkl")
+    assert reference(Layout(4, 2, "mkl")) == Layout(1, 1, "mkl")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -150,15 +150,12 @@ def test_threads_that_spin_are_waited_for(machine, monkeypatch):
         assert len(waits) == expected
 
 
-@pytest.mark.parametrize("mode", ["threads", "own_pools"])
-def test_a_workload_is_given_the_library_of_each_worker(machine, mode):
-    class Addresses(Sleeping):
+def test_a_workload_is_given_the_library(machine):
+    class Threads(Sleeping):
         def bound(self, applied):
-            self.addresses = [applied.blas(worker).address("dgemm") for worker in range(2)]
-            self.threads = [applied.blas(worker).get_threads() for worker in range(2)]
+            self.threads = applied.blas.get_threads()
             return super().bound(applied)
 
-    workload = Addresses(lambda layout: 0.001)
-    Bench(workload, machine).measure(Layout(2, 2, mode=mode), 0.01)
-    assert workload.threads == [2, 2]
-    assert len(set(workload.addresses)) == (2 if mode == "own_pools" else 1)
+    workload = Threads(lambda layout: 0.001)
+    Bench(workload, machine).measure(Layout(2, 2), 0.01)
+    assert workload.threads == 2

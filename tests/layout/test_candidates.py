@@ -24,7 +24,6 @@ def test_four_cores_two_chains():
         Layout(2, 1),
         Layout(1, 2),
         Layout(2, 2),
-        Layout(2, 2, mode="own_pools"),
         Layout(1, 3),
         Layout(1, 4),
     ]
@@ -59,14 +58,6 @@ def test_layouts_fit_but_for_one_warning(chains, n_cores):
     assert any(a.blas_threads == 1 and job.waves(a) == job.waves(probe) for a in layouts)
 
 
-def test_own_pools_stand_beside_each_shared_pool_of_several_chains():
-    layouts = candidates(machine(8), 4)
-    shared = {(a.chains_at_once, a.blas_threads) for a in layouts if a.mode == "threads"}
-    own = {(a.chains_at_once, a.blas_threads) for a in layouts if a.mode == "own_pools"}
-    assert own == {(c, b) for c, b in shared if c > 1 and b > 1}
-    assert own
-
-
 def test_thread_counts():
     assert thread_counts(1, 1) == [1]
     assert thread_counts(10, 10) == [1, 2, 3, 4, 6, 8, 10]
@@ -79,10 +70,9 @@ def test_a_library_that_stops_at_some_threads():
 
 
 def test_vendors_are_an_axis():
-    alone, both = candidates(machine(4), 4), candidates(machine(4), 4, blas=(None, "mkl"), placement="compact")
+    alone, both = candidates(machine(4), 4), candidates(machine(4), 4, blas=(None, "mkl"))
     assert len(both) == 2 * len(alone)
     assert [layout.blas for layout in both] == [None] * len(alone) + ["mkl"] * len(alone)
-    assert {layout.placement for layout in both} == {"compact"}
 
 
 def test_no_chains():

@@ -5,11 +5,11 @@ import pytest
 
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.candidates import Job
-from nutmill.layout.search.choose import choose, compare, name, pools, ranking
+from nutmill.layout.search.choose import choose, compare, ranking
 
 JOB = Job(chains=4, n_cores=8)
 ONE_THREAD, TWO_THREADS = Layout(4, 1), Layout(4, 2)
-OWN_POOLS = Layout(4, 2, mode="own_pools")
+MKL = Layout(4, 2, "mkl")
 
 
 def rounds(times, n=6):
@@ -79,22 +79,15 @@ def test_a_gain_by_chance_does_not_do():
     assert "more than chance" in choice.notes[0]
 
 
-def test_ties_go_to_fewer_threads_then_to_fewer_pools_then_to_scipys_blas():
-    mkl = Layout(4, 2, blas="mkl")
-    times = {Layout(2, 4): 0.49, OWN_POOLS: 1.0, mkl: 0.98, TWO_THREADS: 1.005, ONE_THREAD: 2.0}
+def test_ties_go_to_fewer_threads_then_to_scipys_blas():
+    times = {Layout(2, 4): 0.49, MKL: 0.98, TWO_THREADS: 1.005, ONE_THREAD: 2.0}
     assert choose(rounds(times), JOB).best == TWO_THREADS
     del times[TWO_THREADS]
-    assert choose(rounds(times), JOB).best == mkl
-    del times[mkl]
-    assert choose(rounds(times), JOB).best == OWN_POOLS
+    assert choose(rounds(times), JOB).best == MKL
 
 
-def test_pools():
-    assert [pools(layout) for layout in (ONE_THREAD, TWO_THREADS, OWN_POOLS)] == [0, 1, 4]
-
-
-def test_own_pools_win_by_more_than_a_tie():
-    assert choose(rounds({OWN_POOLS: 1.0, TWO_THREADS: 1.05, ONE_THREAD: 1.5}), JOB).best == OWN_POOLS
+def test_another_blas_wins_by_more_than_a_tie():
+    assert choose(rounds({MKL: 1.0, TWO_THREADS: 1.05, ONE_THREAD: 1.5}), JOB).best == MKL
 
 
 def test_drift_does_not_count():
@@ -106,7 +99,7 @@ def test_drift_does_not_count():
 
 def test_what_was_dropped_stays_beaten():
     # One wild value in the four rounds before it was dropped must not bring it back.
-    found = rounds({TWO_THREADS: 1.0, ONE_THREAD: 3.0, OWN_POOLS: 1.2}, n=12)
+    found = rounds({TWO_THREADS: 1.0, ONE_THREAD: 3.0, MKL: 1.2}, n=12)
     found[1][TWO_THREADS] *= 16.0
     for times in found[4:]:
         del times[ONE_THREAD]
@@ -126,8 +119,3 @@ def test_runner_up_and_confidence():
 def test_a_single_layout():
     choice = choose([{ONE_THREAD: 1.0}], JOB)
     assert (choice.best, choice.runner_up, choice.margin, choice.confidence) == (ONE_THREAD, None, None, "high")
-
-
-def test_names():
-    assert name(Layout(1)) == "1 chain x 1 BLAS thread"
-    assert name(Layout(4, 2, "compact", "own_pools", "mkl")) == "4 chains x 2 BLAS threads (own pools, compact, mkl)"

@@ -18,19 +18,19 @@ from nutmill.layout.search.heat import draw, heat, text
 from nutmill.layout.search.measurements import Interval, Measurement, Timing
 from nutmill.layout.search.sweep import sweep
 
-OWN = Layout(2, 2, mode="own_pools")
+OTHER = Layout(2, 2, "mkl")
 TIMES = {
     Layout(1): 0.01,
     Layout(1, 2): 0.008,
     Layout(2): 0.012,
     Layout(2, 2): 0.009,
-    OWN: 0.006,
+    OTHER: 0.006,
     Layout(4): 0.02,
     Layout(4, 2): 0.1,
 }
 
 
-def made(best=OWN):
+def made(best=OTHER):
     measurements = tuple(Measurement(layout, Timing(s, s), 0.1, "scan", 0, 1.0) for layout, s in TIMES.items())
     return Sweep(Job(4, 4), measurements, best, Layout(2, 2), Interval(1.5, 1.4, 1.6), "high", ())
 
@@ -71,7 +71,7 @@ def test_text():
     assert "▶333" in shown and shown.count("▶") == 1
     assert "40*" in shown and "*: more threads than cores" in shown
     assert "gradients per second of the whole job" in shown
-    assert "2 chains x 2 BLAS threads (own pools)" in shown
+    assert "2 chains x 2 BLAS threads (mkl)" in shown
 
 
 def test_text_has_colours_that_differ():

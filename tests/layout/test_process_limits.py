@@ -11,6 +11,7 @@ from layout.fortran import wait_until
 from threadpoolctl import threadpool_limits
 
 from nutmill.errors import LayoutError
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import scipy_blas
 from nutmill.layout.layout import Layout
 
@@ -29,7 +30,7 @@ class Other:
 
     def _hold(self, layout, options):
         try:
-            with layout.applied(**options):
+            with apply_layout(layout, **options):
                 self.entered.set()
                 self._leave.wait()
                 self.threads = scipy_blas().get_threads()
@@ -55,20 +56,19 @@ def other(layout, **options):
         holder.leave()
 
 
-@pytest.mark.parametrize("mode", ["threads", "own_pools"])
-def test_the_first_sets_and_the_last_restores(mode):
+def test_the_first_sets_and_the_last_restores():
     before = scipy_blas().get_threads()
-    layout = Layout(1, 2 if before == 1 else 1, mode=mode)
-    with other(layout) as first, layout.applied() as applied:
+    layout = Layout(1, 2 if before == 1 else 1)
+    with other(layout) as first, apply_layout(layout) as applied:
         first.leave()
-        assert applied.blas(0).get_threads() == layout.blas_threads
-        assert mode == "own_pools" or scipy_blas().get_threads() == layout.blas_threads
+        assert applied.blas.get_threads() == layout.blas_threads
+        assert scipy_blas().get_threads() == layout.blas_threads
     assert scipy_blas().get_threads() == before
     assert applied.notes == []
-    with layout.applied():  # the same when another thread is the last
+    with apply_layout(layout):  # the same when another thread is the last
         last = Other(layout)
         last.entered.wait()
-    assert mode == "own_pools" or scipy_blas().get_threads() == layout.blas_threads
+    assert scipy_blas().get_threads() == layout.blas_threads
     last.leave()
     assert scipy_blas().get_threads() == before
 
@@ -89,30 +89,17 @@ def test_another_number_waits_for_its_turn(caplog):
     assert "they have 2 BLAS threads and this one needs 1, and a process has one number" in caplog.text
 
 
-def test_own_pools_wait_for_their_number_alone():
-    private = Layout(1, 2, mode="own_pools")
-    with other(private):
-        with Layout(2, 2, mode="own_pools").applied() as applied:
-            assert applied.blas(1).get_threads() == 2
-        with ONE.applied():  # the shared library has one thread beside private copies
-            pass
-        waiting = Other(Layout(1, 3, mode="own_pools"))
-        assert not waiting.entered.wait(0.2)
-    waiting.leave()
-    assert waiting.error is None
-
-
 def test_whoever_calls_no_blas_is_not_waited_for():
     before = scipy_blas().get_threads()
     with other(ONE, calls_blas=False) as guest:
-        with TWO.applied():
+        with apply_layout(TWO):
             with other(ONE, calls_blas=False):
                 assert scipy_blas().get_threads() == 2
             guest.leave()  # whose number lies beneath
             assert scipy_blas().get_threads() == 2
         assert scipy_blas().get_threads() == before
     with other(ONE, calls_blas=False):
-        with TWO.applied():
+        with apply_layout(TWO):
             pass
         assert scipy_blas().get_threads() == 1
     assert scipy_blas().get_threads() == before
@@ -121,7 +108,7 @@ def test_whoever_calls_no_blas_is_not_waited_for():
 def test_a_wait_can_be_interrupted():
     with other(TWO), pytest.raises(KeyboardInterrupt):
         threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,)).start()
-        ONE.applied().__enter__()
+        apply_layout(ONE).__enter__()
 
 
 def test_a_wait_can_be_ended_by_whoever_is_called_meanwhile():
@@ -129,19 +116,19 @@ def test_a_wait_can_be_ended_by_whoever_is_called_meanwhile():
         raise KeyError
 
     with other(TWO), pytest.raises(KeyError):
-        ONE.applied(while_waiting=no_more).__enter__()
+        apply_layout(ONE, no_more).__enter__()
 
 
 def test_a_thread_does_not_wait_for_itself():
-    with ONE.applied(), other(ONE):
+    with apply_layout(ONE), other(ONE):
         with pytest.raises(LayoutError, match="applied a layout with 1 BLAS threads, which other runs in this"):
-            TWO.applied().__enter__()
+            apply_layout(TWO).__enter__()
         assert scipy_blas().get_threads() == 1
 
 
 def test_an_error_of_one_leaves_the_others_their_limits():
     with other(TWO) as first:
-        with pytest.raises(KeyError), TWO.applied():
+        with pytest.raises(KeyError), apply_layout(TWO):
             raise KeyError
         assert scipy_blas().get_threads() == 2
     assert first.threads == 2
@@ -155,7 +142,7 @@ def test_a_fork_begins_with_what_was_before():
             status = 1
             try:
                 kept = thread_counts() == before
-                with ONE.applied():  # nobody is there to be waited for
+                with apply_layout(ONE):  # nobody is there to be waited for
                     status = int(not (kept and scipy_blas().get_threads() == 1))
             finally:
                 os._exit(status)
@@ -165,7 +152,7 @@ def test_a_fork_begins_with_what_was_before():
 
 def test_a_number_that_others_change_meanwhile_is_told(caplog):
     before = scipy_blas().get_threads()
-    with TWO.applied() as applied:
+    with apply_layout(TWO) as applied:
         with threadpool_limits(1):  # and given back
             pass
         scipy_blas().set_threads(3)

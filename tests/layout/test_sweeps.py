@@ -11,11 +11,13 @@ from campaigns.process_state import thread_counts
 from layout.simulated import KINDS, Machine, seconds_per_unit
 from layout.sleeping import Sleeping
 
+from benchmarks.exhaustive import exhaustive_sweep
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.find import scipy_blas
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
-from nutmill.layout.search.sweep import Sweep, exhaustive_sweep, sweep
+from nutmill.layout.search.candidates import Job, candidates
+from nutmill.layout.search.sweep import Sweep, sweep
 
 LAYOUTS = [Layout(c, b) for c in (1, 2, 4) for b in (1, 2)]
 EIGHT = SimpleNamespace(n_cores=8, cpus=tuple(range(8)))
@@ -146,9 +148,9 @@ def test_what_more_threads_than_cores_do_is_said():
 
 def test_an_exhaustive_sweep_measures_all_equally_often():
     machine = Machine(lambda layout: seconds_per_unit(KINDS["gp 1000"], 8, layout), noise=0.05)
-    found = exhaustive_sweep(None, EIGHT, chains=4, repeats=7, measure=machine.measure)
+    found = exhaustive_sweep(machine.measure, candidates(EIGHT, 4), Job(4, 8), repeats=7)
     assert {row.n_measured for row in found.table()} == {7}
-    assert len(found.table()) == 16
+    assert len(found.table()) == 12
     true = {row.layout: row.wall_s for row in found.table()}
     assert true[found.best] <= 1.05 * min(true.values())
     assert len(simulated_sweep().measurements) < len(found.measurements) / 2

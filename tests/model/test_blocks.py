@@ -141,6 +141,7 @@ def large_process() -> pm.Model:
 FAULTS = """
 import resource, numpy as np, nutmill
 from nutmill import Layout, sample_numba
+from nutmill.layout.applied import apply_layout
 
 compiled = nutmill.load({path!r})
 q = np.zeros(compiled.n_dim)
@@ -152,7 +153,7 @@ def tell(work):
     work()
     print(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
 
-with Layout(1).applied():
+with apply_layout(Layout(1)):
     repeat(1)
     compiled.binding.release()
     tell(lambda: repeat(1))

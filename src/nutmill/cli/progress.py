@@ -35,11 +35,9 @@ class Progress:
 
     def measured(self, one: "Measurement") -> None:
         """Take in a measurement, as `find_layout` reports it."""
-        from nutmill.layout.search.choose import name
-
         self._n_measured += 1
         spent_s = time.perf_counter() - self._begin
-        last = f"{name(one.layout)}: {duration(one.timing.seconds)}"
+        last = f"{one.layout}: {duration(one.timing.seconds)}"
         budget = "" if self._budget_s is None else f" of {self._budget_s:g}"
         self._show(f"Measuring, {spent_s:.1f}{budget} s: measurement {self._n_measured}, {last}")
 

@@ -32,7 +32,6 @@ class Options(NamedTuple):
     budget_s: float
     blas: tuple[str, ...]
     objective: Objective
-    exhaustive: bool
     png: Path | None
     profile: Path | None
     keep: bool
@@ -60,9 +59,6 @@ def tune(
     objective: Annotated[
         Objective, typer.Option(help="Save the time of the job, or that time x its cores.")
     ] = Objective.wall,
-    exhaustive: Annotated[
-        bool, typer.Option("--exhaustive", help="Measure every layout equally often, whatever that takes.")
-    ] = False,
     json: options.Json = False,
     png: Annotated[Path | None, typer.Option(help="Draw the heat map into this file.", **_File)] = None,
     profile: Annotated[Path | None, typer.Option(help="Write the profile to this file too.", **_File)] = None,
@@ -71,7 +67,7 @@ def tune(
     ] = False,
 ) -> None:
     """Measure which layout (chains at once x BLAS threads) is fastest for a model on this machine."""
-    asked = Options(model, chains, budget, tuple(blas or ()), objective, exhaustive, png, profile, not no_save)
+    asked = Options(model, chains, budget, tuple(blas or ()), objective, png, profile, not no_save)
     # What the model's file prints is not part of the document.
     with contextlib.redirect_stdout(sys.stderr):
         tuned = measure(asked)
@@ -91,7 +87,7 @@ def measure(options: Options) -> "Tuned":
     from nutmill.cli.progress import open_progress
 
     _check_before(options)
-    with open_progress(options.budget_s if not options.exhaustive else None) as progress:
+    with open_progress(options.budget_s) as progress:
         progress.say(f"Loading {options.place.path}")
         model = model_file.load_model(options.place)
         progress.say(f"Compiling {options.place}")
@@ -111,7 +107,6 @@ def measure(options: Options) -> "Tuned":
             budget_s=options.budget_s,
             use_profile=False,
             keep=options.keep,
-            exhaustive=options.exhaustive,
             on_measure=progress.measured,
         )
     if options.keep and found.path is None:

@@ -7,7 +7,6 @@ from rich.text import Text
 from nutmill.cli import slurm
 from nutmill.cli.tuned import Tuned
 from nutmill.layout.search import heat
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.findings import Row, Sweep
 from nutmill.units import duration, rate
 
@@ -15,7 +14,6 @@ _HEADS = (
     "",
     "chains at once",
     "BLAS threads",
-    "pools",
     "BLAS",
     "per gradient",
     "CPU time",
@@ -52,14 +50,14 @@ def choice(tuned: Tuned) -> list[str]:
     waves = job.waves(sweep.best)
     counted = f"{job.chains} chain{'s' * (job.chains > 1)} in {waves} wave{'s' * (waves > 1)}"
     lines = [
-        f"Chosen: {name(sweep.best)}; {counted}, {duration(sweep.seconds)} per gradient of one chain, "
+        f"Chosen: {sweep.best}; {counted}, {duration(sweep.seconds)} per gradient of one chain, "
         f"{rate(tuned.gradients_per_s)} gradients/s of all."
     ]
     if sweep.runner_up is not None and sweep.margin is not None:
         what = "core hours" if job.objective == "core_hours" else "time"
         low, high = f"{sweep.margin.low:.2f}", f"{sweep.margin.high:.2f}"
         lines.append(
-            f"Next best: {name(sweep.runner_up)}, {sweep.margin.estimate:.2f} times the {what} "
+            f"Next best: {sweep.runner_up}, {sweep.margin.estimate:.2f} times the {what} "
             f"({low} to {high} in four cases of five)."
         )
     lines.append(f"Confidence: {sweep.confidence}; others took {100.0 * sweep.others:.0f} % of the CPUs meanwhile.")
@@ -69,7 +67,7 @@ def choice(tuned: Tuned) -> list[str]:
 def _table(sweep: Sweep, title: str) -> Table:
     table = Table(title=Text(title))
     for head in _HEADS:
-        table.add_column(head, justify="left" if head in ("pools", "BLAS", "") else "right")
+        table.add_column(head, justify="left" if head in ("BLAS", "") else "right")
     for row in sweep.table():
         table.add_row(*_cells(row, sweep), style="bold" if row.layout == sweep.best else None)
     return table
@@ -82,7 +80,6 @@ def _cells(row: Row, sweep: Sweep) -> list[str | Text]:
         mark,
         str(layout.chains_at_once),
         str(layout.blas_threads),
-        "own" if layout.mode == "own_pools" else "shared",
         Text("SciPy's" if layout.blas is None else layout.blas),
         duration(row.seconds),
         duration(row.cpu_seconds),

@@ -11,6 +11,7 @@ from nutmill.explanation.answers import advice, as_html, as_text
 from nutmill.explanation.blas_calls import record_calls
 from nutmill.explanation.measured import DataFact, Measured
 from nutmill.explanation.speeds import gradient_seconds, machine_speed
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
 from nutmill.native.binding import Binding
@@ -92,7 +93,7 @@ def _explained(compiled: CompiledModel, single: CompiledModel | None, counted: O
     alone = gradient_seconds(binding, position, 1)
     calls = None
     if code.fused:
-        with Layout(1).applied():
+        with apply_layout(Layout(1)):
             calls = record_calls(binding, position)
     more = _with_threads(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
     in_single, moves_by = _in_single(single, position, compiled.logp_dlogp(position)[0])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.native.binding import Binding
 
@@ -36,7 +37,7 @@ def machine_speed() -> MachineSpeed:
 
     x = np.ones(_VECTOR_BYTES // 8)
     a = np.asfortranarray(np.random.default_rng(1).normal(size=(_MATRIX, _MATRIX)))
-    with Layout(1).applied():
+    with apply_layout(Layout(1)):
         reading = best(lambda: ddot(x, x))
         computing = best(lambda: dgemm(1.0, a, a))
     return MachineSpeed(x.nbytes / reading, 2.0 * _MATRIX**3 / computing)
@@ -45,7 +46,7 @@ def machine_speed() -> MachineSpeed:
 def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) -> float:
     """Time one evaluation of density and gradient at `position` (n_dim,) with so many BLAS threads."""
     repeat = binding.repeated(position)
-    with Layout(1, blas_threads).applied():
+    with apply_layout(Layout(1, blas_threads)):
         count = 1
         while best(lambda: repeat(count), repeats=1) < _LEAST_S:  # noqa: B023  it is called at once
             count *= 2

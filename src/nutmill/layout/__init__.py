@@ -5,12 +5,11 @@ from importlib import import_module
 # Read at once: it is cheap, and would else be hidden by the module of the same name.
 from nutmill.layout.machine.topology import Topology, topology
 
-__all__ = ["Layout", "Sweep", "Topology", "exhaustive_sweep", "sweep", "topology"]
+__all__ = ["Layout", "Sweep", "Topology", "sweep", "topology"]
 
 _HOMES = {
     "Layout": "nutmill.layout.layout",
     "Sweep": "nutmill.layout.search.findings",
-    "exhaustive_sweep": "nutmill.layout.search.sweep",
     "sweep": "nutmill.layout.search.sweep",
 }
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from nutmill.errors import LayoutError
 from nutmill.files import CODE_MODE, cache_folder, make_cache_folder, read_plain, replace_file, why_not_private
 from nutmill.layout.layout import Layout
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.findings import Sweep
 
 SCHEMA = 1
@@ -168,7 +167,7 @@ def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Pro
         level = logging.DEBUG if exact else logging.INFO
         _log.log(level, "Layout profiles in %s that were passed over: %s.", profile_folder(), counted)
     if best is not None:
-        _log.debug("Layout profile of %s: %s.", best.created, name(best.layout))
+        _log.debug("Layout profile of %s: %s.", best.created, best.layout)
     return best
 
 

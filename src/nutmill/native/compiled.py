@@ -16,7 +16,8 @@ import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.files import CODE_MODE, read_plain, replace_file
-from nutmill.layout.layout import Applied, Layout
+from nutmill.layout.applied import Applied, apply_layout
+from nutmill.layout.layout import Layout
 from nutmill.native import newdata, saved_model, starts
 from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
@@ -212,7 +213,7 @@ class CompiledModel:
         For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
         of the program have, or another machine.
         """
-        return Layout(workers).applied(while_waiting=while_waiting) if self.code.calls_blas else nullcontext()
+        return apply_layout(Layout(workers), while_waiting) if self.code.calls_blas else nullcontext()
 
     def start_values(self, seed: int = 0) -> list[np.ndarray]:
         """Initial value of each parameter on the unconstrained scale, without jitter."""

@@ -16,15 +16,15 @@ import numpy as np
 
 from nutmill.errors import LayoutError, ModelError
 from nutmill.layout import profile as profiles
+from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.blas.find import find_blas
-from nutmill.layout.layout import Applied, Layout
+from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.layout.profile import BlasKey, Profile
 from nutmill.layout.search.candidates import Objective
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.measuring import OnMeasure
-from nutmill.layout.search.sweep import exhaustive_sweep, sweep
+from nutmill.layout.search.sweep import sweep
 from nutmill.native.binding import Binding
 from nutmill.native.compiled import CompiledModel
 
@@ -74,7 +74,6 @@ def find_layout(
     budget_s: float = 20.0,
     use_profile: bool = True,
     keep: bool = True,
-    exhaustive: bool = False,
     on_measure: OnMeasure | None = None,
 ) -> Found:
     """Find the layout with which chains of a model take the least time on this machine.
@@ -96,8 +95,6 @@ def find_layout(
         Take the layout of a profile that fits, and was measured with high confidence, instead of measuring.
     keep : bool
         Keep what was measured as a profile.
-    exhaustive : bool
-        Measure every layout equally often, whatever that takes.
     on_measure : callable, optional
         Called with each measurement.
 
@@ -111,12 +108,8 @@ def find_layout(
     if use_profile and (stored := _stored(described)) is not None:
         return Found(stored.layout, "profile", stored)
     options = {"chains": chains, "blas": blas, "objective": objective, "on_measure": on_measure}
-    workload = Gradients(compiled)
     try:
-        if exhaustive:
-            measured = exhaustive_sweep(workload, topology, **options)
-        else:
-            measured = sweep(workload, topology, budget_s=budget_s, **options)
+        measured = sweep(Gradients(compiled), topology, budget_s=budget_s, **options)
     finally:
         compiled.binding.release()
     made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
@@ -159,7 +152,7 @@ def layout_for(
         if cores is not None:
             raise ModelError("Pass either layout= or cores=: a layout says how many chains run at once.")
         return _asked_for(asked, chains, kept)
-    usual = _usual(compiled, chains, topology.n_cores if cores is None else cores, kept)
+    usual = _usual(chains, topology.n_cores if cores is None else cores, kept)
     may_choose = asked == "auto" and cores is None and topology.n_cores > 1 and compiled.code.native.blas_routines
     stored = _stored(_describe(compiled, chains, topology)) if may_choose else None
     if stored is not None and (kept is None or stored.layout.numerics == kept):
@@ -196,19 +189,18 @@ def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str
     return Found(layout, "asked", profile, notes=notes)
 
 
-def _usual(compiled: CompiledModel, chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
+def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
     """As many chains at once as cores have room for."""
     if kept is None:
         return Layout(min(chains, n_cores))
     at_once = min(chains, max(1, n_cores // kept["threads"]))
-    mode = "own_pools" if kept["threads"] > 1 and at_once > 1 and compiled.code.fused else "threads"
-    return Layout(at_once, kept["threads"], mode=mode, blas=kept["library"])
+    return Layout(at_once, kept["threads"], kept["library"])
 
 
 def _told(found: Found) -> Found:
     """Log what "auto" has chosen by measurement, and note it for the result."""
     when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {found.profile.created}"
-    sentence = f'layout="auto" took {name(found.layout)}, {when} with {found.profile.sweep.confidence} confidence.'
+    sentence = f'layout="auto" took {found.layout}, {when} with {found.profile.sweep.confidence} confidence.'
     matters = found.layout.numerics != Layout(1).numerics
     if matters:
         sentence += (
@@ -226,26 +218,22 @@ def _numerics(numerics: Mapping[str, Any]) -> str:
 
 
 def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
-    """Bind the model's code to the BLAS of a layout that is applied: once, or once for each worker.
+    """Bind the model's code to the BLAS of a layout that is applied.
 
     Raises
     ------
     LayoutError
         If the model is called through a pointer, and so always calls the BLAS that SciPy brought.
     """
-    layout = applied.layout
-    if layout.blas is None and layout.mode == "threads":
+    if applied.layout.blas is None:
         return [compiled.binding]
     if not compiled.code.fused:
         raise LayoutError(
-            'This model runs through a pointer, so its BLAS cannot be chosen: use a layout with mode="threads" and '
-            "blas=None."
+            "This model runs through a pointer, so its BLAS cannot be chosen: use a layout with blas=None."
         )
     if not compiled.code.native.blas_routines:
         return [compiled.binding]
-    libraries = [applied.blas(worker) for worker in range(layout.chains_at_once)]
-    bound = {library: compiled.binding.with_blas(library.address) for library in dict.fromkeys(libraries)}
-    return [bound[library] for library in libraries]
+    return [compiled.binding.with_blas(applied.blas.address)]
 
 
 class Gradients:
@@ -262,9 +250,8 @@ class Gradients:
 
     def bound(self, applied: Applied) -> Callable[[int, int], int]:
         """Give each worker of a layout its own code and buffers."""
-        natives = natives_for(self._compiled, applied)
-        n_workers = applied.layout.chains_at_once
-        loops = [natives[worker % len(natives)].repeated(self._start) for worker in range(n_workers)]
+        (native,) = natives_for(self._compiled, applied)
+        loops = [native.repeated(self._start) for _ in range(applied.layout.chains_at_once)]
         return lambda worker, count: loops[worker](count)
 
 
@@ -319,7 +306,7 @@ def _at_most(layout: Layout, chains: int) -> Layout:
 
 def _gradient_s(compiled: CompiledModel, layout: Layout) -> float:
     """Seconds of one gradient of one chain, roughly."""
-    with layout.applied():
+    with apply_layout(layout):
         evaluate = compiled.binding.repeated(compiled.starts(None, 1, 0, jitter=True)[0])
         evaluate(1)
         begin = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.checkpoint.folder import RunFolder
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
@@ -54,7 +55,7 @@ def sample_session(
     with ExitStack() as stack:
         limits = stack.enter_context(ExitStack())
         beat = None if folder is None else folder.beat
-        applied = limits.enter_context(found.layout.applied(topology, beat, calls_blas=compiled.code.calls_blas))
+        applied = limits.enter_context(apply_layout(found.layout, beat, calls_blas=compiled.code.calls_blas))
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
         run = drive(

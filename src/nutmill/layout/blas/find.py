@@ -20,7 +20,7 @@ __all__ = ["BlasLibrary", "BlasSurvey", "find_blas", "installed_blas", "scipy_bl
 
 _NAMES = ("mkl", "openblas", "blis")
 _PATTERNS = ("libmkl_rt*", "lib*openblas*", "libblis*")
-_ENDINGS = (".so", ".dylib", ".dll")
+_ENDINGS = (".so", ".dylib")
 
 
 class BlasSurvey(NamedTuple):
@@ -178,8 +178,7 @@ def _from_package() -> Iterator[_Candidate]:
 
 def _from_prefixes() -> Iterator[_Candidate]:
     for prefix in dict.fromkeys((sys.prefix, sys.base_prefix, site.getuserbase())):
-        for folder in (Path(prefix, "lib"), Path(prefix, "Library", "bin")):
-            yield from _in_folder(folder, f"folder {folder}")
+        yield from _in_folder(folder := Path(prefix, "lib"), f"folder {folder}")
 
 
 def _in_folder(folder: Path, origin: str) -> Iterator[_Candidate]:

@@ -6,13 +6,13 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from nutmill.errors import LayoutError
 
-# How libraries spell the Fortran name `ddot`: SciPy's wheels, nearly everyone else, Apple, MKL on Windows.
+# How libraries spell the Fortran name `ddot`: SciPy's wheels, nearly everyone else, Apple, those that append nothing.
 _SPELLINGS = ("scipy_{}_", "{}_", "{}$NEWLAPACK", "{}")
 _WIDE_SPELLINGS = ("scipy_{}_64_", "{}_64_", "{}64_")  # libraries with 64-bit integers (ILP64) only
 _MKL_LAYERS = {0: "intel", 1: "sequential", 2: "pgi", 3: "gnu", 4: "tbb"}
@@ -45,15 +45,13 @@ class BlasLibrary:
     version : str or None
         As the library itself reports it.
     path : str
-        File of the library; of a private copy: the file that was copied.
+        File of the library.
     layer : str
         What makes its threads: ``"pthreads"``, ``"openmp"``, ``"sequential"``, MKL's layers, or ``"unknown"``.
     origin : str
         Who brought it, for example ``"SciPy's"``.
     max_threads : int or None
         The most threads that the build allows, where it says so.
-    is_private : bool
-        It is a copy with a pool of its own.
     """
 
     name: str
@@ -66,7 +64,6 @@ class BlasLibrary:
     spelling: str = field(repr=False)
     threads: Threads | None = field(repr=False)
     fallback: BlasLibrary | None = field(default=None, repr=False)
-    is_private: bool = False
 
     @property
     def label(self) -> str:
@@ -77,6 +74,11 @@ class BlasLibrary:
     def can_limit(self) -> bool:
         """Whether its number of threads can be set."""
         return self.threads is not None
+
+    @property
+    def is_limited_by_thread(self) -> bool:
+        """Whether each thread that calls it has a number of its own, and can set it."""
+        return self.threads is not None and self.threads.of_calling_thread
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -129,20 +131,6 @@ class BlasLibrary:
         get, set_ = symbol(self.handle, "MKL_Get_Dynamic"), symbol(self.handle, "MKL_Set_Dynamic")
         return None if self.name != "mkl" or get is None or set_ is None else (get, set_)
 
-    def pin_pool(self, cpus: Collection[int]) -> bool:
-        """Pin the threads that this library keeps (not its callers) to `cpus`; False where it offers no way."""
-        if self.layer == "openmp":  # callers start threads of their own, which inherit the CPUs of the caller
-            return True
-        pin = symbol(self.handle, "openblas_setaffinity")
-        if self.name != "openblas" or pin is None:
-            return False
-        words = (ctypes.c_uint64 * max(16, max(cpus) // 64 + 1))()
-        for cpu in cpus:
-            words[cpu // 64] |= 1 << cpu % 64
-        # The last index stands for the calling thread.
-        n_kept = (self.get_threads() or 1) - 1
-        return all(pin(index, ctypes.c_size_t(ctypes.sizeof(words)), words) == 0 for index in range(n_kept))
-
 
 def open_library(path: str, origin: str, fallback: BlasLibrary | None = None) -> BlasLibrary:
     """Load a file and say which BLAS it is.
@@ -162,7 +150,7 @@ def open_library(path: str, origin: str, fallback: BlasLibrary | None = None) ->
 def load(path: str) -> ctypes.CDLL:
     """Load a file so that its names are its own: neither given to other libraries nor taken from them."""
     own_names_first = getattr(os, "RTLD_DEEPBIND", 0)  # glibc only
-    return ctypes.CDLL(path, mode=os.RTLD_LOCAL | os.RTLD_NOW | own_names_first if os.name == "posix" else 0)
+    return ctypes.CDLL(path, mode=os.RTLD_LOCAL | os.RTLD_NOW | own_names_first)
 
 
 def recognise(handle: ctypes.CDLL, path: str, origin: str, fallback: BlasLibrary | None = None) -> BlasLibrary:
@@ -188,7 +176,7 @@ def recognise(handle: ctypes.CDLL, path: str, origin: str, fallback: BlasLibrary
 
 
 def symbol(handle: ctypes.CDLL, name: str):
-    """Give a function of a library, of or its dependencies; None if there is none."""
+    """Find a function in a library or in what it depends on; None if there is none."""
     try:
         return handle[name]
     except AttributeError:
@@ -282,8 +270,6 @@ class _DlInfo(ctypes.Structure):
 
 def _file_of(address: int) -> str | None:
     """File that an address was loaded from; None where the system does not say."""
-    if os.name != "posix":
-        return None
     info = _DlInfo()
     found = symbol(ctypes.CDLL(None), "dladdr")
     if found is None or not found(ctypes.c_void_p(address), ctypes.byref(info)) or not info.file:

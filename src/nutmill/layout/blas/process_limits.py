@@ -82,13 +82,6 @@ def held(
             owner.leave(wanted, is_needed, let_go)
 
 
-@contextmanager
-def unchanged() -> Iterator[None]:
-    """Let nobody change a number while in the `with`, which should be short."""
-    with _owner.unchanged():
-        yield
-
-
 class _Level:
     """A number in effect, and how many times each thread needs it, or came to it and would do with any other."""
 
@@ -142,11 +135,6 @@ class _Owner:
                 let_go()
             finally:
                 self._changed.notify_all()
-
-    @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        with self._changed:
-            yield
 
     def abandon(self) -> None:
         """Undo all; nobody uses it any more."""

@@ -1,7 +1,7 @@
 """Limits the thread pools of this process, through threadpoolctl for those it knows, and reads what took effect."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,24 +10,6 @@ from threadpoolctl import LibController, ThreadpoolController
 
 from nutmill.layout.blas.library import BlasLibrary
 from nutmill.layout.blas.process_limits import Setting, held
-
-
-class Wanted(NamedTuple):
-    """Threads that pools may use.
-
-    Attributes
-    ----------
-    blas : int
-        Each BLAS that all threads share, the chosen one included if it is no private copy.
-    openmp : int
-        Each OpenMP.
-    chosen : int
-        Libraries that the chains call and threadpoolctl does not know.
-    """
-
-    blas: int
-    openmp: int
-    chosen: int
 
 
 class _Known(NamedTuple):
@@ -68,55 +50,51 @@ class Limits:
         False: other numbers of threads will do.
     """
 
-    def __init__(
-        self, controller: ThreadpoolController, chosen: Sequence[BlasLibrary], wanted: Wanted, are_needed: bool
-    ):
+    def __init__(self, controller: ThreadpoolController, chosen: BlasLibrary | None, n_threads: int, are_needed: bool):
         self.are_needed = are_needed
         self._controller = controller
         self._chosen = chosen
-        self._wanted = wanted
+        self._n_threads = n_threads
         known = {pool.filepath for pool in controller.lib_controllers}
-        self._unknown = _unknown(chosen, known)
+        # threadpoolctl does not know files under names of their own.
+        self._unknown = chosen if chosen is not None and chosen.path not in known else None
 
-    def in_this_thread(self, chosen: BlasLibrary | None) -> None:
+    def in_this_thread(self) -> None:
         """Set the limits that a thread has to set for itself: those of OpenMP, MKL and BLIS."""
         for pool, info in _with_info(self._controller):
             if not _is_of_process(info):
-                pool.set_num_threads(_asked(info, self._wanted))
-        if chosen is not None and chosen.threads is not None and chosen.threads.of_calling_thread:
-            chosen.set_threads(self._wanted.chosen)
+                pool.set_num_threads(self._n_threads)
+        if self._chosen is not None and self._chosen.is_limited_by_thread:
+            self._chosen.set_threads(self._n_threads)
 
     @contextmanager
     def of_this_thread(self) -> Iterator[None]:
         """Set them, and bring back what was before."""
         before = [(pool, info) for pool, info in _with_info(self._controller) if not _is_of_process(info)]
-        chosen = [one for one in self._unknown if one.can_limit and one.threads.of_calling_thread]
-        counts = [library.get_threads() for library in chosen]
+        own = self._unknown if self._unknown is not None and self._unknown.is_limited_by_thread else None
+        count = None if own is None else own.get_threads()
         try:
-            self.in_this_thread(None)
-            for library in chosen:
-                library.set_threads(self._wanted.chosen)
+            self.in_this_thread()
             yield
         finally:
             for pool, info in before:
                 pool.set_num_threads(info["num_threads"])
-            for library, count in zip(chosen, counts, strict=True):
-                library.set_threads(count)
+            if own is not None:
+                own.set_threads(count)
 
     def of_process(self) -> list[tuple[Setting, int]]:
         """What libraries keep for all threads of the process, and what this layout needs."""
         needed = [
-            (_setting(pool), _asked(info, self._wanted))
+            (_setting(pool), self._n_threads)
             for pool, info in _with_info(self._controller)
             if _is_of_process(info) and info["num_threads"] is not None
         ]
-        for library in self._unknown:
-            if library.can_limit and not library.threads.of_calling_thread:
-                label, set_ = f"{library.path} ({library.origin})", library.set_threads
-                needed.append((Setting(label, library.get_threads, set_, set_), self._wanted.chosen))
-        for library in {library.path: library for library in self._chosen}.values():
-            if (dynamic := library.dynamic) is not None:
-                needed.append((Setting(f"{library.path} (dynamic)", *dynamic, dynamic[1]), 0))
+        own = self._unknown
+        if own is not None and own.can_limit and not own.is_limited_by_thread:
+            label, set_ = f"{own.path} ({own.origin})", own.set_threads
+            needed.append((Setting(label, own.get_threads, set_, set_), self._n_threads))
+        if self._chosen is not None and (dynamic := self._chosen.dynamic) is not None:
+            needed.append((Setting(f"{self._chosen.path} (dynamic)", *dynamic, dynamic[1]), 0))
         return needed
 
     def read(self) -> list[dict]:
@@ -129,18 +107,21 @@ class Limits:
                 "layer": info.get("threading_layer"),
                 "path": info["filepath"],
                 "origin": None,
-                "threads_asked": _asked(info, self._wanted),
+                "threads_asked": self._n_threads,
                 "threads": info["num_threads"],
             }
             for info in self._controller.info()
         ]
-        return entries + [_entry(library, self._wanted.chosen) for library in self._unknown]
+        if (own := self._unknown) is not None:
+            threads = {"threads_asked": self._n_threads, "threads": own.get_threads()}
+            entries.append({"api": "blas", **own.as_dict(), **threads})
+        return entries
 
 
 @contextmanager
 def limited(
-    wanted: Wanted,
-    chosen: Sequence[BlasLibrary],
+    n_threads: int,
+    chosen: BlasLibrary | None,
     while_waiting: Callable[[], object] | None = None,
     is_needed: bool = True,
 ) -> Iterator[Limits]:
@@ -150,16 +131,17 @@ def limited(
 
     Parameters
     ----------
-    wanted : Wanted
-    chosen : sequence of BlasLibrary
-        The libraries that chains call, each once.
+    n_threads : int
+        Threads that each pool may use.
+    chosen : BlasLibrary or None
+        The library that chains call.
     while_waiting : callable, optional
         As there.
     is_needed : bool
         False: what others need instead will do.
     """
     controller = known_pools()
-    limits = Limits(controller, chosen, wanted, is_needed)
+    limits = Limits(controller, chosen, n_threads, is_needed)
     # OpenBLAS obeys one thread at a time; that it does so no longer than need be is counted for each thread.
     no_pool = controller.select(internal_api=())
     with ExitStack() as stack:
@@ -187,18 +169,3 @@ def _setting(pool: LibController) -> Setting:
             pool.set_num_threads(count)
 
     return Setting(pool.filepath, pool.get_num_threads, pool.set_num_threads, restore)
-
-
-def _asked(info: dict, wanted: Wanted) -> int:
-    # The threads of a BLAS that was built for OpenMP are OpenMP's, and have one number with it.
-    is_openmp = "openmp" in (info["user_api"], info.get("threading_layer"))
-    return wanted.openmp if is_openmp else wanted.blas
-
-
-def _unknown(libraries: Sequence[BlasLibrary], known: Collection[str]) -> list[BlasLibrary]:
-    """Those that threadpoolctl does not control: private copies, and files under names that it does not know."""
-    return [library for library in libraries if library.is_private or library.path not in known]
-
-
-def _entry(library: BlasLibrary, asked: int) -> dict:
-    return {"api": "blas", **library.as_dict(), "threads_asked": asked, "threads": library.get_threads()}

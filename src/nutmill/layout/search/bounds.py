@@ -31,8 +31,8 @@ def least_seconds(layout: Layout, ledger: Ledger) -> float:
 
 
 def reference(layout: Layout) -> Layout:
-    """Return one chain with one BLAS thread, of the same vendor and placement."""
-    return replace(layout, chains_at_once=1, blas_threads=1, mode="threads")
+    """Return one chain with one BLAS thread, of the same vendor."""
+    return replace(layout, chains_at_once=1, blas_threads=1)
 
 
 def _alone(layout: Layout, ledger: Ledger) -> float:
@@ -40,7 +40,7 @@ def _alone(layout: Layout, ledger: Ledger) -> float:
     points = sorted(
         (other.blas_threads, ledger.fastest(other))
         for other in ledger
-        if other.chains_at_once == 1 and _same_library(other, layout)
+        if other.chains_at_once == 1 and other.blas == layout.blas
     )
     return dict(points).get(layout.blas_threads) or _on_curve(layout.blas_threads, points)
 
@@ -70,13 +70,8 @@ def _line(threads: int, through: tuple[int, float], slope: float) -> float:
 
 def _bounds(other: Layout, layout: Layout) -> bool:
     """Whether `other` is the same with fewer chains, perhaps with one BLAS thread each."""
-    same_threads = (other.blas_threads, other.mode) == (layout.blas_threads, layout.mode)
     return (
         other.chains_at_once <= layout.chains_at_once
-        and _same_library(other, layout)
-        and (same_threads or other.blas_threads == 1)
+        and other.blas == layout.blas
+        and other.blas_threads in (1, layout.blas_threads)
     )
-
-
-def _same_library(one: Layout, other: Layout) -> bool:
-    return (one.blas, one.placement) == (other.blas, other.placement)

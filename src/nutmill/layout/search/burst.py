@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from nutmill.errors import LayoutError
-from nutmill.layout.layout import Applied, Layout
+from nutmill.layout.applied import Applied, apply_layout
+from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.load import LoadMeter, Snapshot
 from nutmill.layout.search.measurements import Timing
 from nutmill.layout.search.measuring import Unavailable
@@ -47,7 +47,7 @@ class Bench:
     """
 
     def __init__(self, workload: Workload, topology: Topology):
-        self._workload, self._topology = workload, topology
+        self._workload = workload
         self._meter = LoadMeter(topology.cpus)
         self._may_spin = False
         self.sees_others = True
@@ -66,12 +66,12 @@ class Bench:
             _wait_for_spinning_threads()
         with ExitStack() as stack:
             try:
-                applied = stack.enter_context(layout.applied(self._topology))
+                applied = stack.enter_context(apply_layout(layout))
                 workload = self._workload
                 if isinstance(workload, Binding):
                     workload = workload.bound(applied)
             except LayoutError as error:
-                raise Unavailable(f"{name(layout)} is left out: {error}") from error
+                raise Unavailable(f"{layout} is left out: {error}") from error
             self._may_spin = layout.blas_threads > 1
             before = self._meter.read()
             crew = _Crew(workload, applied, burst_s)
@@ -127,7 +127,7 @@ class _Crew:
         if self._errors:
             error = self._errors[0]
             raise LayoutError(
-                f"The workload raised {type(error).__name__} under {name(self._applied.layout)}: {error}"
+                f"The workload raised {type(error).__name__} under {self._applied.layout}: {error}"
             ) from error
 
     def _work(self, worker: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nutmill.errors import LayoutError
-from nutmill.layout.layout import Layout, Placement
+from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 
 Objective = Literal["wall", "core_hours"]
@@ -51,7 +51,6 @@ def candidates(
     chains: int,
     *,
     blas: Sequence[str | None] = (None,),
-    placement: Placement = "free",
     most_blas_threads: int | None = None,
 ) -> list[Layout]:
     """List the layouts worth trying, the simplest first.
@@ -67,8 +66,6 @@ def candidates(
         Chains of the whole job.
     blas : sequence of str or None
         Vendors to try, as in `Layout.blas`; None is SciPy's own.
-    placement : str
-        As in `Layout.placement`, for all.
     most_blas_threads : int, optional
         What the BLAS was built for; OpenBLAS wheels stop at 64.
     """
@@ -79,13 +76,7 @@ def candidates(
     points = {(c, b) for c in chain_counts(chains, n_cores) for b in thread_counts(n_cores // c, most)}
     if most_blas_threads is None or most_blas_threads >= 2:
         points.add((min(chains, n_cores), 2))
-    return [
-        Layout(c, b, placement=placement, mode=mode, blas=vendor)
-        for vendor in blas
-        for b, c in sorted((b, c) for c, b in points)
-        for mode in ("threads", "own_pools")
-        if mode == "threads" or (c > 1 and b > 1 and c * b <= n_cores)
-    ]
+    return [Layout(c, b, blas=vendor) for vendor in blas for b, c in sorted((b, c) for c, b in points)]
 
 
 def chain_counts(chains: int, n_cores: int) -> list[int]:

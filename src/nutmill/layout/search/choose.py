@@ -92,16 +92,9 @@ def compare(layout: Layout, other: Layout, rounds: Sequence[Round], job: Job) ->
     return ratio([job.cost(layout, times[layout]) for times in both], [job.cost(other, times[other]) for times in both])
 
 
-def simplicity(layout: Layout) -> tuple[int, int, bool]:
-    """Order layouts by what can go wrong with them: BLAS threads, thread pools, another BLAS than SciPy's."""
-    return layout.blas_threads, pools(layout), layout.blas is not None
-
-
-def pools(layout: Layout) -> int:
-    """How many pools of BLAS threads a layout keeps: each copy of the library has one, a lone thread needs none."""
-    if layout.blas_threads == 1:
-        return 0
-    return layout.chains_at_once if layout.mode == "own_pools" else 1
+def simplicity(layout: Layout) -> tuple[int, bool]:
+    """Order layouts by what can go wrong with them: BLAS threads, another BLAS than SciPy's."""
+    return layout.blas_threads, layout.blas is not None
 
 
 def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
@@ -139,13 +132,4 @@ def _why_not(leader: Layout, best: Layout, lead: Interval, unsure: bool) -> str:
     """Say why the layout that measured fastest was not taken."""
     gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
     need = "20 % on a machine that others use or after few rounds" if unsure else "3 %, and more than chance"
-    return f"{name(leader)} measured faster than {name(best)} by {gain}; to be taken it needs {need}."
-
-
-def name(layout: Layout) -> str:
-    """Name a layout in one line, such as "4 chains x 2 BLAS threads (own pools, mkl)"."""
-    chains = f"{layout.chains_at_once} chain{'s' if layout.chains_at_once > 1 else ''}"
-    threads = f"{layout.blas_threads} BLAS thread{'s' if layout.blas_threads > 1 else ''}"
-    extra = ["own pools"] * (layout.mode == "own_pools") + [layout.placement] * (layout.placement != "free")
-    extra += [layout.blas] * (layout.blas is not None)
-    return f"{chains} x {threads}" + (f" ({', '.join(extra)})" if extra else "")
+    return f"{leader} measured faster than {best} by {gain}; to be taken it needs {need}."

@@ -7,7 +7,6 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.findings import Sweep
 from nutmill.units import rate
 
@@ -51,7 +50,7 @@ def heat(sweep: Sweep) -> Heat:
     chosen = _cell(sweep.best, chains, threads)
     rates[chosen] = sweep.job.chains / sweep.wall_s
     over = chains[:, None] * threads[None, :] > sweep.job.n_cores
-    return Heat(chains, threads, rates, over, chosen, name(sweep.best))
+    return Heat(chains, threads, rates, over, chosen, str(sweep.best))
 
 
 def text(heat: Heat, title: str = "", unit: str = "units") -> Table:

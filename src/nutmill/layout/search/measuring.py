@@ -7,7 +7,6 @@ import numpy as np
 from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.bounds import least_seconds, reference
-from nutmill.layout.search.choose import name
 from nutmill.layout.search.measurements import Ledger, Measurement, Timing
 
 Measure = Callable[[Layout, float], Timing]
@@ -96,7 +95,7 @@ class Recorder:
         before = self._clock()
         timing = self._measure(layout, burst_s)
         if not timing.seconds > 0.0:
-            raise LayoutError(f"The workload took no time under {name(layout)}: let one unit of it do more.")
+            raise LayoutError(f"The workload took no time under {layout}: let one unit of it do more.")
         after = self._clock()
         self._stretch.append((after - before) / max(burst_s, timing.seconds))
         return Measurement(layout, timing, burst_s, stage, round, after - self._begin)

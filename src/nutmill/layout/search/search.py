@@ -14,7 +14,7 @@ from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.bounds import least_seconds, reference
 from nutmill.layout.search.candidates import Job
-from nutmill.layout.search.choose import Round, name
+from nutmill.layout.search.choose import Round
 from nutmill.layout.search.finals import FINALISTS, race
 from nutmill.layout.search.measurements import Measurement
 from nutmill.layout.search.measuring import Measure, OnMeasure, Recorder, is_quiet
@@ -212,7 +212,7 @@ class _Search:
         notes = list(self.recorder.left_out.values())
         for family in self.families:
             if family not in self.ledger and family not in self.recorder.left_out:
-                notes.append(f"The budget ended before {name(family)} was measured.")
+                notes.append(f"The budget ended before {family} was measured.")
         return Found(tuple(self.ledger.measurements), tuple(rounds), busy, tuple(notes))
 
     def _nothing_measured(self) -> LayoutError:

@@ -6,20 +6,16 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import get_args
 
-import numpy as np
-
 from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.search.burst import Bench, Workload
 from nutmill.layout.search.candidates import Job, Objective, candidates
-from nutmill.layout.search.choose import choose, name
-from nutmill.layout.search.findings import Row, Sweep
+from nutmill.layout.search.choose import choose
+from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Ledger
-from nutmill.layout.search.measuring import Measure, OnMeasure, Recorder, is_quiet
+from nutmill.layout.search.measuring import Measure, OnMeasure
 from nutmill.layout.search.search import Found, search
-
-__all__ = ["Row", "Sweep", "exhaustive_sweep", "sweep"]
 
 # From these factors on, what the layout with more threads than cores shows is worth a sentence.
 _BETTER, _WORSE = 0.9, 1.5
@@ -71,57 +67,12 @@ def sweep(
     LayoutError
         The workload raised; the budget is too small, and says how much is needed; no layout can be had.
     """
-    job = _job(chains, topology.n_cores, objective, budget_s)
+    job = _checked_job(chains, topology.n_cores, objective, budget_s)
     if layouts is None:
         layouts = candidates(topology, chains, blas=blas)
     measure, bench = _measuring(measure, workload, topology)
     found = search(measure, layouts, job, budget_s=budget_s, clock=clock, seed=seed, on_measure=on_measure)
-    return _decide(found, job, bench)
-
-
-def exhaustive_sweep(
-    workload: Workload | None,
-    topology: Topology,
-    *,
-    chains: int,
-    layouts: Sequence[Layout] | None = None,
-    blas: Sequence[str | None] = (None,),
-    objective: Objective = "wall",
-    repeats: int = 5,
-    burst_s: float = 0.1,
-    seed: int = 0,
-    measure: Measure | None = None,
-    on_measure: OnMeasure | None = None,
-) -> Sweep:
-    """Measure every layout equally often, in rounds of random order: what a `sweep` is held against.
-
-    Parameters
-    ----------
-    repeats : int
-        Rounds.
-    burst_s : float
-        Length of each burst.
-
-    The others are those of `sweep`; there is no budget.
-    """
-    job = _job(chains, topology.n_cores, objective, 1.0)
-    layouts = list(candidates(topology, chains, blas=blas) if layouts is None else layouts)
-    measure, bench = _measuring(measure, workload, topology)
-    recorder = Recorder(measure, time.perf_counter, math.inf, on_measure)
-    rng = np.random.default_rng(seed)
-    rounds = []
-    for number in range(max(1, repeats)):
-        times = {}
-        for index in rng.permutation(len(layouts)):
-            seconds = recorder.take(layouts[index], "final", burst_s, number)
-            if seconds is not None and not job.is_oversubscribed(layouts[index]):
-                times[layouts[index]] = seconds
-        rounds.append(times)
-    if not all(rounds):
-        raise LayoutError(f"No layout could be measured. {' '.join(dict.fromkeys(recorder.left_out.values()))}")
-    measurements = tuple(recorder.ledger.measurements)
-    busy = sum(not is_quiet(one) for one in measurements) >= 0.25 * len(measurements)
-    return _decide(Found(measurements, tuple(rounds), busy, tuple(recorder.left_out.values())), job, bench)
+    return decided(found, job, sees_others=bench is None or bench.sees_others)
 
 
 def _measuring(measure: Measure | None, workload: Workload | None, topology: Topology) -> tuple[Measure, Bench | None]:
@@ -133,7 +84,7 @@ def _measuring(measure: Measure | None, workload: Workload | None, topology: Top
     return bench.measure, bench
 
 
-def _job(chains: int, n_cores: int, objective: str, budget_s: float) -> Job:
+def _checked_job(chains: int, n_cores: int, objective: str, budget_s: float) -> Job:
     if not isinstance(chains, Integral) or chains < 1:
         raise LayoutError(f"chains must be a whole number, at least 1, not {chains!r}.")
     if objective not in get_args(Objective):
@@ -143,10 +94,17 @@ def _job(chains: int, n_cores: int, objective: str, budget_s: float) -> Job:
     return Job(chains, max(1, n_cores), objective)
 
 
-def _decide(found: Found, job: Job, bench: Bench | None) -> Sweep:
+def decided(found: Found, job: Job, *, sees_others: bool = True) -> Sweep:
+    """Choose from what a search has measured, and say what disturbed it.
+
+    Parameters
+    ----------
+    sees_others : bool
+        Whether what other programs do could be read.
+    """
     choice = choose(found.rounds, job, busy=found.busy)
     notes = [*found.notes, *_probe_notes(found, job)]
-    if bench is not None and not bench.sees_others:
+    if not sees_others:
         notes.append("What other programs do on this machine cannot be read here, so it is not allowed for.")
     if found.busy:
         notes.append("Others used the machine while it was measured: measure again when it is quiet.")
@@ -170,11 +128,11 @@ def _probe_notes(found: Found, job: Job) -> list[str]:
         best_s = min(job.wall_s(a, ledger.typical(a)) for a in ledger if not job.is_oversubscribed(a))
         if probe_s < _BETTER * best_s:
             notes.append(
-                f"{name(probe)} is faster than all that fits on {job.n_cores} cores: there may be more cores than "
+                f"{probe} is faster than all that fits on {job.n_cores} cores: there may be more cores than "
                 "were found, or their hardware threads help here."
             )
-        one_thread = Layout(probe.chains_at_once, 1, probe.placement, "threads", probe.blas)
+        one_thread = Layout(probe.chains_at_once, 1, probe.blas)
         if one_thread in ledger and ledger.fastest(probe) > _WORSE * ledger.typical(one_thread):
             factor = ledger.fastest(probe) / ledger.typical(one_thread)
-            notes.append(f"More threads than cores are {factor:.1f} times as slow here ({name(probe)}).")
+            notes.append(f"More threads than cores are {factor:.1f} times as slow here ({probe}).")
     return notes

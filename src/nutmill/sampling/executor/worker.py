@@ -18,6 +18,7 @@ from nutmill.checkpoint.folder import RunFolder
 from nutmill.checkpoint.lock import STALE_S, FolderInUse, this_process
 from nutmill.checkpoint.manifest import has_begun
 from nutmill.errors import CheckpointError, NutmillError, SamplingError
+from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.progress.status import StatusFile
 from nutmill.run.adaptation import AdaptationState
@@ -151,7 +152,7 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
     with ExitStack() as stack:
         try:
             compiled = _models.get(task.model, content, ask)
-            applied = stack.enter_context(task.layout.applied(while_waiting=ask, calls_blas=compiled.code.calls_blas))
+            applied = stack.enter_context(apply_layout(task.layout, ask, calls_blas=compiled.code.calls_blas))
         except _Over:
             return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))

@@ -1,0 +1,42 @@
+"""Measures every layout equally often: what the search of `nutmill tune` is held against."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from nutmill.errors import LayoutError
+from nutmill.layout.layout import Layout
+from nutmill.layout.search.candidates import Job
+from nutmill.layout.search.findings import Sweep
+from nutmill.layout.search.measuring import Measure, Recorder, is_quiet
+from nutmill.layout.search.search import Found
+from nutmill.layout.search.sweep import decided
+
+
+def exhaustive_sweep(
+    measure: Measure, layouts: Sequence[Layout], job: Job, *, repeats: int = 5, burst_s: float = 0.1, seed: int = 0
+) -> Sweep:
+    """Measure every layout in each of `repeats` rounds, in random order, with bursts of `burst_s` seconds.
+
+    Raises
+    ------
+    LayoutError
+        No layout could be measured.
+    """
+    recorder = Recorder(measure, time.perf_counter, math.inf, None)
+    rng = np.random.default_rng(seed)
+    rounds = []
+    for number in range(max(1, repeats)):
+        times = {}
+        for index in rng.permutation(len(layouts)):
+            seconds = recorder.take(layouts[index], "final", burst_s, number)
+            if seconds is not None and not job.is_oversubscribed(layouts[index]):
+                times[layouts[index]] = seconds
+        rounds.append(times)
+    if not all(rounds):
+        raise LayoutError(f"No layout could be measured. {' '.join(dict.fromkeys(recorder.left_out.values()))}")
+    measurements = tuple(recorder.ledger.measurements)
+    busy = sum(not is_quiet(one) for one in measurements) >= 0.25 * len(measurements)
+    return decided(Found(measurements, tuple(rounds), busy, tuple(recorder.left_out.values())), job)
