@@ -9,8 +9,9 @@ WORKERS ?= 2
 EXTRAS_demo := demo,storage
 EXTRAS_test := test
 EXTRAS_bench := bench
+EXTRAS_docs := docs
 
-.PHONY: demo test test-slow test-slurm lint bench clean
+.PHONY: demo test test-slow test-slurm lint bench docs clean
 
 demo: $(VENV)/.installed-demo
 	$(VENV)/bin/python docs/demo.py
@@ -32,6 +33,11 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks
+
+# The site, in build/site; a warning is an error. NOTEBOOKS=off leaves the gallery as it is written, without running it.
+NOTEBOOKS ?= force
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --define nb_execution_mode=$(NOTEBOOKS) --doctree-dir build/doctrees docs build/site
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache src/*.egg-info

@@ -17,7 +17,9 @@ from nutmill.results.trace import group
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nutmill"
 README = (ROOT / "README.md").read_text()
-FOLDERS_WITH_DOCUMENTS = (ROOT / "docs", ROOT / "tuning", ROOT / "tuning" / "profiles")
+FOLDERS_WITH_DOCUMENTS = [
+    ROOT / folder for folder in ("docs", "docs/guide", "docs/gallery", "docs/reference", "tuning", "tuning/profiles")
+]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
