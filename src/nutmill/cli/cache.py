@@ -82,8 +82,8 @@ def _print_entries(entries) -> None:
     from rich.text import Text
 
     table = Table()
-    for head, justify in (("kind", "left"), ("size", "right"), ("last used", "left"), ("what", "left")):
-        table.add_column(head, justify=justify, overflow="fold")
+    for head in ("kind", "size", "last used", "what"):
+        table.add_column(head, justify="right" if head == "size" else "left", overflow="fold")
     for entry in entries:
         header = entry.header
         kind = "?" if header is None else header.kind

@@ -36,7 +36,7 @@ def compare(
     cores: Annotated[int | None, typer.Option(min=1, help="CPUs of every run. Default: all there are.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of every sampler, the first on a model new to it.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the first runs; others count on from it.")] = 1,
-    limit: _Limit = "10m",
+    limit: _Limit = "10m",  # type: ignore[assignment]  # Typer reads it as if it were typed
     stan: Annotated[Path | None, typer.Option(help=_STAN, dir_okay=False, metavar="FILE")] = None,
     json: options.Json = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.", **_File)] = None,
@@ -51,7 +51,7 @@ def compare(
         from nutmill.comparison.measuring import Settings, Source
 
         place = {"file": str(model.path.resolve()), "name": model.name}
-        source = Source("nutmill.cli.compare_cell", place, stan and str(stan.resolve()))
+        source = Source("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
         settings = Settings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, say)
     _write_files(found, html, out)

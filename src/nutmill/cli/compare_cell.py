@@ -17,4 +17,4 @@ def load(place: dict) -> object:
 
 
 if __name__ == "__main__":
-    cell.main(*sys.argv[1:], load=load)
+    cell.main(sys.argv[1], sys.argv[2], load=load)

@@ -40,7 +40,8 @@ class Lowering(StrEnum):
 def _saved(path: Path) -> Path:
     if path.suffix != model_file.SAVED:
         raise typer.BadParameter(f"a compiled model is a file {model_file.SAVED}, not {path.name!r}.")
-    return options.in_a_folder(path)
+    options.in_a_folder(path)
+    return path
 
 
 _Out = Annotated[Path, typer.Option(callback=_saved, metavar="MODEL.NUT", help="The file.")]
@@ -66,8 +67,7 @@ def compile_(
 ) -> None:
     """Compile a model into a file that every other command takes in its place."""
     with contextlib.redirect_stdout(sys.stderr):
-        order = {"target": target.value, "dtype": dtype.value, "lowering": lowering.value}
-        compiled = model_file.compiled_model(model, **order)
+        compiled = model_file.compiled_model(model, target=target.value, dtype=dtype.value, lowering=lowering.value)
         compiled.save(out, data=not no_data)
     if json:
         print_json({"model": str(out), "n_dim": compiled.n_dim, "n_bytes": out.stat().st_size})

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ def resume(
     if data is not None and model is None:
         raise typer.BadParameter("--data replaces data of a model: name it with --model.")
     wanted = Wanted(out, run, strict, json)
+    given: dict[str, Any] = {} if every is None else {"every": every}
     with stoppable(lambda: how_to_go_on(run)):
         with contextlib.redirect_stdout(sys.stderr):
             wanted.check()
@@ -49,6 +50,6 @@ def resume(
                 cores=cores,
                 layout=None if layout == "none" else layout,
                 compute_convergence_checks=False,  # `finish` does
-                **({} if every is None else {"every": every}),
+                **given,
             )
         finish(result, wanted)

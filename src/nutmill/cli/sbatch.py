@@ -76,7 +76,7 @@ def sbatch(
     centring: options.Centring = options.CentringForm.AUTO,
     starts: options.Starts = options.StartsForm.JITTER,
     every: options.Every = None,
-    to: _Folder = "run",
+    to: _Folder = "run",  # type: ignore[assignment]  # Typer reads it as if it were typed
     result: _Result = "result.nc",
     json: options.Json = False,
 ) -> None:

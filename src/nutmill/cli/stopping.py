@@ -11,7 +11,11 @@ from nutmill.progress.stderr import say
 
 # What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help, once a command is known.
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-_DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGUSR1: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+_DEFAULTS: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], object]] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGUSR1: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
 
 # What is raised may be dropped (other packages catch everything in places): the signal then comes once more.
 _AGAIN_S = 1.0
@@ -39,8 +43,8 @@ def let_go() -> None:
     for number, default in _DEFAULTS.items():
         if signal.getsignal(number) is _note:
             signal.signal(number, default)
-    for number in _early:
-        signal.raise_signal(number)
+    for early in _early:
+        signal.raise_signal(early)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`nutmill topology`: what this process may use of the machine, and where each number was read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,7 @@ def _print_survey(survey: "BlasSurvey") -> None:
         stdout_console().print(sentence, markup=False)
 
 
-def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -136,6 +136,6 @@ def write_files(tuned: "Tuned", options: Options) -> None:
 
             draw(heat(tuned.sweep), options.png, tuned.title, "gradients")
         if options.profile is not None:
-            options.profile.write_text(json_text.dumps(tuned.found.profile.as_dict(), indent=1))
+            options.profile.write_text(json_text.dumps(tuned.profile.as_dict(), indent=1))
     except OSError as error:
         raise LayoutError(f"{error.filename} cannot be written: {error.strerror}.") from error

@@ -1,11 +1,12 @@
 """What `nutmill tune` found, as one document for programs."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from nutmill import __version__
 from nutmill.cli import slurm
 from nutmill.layout.machine.topology import Topology
+from nutmill.layout.profile import Profile
 from nutmill.layout.search.findings import Row, Sweep
 from nutmill.sampling.chosen_layout import Found
 
@@ -33,9 +34,14 @@ class Tuned(NamedTuple):
     profile_file: Path | None
 
     @property
+    def profile(self) -> Profile:
+        """What the sweep was kept as."""
+        return cast(Profile, self.found.profile)  # whatever a sweep has found, it comes with one
+
+    @property
     def sweep(self) -> Sweep:
         """Every measurement."""
-        return self.found.profile.sweep
+        return self.profile.sweep
 
     @property
     def title(self) -> str:
@@ -58,13 +64,13 @@ def as_dict(tuned: Tuned) -> dict:
         "n_dim": tuned.n_dim,
         "machine": {
             "fingerprint": tuned.topology.fingerprint(),
-            "description": tuned.found.profile.machine_description,
+            "description": tuned.profile.machine_description,
         },
         "layout": layout.as_dict(),
         "seconds_per_gradient": sweep.seconds,
         "gradients_per_s": tuned.gradients_per_s,
         "confidence": sweep.confidence,
-        "is_found_by_itself": tuned.found.path is not None and tuned.found.profile.doubt is None,
+        "is_found_by_itself": tuned.found.path is not None and tuned.profile.doubt is None,
         "table": [_row(row, chains) for row in sweep.table()],
         "notes": list(tuned.found.notes),
         "profile": _text(tuned.found.path),

@@ -94,7 +94,7 @@ def _call(tuned: Tuned) -> str:
 
 
 def _files(tuned: Tuned) -> list[str]:
-    is_sure = tuned.found.profile.doubt is None
+    is_sure = tuned.profile.doubt is None
     kept = "Profile, which sample_numba finds by itself" if is_sure else _UNSURE
     paths = ((kept, tuned.found.path), ("Profile", tuned.profile_file), ("Heat map", tuned.png))
     return [f"{what}: {path}" for what, path in paths if path is not None]

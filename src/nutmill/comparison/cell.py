@@ -6,7 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
@@ -22,8 +22,8 @@ _PACKAGES = ("nutmill", "pymc", "pytensor", "numpy")
 def main(
     request: str,
     answer: str,
-    load: Callable[[object], "pm.Model"] | None = None,
-    judge: Callable[[object, Run], dict] = lambda model, run: {},
+    load: Callable[[Any], "pm.Model"] | None = None,
+    judge: Callable[[Any, Run], dict] = lambda model, run: {},
 ) -> None:
     """Measure what the JSON text `request` asks for and write the numbers to the file `answer`.
 
@@ -102,4 +102,4 @@ def _steps(stats) -> int | None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2])

@@ -34,7 +34,7 @@ def compare(
     repeats: int = 3,
     random_seed: int = 1,
     limit_s: float = 600.0,
-    stan: str | os.PathLike | None = None,
+    stan: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Sample a model with nutmill and its peers, each run in a process of its own, and say what each has cost.
@@ -73,7 +73,7 @@ def compare(
     """
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
-        source = Source("nutmill.comparison.cell", sent, stan and os.path.abspath(stan))
+        source = Source("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
         settings = Settings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
         return compare_source(source, model.name or "model", settings, samplers, progress)
 

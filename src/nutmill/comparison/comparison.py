@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nutmill.comparison import page
 from nutmill.comparison.measuring import Settings
@@ -82,7 +82,7 @@ class Comparison(NamedTuple):
         return page.document(self.title, [*parts, page.closing(about)])
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     """Turn NaN and infinity, which JSON does not know, into null, however deep."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None

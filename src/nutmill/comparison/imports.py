@@ -1,14 +1,15 @@
 """Tells how much of a piece of work was importing modules, wherever in it the imports stand."""
 
-import importlib._bootstrap as bootstrap
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from importlib import _bootstrap
+from typing import Any, TypeVar
 
 from nutmill.comparison.resources import Spent, now, timed
 
 Result = TypeVar("Result")
+bootstrap: Any = _bootstrap  # of which only some is declared
 
 
 class ImportClock:

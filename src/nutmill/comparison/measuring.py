@@ -88,7 +88,7 @@ def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat
 
 
 def run_sampler(
-    module: str, model: object, sampler: str, size: Size, caches: Path, *, limit_s: float, options: Mapping[str, str]
+    module: str, model: object, sampler: str, size: Size, caches: Path, *, limit_s: float, options: Mapping[str, object]
 ) -> dict:
     """Sample a model once in a process of its own, whose compile caches lie in a folder; see `run_module`.
 

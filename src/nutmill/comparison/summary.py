@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -142,7 +143,7 @@ def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None
         sample_cpu_s=_median(good, lambda each: each["sampled"]["cpu"]),
         gradients=_median(good, gradients_of),
         warmup_gradients=_median(good, lambda each: _known(each["warmup_gradients"])),
-        **{kind: _median(good, lambda each, kind=kind: each["quality"][kind]) for kind in _QUALITIES},
+        **{kind: _median([each["quality"] for each in good], itemgetter(kind)) for kind in _QUALITIES},
         ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _ess(each) / gradients_of(each)),
         ess_per_1000_draw_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _known(each["draw_gradients"])),
         ess_per_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["wall"])),

@@ -41,7 +41,7 @@ def look(
         Of the kernel's `mixing`; None looks for a kernel.
     """
     posterior = group(data, "posterior")
-    return seen(posterior, list(posterior) if var_names is None else var_names, address)
+    return seen(posterior, [str(name) for name in posterior] if var_names is None else var_names, address)
 
 
 def mixing(

@@ -28,6 +28,8 @@ def groups(looked: Seen, chain_ids: np.ndarray) -> Iterator[Finding]:
     _, sizes = np.unique(chain_ids // GROUP_SIZE, return_counts=True)
     if len(sizes) < 2 or (sizes != GROUP_SIZE).any() or not len(scalars.labels):
         return
+    if looked.mixed is None or looked.address is None:  # too few draws
+        return
     n_draws, n = scalars.columns.shape[1:]
     between = mixing_of(looked.address, scalars.columns.reshape(len(sizes), GROUP_SIZE * n_draws, n)).rhat
     # Where chains differ as much, R-hat of chains has said so.

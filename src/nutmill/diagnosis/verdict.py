@@ -70,8 +70,8 @@ class Verdict(NamedTuple):
         said = [f"{chains} of {self.n_draws} draws, {self.n_divergences} divergent"]
         if self.rhat is not None:
             said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
-        if self.ess is not None:
-            tail, ess = self.ess_tail, self.ess
+        tail, ess = self.ess_tail, self.ess
+        if ess is not None and tail is not None:
             said.append(f"least effective sample size {ess[0]:.0f} ({ess[1]}), of tails {tail[0]:.0f} ({tail[1]})")
         return "; ".join(said)
 

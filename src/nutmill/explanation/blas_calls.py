@@ -7,7 +7,7 @@ routine that they stand for.
 import ctypes
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class BlasCall(NamedTuple):
 
     routine: str
     sizes: tuple[int, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples, which nobody calls here
     seconds: float
     flops: float
 
@@ -107,15 +107,15 @@ class _Recorder:
 
     def __init__(self):
         self.seen: list[tuple[str, tuple[int, ...], float]] = []
-        self._kept: dict[str, object] = {}
+        self._kept: dict[str, Any] = {}
 
     def address(self, routine: str) -> int:
         """Address of a function with the calling convention of `routine`."""
         if routine not in self._kept:
             self._kept[routine] = self._watching(routine)
-        return ctypes.cast(self._kept[routine], ctypes.c_void_p).value
+        return ctypes.cast(self._kept[routine], ctypes.c_void_p).value or 0
 
-    def _watching(self, routine: str) -> object:
+    def _watching(self, routine: str) -> Any:
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(_ARGUMENTS[routine]))
         original, form = kind(address(routine)), _FORMS[routine]
 

@@ -169,11 +169,12 @@ def _summary_line(views: Sequence[View]) -> Line:
     members = [chain_line(view) for view in views]
     draws = sum(row.draw for row in rows)
     times = [line.left_s for line in members]
+    totals = [row.total for row in rows if row.total is not None]
     return Line(
         label=f"{len(rows)} chain{'s' * (len(rows) != 1)}",
         phase=rows[0].phase,
         draw=draws,
-        total=None if any(row.total is None for row in rows) else sum(row.total for row in rows),
+        total=sum(totals) if len(totals) == len(rows) else None,
         step_size=median(row.step_size for row in rows),
         gradients_per_draw=_ratio(sum(row.n_gradients for row in rows), draws),
         divergences=sum(row.divergences for row in rows),

@@ -20,8 +20,10 @@ _DOOR = "_sample_external_nuts"
 _BEHIND = "__nutmill_behind__"
 _OF_PYMC = ("pymc", "nutpie", "numpyro", "blackjax")
 # What every caller passes on, and NUTS.sample_from_init takes.
-_SHARED = ("draws", "chains", "tune", "random_seed", "initvals", "model", "var_names", "progressbar", "quiet")
-_SHARED += ("idata_kwargs", "compute_convergence_checks")
+_SHARED = (
+    *("draws", "chains", "tune", "random_seed", "initvals", "model", "var_names", "progressbar", "quiet"),
+    *("idata_kwargs", "compute_convergence_checks"),
+)
 
 
 def plug_in() -> None:

@@ -132,8 +132,7 @@ def _paths(machine: Machine) -> dict[str, str]:
 def _mounts(machine: Machine) -> list[_Mount]:
     mounts = []
     for line in (machine.text("/proc/self/mountinfo") or "").splitlines():
-        place, _, kind = line.partition(" - ")
-        place, kind = place.split(), kind.split()
+        place, kind = (words.split() for words in line.partition(" - ")[::2])
         if len(place) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
             continue
         controllers = {_UNIFIED} if kind[0] == "cgroup2" else _CONTROLLERS & set(kind[2].split(","))

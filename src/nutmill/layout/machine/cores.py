@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 from nutmill.layout.machine import cpulist
@@ -9,6 +10,7 @@ from nutmill.layout.machine.files import Machine
 
 _CPU = "/sys/devices/system/cpu"
 _NODE = "/sys/devices/system/node"
+_CORES = "physical cores"
 
 # Cores below this share of the fastest are the slow ones of a hybrid CPU. Performance cores differ among
 # themselves too (favoured cores of Intel: 6 %; the cache die of an AMD X3D: 8 %; big and prime Arm cores: 22 %).
@@ -29,32 +31,36 @@ class Cache(NamedTuple):
 
 def cores(machine: Machine, cpus: Collection[int]) -> Groups:
     """Group CPUs into physical cores; where the machine does not tell, every CPU is one."""
-    name = "physical cores"
     for file in ("core_cpus_list", "thread_siblings_list"):  # the second is its name in older kernels
         source = f"{_CPU}/cpu*/topology/{file}"
-        groups = _partition(cpus, lambda cpu, file=file: machine.cpus(name, f"{_CPU}/cpu{cpu}/topology/{file}"))
+        groups = _partition(cpus, partial(_siblings, machine, file))
         if groups is not None:
             break
     else:
         source = "/proc/cpuinfo, physical id and core id"
         groups = _partition(cpus, _cpuinfo_siblings(machine).get)
     if groups is None:
-        machine.note(name, None, f"no file of {_CPU} or /proc/cpuinfo tells siblings: every CPU counts as a core")
+        machine.note(_CORES, None, f"no file of {_CPU} or /proc/cpuinfo tells siblings: every CPU counts as a core")
         return tuple((cpu,) for cpu in sorted(cpus))
-    machine.note(name, len(groups), source)
+    machine.note(_CORES, len(groups), source)
     return groups
+
+
+def _siblings(machine: Machine, file: str, cpu: int) -> frozenset[int] | None:
+    return machine.cpus(_CORES, f"{_CPU}/cpu{cpu}/topology/{file}")
 
 
 def _partition(cpus: Collection[int], siblings: Callable[[int], frozenset[int] | None]) -> Groups | None:
     """Split CPUs by what `siblings` says of each; None where it says nothing of the first."""
-    left, groups = set(cpus), []
+    left = set(cpus)
+    groups: list[tuple[int, ...]] = []
     for cpu in sorted(cpus):
         if cpu in left:
-            group = siblings(cpu)
-            if group is None and not groups:
+            told = siblings(cpu)
+            if told is None and not groups:
                 return None
             # Damaged files may contradict each other: each CPU still has one place.
-            group = ((group or frozenset()) & left) | {cpu}
+            group = ((told or frozenset()) & left) | {cpu}
             left -= group
             groups.append(tuple(sorted(group)))
     return tuple(groups)

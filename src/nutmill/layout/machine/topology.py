@@ -214,7 +214,7 @@ def _memory_bytes(machine: Machine, limit: Limit | None) -> int | None:
 
 def _cpu_model(machine: Machine) -> str:
     # The first processor is enough: the kernel measures frequencies while it writes the others.
-    fields = {}
+    fields: dict[str, str] = {}
     for line in (machine.text("/proc/cpuinfo", most_bytes=4096) or "").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
