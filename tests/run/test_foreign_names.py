@@ -115,7 +115,7 @@ def test_notes_in_the_folder_of_the_result_stay(tmp_path):
     maker = DrawsMaker(None, 1, False, tmp_path)
     left = {"notes.txt", "0001.array.txt", "0001.array", "figures"}
     assert {entry.name for entry in tmp_path.iterdir()} == left
-    assert [maker._new_file().name for _ in range(2)] == ["0000.array", "0002.array"]
+    assert [maker._new_file(tmp_path).name for _ in range(2)] == ["0000.array", "0002.array"]
 
 
 @pytest.mark.parametrize("name", ["status.json", "lock", MANIFEST])

@@ -175,10 +175,11 @@ class RunFolder:
             if adaptation is not None:
                 self.keep(ADAPTATION, adaptation.to_bytes())
             for group in groups:
-                group.keeper.open()
-                group.keeper.begin_cut()
-                cuts = [group.keeper.at_rest(chain) for chain in range(len(group.chain_ids))]
-                group.keeper.save(cuts[-1], {})
+                group.files.open()
+                group.files.begin_cut()
+                for chain in range(len(group.chain_ids)):
+                    if (cut := group.files.at_rest(chain)) is not None:  # after the last of them
+                        group.files.save(cut, {})
             chain_ids = [chain_id for group in groups for chain_id in group.chain_ids]
             self.record(settings, seed, chain_ids, groups[0].state.position.shape[1])
 
@@ -207,15 +208,15 @@ class RunFolder:
         """Give groups their newest saved states, and take note of new settings."""
         with telling(self.path):
             for group in groups:
-                if not group.keeper.load():
+                if not group.files.load():
                     _log.warning(
                         "The newest checkpoint of chains %s is damaged: the one before is used.", group.chain_ids
                     )
                 if group.phase == START and (adaptation := self.adaptation) is not None:
                     group.adaptation = adaptation.of_chains(group.chain_ids)
-                group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
-                group.keeper.open()
-            walls_s = [group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups]
+                group.cpu_s = list(group.files.facts.get("cpu_s", group.cpu_s))
+                group.files.open()
+            walls_s = [group.files.facts.get("walls_s", (0.0, 0.0)) for group in groups]
             clock.resume(max(walls_s, key=sum))
             self.change(settings)
 
@@ -268,8 +269,8 @@ def read_groups(path: str | os.PathLike, of_chains: Sequence[int] | None = None)
         return [group for groups in found for group in groups]
     groups, *_ = _groups_in(path, manifest, Settings(**manifest["settings"]), [])
     for group in groups:
-        group.keeper.load()
-        group.cpu_s = list(group.keeper.facts.get("cpu_s", group.cpu_s))
+        group.files.load()
+        group.cpu_s = list(group.files.facts.get("cpu_s", group.cpu_s))
     return groups
 
 

@@ -20,7 +20,7 @@ class _Stream(NamedTuple):
     kind: str
     dtype: Callable[[int], np.dtype]
     fields: dict[str, str]  # field of a record -> field of the state
-    count: Callable[[np.void, np.void], int]  # of the records of group and chain
+    n_made: Callable[[np.void, np.void], int]  # of the records of group and chain
 
 
 def _n_warmup(group: np.void, chain: np.void) -> int:
@@ -152,7 +152,7 @@ class GroupKeeper:
     def _append(self, chain: int) -> None:
         group, record = self._state.group[0], self._state.chains[chain]
         for stream, file in zip(self._streams, self._files[chain], strict=True):
-            rows = np.arange(file.mark.n_records, stream.count(group, record)) % self._capacity(stream)
+            rows = np.arange(file.mark.n_records, stream.n_made(group, record)) % self._capacity(stream)
             if len(rows) > 0:
                 records = np.zeros(len(rows), self._dtype(stream))  # the padding, too, is the same in every run
                 for name, field in stream.fields.items():
@@ -227,7 +227,7 @@ class GroupKeeper:
         """Whether a state is one of these chains, and its marks count what it says that they have drawn."""
         told = saved.facts["begun"], saved.facts["chain_ids"]
         group, chains = saved.arrays["group"][0], saved.arrays["chains"]
-        counts = [[stream.count(group, record) for stream in self._streams] for record in chains]
+        counts = [[stream.n_made(group, record) for stream in self._streams] for record in chains]
         return told == (self._begun, self._chain_ids) and counts == [[m.n_records for m in chain] for chain in marks]
 
     def _are_whole(self, marks: list[list[Mark]]) -> bool:

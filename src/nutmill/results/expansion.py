@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from nutmill.checkpoint.records import telling
 from nutmill.files import kind_of, open_plain
 from nutmill.native.compiled import CompiledModel
 from nutmill.results import trace
+from nutmill.run.run import Chains
 
 # Arrays below this stay in memory: a file for each would only be in the way.
 _LARGE_BYTES = 1 << 24
@@ -48,9 +48,9 @@ class DrawsMaker:
                 if _OURS.fullmatch(path.name) and kind_of(path) == "a file":
                     path.unlink(missing_ok=True)  # whoever has opened it keeps it
 
-    def make(self, draws: Sequence[np.ndarray], statistics: Sequence[np.ndarray]) -> trace.Draws:
+    def make(self, draws: Chains, statistics: Chains) -> trace.Draws:
         """Expand draws (chains, n, n_dim), or chains of (n, n_dim) that lie in files."""
-        if isinstance(draws, np.ndarray):
+        if isinstance(draws, np.ndarray) and isinstance(statistics, np.ndarray):
             pieces = self._compiled.split(draws) if self._unconstrained else None
             return trace.Draws(self._compiled.expand(draws, self._threads), statistics, pieces)
         kept = self._empty((len(statistics), len(statistics[0])), statistics[0].dtype)
@@ -62,7 +62,7 @@ class DrawsMaker:
             self._filled(draws, self._compiled.split) if self._unconstrained else None,
         )
 
-    def log_likelihood(self, draws: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    def log_likelihood(self, draws: Chains) -> dict[str, np.ndarray]:
         """Compute the log likelihood of each observation for draws as `make` takes them."""
 
         def expand(block: np.ndarray) -> dict[str, np.ndarray]:
@@ -70,8 +70,8 @@ class DrawsMaker:
 
         return expand(draws) if isinstance(draws, np.ndarray) else self._filled(draws, expand)
 
-    def _filled(self, draws: Sequence[np.ndarray], expand) -> dict[str, np.ndarray]:
-        n_chains, n_draws, n_dim = len(draws), *draws[0].shape
+    def _filled(self, draws: Chains, expand) -> dict[str, np.ndarray]:
+        n_chains, (n_draws, n_dim) = len(draws), draws[0].shape
         like = expand(self._compiled.binding.inside[None])
         row_bytes = 8 * n_dim + sum(values.nbytes for values in like.values())
         n_rows = max(1, _BLOCK_BYTES // row_bytes)
@@ -88,24 +88,24 @@ class DrawsMaker:
         """Make room, in a file if it is large."""
         if self._folder is None or math.prod(shape) * np.dtype(dtype).itemsize < _LARGE_BYTES:
             return np.zeros(shape, dtype)
-        path, n_bytes = self._new_file(), math.prod(shape) * np.dtype(dtype).itemsize
+        path, n_bytes = self._new_file(self._folder), math.prod(shape) * np.dtype(dtype).itemsize
         if hasattr(os, "posix_fallocate"):  # where a page that is written to finds no room, the system ends the process
             with telling(self._folder.parent), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, n_bytes)
         return np.memmap(path, dtype, mode="r+", shape=shape)
 
-    def _new_file(self) -> Path:
+    def _new_file(self, folder: Path) -> Path:
         """Make a file under the next number that is free."""
         while True:
-            path = self._folder / f"{next(self._numbers):04d}.array"
-            with telling(self._folder.parent), suppress(FileExistsError):
+            path = folder / f"{next(self._numbers):04d}.array"
+            with telling(folder.parent), suppress(FileExistsError):
                 os.close(open_plain(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
                 return path
 
 
 def _private(array: np.ndarray) -> np.ndarray:
     """Open what has been written to a file anew: what users change in it stays in memory."""
-    if not isinstance(array, np.memmap):
+    if not isinstance(array, np.memmap) or array.filename is None:
         return array
     array.flush()
     return np.memmap(array.filename, array.dtype, mode="c", shape=array.shape)

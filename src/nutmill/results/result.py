@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from nutmill.native.compiled import CompiledModel
 from nutmill.results import trace
 from nutmill.results.expansion import DrawsMaker
 from nutmill.run.adaptation import AdaptationState
-from nutmill.run.run import Run
+from nutmill.run.run import Divergences, Run
 from nutmill.sampling.kept_model import FINGERPRINTS, fingerprints
 from nutmill.sampling.request import Request
 
@@ -41,7 +41,9 @@ def to_result(
     )
     n_threads = layout["asked"]["chains_at_once"] * layout["asked"].get("blas_threads", 1)
     maker = DrawsMaker(compiled, n_threads, request.result["include_transformed"], folder)
-    warmup = maker.make(run.warmup_draws, run.warmup_statistics) if request.keep_warmup else None
+    warmup = None
+    if run.warmup_draws is not None and run.warmup_statistics is not None:
+        warmup = maker.make(run.warmup_draws, run.warmup_statistics)
     draws = maker.make(run.draws, run.statistics)
     if request.result["log_likelihood"]:
         draws = draws._replace(log_likelihood=maker.log_likelihood(run.draws))
@@ -49,7 +51,7 @@ def to_result(
         draws,
         model,
         warmup=warmup,
-        divergences=_divergences(run) if request.result["divergences"] else None,
+        divergences=None if run.divergences is None else _divergences(run.chain_ids, run.divergences),
         adaptation=_adaptation(run, centredness_of(compiled, run)),
         attrs=_attributes(compiled, run, request, layout),
     )
@@ -70,12 +72,12 @@ def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
     return {parameters[number].rv_name: pieces[number] for number, _ in compiled.code.sites}
 
 
-def _divergences(run: Run) -> trace.Divergences:
-    """All divergences of the run, one row each."""
-    records = [chain.records for chain in run.divergences]
-    points = np.concatenate([chain.points for chain in run.divergences])
+def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> trace.Divergences:
+    """All divergences of a run, one row each."""
+    records = [chain.records for chain in chains]
+    points = np.concatenate([chain.points for chain in chains])
     return trace.Divergences(
-        chain=np.repeat(run.chain_ids, [len(rows) for rows in records]),
+        chain=np.repeat(chain_ids, [len(rows) for rows in records]),
         draw=np.concatenate([rows["draw"] for rows in records]),
         start=points[:, 0],
         end=points[:, 1],

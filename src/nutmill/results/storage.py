@@ -6,7 +6,7 @@ import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -77,7 +77,7 @@ def load(path: Path) -> xr.DataTree:
         raise ModelError(
             f"The result {path} cannot be read: there is no such {'file' if kind == NETCDF else 'folder'}."
         )
-    options = {"consolidated": False} if kind == ZARR else {}
+    options: dict[str, Any] = {"consolidated": False} if kind == ZARR else {}
     try:
         with xr.open_datatree(path, engine=engine, **options) as stored:
             tree = stored.load()
@@ -90,7 +90,8 @@ def load(path: Path) -> xr.DataTree:
 
 def _write(tree: xr.DataTree, path: Path) -> None:
     if _kind(path) == NETCDF:
-        tree.to_netcdf(path, engine=_engine(NETCDF))
+        engine: Any = _engine(NETCDF)  # which xarray declares to be one of three strings
+        tree.to_netcdf(path, engine=engine)
     else:
         tree.to_zarr(path, consolidated=False)
 

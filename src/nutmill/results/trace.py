@@ -135,12 +135,14 @@ def to_arviz(
 
 def group(data: arviz.InferenceData | xr.DataTree, name: str) -> xr.Dataset:
     """Give one group of an ArviZ object as a dataset, whichever ArviZ made it."""
-    found = data[name]
+    found: Any = data[name]
     return found.to_dataset() if isinstance(found, xr.DataTree) else found
 
 
 def _sampled_groups(draws: Draws, model: ModelData) -> dict[str, xr.Dataset]:
-    stats = {name: draws.stats[name].astype(dtype, copy=False) for name, dtype in SAMPLE_STATS.items()}
+    stats: dict[str, np.ndarray] = {
+        name: draws.stats[name].astype(dtype, copy=False) for name, dtype in SAMPLE_STATS.items()
+    }
     arrays = {
         "posterior": draws.posterior,
         "sample_stats": stats,
@@ -217,7 +219,7 @@ def _dataset(
     dataset = xr.Dataset(variables, attrs=_origin())
     if sample_dims:
         dataset.attrs["sample_dims"] = list(sample_dims)
-    return dataset.assign_coords(_coordinates(dataset.sizes, model))
+    return dataset.assign_coords(_coordinates({str(dim): n for dim, n in dataset.sizes.items()}, model))
 
 
 def _variable(dims: Sequence[str], values: np.ndarray) -> xr.Variable:

@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -63,7 +63,8 @@ class AdaptationState(NamedTuple):
     def to_bytes(self) -> bytes:
         """Give the content of an .npz file."""
         content = io.BytesIO()
-        np.savez(content, **{name: np.asarray(array, np.float64) for name, array in self._asdict().items()})
+        arrays: dict[str, Any] = {name: np.asarray(array, np.float64) for name, array in self._asdict().items()}
+        np.savez(content, **arrays)
         return content.getvalue()
 
     def save(self, path: str | os.PathLike) -> None:

@@ -50,9 +50,9 @@ class Keeping:
 
     def at_rest(self, group: Group, chain: int) -> None:
         """Take note that a native call of a chain has returned, before another is made."""
-        cut = group.keeper.at_rest(chain)
+        cut = group.files.at_rest(chain)
         if cut is not None:
-            self._saves.append(self._saver.submit(group.keeper.save, cut, self._facts(group)))
+            self._saves.append(self._saver.submit(group.files.save, cut, self._facts(group)))
 
     def tick(self) -> None:
         """Begin to take states when it is time."""
@@ -63,7 +63,7 @@ class Keeping:
             self._waiting = set(range(len(self._groups)))
         for number in sorted(self._waiting):
             group = self._groups[number]
-            if group.keeper.is_cutting or self._cut(group):
+            if group.files.is_cutting or self._cut(group):
                 self._waiting.remove(number)
 
     def finish(self) -> None:
@@ -73,7 +73,7 @@ class Keeping:
         self._collect(wait=True)
 
     def _cut(self, group: Group) -> bool:
-        if not group.keeper.begin_cut():
+        if not group.files.begin_cut():
             return False
         for chain in range(len(group.chain_ids)):
             if chain not in group.running:

@@ -1,14 +1,12 @@
 """From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.clock import Clock
 from nutmill.run.groups import Group
-from nutmill.run.run import Adaptation, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Adaptation, Chains, Divergences, Ending, Run, Seconds, Settings
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
 # large, or small, squared gradients are.
@@ -33,7 +31,7 @@ def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, cl
     if groups[0].keeper is None:
         draws, statistics = (array[:, :n_draws] for array in outputs)
     else:
-        draws, statistics = _split([group.keeper.read("draws", chain)[:n_draws] for group, chain in _chains(groups)])
+        draws, statistics = _split([group.files.read("draws", chain)[:n_draws] for group, chain in _chains(groups)])
     warmup_draws, warmup_statistics = _warmup(groups) if settings.keep_warmup else (None, None)
     warmup_wall, sampling_wall = clock.walls_s
     return Run(
@@ -87,7 +85,7 @@ def _of_chains(groups: list[Group], field: str) -> np.ndarray:
     return np.concatenate([group.state.chains[field] for group in groups])
 
 
-def _adaptation(groups: list[Group], draws: Sequence[np.ndarray]) -> Adaptation:
+def _adaptation(groups: list[Group], draws: Chains) -> Adaptation:
     # A chain may have run ahead of the draws that are kept.
     now = np.concatenate([group.position_as_written() for group in groups])
     position = np.array([chain[-1] if len(chain) else start for chain, start in zip(draws, now, strict=True)])
@@ -118,11 +116,7 @@ def _warmup(groups: list[Group]):
         ]
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
     return _split(
-        [
-            group.keeper.read("warmup", chain)[part]
-            for group, part in with_parts
-            for chain in range(len(group.chain_ids))
-        ]
+        [group.files.read("warmup", chain)[part] for group, part in with_parts for chain in range(len(group.chain_ids))]
     )
 
 

@@ -95,15 +95,8 @@ def drive(
     CheckpointError
         The folder cannot be read or written.
     """
-    is_new = initial_points is not None
-    if is_new:
-        chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
-        path = None if folder is None else folder.path
-        groups, *outputs = new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
-    else:
-        check_chains(folder.path, folder.chain_ids, chain_ids)
-        chain_ids = folder.chain_ids
-        groups, *outputs = folder.groups(natives, settings)
+    groups, *outputs = _groups(natives, initial_points, settings, seed, chain_ids, folder)
+    n_chains = sum(len(group.chain_ids) for group in groups)
     if adaptation is not None:
         for group in groups:
             group.adaptation = adaptation.of_chains(group.chain_ids)
@@ -115,10 +108,13 @@ def drive(
             keeping = None
         else:
             for group in groups:
-                stack.callback(group.keeper.close)
-            folder.begin(groups, settings, seed, adaptation) if is_new else folder.load(groups, settings, clock)
+                stack.callback(group.files.close)
+            if initial_points is not None:
+                folder.begin(groups, settings, seed, adaptation)
+            else:
+                folder.load(groups, settings, clock)
             keeping = stack.enter_context(folder.keeping(groups, clock))
-        executor = stack.enter_context(_workers(max(1, min(threads, len(chain_ids))), on_worker))
+        executor = stack.enter_context(_workers(max(1, min(threads, n_chains)), on_worker))
         watch = Watch(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
             Deadline(limits.max_time_s),
@@ -132,6 +128,25 @@ def drive(
     if on_progress is not None and not run.interrupted:
         on_progress(rows_at_end(run, settings))
     return run
+
+
+def _groups(
+    natives: Sequence[NativeModel],
+    initial_points: np.ndarray | None,
+    settings: Settings,
+    seed: int,
+    chain_ids: list[int] | None,
+    folder: RunFolder | None,
+) -> tuple[list[Group], np.ndarray, np.ndarray]:
+    """Make the groups of a new run, or of the one in `folder`, as `new_groups` does."""
+    if initial_points is not None:
+        chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
+        path = None if folder is None else folder.path
+        return new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
+    if folder is None:
+        raise TypeError("a run begins with initial points, or goes on in a folder")
+    check_chains(folder.path, folder.chain_ids, chain_ids)
+    return folder.groups(natives, settings)
 
 
 # The number of the worker that the present thread is.

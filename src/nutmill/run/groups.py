@@ -2,9 +2,9 @@
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,9 @@ _FIRST_BLOCK = 16
 class Calls(NamedTuple):
     """The native functions, as Python calls them; each call releases the GIL."""
 
-    start: object
-    advance: object
-    pool: object
+    start: Callable[..., int]
+    advance: Callable[..., int]
+    pool: Callable[..., int]
 
 
 def native_calls(native: NativeModel) -> Calls:
@@ -81,6 +81,13 @@ class Group:
         # One for each worker and chain; without native code a group can be read.
         self._records = [_records(native, state) for native in natives]
         self._table = address_table(state)
+
+    @property
+    def files(self) -> GroupKeeper:
+        """The keeper of a group that has one, as all groups of a run in a folder have."""
+        if self.keeper is None:
+            raise LookupError("this group is kept in memory alone")
+        return self.keeper
 
     @property
     def phase(self) -> int:
@@ -171,6 +178,7 @@ class Group:
     def progress(self, chain: int) -> ChainProgress:
         """Read the counters of a chain, which native code may be moving."""
         record, schedule = self.state.chains[chain], self.state.schedule
+        phase: Literal["warmup", "sampling", "done"]
         if self.is_sampling:
             phase = "sampling" if self.n_missing(chain) > 0 else "done"
             draw, total = min(self.n_drawn(chain), self._n_draws), self._n_draws  # it may have made more before

@@ -47,13 +47,14 @@ class Judge:
             if self._n_good == LOOKS:
                 self.n_enough, self._counts = count, []
             self._judging = None
-        if self._judging is None and self._counts and self._n_at_hand() >= self._counts[0]:
-            self._judging = self._executor.submit(self._is_enough, self._counts[0])
+        is_due = self._judging is None and self._counts and self._n_at_hand() >= self._counts[0]
+        if self._until is not None and is_due:
+            self._judging = self._executor.submit(self._is_enough, self._until, self._counts[0])
         return set() if self._judging is None else {self._judging}
 
     def _n_at_hand(self) -> int:
         return min(group.n_at_hand(chain) for group in self._groups for chain in range(len(group.chain_ids)))
 
-    def _is_enough(self, count: int) -> bool:
+    def _is_enough(self, until: Until, count: int) -> bool:
         chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]
-        return self._until.is_met(np.stack(chains), self._mixing)
+        return until.is_met(np.stack(chains), self._mixing)

@@ -18,14 +18,22 @@ def statistics_bytes() -> int:
 class NativeModel(Protocol):
     """Compiled kernel and density: addresses of C functions (`nuts.entry`) and of the data."""
 
-    n_dim: int
-    start: int
-    advance: int
-    pool: int
-    mixing: int
-    data: int
-    sites: np.ndarray
-    written: np.ndarray
+    @property
+    def n_dim(self) -> int: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def advance(self) -> int: ...
+    @property
+    def pool(self) -> int: ...
+    @property
+    def mixing(self) -> int: ...
+    @property
+    def data(self) -> int: ...
+    @property
+    def sites(self) -> np.ndarray: ...
+    @property
+    def written(self) -> np.ndarray: ...
 
     def reading(self, centredness: np.ndarray) -> Record:
         """Make a record in which the centrednesses are those of an array."""
@@ -146,6 +154,10 @@ class Seconds(NamedTuple):
     sampling_cpu: float
 
 
+# (chains, n, ...), or a list of (n, ...), one a chain, which stay in files until looked at.
+Chains = np.ndarray | Sequence[np.ndarray]
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished or interrupted run; all chains have the same number of draws.
@@ -170,10 +182,10 @@ class Run:
     """
 
     chain_ids: list[int]
-    draws: Sequence[np.ndarray]
-    statistics: Sequence[np.ndarray]
-    warmup_draws: Sequence[np.ndarray] | None
-    warmup_statistics: Sequence[np.ndarray] | None
+    draws: Chains
+    statistics: Chains
+    warmup_draws: Chains | None
+    warmup_statistics: Chains | None
     divergences: list[Divergences] | None
     adaptation: Adaptation
     n_gradients: np.ndarray

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ class StopSignals:
     def __init__(self, signals: Iterable[signal.Signals]):
         self.caught: str | None = None
         self._signals = signals
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Callable | int | None] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

@@ -6,9 +6,9 @@ import hashlib
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def identity(compiled: CompiledModel, cpu_model: str) -> dict[str, Any]:
     }
 
 
-def check_same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str | Path) -> None:
+def check_same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str | os.PathLike) -> None:
     """Compare this process's model, or that of one part, with what a run folder says of its own.
 
     Raises

@@ -78,7 +78,7 @@ def merge(
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), reference, first)
     clock = Clock()
-    clock.resume(max((group.keeper.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
+    clock.resume(max((group.files.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
     run = collect(groups, None, settings_of(request), Ending(None if missing is None else "partial"), clock)
     layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
@@ -129,5 +129,5 @@ def _what_is_missing(groups: Sequence[Group], request: Request) -> str | None:
         for chain, chain_id in enumerate(group.chain_ids):
             if (n_drawn := group.n_drawn(chain)) < request.draws:
                 drawn = f"Chain {chain_id} has {n_drawn} of {request.draws} draws"
-                return f"{drawn}: resume {group.keeper.folder}, and merge then."
+                return f"{drawn}: resume {group.files.folder}, and merge then."
     return None

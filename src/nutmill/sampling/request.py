@@ -29,7 +29,7 @@ class Request(NamedTuple):
     tune: int | None
     chains: int
     cores: int | None
-    layout: object
+    layout: Layout | str | os.PathLike | None
     target_accept: float
     metric: str
     centring: str
@@ -90,7 +90,7 @@ def checked_request(
         raise ModelError(
             f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
         )
-    if not isinstance(target_accept, Real) or not 0.0 < target_accept < 1.0:
+    if not isinstance(target_accept, Real) or not 0.0 < float(target_accept) < 1.0:
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
@@ -166,7 +166,7 @@ def _path(name: str, value) -> Path:
 
 
 def _seconds(name: str, value) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
         raise ModelError(f"{name} must be a number of seconds above 0, not {value!r}.")
     return float(value)
 

@@ -49,8 +49,15 @@ def sample_session(
     folder: RunFolder | None = None,
 ):
     """Sample chains from `initial` (chains, n_dim), None for those that wait in `folder`, and make the result."""
-    sizes = {"chains": len(request.chain_ids), "draws": request.draws, "cores": request.cores}
-    found = layout_for(compiled, request.layout, topology=topology, kept=kept_of(folder), **sizes)
+    found = layout_for(
+        compiled,
+        request.layout,
+        chains=len(request.chain_ids),
+        draws=request.draws,
+        cores=request.cores,
+        topology=topology,
+        kept=kept_of(folder),
+    )
     notes = [*found.notes, *keep_numerics(folder, compiled, found.layout)]
     with ExitStack() as stack:
         limits = stack.enter_context(ExitStack())
@@ -65,7 +72,7 @@ def sample_session(
             request.seed,
             threads=found.layout.chains_at_once,
             on_worker=applied.enter_worker,
-            on_progress=_reporter(progress.update, status, folder),
+            on_progress=reporter(progress.update, status, folder),
             chain_ids=request.chain_ids,
             adaptation=request.adaptation_state,
             folder=folder,
@@ -139,8 +146,9 @@ def finish(
     return result
 
 
-def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
-    if folder is None:
+def reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
+    """Make what shows the progress of a run, and writes it to the folder of a run that has one."""
+    if folder is None or status is None:
         return show
 
     def report(rows) -> None:

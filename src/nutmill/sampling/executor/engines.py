@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from nutmill.files import replace_file
 from nutmill.sampling.executor.worker import Answer, Task, run_task, same
@@ -39,7 +40,7 @@ class Engine:
 
     def __init__(self, executor: Executor, content: bytes, path: Path | None):
         self.path = path
-        self._executor = executor
+        self._executor: Any = executor  # Dask's takes more than others
         self._content = content if path is None else None
 
     def submit(self, task: Task) -> Future[Answer]:
@@ -68,7 +69,7 @@ class DaskEngine(Engine):
 
     cancels_running = True
 
-    def __init__(self, executor: Executor, content: bytes, path: Path | None):
+    def __init__(self, executor: Any, content: bytes, path: Path | None):
         super().__init__(executor, content, path)
         self._held = None
         if path is None:

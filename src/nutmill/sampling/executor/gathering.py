@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from pathlib import Path
 
 from nutmill.errors import SamplingError
 from nutmill.progress.stderr import unheard
@@ -27,7 +28,8 @@ class Gathering:
     ----------
     engine : Engine
     tasks : sequence of Task
-        Not none; the file `running` of all of them is there while the run goes on.
+    running : Path
+        The file of all of them that is there while the run goes on.
     is_seen : bool
         Whether all workers see that file.
     how_to_go_on : str
@@ -39,11 +41,11 @@ class Gathering:
         Number of the task -> Answer.
     """
 
-    def __init__(self, engine: Engine, tasks: Sequence[Task], is_seen: bool, how_to_go_on: str):
+    def __init__(self, engine: Engine, tasks: Sequence[Task], running: Path, is_seen: bool, how_to_go_on: str):
         self.answers: dict[int, Answer] = {}
         self._engine = engine
         self._tasks = list(tasks)
-        self._running = tasks[0].running
+        self._running = running
         self._is_seen = is_seen
         self._how_to_go_on = how_to_go_on
         self._pending: dict[Future, int] = {}

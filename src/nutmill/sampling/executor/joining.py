@@ -7,7 +7,7 @@ import numpy as np
 from nutmill.run.clock import Clock
 from nutmill.run.collect import collect
 from nutmill.run.groups import new_groups
-from nutmill.run.run import Adaptation, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Adaptation, Chains, Divergences, Ending, Run, Seconds, Settings
 
 
 def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
@@ -26,17 +26,20 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
     n_draws = _worth_most(runs) if ending.is_interrupted else len(runs[0].draws[0])
     runs = [run for run in runs if len(run.draws[0]) >= n_draws]
     draws = _chains([run.draws for run in runs], slice(n_draws))
-    has_warmup, has_divergences = runs[0].warmup_draws is not None, runs[0].divergences is not None
-    n_warmup = min(len(chain) for run in runs for chain in run.warmup_draws) if has_warmup else 0
+    # All runs have them, or none.
+    warmups = [run.warmup_draws for run in runs if run.warmup_draws is not None]
+    of_warmups = [run.warmup_statistics for run in runs if run.warmup_statistics is not None]
+    divergences = [run.divergences for run in runs if run.divergences is not None]
+    n_warmup = min((len(chain) for warmup in warmups for chain in warmup), default=0)
     last = slice(-n_warmup, None) if n_warmup else slice(0)
     warmup_wall = max(run.seconds.warmup_wall for run in runs)
     return Run(
         chain_ids=[chain_id for run in runs for chain_id in run.chain_ids],
         draws=draws,
         statistics=_chains([run.statistics for run in runs], slice(n_draws)),
-        warmup_draws=_chains([run.warmup_draws for run in runs], last) if has_warmup else None,
-        warmup_statistics=_chains([run.warmup_statistics for run in runs], last) if has_warmup else None,
-        divergences=[_first(chain, n_draws) for run in runs for chain in run.divergences] if has_divergences else None,
+        warmup_draws=_chains(warmups, last) if warmups else None,
+        warmup_statistics=_chains(of_warmups, last) if of_warmups else None,
+        divergences=[_first(chain, n_draws) for run in divergences for chain in run] if divergences else None,
         adaptation=_adaptation(runs, draws),
         n_gradients=np.concatenate([run.n_gradients for run in runs]),
         ending=ending,
@@ -64,7 +67,7 @@ def _worth_most(runs: Sequence[Run]) -> int:
     return max(sorted(set(counts)), key=lambda count: count * sum(other >= count for other in counts))
 
 
-def _chains(groups: Sequence[Sequence[np.ndarray]], part: slice) -> Sequence[np.ndarray]:
+def _chains(groups: Sequence[Chains], part: slice) -> Chains:
     """A part of each chain of all groups: in one array, or in a list where they lie in files."""
     chains = [chain[part] for group in groups for chain in group]
     return np.stack(chains) if all(isinstance(group, np.ndarray) for group in groups) else chains
@@ -75,7 +78,7 @@ def _first(chain: Divergences, n_draws: int) -> Divergences:
     return Divergences(chain.records[in_run], chain.points[in_run])
 
 
-def _adaptation(runs: Sequence[Run], draws: Sequence[np.ndarray]) -> Adaptation:
+def _adaptation(runs: Sequence[Run], draws: Chains) -> Adaptation:
     joined = Adaptation(*map(np.concatenate, zip(*(run.adaptation for run in runs), strict=True)))
     # A chain may have run ahead of the draws that are kept.
     last = [chain[-1] if len(chain) else now for chain, now in zip(draws, joined.position, strict=True)]

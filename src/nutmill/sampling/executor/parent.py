@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
 from nutmill.sampling.executor.sharing import Source
 from nutmill.sampling.executor.worker import Answer, Keep, Task
 from nutmill.sampling.request import Request
-from nutmill.sampling.session import finish, keep_numerics, kept_of, settings_of, tell
+from nutmill.sampling.session import finish, keep_numerics, kept_of, reporter, settings_of, tell
 
 # What a group says of its run in its manifest, beside what was asked.
 _FACTS = ("model", "data", "versions", "cpu", "blas")
@@ -66,14 +66,20 @@ def sample_apart(
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
         engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
         common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
-        common = common._replace(running=(root or scratch) / RUNNING)
-        tasks = [_task(common, request, initial, part, folder) for part in split_into_groups(request.chain_ids)]
+        running = (root or scratch) / RUNNING
+        common = common._replace(running=running)
+        starts = cast(np.ndarray, initial)  # which a run without a folder is given
+        tasks = [_task(common, request, starts, part, folder) for part in split_into_groups(request.chain_ids)]
         progress = stack.enter_context(open_progress(request.progressbar))
         status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: None))
-        report = _reporter(progress.update, status, folder)
-        run, workers = _sampled(engine, tasks, request, folder, report)
+        report = reporter(progress.update, status, folder)
+        run, workers = _sampled(engine, tasks, running, request, folder, report)
         # Reported variables are computed in this process.
-        told = {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, "tasks": layout.as_dict()}
+        told: dict[str, Any] = {
+            "source": "executor",
+            "asked": {"chains_at_once": topology.n_cores},
+            "tasks": layout.as_dict(),
+        }
         told |= {"blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
         result = finish(compiled, run, request, told, folder)
         if status is not None:
@@ -98,12 +104,11 @@ def _in_folder(
 
 def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None) -> Found:
     """The layout within one task, which has one core unless the user says more."""
-    sizes = {"chains": min(GROUP_SIZE, len(request.chain_ids)), "draws": request.draws, "topology": topology}
-    sizes["kept"] = kept_of(folder)
-    if request.layout is None or request.layout == "auto":
-        usual = 1 if request.executor is not None else topology.n_cores
-        return layout_for(compiled, None, cores=request.cores or usual, **sizes)
-    return layout_for(compiled, request.layout, cores=request.cores, **sizes)
+    chosen, cores = request.layout, request.cores
+    if chosen is None or chosen == "auto":
+        chosen, cores = None, cores or (1 if request.executor is not None else topology.n_cores)
+    n_chains, kept = min(GROUP_SIZE, len(request.chain_ids)), kept_of(folder)
+    return layout_for(compiled, chosen, chains=n_chains, draws=request.draws, cores=cores, topology=topology, kept=kept)
 
 
 def _common_task(request: Request, model: Source, layout: Layout) -> Task:
@@ -137,24 +142,17 @@ def _task(common: Task, request: Request, initial: np.ndarray, part: slice, fold
     return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)
 
 
-def _reporter(show: OnProgress, status: StatusFile | None, folder: RunFolder | None) -> OnProgress:
-    if folder is None:
-        return show
-
-    def report(rows) -> None:
-        show(rows)
-        status.update(rows)
-        folder.beat()
-
-    return report
-
-
 def _sampled(
-    engine: Engine, tasks: Sequence[Task], request: Request, folder: RunFolder | None, report: OnProgress
+    engine: Engine,
+    tasks: Sequence[Task],
+    running: Path,
+    request: Request,
+    folder: RunFolder | None,
+    report: OnProgress,
 ) -> tuple[Run, dict[str, Any]]:
     """Run the tasks: what all chains have drawn, and what took effect of the layout in each worker."""
     begin_s = time.perf_counter()
-    gathering = Gathering(engine, tasks, engine.is_local or folder is not None, _how_to_go_on(folder))
+    gathering = Gathering(engine, tasks, running, engine.is_local or folder is not None, _how_to_go_on(folder))
     answers = gathering.answers
     paths = [None if task.keep is None else task.keep.path for task in tasks]
     arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report)

@@ -52,7 +52,7 @@ def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
     groups = read_groups(path, chain_ids)
     clock = Clock()
     clock.stop(is_sampling=False)
-    clock.resume(groups[0].keeper.facts.get("walls_s", (0.0, 0.0)))
+    clock.resume(groups[0].files.facts.get("walls_s", (0.0, 0.0)))
     return collect(groups, None, Settings(**read_manifest(path)["settings"]), ending, clock)
 
 

@@ -134,8 +134,10 @@ def run_task(task: Task, content: bytes | None = None) -> Answer:
         return _sampled(task, content, worker)
     except Exception as error:
         # As data, so that an exception that comes back means that the worker was lost.
-        is_ours = isinstance(error, NutmillError)
-        kind, text = (type(error), str(error)) if is_ours else (SamplingError, f"{type(error).__name__}: {error}")
+        kind: type[NutmillError] = SamplingError
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, NutmillError):
+            kind, text = type(error), str(error)
         told = kind(f"Chains {task.chain_ids[0]} to {task.chain_ids[-1]} failed in {worker}: {text}")
         return Answer(worker, error=told, details=traceback.format_exc())
 
@@ -164,7 +166,7 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             task.seed,
             threads=task.layout.chains_at_once,
             on_worker=applied.enter_worker,
-            on_progress=None if folder is None else _reporter(status, folder),
+            on_progress=None if folder is None or status is None else _reporter(status, folder),
             chain_ids=task.chain_ids,
             adaptation=task.adaptation,
             folder=folder,
