@@ -202,7 +202,7 @@ def test_damaged_arithmetic_in_a_file(autoregression, change):
         from_bytes(rewritten(autoregression.to_bytes(), change))
 
 
-@pytest.mark.parametrize("make", [lags, errors_one_by_one])
+@pytest.mark.parametrize("make", [lags, pytest.param(errors_one_by_one, marks=pytest.mark.slow)])
 def test_both_ways_to_lower_read_the_same_lengths(make):
     y = np.random.default_rng(3).normal(size=9)
     compiled = compile_model(make(y), lowering="numba")

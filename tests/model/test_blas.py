@@ -192,8 +192,17 @@ def test_solve_with_singular_triangle_is_nan():
     assert np.isnan(solve(np.diag([1.0, 0.0, 1.0]), np.ones(3))).all()
 
 
-@pytest.mark.parametrize("b_ndim", [1, 2])
-@pytest.mark.parametrize("batches", [((4,), (4,)), ((1,), (4,)), ((4,), (1,)), ((2, 3), (2, 3))])
+@pytest.mark.parametrize(
+    ("batches", "b_ndim"),
+    [
+        (((4,), (1,)), 1),
+        (((1,), (4,)), 2),
+        (((2, 3), (2, 3)), 2),
+        *(pytest.param(((n,), (4,)), b_ndim, marks=pytest.mark.slow) for n, b_ndim in [(4, 1), (4, 2), (1, 1)]),
+        pytest.param(((4,), (1,)), 2, marks=pytest.mark.slow),
+        pytest.param(((2, 3), (2, 3)), 1, marks=pytest.mark.slow),
+    ],
+)
 def test_batched_solves(batches, b_ndim):
     rng = np.random.default_rng(9)
     spd = positive_definite(rng, *batches[0], 5)

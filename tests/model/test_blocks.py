@@ -157,7 +157,7 @@ with apply_layout(Layout(1)):
     repeat(1)
     compiled.binding.release()
     tell(lambda: repeat(1))
-    tell(lambda: repeat(20))
+    tell(lambda: repeat(5))
     compiled.binding.release()
     tell(lambda: repeat(1))
     compiled.binding.release()

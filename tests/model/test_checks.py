@@ -116,10 +116,10 @@ def test_axes_of_other_nodes():
 
 
 # What native code finds in another way than the interpreter, each compiled.
-COMPILED = ("vector", "two arrays", "matrix twice", "computed", "mask", "beside a mask")
+COMPILED, OTHERS = ("vector", "two arrays", "mask"), ("matrix twice", "computed", "beside a mask")
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", [*COMPILED, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_compiled_and_loaded_models_refuse_it(name):
     way, values = TAKEN[name]
     compiled = compile_model(indexed(way, values[0][0]))

@@ -8,7 +8,6 @@ import pytest
 import zoo
 from processes import output_of, start
 
-from nutmill import compile_model
 from nutmill.model.lowering import kernel
 from nutmill.native.object import undefined_symbols
 from nutmill.native.processor import for_all_models, target
@@ -37,7 +36,7 @@ def package(monkeypatch, tmp_path, written):
 
 
 def test_all_models_share_one_kernel_and_hold_none():
-    one, other = zoo.compiled("regression"), compile_model(zoo.counts(), fuse=False)
+    one, other = zoo.compiled("regression"), zoo.compiled("scan", fuse=False)
     assert one.code.kernel is other.code.kernel is kernel.kernel_object(target())
     assert {one.binding.advance, one.binding.start, one.binding.pool} == {
         other.binding.advance, other.binding.start, other.binding.pool,
@@ -57,19 +56,18 @@ def test_a_target_has_the_kernel_of_the_level_that_it_reaches():
 
 
 @on_x86
-def test_the_package_brings_the_code_that_would_be_compiled(package):
-    assert kernel._shipped(HERE) == kernel._compiled(HERE)
-    assert kernel._shipped(target("x86-64")) is None  # which nothing was made for
-
-
-def test_who_waits_for_the_sampler_is_told_what_for(monkeypatch, tmp_path, cache_of_the_session, capfd):
+def test_the_package_brings_what_would_be_compiled_and_who_waits_for_that_is_told(
+    package, monkeypatch, tmp_path, cache_of_the_session, capfd
+):
     for path in cache_of_the_session.glob("kernel-[0-9a-f]*.entry"):  # the bitcode, which takes longer still
         shutil.copy2(path, tmp_path)
     monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
-    kernel._compiled(HERE)
+    compiled = kernel._compiled(HERE)
     assert capfd.readouterr() == ("", "Compiling the sampler, once per installation\n")
-    kernel._compiled(HERE)
+    assert kernel._compiled(HERE) == compiled
     assert capfd.readouterr() == ("", "")
+    assert kernel._shipped(HERE) == compiled
+    assert kernel._shipped(target("x86-64")) is None  # which nothing was made for
 
 
 # Lets a process see no packages but those that `pyproject.toml` lists for building.

@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
     if parts is not None:
         pairs = zip(parts.groups(), _UNITS_S.values(), strict=True)
         total_s = sum(float(number) * unit_s for number, unit_s in pairs if number is not None)
-    if total_s <= 0.0:
+    if not 0.0 < total_s < math.inf:
         raise ValueError(f"a duration is given as 90s, 45m, 1h30m or 2d, and is longer than nothing; not {text!r}.")
     return total_s
 
