@@ -15,7 +15,7 @@ from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
 
 from nutmill.errors import ModelError
-from nutmill.model.build_apart import Answer, compile_apart
+from nutmill.model.build_apart import compile_apart
 from nutmill.model.cache.models import cache_key, find, keep
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.footprint import tidy_up, warn_of_memory
@@ -34,11 +34,10 @@ from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify
 from nutmill.model.tested_versions import warn_of_newer
-from nutmill.native.code import Code, code_of, entry_of
+from nutmill.native.code import Code, code_of
 from nutmill.native.in_python import InPython
 from nutmill.native.lengths import Lengths
 from nutmill.native.object import NativeObject, loaded_once
-from nutmill.native.process_memory import peak_bytes
 from nutmill.native.processor import Target, target
 from nutmill.native.record import Slot, layout
 from nutmill.progress.stderr import announce
@@ -65,16 +64,8 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         warn_of_memory(graph)
         if order.isolate:
             return _kept(_compiled_apart(graph, order.target, stages), key, graph)
-        code = _compile(graph, order.target if order.fuse else None, stages)
+        code = compile_here(graph, order.target if order.fuse else None, stages)
         return _kept(code, key, graph) if code.stands_alone else code
-
-
-def compile_for_parent(graph: ModelGraph, made_for: Target) -> Answer:
-    """Compile in the child process that `isolation` starts."""
-    stages: dict[str, float] = {}
-    code = _compile(graph, made_for, stages)
-    entry = entry_of(code) if code.stands_alone else None
-    return Answer(entry, code.kernel.code, stages, code.python_ops, peak_bytes())
 
 
 def _compiled_apart(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> Code:
@@ -130,8 +121,8 @@ class _Model(NamedTuple):
     by_numba: Sequence[str]  # operations in PyTensor's Numba form
 
 
-def _compile(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
-    """Compile a model here."""
+def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
+    """Compile a model in this process, whatever the cache has."""
     declare_slots()
     made_for = fuse_for or target()
     with _naming_python_ops() as python_ops:

@@ -16,21 +16,20 @@ from typing import NamedTuple
 
 import cloudpickle
 import numpy as np
-from pytensor import config
 
 from nutmill.errors import ModelError, NutmillError
-from nutmill.files import replace_file
 from nutmill.model.graphs.graph import ModelGraph
-from nutmill.model.graphs.start import without_c
 from nutmill.model.lowering.environment import pytensor_options
 from nutmill.native.container import Entry
 from nutmill.native.processor import Target
 
-_CHILD = "import sys; from nutmill.model.build_apart import answer; answer(sys.argv[1])"
-_REQUEST, _ANSWER = "request", "answer"
+CHILD = "nutmill.model.child"  # which brings all that compiles, and so is imported in the child alone
+REQUEST, ANSWER = "request", "answer"
 
 
-class _Request(NamedTuple):
+class Request(NamedTuple):
+    """What the child is asked to compile."""
+
     graph: ModelGraph
     made_for: Target
     options: Mapping[str, object]  # of PyTensor, as they are in the parent
@@ -70,14 +69,14 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
         its code cannot come back, or the child dies.
     """
     try:
-        request = cloudpickle.dumps(_Request(_bare(graph), made_for, pytensor_options()))
+        request = cloudpickle.dumps(Request(_bare(graph), made_for, pytensor_options()))
     except Exception as error:  # whatever a class of the user's raises when it is pickled
         raise ModelError(
             f"This model cannot be sent to another process ({error}): compile it without isolate=True."
         ) from error
     try:
         with tempfile.TemporaryDirectory(prefix="nutmill-compile-") as folder:
-            (Path(folder) / _REQUEST).write_bytes(request)
+            (Path(folder) / REQUEST).write_bytes(request)
             found = _asked(Path(folder))
     except OSError as error:
         raise ModelError(
@@ -92,24 +91,9 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
     return found, found.entry
 
 
-def answer(folder: str) -> None:
-    """Compile what the parent asks for: what the child runs."""
-    from nutmill.model import build as steps  # which imports this module
-
-    request: _Request = pickle.loads((Path(folder) / _REQUEST).read_bytes())
-    here = pytensor_options()
-    found: Answer | NutmillError
-    try:
-        with without_c(), config.change_flags(**{k: v for k, v in request.options.items() if v != here[k]}):
-            found = steps.compile_for_parent(request.graph, request.made_for)
-    except NutmillError as error:
-        found = error
-    replace_file(Path(folder) / _ANSWER, pickle.dumps(found))
-
-
 def _asked(folder: Path) -> Answer | NutmillError:
     child = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(folder)],
+        [sys.executable, "-m", CHILD, str(folder)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -117,9 +101,9 @@ def _asked(folder: Path) -> Answer | NutmillError:
         text=True,
         check=False,
     )
-    if not (folder / _ANSWER).exists():
+    if not (folder / ANSWER).exists():
         raise ModelError(_cause_of_death(child.returncode, child.stderr))
-    return pickle.loads((folder / _ANSWER).read_bytes())
+    return pickle.loads((folder / ANSWER).read_bytes())
 
 
 def _cause_of_death(status: int, errors: str) -> str:
