@@ -6,6 +6,7 @@ import numpy as np
 from targets import Target, native, starts
 
 from nutmill.checkpoint.folder import RunFolder
+from nutmill.run.checkpoints import SavedRun, Starts, settings_in
 from nutmill.run.driver import drive
 from nutmill.run.run import Run, Settings
 
@@ -36,19 +37,20 @@ def model(target=Target.HALF_NORMAL, n_dim=3):
 
 
 def run_alone(n_chains=4, settings=SETTINGS, **options) -> Run:
-    return drive([model()], starts(Target.HALF_NORMAL, n_chains, 3), settings, SEED, threads=2, **options)
+    return drive([model()], Starts(starts(Target.HALF_NORMAL, n_chains, 3), SEED), settings, threads=2, **options)
 
 
 def run_kept(path: Path, n_chains=4, settings=SETTINGS, every_s=0.0, **options) -> Run:
     points = starts(Target.HALF_NORMAL, n_chains, 3)
     with RunFolder.create(path, facts_of(settings, n_chains), every_s) as folder:
-        return drive([model()], points, settings, SEED, threads=2, folder=folder, **options)
+        return drive([model()], Starts(points, SEED, folder=folder), settings, threads=2, **options)
 
 
 def resume(path: Path, draws=None, every_s=0.0, natives=None, **options) -> Run:
     with RunFolder.open(path, every_s) as folder:
-        settings = folder.settings if draws is None else folder.settings._replace(draws=draws)
-        return drive(natives or [model()], None, settings, folder.seed, threads=2, folder=folder, **options)
+        settings = settings_in(folder.manifest)
+        settings = settings if draws is None else settings._replace(draws=draws)
+        return drive(natives or [model()], SavedRun(folder), settings, threads=2, **options)
 
 
 def assert_same(run: Run, reference: Run) -> None:

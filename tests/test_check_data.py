@@ -10,7 +10,7 @@ import zoo
 from artifacts import again
 
 from nutmill import ModelError, check_data, compile_model, sample_numba
-from nutmill.sampling.kept_model import FINGERPRINTS, fingerprints
+from nutmill.results.fingerprints import FINGERPRINTS, fingerprints
 
 QUICK = {"draws": 4, "tune": 20, "chains": 1, "progressbar": False, "compute_convergence_checks": False}
 NEW = {"x": np.ones((3, 2)), "group_of_row": np.array([0, 1, 2]), "y_data": np.array([0.5, 1.0, 2.0])}

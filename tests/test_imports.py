@@ -9,6 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "nutmill"
 FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {
+    ".".join(("nutmill", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in FILES
+}
 
 # A room is a folder of the package, or one of the files beside them; it may import itself and these.
 GROUND = {"errors", "files", "units", "_jit", "collecting"}
@@ -18,11 +22,11 @@ MAY_IMPORT = {
     "layout": {"errors", "files", "units"},
     # What it computes must not depend, in its last bits, on how many threads BLAS has elsewhere: `layout` sets them.
     "native": {"errors", "files", "nuts", "layout"},
-    "checkpoint": {"errors", "files", "nuts", "run"},
+    "checkpoint": {"errors", "files", "nuts"},
     "progress": {"errors", "files", "checkpoint"},
     "model": {"errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
     "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
-    "results": {"errors", "files", "native", "checkpoint", "run", "sampling"},
+    "results": {"errors", "files", "native", "checkpoint", "model", "run"},
     "diagnosis": {"errors", "nuts", "native", "model", "progress", "results"},
     "sampling": {
         *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model", "run", "results"),
@@ -39,8 +43,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
-        *("errors", "layout", "native", "model", "progress", "run", "diagnosis", "sampling", "explanation"),
-        *("collecting", "comparison"),
+        *("collecting", "errors", "layout", "native", "model", "progress", "run", "results", "diagnosis", "sampling"),
+        *("explanation", "comparison"),
     },
 }
 KNOW_PYMC = {"model", "comparison", "explanation", "pymc"}
@@ -62,32 +66,77 @@ def modules(node):
     return [node.module]
 
 
-def imports(tree, *, deferred):
-    """Names imported at the level of the module, or inside functions."""
-    inside = {
-        node
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-    }
+def imports(tree):
+    """Names imported anywhere in a file: within functions and for type checkers alone, too."""
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    return [name for node in statements if (node in inside) == deferred for name in modules(node)]
+    return [name for node in statements for name in modules(node)]
 
 
-def rooms_imported(tree, *, deferred):
-    for name in imports(tree, deferred=deferred):
+def rooms_imported(tree):
+    for name in imports(tree):
         first, *rest = name.split(".")
         if first == "nutmill":
             is_room = rest and ((PACKAGE / rest[0]).is_dir() or (PACKAGE / f"{rest[0]}.py").is_file())
             yield rest[0] if is_room else "__init__"
 
 
+def files_imported(tree):
+    """Files of the package, as dotted names, that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in named)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def circle_in(graph):
+    """Find files that import each other in a circle: their names in order, none if there is no circle."""
+    done = set()
+
+    def search(name, path):
+        if name in path:
+            return path[path.index(name) :]
+        if name not in done:
+            for other in sorted(graph.get(name, ())):
+                if found := search(other, [*path, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next(filter(None, (search(name, []) for name in sorted(graph))), [])
+
+
 @each_file
 def test_imports_go_down(path):
     tree, room = ast.parse(path.read_text()), room_of(path)
     assert room in MAY_IMPORT, f"{room} is a new room: say here what it may import"
-    for deferred in (False, True):  # lazy imports and those of types alone are arrows as well
-        assert not set(rooms_imported(tree, deferred=deferred)) - MAY_IMPORT[room] - {room}
+    assert not set(rooms_imported(tree)) - MAY_IMPORT[room] - {room}
+
+
+def test_rooms_are_few_and_have_floors():
+    rooms = set(MAY_IMPORT) - GROUND
+    assert len(rooms) < 18
+    assert circle_in({room: MAY_IMPORT[room] for room in rooms - {"__init__"}}) == []
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(MAY_IMPORT)
+
+
+def test_no_files_import_each_other():
+    # `nutmill/__init__.py` names what users import, and belongs to no floor.
+    graph = {
+        name: set(files_imported(ast.parse(path.read_text()))) & set(MODULES) - {name, "nutmill"}
+        for name, path in MODULES.items()
+        if name != "nutmill"
+    }
+    assert circle_in(graph) == []
+
+
+def test_circles_are_found():
+    graph = {"a": {"b", "d"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert circle_in(graph) == ["b", "c"]
+    assert circle_in({**graph, "c": {"d"}}) == []
+    lazy = ast.parse("if TYPE_CHECKING:\n    from nutmill.run import driver\ndef f():\n    import nutmill.units\n")
+    assert set(files_imported(lazy)) == {"nutmill.units", "nutmill.run.driver"}
 
 
 @each_file
@@ -99,15 +148,14 @@ def test_imports_are_absolute(path):
 @each_file
 def test_only_the_model_side_knows_pymc(path):
     tree = ast.parse(path.read_text())
-    names = {name.split(".")[0] for deferred in (False, True) for name in imports(tree, deferred=deferred)}
+    names = {name.split(".")[0] for name in imports(tree)}
     if room_of(path) not in KNOW_PYMC:
         assert not names & {"pymc", "pytensor"}
 
 
-def test_deferred_imports_are_told_from_others():
+def test_lazy_imports_are_arrows_too():
     tree = ast.parse("import nutmill.run.driver\ndef f():\n    from nutmill import errors, sample_numba\n")
-    assert list(rooms_imported(tree, deferred=False)) == ["run"]
-    assert list(rooms_imported(tree, deferred=True)) == ["errors", "__init__"]
+    assert list(rooms_imported(tree)) == ["run", "errors", "__init__"]
 
 
 def test_importing_nutmill_loads_nothing_heavy():

@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.model.compile_model import compile_model
     from nutmill.native.compiled import CompiledModel, load
     from nutmill.progress.status import status
+    from nutmill.results.fingerprints import check_data
     from nutmill.run.adaptation import AdaptationState
     from nutmill.sampling.chosen_layout import find_layout
-    from nutmill.sampling.kept_model import check_data
     from nutmill.sampling.merge import merge
     from nutmill.sampling.resume import resume
     from nutmill.sampling.sample import sample, sample_numba
@@ -58,7 +58,7 @@ _HOMES = {
     "resume": "nutmill.sampling.resume",
     "merge": "nutmill.sampling.merge",
     "status": "nutmill.progress.status",
-    "check_data": "nutmill.sampling.kept_model",
+    "check_data": "nutmill.results.fingerprints",
     "diagnose": "nutmill.diagnosis.verdict",
     "AdaptationState": "nutmill.run.adaptation",
     "adaptation_of": "nutmill.sampling.warm_start",

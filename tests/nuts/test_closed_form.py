@@ -5,13 +5,14 @@ import pytest
 from assertions import assert_mean, assert_mean_and_variance
 from targets import Target, native, scale, starts
 
+from nutmill.run.checkpoints import Starts
 from nutmill.run.driver import drive
 from nutmill.run.run import Settings
 
 
 def sample(target: Target, n_dim: int, seed: int, n_chains: int = 4, **settings) -> np.ndarray:
     points = starts(target, n_chains, n_dim, seed)
-    run = drive([native(target, n_dim)], points, Settings(**settings), seed, threads=2)
+    run = drive([native(target, n_dim)], Starts(points, seed), Settings(**settings), threads=2)
     assert run.messages == []
     return run.draws
 

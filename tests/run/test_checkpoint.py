@@ -11,10 +11,11 @@ import pytest
 from kept import SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
 from targets import Target, native
 
-from nutmill.checkpoint.folder import RunFolder, read_groups
+from nutmill.checkpoint.folder import RunFolder
 from nutmill.errors import CheckpointError, SamplingError
-from nutmill.results.expansion import DrawsMaker
+from nutmill.results.result import DrawsMaker
 from nutmill.run import groups
+from nutmill.run.checkpoints import Starts, read_groups
 from nutmill.run.driver import drive
 from nutmill.run.ending import Limits
 
@@ -61,7 +62,7 @@ def test_more_draws(tmp_path, longer):
     run_kept(tmp_path / "run")
     assert_same(resume(tmp_path / "run", draws=400), longer)
     with RunFolder.open(tmp_path / "run") as folder:
-        assert folder.settings.draws == 400
+        assert folder.manifest["settings"]["draws"] == 400
 
 
 def test_fewer_draws_are_the_first_of_them(tmp_path, reference):
@@ -209,7 +210,7 @@ def test_full_disk(small_disk, tmp_path):
 
 def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
     """It is said before anything is written through memory, where the system would end the process."""
-    monkeypatch.setattr("nutmill.results.expansion._LARGE_BYTES", 1)
+    monkeypatch.setattr("nutmill.results.result._LARGE_BYTES", 1)
     (small_disk / "result").mkdir()
     maker = DrawsMaker(None, 1, False, small_disk / "result")
     maker._empty((1000,), np.dtype("f8"))[...] = 1.0
@@ -242,7 +243,7 @@ def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):
         RunFolder.create(tmp_path / "run", facts_of(settings, 2, 0), 0.0) as folder,
         pytest.raises(SamplingError, match=r"Chain [01] had to stop"),
     ):
-        drive([native(Target.STOPS, 2)], points, settings, 0, threads=2, folder=folder)
+        drive([native(Target.STOPS, 2)], Starts(points, 0, folder=folder), settings, threads=2)
     with pytest.raises(SamplingError, match=r"Chain [01] had to stop"):
         resume(tmp_path / "run", natives=[native(Target.STOPS, 2)])
 

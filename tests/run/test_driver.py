@@ -10,6 +10,7 @@ import pytest
 from targets import Target, native, starts
 
 from nutmill.errors import SamplingError
+from nutmill.run.checkpoints import Starts
 from nutmill.run.driver import drive
 from nutmill.run.run import Settings
 
@@ -17,7 +18,7 @@ SETTINGS = Settings(draws=150, keep_warmup=True, keep_divergences=True)
 
 
 def run_chains(n_chains=4, target=Target.HALF_NORMAL, settings=SETTINGS, seed=5, threads=2, **options):
-    return drive([native(target, 3)], starts(target, n_chains, 3), settings, seed, threads=threads, **options)
+    return drive([native(target, 3)], Starts(starts(target, n_chains, 3), seed), settings, threads=threads, **options)
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +67,19 @@ def test_draws_do_not_depend_on_timing(reference):
         return call(model.advance)(group, chain, n_draws, data)
 
     late_model = model._replace(advance=ctypes.cast(late, ctypes.c_void_p).value)
-    run = drive([late_model], starts(Target.HALF_NORMAL, 4, 3), SETTINGS, 5, threads=4, block_draws=10)
+    run = drive([late_model], Starts(starts(Target.HALF_NORMAL, 4, 3), 5), SETTINGS, threads=4, block_draws=10)
     assert_same(run, reference)
 
 
 def test_eight_chains_hold_the_run_of_four(reference):
     # Starts of the first four are the same; each group of four is a world of its own.
     points = np.concatenate([starts(Target.HALF_NORMAL, 4, 3), starts(Target.HALF_NORMAL, 4, 3, seed=1)])
-    eight = drive([native(Target.HALF_NORMAL, 3)], points, SETTINGS, 5, threads=3)
+    eight = drive([native(Target.HALF_NORMAL, 3)], Starts(points, 5), SETTINGS, threads=3)
     assert eight.draws.shape == (8, 150, 3)
     n_warmup = reference.adaptation.n_warmup[0]
     assert eight.adaptation.n_warmup[:4].tolist() == [n_warmup] * 4
     assert eight.draws[:4].tobytes() == reference.draws.tobytes()
-    second = drive([native(Target.HALF_NORMAL, 3)], points[4:], SETTINGS, 5, threads=2, chain_ids=[4, 5, 6, 7])
+    second = drive([native(Target.HALF_NORMAL, 3)], Starts(points[4:], 5, [4, 5, 6, 7]), SETTINGS, threads=2)
     assert eight.draws[4:].tobytes() == second.draws.tobytes()
 
 
@@ -168,19 +169,19 @@ def test_interrupt_in_warmup_keeps_nothing():
 
 def test_start_without_density_is_refused():
     with pytest.raises(SamplingError, match="Chain 0 cannot start: the log density or its gradient is not finite"):
-        drive([native(Target.NOWHERE, 2)], np.zeros((1, 2)), SETTINGS, 0, threads=1)
+        drive([native(Target.NOWHERE, 2)], Starts(np.zeros((1, 2)), 0), SETTINGS, threads=1)
 
 
 def test_chain_that_must_stop_is_named():
     points = np.zeros((2, 2))
     with pytest.raises(SamplingError, match=r"Chain [01] had to stop: the arrays of the data do not fit"):
-        drive([native(Target.STOPS, 2)], points, Settings(draws=100_000), 0, threads=2)
+        drive([native(Target.STOPS, 2)], Starts(points, 0), Settings(draws=100_000), threads=2)
 
 
 def test_stuck_chain_is_reported(seed):
     points = starts(Target.NORMAL, 4, 2, seed)
     points[3] = 1e6
-    run = drive([native(Target.NORMAL, 2)], points, Settings(draws=10, tune=12), seed, threads=2)
+    run = drive([native(Target.NORMAL, 2)], Starts(points, seed), Settings(draws=10, tune=12), threads=2)
     assert not run.adaptation.admitted[3]
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chain 3 ended warmup in a region of much lower density")
@@ -190,7 +191,7 @@ def test_stuck_chain_is_reported(seed):
 def test_chain_in_a_neck_is_reported(in_neck, seed):
     points = starts(Target.NECK, 4, 101, seed)
     points[in_neck, 0], points[in_neck, 1:] = np.log(1e-5), 1e-5 * points[in_neck, 1:]
-    run = drive([native(Target.NECK, 101)], points, Settings(draws=10, tune=100), seed, threads=2)
+    run = drive([native(Target.NECK, 101)], Starts(points, seed), Settings(draws=10, tune=100), threads=2)
     assert np.flatnonzero(~run.adaptation.admitted).tolist() == in_neck
     assert len(run.messages) == len(in_neck)
     for chain, message in zip(in_neck, run.messages, strict=True):
@@ -199,7 +200,7 @@ def test_chain_in_a_neck_is_reported(in_neck, seed):
 
 def test_disagreement_is_reported(seed):
     points = np.array([[-20.0, 0.0], [20.0, 0.0]])
-    run = drive([native(Target.TWO_MODES, 2)], points, Settings(draws=10), seed, threads=2)
+    run = drive([native(Target.TWO_MODES, 2)], Starts(points, seed), Settings(draws=10), threads=2)
     assert run.adaptation.n_warmup.min() >= 1000  # and 100 more where a draw of its last stage diverged
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")

@@ -7,10 +7,11 @@ import pytest
 from kept import resume, run_kept
 
 from nutmill import CheckpointError, status
-from nutmill.checkpoint.folder import RunFolder, read_groups
+from nutmill.checkpoint.folder import RunFolder
 from nutmill.checkpoint.lock import FolderLock
 from nutmill.checkpoint.manifest import MANIFEST
-from nutmill.results.expansion import DrawsMaker
+from nutmill.results.result import DrawsMaker
+from nutmill.run.checkpoints import read_groups
 
 FILES = ["manifest.json", "lock", "status.json", "model.nut", "adaptation.npz", "starts.npz", "running"]
 FOLDERS = ["chains", "groups", "result", "parts"]
@@ -148,4 +149,4 @@ def test_a_folder_that_goes_away_is_said_to_be_gone(path, tmp_path):
     with RunFolder.open(path) as folder:
         path.rename(tmp_path / "renamed")
         with pytest.raises(CheckpointError, match=r"run is gone: it was deleted or renamed while the run went on"):
-            folder.change(folder.settings)
+            folder.change(folder.manifest["settings"])

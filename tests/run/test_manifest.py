@@ -6,12 +6,12 @@ import shutil
 import pytest
 from kept import SETTINGS, assert_same, resume, run_kept
 
-from nutmill.checkpoint.folder import read_groups
 from nutmill.checkpoint.group import GroupKeeper
 from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed, write_manifest
 from nutmill.checkpoint.records import Mark
 from nutmill.checkpoint.state import SavedState, StateFiles, unpack
 from nutmill.errors import CheckpointError
+from nutmill.run.checkpoints import read_groups
 
 EDITED = r"manifest\.json is not as nutmill wrote it: it was edited, or it is damaged\. Put back what was there"
 OTHERS = "what its checkpoints do not say: they belong to another run, or were begun with other settings"
@@ -215,7 +215,7 @@ def test_every_state_that_a_run_writes_is_one(tmp_path, monkeypatch, tune, n_cha
 
     monkeypatch.setattr(StateFiles, "save", save_and_look)
     settings = SETTINGS._replace(tune=tune, metric=metric, draws=20)
-    run_kept(tmp_path / "run", n_chains, settings, every_s=0.0, block_draws=1, chain_ids=list(range(n_chains)))
+    run_kept(tmp_path / "run", n_chains, settings, every_s=0.0, block_draws=1)
     assert len(written) >= 2
     templates = {len(group.chain_ids): group.state for group in read_groups(tmp_path / "run")}
     for content in written:

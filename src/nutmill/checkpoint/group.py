@@ -1,8 +1,8 @@
 """Keeps one group on disk: appends what its chains draw, and takes its state chain by chain, each at rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from nutmill.checkpoint.records import Mark, RecordFile, divergence_record, draw
 from nutmill.checkpoint.state import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
 from nutmill.errors import CheckpointError
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
-from nutmill.run.run import Settings
 
 
 class _Stream(NamedTuple):
@@ -47,9 +46,9 @@ _STREAMS = (
 )
 
 
-def begun_with(settings: Settings, seed: int, n_dim: int) -> dict:
+def begun_with(settings: Mapping[str, Any], seed: int, n_dim: int) -> dict:
     """Tell, as JSON holds it, what a run is begun with: all that its draws depend on, apart from model and data."""
-    kept = {name: value for name, value in settings._asdict().items() if name != "draws"}
+    kept = {name: value for name, value in settings.items() if name != "draws"}
     return {"seed": str(seed), "n_dim": n_dim, "settings": kept}
 
 

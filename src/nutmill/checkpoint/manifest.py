@@ -16,7 +16,6 @@ from nutmill.checkpoint.form import Misfit, each, flag, mapping, maybe, number, 
 from nutmill.checkpoint.records import replace_state
 from nutmill.errors import CheckpointError
 from nutmill.files import kind_of, read_plain
-from nutmill.run.run import Settings
 
 SCHEMA = 3
 MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
@@ -183,12 +182,12 @@ def _check_seal(manifest: Mapping[str, Any], path: Path) -> None:
 def _check_agreement(manifest: Mapping[str, Any]) -> None:
     """Refuse a manifest that says the same thing twice, and differently: its settings are used, and `asked` is told."""
     asked, chain_ids = manifest["asked"], manifest["chain_ids"]
-    settings = Settings(
+    settings = {
         **{name: asked[name] for name in ("draws", "tune", "target_accept", "metric", "centring", "max_treedepth")},
-        keep_warmup=not asked["discard_tuned_samples"],
-        keep_divergences=asked["idata_kwargs"].get("divergences", False),
-    )
-    if (settings._asdict(), asked["random_seed"], asked["chain_ids"]) != (
+        "keep_warmup": not asked["discard_tuned_samples"],
+        "keep_divergences": asked["idata_kwargs"].get("divergences", False),
+    }
+    if (settings, asked["random_seed"], asked["chain_ids"]) != (
         manifest["settings"],
         manifest["seed"],
         chain_ids,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -12,22 +16,27 @@ from typing import Any
 
 import numpy as np
 
+from nutmill.checkpoint.records import telling
+from nutmill.files import kind_of, open_plain
 from nutmill.native.compiled import CompiledModel
 from nutmill.results import trace
-from nutmill.results.expansion import DrawsMaker
+from nutmill.results.fingerprints import FINGERPRINTS, fingerprints
 from nutmill.run.adaptation import AdaptationState
-from nutmill.run.run import Divergences, Run
-from nutmill.sampling.kept_model import FINGERPRINTS, fingerprints
-from nutmill.sampling.request import Request
+from nutmill.run.run import Chains, Divergences, Run
 
+# Arrays below this stay in memory: a file for each would only be in the way.
+_LARGE_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 24
+_OURS = re.compile(r"\d{4,}\.array")
 _SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring")
 
 
 def to_result(
-    compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: Path | None = None
+    compiled: CompiledModel, run: Run, asked: Mapping[str, Any], layout: Mapping[str, Any], folder: Path | None = None
 ):
     """Gather reported variables, statistics, data and attributes; InferenceData or DataTree, as ArviZ has it.
 
+    `asked` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
     described = compiled.description
@@ -40,12 +49,12 @@ def to_result(
         dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
     )
     n_threads = layout["asked"]["chains_at_once"] * layout["asked"].get("blas_threads", 1)
-    maker = DrawsMaker(compiled, n_threads, request.result["include_transformed"], folder)
+    maker = DrawsMaker(compiled, n_threads, asked["idata_kwargs"]["include_transformed"], folder)
     warmup = None
     if run.warmup_draws is not None and run.warmup_statistics is not None:
         warmup = maker.make(run.warmup_draws, run.warmup_statistics)
     draws = maker.make(run.draws, run.statistics)
-    if request.result["log_likelihood"]:
+    if asked["idata_kwargs"]["log_likelihood"]:
         draws = draws._replace(log_likelihood=maker.log_likelihood(run.draws))
     return trace.to_arviz(
         draws,
@@ -53,7 +62,7 @@ def to_result(
         warmup=warmup,
         divergences=None if run.divergences is None else _divergences(run.chain_ids, run.divergences),
         adaptation=_adaptation(run, centredness_of(compiled, run)),
-        attrs=_attributes(compiled, run, request, layout),
+        attrs=_attributes(compiled, run, asked, layout),
     )
 
 
@@ -87,18 +96,18 @@ def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> tra
 
 
 def _attributes(
-    compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any]
+    compiled: CompiledModel, run: Run, asked: Mapping[str, Any], layout: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     seconds = run.seconds
     posterior = {
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
         "tuning_steps": int(run.adaptation.n_warmup.max(initial=0)),
     }
-    settings = {name: getattr(request, name) for name in _SETTINGS}
+    settings = {name: asked[name] for name in _SETTINGS}
     stats = {"inference_library_settings": json.dumps(settings)}
     root = {
-        "seed": str(request.seed),
-        "starts": request.starts,
+        "seed": asked["random_seed"],
+        "starts": asked["starts"],
         "interrupted": run.interrupted,
         "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,
@@ -121,3 +130,91 @@ def _versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+class DrawsMaker:
+    """Makes what the chains drew in one phase of what the driver gives.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    threads : int
+        How many blocks of draws are computed at the same time.
+    unconstrained : bool
+        Keep the draws on the unconstrained scale as well.
+    folder : Path or None
+        For arrays of draws that lie in files; those that earlier sessions left there are removed, and nothing else.
+    """
+
+    def __init__(self, compiled: CompiledModel, threads: int, unconstrained: bool, folder: Path | None):
+        self._compiled = compiled
+        self._threads = threads
+        self._unconstrained = unconstrained
+        self._folder = folder
+        self._numbers = itertools.count()
+        if folder is not None:
+            for path in folder.iterdir():
+                if _OURS.fullmatch(path.name) and kind_of(path) == "a file":
+                    path.unlink(missing_ok=True)  # whoever has opened it keeps it
+
+    def make(self, draws: Chains, statistics: Chains) -> trace.Draws:
+        """Expand draws (chains, n, n_dim), or chains of (n, n_dim) that lie in files."""
+        if isinstance(draws, np.ndarray) and isinstance(statistics, np.ndarray):
+            pieces = self._compiled.split(draws) if self._unconstrained else None
+            return trace.Draws(self._compiled.expand(draws, self._threads), statistics, pieces)
+        kept = self._empty((len(statistics), len(statistics[0])), statistics[0].dtype)
+        for chain, rows in enumerate(statistics):
+            kept[chain] = rows
+        return trace.Draws(
+            self._filled(draws, lambda block: self._compiled.expand(block, self._threads)),
+            _private(kept),
+            self._filled(draws, self._compiled.split) if self._unconstrained else None,
+        )
+
+    def log_likelihood(self, draws: Chains) -> dict[str, np.ndarray]:
+        """Compute the log likelihood of each observation for draws as `make` takes them."""
+
+        def expand(block: np.ndarray) -> dict[str, np.ndarray]:
+            return self._compiled.log_likelihood(block, self._threads)
+
+        return expand(draws) if isinstance(draws, np.ndarray) else self._filled(draws, expand)
+
+    def _filled(self, draws: Chains, expand) -> dict[str, np.ndarray]:
+        n_chains, (n_draws, n_dim) = len(draws), draws[0].shape
+        like = expand(self._compiled.binding.inside[None])
+        row_bytes = 8 * n_dim + sum(values.nbytes for values in like.values())
+        n_rows = max(1, _BLOCK_BYTES // row_bytes)
+        filled = {
+            name: self._empty((n_chains, n_draws, *values.shape[1:]), values.dtype) for name, values in like.items()
+        }
+        for chain, first in itertools.product(range(n_chains), range(0, n_draws, n_rows)):
+            block = np.ascontiguousarray(draws[chain][first : first + n_rows])
+            for name, values in expand(block).items():
+                filled[name][chain, first : first + n_rows] = values
+        return {name: _private(values) for name, values in filled.items()}
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Make room, in a file if it is large."""
+        if self._folder is None or math.prod(shape) * np.dtype(dtype).itemsize < _LARGE_BYTES:
+            return np.zeros(shape, dtype)
+        path, n_bytes = self._new_file(self._folder), math.prod(shape) * np.dtype(dtype).itemsize
+        if hasattr(os, "posix_fallocate"):  # where a page that is written to finds no room, the system ends the process
+            with telling(self._folder.parent), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+        return np.memmap(path, dtype, mode="r+", shape=shape)
+
+    def _new_file(self, folder: Path) -> Path:
+        """Make a file under the next number that is free."""
+        while True:
+            path = folder / f"{next(self._numbers):04d}.array"
+            with telling(folder.parent), suppress(FileExistsError):
+                os.close(open_plain(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+                return path
+
+
+def _private(array: np.ndarray) -> np.ndarray:
+    """Open what has been written to a file anew: what users change in it stays in memory."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array
+    array.flush()
+    return np.memmap(array.filename, array.dtype, mode="c", shape=array.shape)

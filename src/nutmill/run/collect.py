@@ -4,9 +4,8 @@ import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.progress.lines import ChainProgress
-from nutmill.run.clock import Clock
 from nutmill.run.groups import Group
-from nutmill.run.run import Adaptation, Chains, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Adaptation, Chains, Clock, Divergences, Ending, Run, Seconds, Settings
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
 # large, or small, squared gradients are.

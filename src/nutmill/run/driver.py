@@ -12,22 +12,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 
-import numpy as np
-
-from nutmill.checkpoint.folder import RunFolder, check_chains
 from nutmill.errors import SamplingError
 from nutmill.nuts.state import START, WITHOUT_DRAWS
 from nutmill.progress.lines import ChainProgress
-from nutmill.run.adaptation import AdaptationState
-from nutmill.run.checkpoints import Keeping
-from nutmill.run.clock import Clock
+from nutmill.run.checkpoints import Checkpoints, SavedRun, Starts
 from nutmill.run.collect import collect, rows_at_end
-from nutmill.run.ending import NO_LIMITS, UNTIL, Deadline, Limits
-from nutmill.run.groups import Group, new_groups
-from nutmill.run.judge import Judge
-from nutmill.run.run import Ending, NativeModel, Run, Settings
-from nutmill.run.signals import ALL, INTERRUPT, StopSignals
-from nutmill.run.watch import Watch
+from nutmill.run.ending import ALL, INTERRUPT, NO_LIMITS, UNTIL, Deadline, Judge, Limits, StopSignals, Watch
+from nutmill.run.groups import Group
+from nutmill.run.run import Clock, Ending, NativeModel, Run, Settings
 
 _BLOCK_S = 0.2
 
@@ -36,33 +28,26 @@ OnProgress = Callable[[list[ChainProgress]], None]
 
 def drive(
     natives: Sequence[NativeModel],
-    initial_points: np.ndarray | None,
+    start: Starts | SavedRun,
     settings: Settings,
-    seed: int,
     *,
     threads: int,
     on_worker: Callable[[int], None] | None = None,
     on_progress: OnProgress | None = None,
     interval_s: float = 0.25,
     block_draws: int | None = None,
-    chain_ids: list[int] | None = None,
-    adaptation: AdaptationState | None = None,
-    folder: RunFolder | None = None,
     limits: Limits = NO_LIMITS,
     is_called_off: Callable[[], bool] | None = None,
 ) -> Run:
-    """Run chains from their initial points to the last draw.
+    """Run chains from where they start, or were when they were saved, to the last draw.
 
     Parameters
     ----------
     natives : sequence of NativeModel
         One for all threads, or one for each: the same code, which may call different BLAS libraries.
-    initial_points : (chains, n_dim) float64, or None
-        Density and gradient must be finite there. None: go on from the newest checkpoint in `folder`.
+    start : Starts or SavedRun
+        With a folder SIGTERM and SIGUSR1 end the run as Ctrl-C does, and what was drawn is saved there.
     settings : Settings
-    seed : int
-        Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data
-        and settings, and on nothing else.
     threads : int
         How many chains may run at the same time; each of these threads is a worker.
     on_worker : callable, optional
@@ -73,12 +58,6 @@ def drive(
     interval_s : float
     block_draws : int, optional
         Draws of one native call while sampling; by default as many as take about 0.2 s.
-    chain_ids : list of int, optional
-        Increasing; by default 0, 1, ... Chains 4g to 4g + 3 form a group.
-    adaptation : AdaptationState, optional
-        Metric and step sizes to begin with. The initial points are not taken from it.
-    folder : RunFolder, optional
-        Entered. Draws and states go there, and SIGTERM and SIGUSR1 end the run as Ctrl-C does.
     limits : Limits, optional
     is_called_off : callable, optional
         Asked every `interval_s` seconds or so whether somebody elsewhere wants the run to end.
@@ -95,25 +74,18 @@ def drive(
     CheckpointError
         The folder cannot be read or written.
     """
-    groups, *outputs = _groups(natives, initial_points, settings, seed, chain_ids, folder)
-    n_chains = sum(len(group.chain_ids) for group in groups)
-    if adaptation is not None:
-        for group in groups:
-            group.adaptation = adaptation.of_chains(group.chain_ids)
-    clock = Clock()
+    groups, *outputs = start.groups(natives, settings)
+    folder, clock = start.folder, Clock()
     with ExitStack() as stack:
         for native in natives:
             stack.callback(native.release)
-        if folder is None:
-            keeping = None
-        else:
+        checkpoints = None
+        if folder is not None:
             for group in groups:
                 stack.callback(group.files.close)
-            if initial_points is not None:
-                folder.begin(groups, settings, seed, adaptation)
-            else:
-                folder.load(groups, settings, clock)
-            keeping = stack.enter_context(folder.keeping(groups, clock))
+            start.enter_folder(groups, settings, clock)
+            checkpoints = stack.enter_context(Checkpoints(folder, groups, clock))
+        n_chains = sum(len(group.chain_ids) for group in groups)
         executor = stack.enter_context(_workers(max(1, min(threads, n_chains)), on_worker))
         watch = Watch(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
@@ -122,31 +94,12 @@ def drive(
             interval_s,
             is_called_off,
         )
-        driver = _Driver(groups, block_draws, keeping, clock)
+        driver = _Driver(groups, block_draws, checkpoints, clock)
         stopped_by = driver.run(executor, watch, on_progress)
     run = collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)
     if on_progress is not None and not run.interrupted:
         on_progress(rows_at_end(run, settings))
     return run
-
-
-def _groups(
-    natives: Sequence[NativeModel],
-    initial_points: np.ndarray | None,
-    settings: Settings,
-    seed: int,
-    chain_ids: list[int] | None,
-    folder: RunFolder | None,
-) -> tuple[list[Group], np.ndarray, np.ndarray]:
-    """Make the groups of a new run, or of the one in `folder`, as `new_groups` does."""
-    if initial_points is not None:
-        chain_ids = list(range(len(initial_points))) if chain_ids is None else list(chain_ids)
-        path = None if folder is None else folder.path
-        return new_groups(natives, initial_points, settings, seed, chain_ids, folder=path)
-    if folder is None:
-        raise TypeError("a run begins with initial points, or goes on in a folder")
-    check_chains(folder.path, folder.chain_ids, chain_ids)
-    return folder.groups(natives, settings)
 
 
 # The number of the worker that the present thread is.
@@ -167,13 +120,13 @@ def _workers(threads: int, on_worker: Callable[[int], None] | None) -> ThreadPoo
 class _Driver:
     """The native calls under way and what follows each of them; used from one thread."""
 
-    def __init__(self, groups: list[Group], block_draws: int | None, keeping: Keeping | None, clock: Clock):
+    def __init__(self, groups: list[Group], block_draws: int | None, checkpoints: Checkpoints | None, clock: Clock):
         self._groups = groups
         self._running: dict[Future, tuple[Group, int]] = {}
         # Of a thousand chains, `wait` would look at each of them whenever one is done.
         self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._clock = clock
-        self._keeping = keeping
+        self._checkpoints = checkpoints
         self._block_draws = block_draws
         self._last_progress = 0.0
 
@@ -199,8 +152,8 @@ class _Driver:
             if not self._running and not judging:
                 break
             self._go_on(executor, self._finished(min(watch.interval_s, watch.deadline.left_s)))
-            if self._keeping is not None:
-                self._keeping.tick()
+            if self._checkpoints is not None:
+                self._checkpoints.tick()
             if watch.verdict is not None:
                 return watch.verdict
             if on_progress is not None and self._is_due(watch.interval_s):
@@ -230,8 +183,8 @@ class _Driver:
         """Take the results of finished calls and hand out what follows."""
         for future in done:
             group, chain = self._take(future)
-            if self._keeping is not None:
-                self._keeping.at_rest(group, chain)
+            if self._checkpoints is not None:
+                self._checkpoints.at_rest(group, chain)
             self._next_block(executor, group, chain)
             if not group.running and not group.is_sampling:
                 self._next_stage(executor, group)
@@ -262,8 +215,8 @@ class _Driver:
                     self._submit(executor, group, chain, _advance, 0)
                 wait(self._running)
                 self._take_all()
-        if self._keeping is not None:
-            self._keeping.finish()
+        if self._checkpoints is not None:
+            self._checkpoints.finish()
 
     def _take_all(self) -> None:
         for future in list(self._running):

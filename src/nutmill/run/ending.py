@@ -1,17 +1,25 @@
-"""When a run ends before its last draw: a time limit, or draws that are good enough."""
+"""What may end a run before its last draw: enough draws, a call from elsewhere, a signal, the end of its time."""
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from nutmill.errors import ModelError
 from nutmill.native.mixing import Precision, mixing_of, precision_of
+from nutmill.run.groups import Group
 
 # What ends a run, beside the names of signals.
 MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
+# Ctrl-C; what schedulers send before they kill.
+INTERRUPT = (signal.SIGINT,)
+ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Draws of each chain at which they are first judged; later counts are multiples of it, each a fifth larger at least.
 FIRST_COUNT = 100
 # Estimates that end a run are those that chance has made good: they must be good at so many counts in a row.
@@ -139,3 +147,106 @@ class Deadline:
     def left_s(self) -> float:
         """Seconds to the end, not below 0."""
         return max(0.0, self._end_s - time.monotonic())
+
+
+class StopSignals:
+    """Notes the first signal of some kinds; a second one of the same kind acts as it did before.
+
+    Attributes
+    ----------
+    caught : str or None
+        Its name.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals]):
+        self.caught: str | None = None
+        self._signals = signals
+        self._before: dict[int, Callable | int | None] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in self._signals:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number in list(self._before):
+            self._restore(number)
+
+    def _note(self, number: int, _frame) -> None:
+        self.caught = self.caught or signal.Signals(number).name
+        self._restore(number)
+
+    def _restore(self, number: int) -> None:
+        before = self._before.pop(number, None)
+        # None: it was set by code that is not Python's, and cannot be given back.
+        if before is not None:
+            signal.signal(number, before)
+
+
+class Judge:
+    """Tells at which count the draws of all chains were enough; used from the driver's thread, within a `with`.
+
+    What it tells depends on draws alone, not on when it is asked: counts are judged one after the other, also those
+    that chains have passed long ago.
+
+    Attributes
+    ----------
+    n_enough : int or None
+        The first count at which they were, as at the count before it.
+    """
+
+    def __init__(self, until: Until | None, draws: int, groups: Sequence[Group], mixing: int):
+        self.n_enough: int | None = None
+        self._n_good = 0  # counts in a row at which draws were good enough
+        self._until = until
+        self._groups = groups
+        self._mixing = mixing
+        self._counts = [] if until is None else counts_to_judge(draws)
+        self._judging: Future | None = None
+
+    def __enter__(self) -> Self:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="nutmill-judge")
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._executor.shutdown(wait=True)
+
+    def go_on(self) -> set[Future]:
+        """Take a judgement that was made, and begin the next if its draws are there; return what to wait for."""
+        if self._judging is not None and self._judging.done():
+            count = self._counts.pop(0)
+            self._n_good = self._n_good + 1 if self._judging.result() else 0
+            if self._n_good == LOOKS:
+                self.n_enough, self._counts = count, []
+            self._judging = None
+        is_due = self._judging is None and self._counts and self._n_at_hand() >= self._counts[0]
+        if self._until is not None and is_due:
+            self._judging = self._executor.submit(self._is_enough, self._until, self._counts[0])
+        return set() if self._judging is None else {self._judging}
+
+    def _n_at_hand(self) -> int:
+        return min(group.n_at_hand(chain) for group in self._groups for chain in range(len(group.chain_ids)))
+
+    def _is_enough(self, until: Until, count: int) -> bool:
+        chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]
+        return until.is_met(np.stack(chains), self._mixing)
+
+
+class Watch(NamedTuple):
+    """What may end a run before its last draw, and how often to look."""
+
+    signals: StopSignals
+    deadline: Deadline
+    judge: Judge
+    interval_s: float
+    is_called_off: Callable[[], bool] | None
+
+    @property
+    def verdict(self) -> str | None:
+        """Name of what ends the run now."""
+        if self.judge.n_enough is not None:
+            return UNTIL
+        if self.is_called_off is not None and self.is_called_off():
+            return CALLED_OFF
+        return self.signals.caught or (MAX_TIME if self.deadline.left_s == 0.0 else None)

@@ -287,7 +287,7 @@ def new_groups(
         state = state._replace(draws=draws[part], statistics=statistics[part])
         if plan.centring and natives:
             state.written[:], state.sites[:] = natives[0].written, natives[0].sites
-        begun = begun_with(settings, seed, n_dim)
+        begun = begun_with(settings._asdict(), seed, n_dim)
         keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part], begun)
         groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))
     return groups, draws, statistics

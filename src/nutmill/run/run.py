@@ -1,5 +1,6 @@
-"""What goes into a run of chains and what comes out of it."""
+"""What goes into a run of chains, what comes out of it, and the clock of its time on the wall."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -197,3 +198,33 @@ class Run:
     def interrupted(self) -> bool:
         """Whether draws are missing that were asked for."""
         return self.ending.is_interrupted
+
+
+class Clock:
+    """Seconds on the wall, over all the times that a run was resumed: to the end of warmup, and from there on."""
+
+    def __init__(self):
+        self._before = (0.0, 0.0)
+        self._begin = time.perf_counter()
+        self._warmup_end = self._begin
+        self._end: float | None = None
+
+    def resume(self, before: tuple[float, float]) -> None:
+        """Count what earlier processes took for the same run: warmup, sampling."""
+        self._before = before
+
+    def end_warmup(self) -> None:
+        """Take note that a group has ended its warmup."""
+        self._warmup_end = time.perf_counter()
+
+    def stop(self, is_sampling: bool) -> None:
+        """Take note that all chains are at rest, and whether all have ended their warmup."""
+        self._end = time.perf_counter()
+        if not is_sampling:
+            self._warmup_end = self._end
+
+    @property
+    def walls_s(self) -> tuple[float, float]:
+        """Seconds of warmup and of sampling, up to now or to the stop."""
+        end = time.perf_counter() if self._end is None else self._end
+        return self._before[0] + self._warmup_end - self._begin, self._before[1] + end - self._warmup_end

@@ -1,33 +1,30 @@
-"""What a run is of: model, data, versions and processor, told so that another process can compare."""
+"""The model of a run: what tells it from others, the copy that lies in the run's folder, and how to get it back."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nutmill.checkpoint.manifest import MODEL
+from nutmill.checkpoint.records import telling
 from nutmill.errors import CheckpointError, ModelError
-from nutmill.native.compiled import CompiledModel
-
-if TYPE_CHECKING:
-    import arviz
-    import xarray as xr
+from nutmill.files import CODE_MODE, kind_of, replace_file
+from nutmill.native.compiled import CompiledModel, load
+from nutmill.sampling.request import Request
 
 _log = logging.getLogger("nutmill")
 
 _N_PROBES = 3
 # Rounding of another processor or BLAS stays below; another model or another number of data does not.
 _TOLERANCE = 1e-6
-
-FINGERPRINTS = "data_fingerprints"  # attribute of results
-_DIGITS = 16
 
 
 def identity(compiled: CompiledModel, cpu_model: str) -> dict[str, Any]:
@@ -112,51 +109,59 @@ def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     return f"{field} {theirs[field]} there, {mine.get(field)} here"
 
 
-def fingerprints(compiled: CompiledModel) -> dict[str, str]:
-    """Fingerprint of each array of data that has a name; the same in every process and for every version of PyMC."""
-    described = compiled.description
-    named = {a.name: a.value for a in described.arrays if a.name is not None and not described.is_length(a)}
-    return {name: _fingerprint(value) for name, value in named.items()}
-
-
-def _fingerprint(value: np.ndarray) -> str:
-    """Digest of shape and values, whatever the width of the numbers."""
-    kind = value.dtype.kind
-    wide = np.ascontiguousarray(value, dtype="<f8" if kind == "f" else "<i8" if kind in "iub" else value.dtype)
-    return hashlib.sha256(repr((wide.dtype.str, wide.shape)).encode() + wide.tobytes()).hexdigest()[:_DIGITS]
-
-
-def check_data(result: arviz.InferenceData | xr.DataTree, model) -> None:
-    """Check that a model holds the data of which a result has the draws.
-
-    `CompiledModel.with_data` leaves the `pm.Model` as it is, and PyMC's own functions, such as
-    `pm.sample_posterior_predictive` and `pm.compute_log_likelihood`, take the data of the `pm.Model`: tell it of the
-    new ones by `pm.set_data` first, and check it by this.
-
-    Parameters
-    ----------
-    result
-        Of `sample_numba`, `resume` or `merge`, also one that was stored in a file and loaded.
-    model
-        A `pm.Model`, or a `CompiledModel`.
+def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> None:
+    """Put the compiled model into a run folder, if its code allows it; the log says if not.
 
     Raises
     ------
-    ModelError
-        If arrays differ in shape or values, with their names, or the result has no fingerprints of its data.
+    CheckpointError
+        If the folder cannot be written.
     """
-    if FINGERPRINTS not in result.attrs:
-        raise ModelError("This result has no fingerprints of its data: it was not made by this version of nutmill.")
-    if isinstance(model, CompiledModel):
-        found = fingerprints(model)
-    else:
-        from nutmill.model.graphs.pymc_model import data_of  # brings PyMC, which a compiled model does not need
+    try:
+        content = compiled.to_bytes(log_likelihood=log_likelihood)
+    except ModelError as error:
+        _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
+        return
+    with telling(path):
+        replace_file(path / MODEL, content, mode=CODE_MODE)
 
-        found = {name: _fingerprint(value) for name, value in data_of(model).items()}
-    expected = json.loads(result.attrs[FINGERPRINTS])
-    if others := [name for name, digest in expected.items() if found.get(name) != digest]:
-        names = ", ".join(others)
-        raise ModelError(
-            f"The model holds other data than the draws are of: {names}. Give it the same by pm.set_data, which needs "
-            "observed values to be a pm.Data."
-        )
+
+def model_of(path: str | os.PathLike) -> CompiledModel:
+    """Load the compiled model that lies in a run folder.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    ModelError
+        If it is damaged, or was made for another processor or version.
+    """
+    file = Path(path) / MODEL
+    if kind_of(file) is None:
+        raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model as the second argument.")
+    return load(file)
+
+
+def compiled_for(model, manifest: Mapping[str, Any], path: str | os.PathLike) -> CompiledModel:
+    """Give the compiled model of a run: what the user has, compiled as it was, or None for what lies in the folder."""
+    if model is None:
+        return model_of(path)
+    if isinstance(model, CompiledModel):
+        return model
+    from nutmill.model.compile_model import compile_model  # brings PyTensor, which a compiled model need not pay for
+
+    about, names = manifest["model"], getattr(model, "named_vars", ())
+    is_like = all(name in names for name in about["reported"])  # another model is told from the run's afterwards
+    return compile_model(model, var_names=about["reported"] if is_like else None, fuse=about["fused"])
+
+
+def without_missing(request: Request, compiled: CompiledModel) -> Request:
+    """Leave the log likelihood out of a request if the model in the folder was saved without; the log says so."""
+    if not request.result["log_likelihood"]:
+        return request
+    try:
+        _ = compiled.likelihood
+    except ModelError as error:
+        _log.warning("The result has no log_likelihood: %s", error)
+        return request._replace(result={**request.result, "log_likelihood": False})
+    return request

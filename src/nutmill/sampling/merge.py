@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nutmill.checkpoint.folder import read_groups
 from nutmill.checkpoint.manifest import read_manifest
 from nutmill.errors import CheckpointError
 from nutmill.layout.machine.topology import topology as read_topology
-from nutmill.run.clock import Clock
+from nutmill.run.checkpoints import read_groups
 from nutmill.run.collect import collect
 from nutmill.run.groups import Group
-from nutmill.run.run import Ending
-from nutmill.sampling.kept_model import check_same, identity
-from nutmill.sampling.request import Request
-from nutmill.sampling.resume import checked_result, compiled_for, request_of
-from nutmill.sampling.session import finish, notes_on, settings_of
+from nutmill.run.run import Clock, Ending
+from nutmill.sampling.kept_model import check_same, compiled_for, identity, without_missing
+from nutmill.sampling.numerics import notes_on
+from nutmill.sampling.request import Request, request_from
+from nutmill.sampling.session import finish
 
 _log = logging.getLogger("nutmill")
 
@@ -68,9 +67,8 @@ def merge(
     _check_chains(manifests)
     groups = [group for folder in manifests for group in read_groups(folder)]
     groups.sort(key=lambda group: group.chain_ids[0])
-    request = request_of(
-        reference, chain_ids=None, until=None, compute_convergence_checks=compute_convergence_checks, progressbar=False
-    )
+    how = {"chain_ids": None, "until": None, "progressbar": False}
+    request = request_from(reference["asked"], compute_convergence_checks=compute_convergence_checks, **how)
     missing = _what_is_missing(groups, request)
     if missing is not None and not partial:
         raise CheckpointError(missing)
@@ -80,9 +78,9 @@ def merge(
     clock = Clock()
     clock.resume(max((group.files.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
-    run = collect(groups, None, settings_of(request), Ending(None if missing is None else "partial"), clock)
+    run = collect(groups, None, request.settings, Ending(None if missing is None else "partial"), clock)
     layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
-    return finish(compiled, run, checked_result(request, compiled), layout)
+    return finish(compiled, run, without_missing(request, compiled), layout)
 
 
 def _numerics(manifests: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from numbers import Integral, Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from nutmill.layout.layout import Layout
 from nutmill.nuts.state import GROUP_SIZE
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.ending import Limits, checked_limits
+from nutmill.run.run import Settings
 
 # What a seed may be.
 Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | None
 
+# What the draws depend on, as `sample_numba` takes it, beside the model and the seed.
+_OF_DRAWS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring", "starts", "chain_ids")
 # What may be asked of the result beside posterior and statistics.
 _RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
 
@@ -52,9 +55,32 @@ class Request(NamedTuple):
     executor: Executor | None
 
     @property
-    def is_part(self) -> bool:
-        """Whether other chains of the run are sampled elsewhere."""
-        return len(self.chain_ids) < self.chains
+    def settings(self) -> Settings:
+        """The driver's part of it."""
+        return Settings(
+            draws=self.draws,
+            tune=self.tune,
+            target_accept=self.target_accept,
+            metric=self.metric,
+            centring=self.centring,
+            max_treedepth=self.max_treedepth,
+            keep_warmup=self.keep_warmup,
+            keep_divergences=self.result["divergences"],
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what the draws depend on beside the model, and what of them is reported; `request_from` reads it."""
+        return {name: getattr(self, name) for name in _OF_DRAWS} | {
+            "random_seed": str(self.seed),
+            "discard_tuned_samples": not self.keep_warmup,
+            "idata_kwargs": dict(self.result),
+            "until": None if self.until is None else dict(self.until),
+        }
+
+
+def request_from(said: Mapping[str, Any], **changes) -> Request:
+    """Rebuild a request from what `Request.as_json` gave, with some arguments of `sample_numba` changed."""
+    return checked_request(**{**said, "random_seed": int(said["random_seed"]), **changes})
 
 
 def checked_request(

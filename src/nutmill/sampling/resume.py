@@ -1,46 +1,21 @@
-"""Runs in folders: going on with one, and joining parts that were sampled apart."""
+"""`resume`: goes on with the run in a folder."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder, has_parts
-from nutmill.checkpoint.manifest import MODEL, read_manifest
-from nutmill.checkpoint.records import telling
-from nutmill.errors import CheckpointError, ModelError
-from nutmill.files import CODE_MODE, kind_of, replace_file
+from nutmill.checkpoint.manifest import read_manifest
+from nutmill.errors import CheckpointError
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology as read_topology
-from nutmill.native.compiled import CompiledModel, load
-from nutmill.sampling.kept_model import check_same, identity
-from nutmill.sampling.request import Request, checked_request
+from nutmill.run.checkpoints import SavedRun
+from nutmill.sampling.kept_model import check_same, compiled_for, identity, without_missing
+from nutmill.sampling.request import request_from
 from nutmill.sampling.session import sample_session
-
-_log = logging.getLogger("nutmill")
-
-# What the draws depend on, as `sample_numba` takes it, beside the model.
-_ASKED = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring", "starts", "chain_ids")
-
-
-def asked(request: Request) -> dict[str, Any]:
-    """Tell a request in a form that JSON holds, and that `request_of` understands."""
-    return {name: getattr(request, name) for name in _ASKED} | {
-        "random_seed": str(request.seed),
-        "discard_tuned_samples": not request.keep_warmup,
-        "idata_kwargs": dict(request.result),
-        "until": None if request.until is None else dict(request.until),
-    }
-
-
-def request_of(manifest: Mapping[str, Any], **changes) -> Request:
-    """Rebuild the request of a run from its manifest, with some arguments of `sample_numba` changed."""
-    given = dict(manifest["asked"])
-    return checked_request(**{**given, "random_seed": int(given["random_seed"]), **changes})
 
 
 def resume(
@@ -99,8 +74,8 @@ def resume(
     manifest = read_manifest(path)
     changes: dict[str, Any] = {} if draws is None else {"draws": draws, "until": None}
     changes |= {} if until is None else {"until": until}
-    request = request_of(
-        manifest,
+    request = request_from(
+        manifest["asked"],
         **changes,
         max_time=max_time,
         every=every,
@@ -116,70 +91,5 @@ def resume(
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with RunFolder.open(path, request.every) as folder:
-        folder.manifest["asked"] = asked(request)
-        possible = checked_result(request, compiled)
-        if not has_parts(manifest):
-            return sample_session(compiled, possible, topology, folder=folder)
-        from nutmill.sampling.executor.parent import (
-            sample_apart,  # brings multiprocessing, which other runs need not pay for
-        )
-
-        return sample_apart(compiled, possible, topology, folder=folder)
-
-
-def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> None:
-    """Put the compiled model into a run folder, if its code allows it; the log says if not.
-
-    Raises
-    ------
-    CheckpointError
-        If the folder cannot be written.
-    """
-    try:
-        content = compiled.to_bytes(log_likelihood=log_likelihood)
-    except ModelError as error:
-        _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
-        return
-    with telling(path):
-        replace_file(path / MODEL, content, mode=CODE_MODE)
-
-
-def model_of(path: str | os.PathLike) -> CompiledModel:
-    """Load the compiled model that lies in a run folder.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none.
-    ModelError
-        If it is damaged, or was made for another processor or version.
-    """
-    file = Path(path) / MODEL
-    if kind_of(file) is None:
-        raise CheckpointError(f"{path} holds no {MODEL}: pass the compiled model as the second argument.")
-    return load(file)
-
-
-def compiled_for(model, manifest: Mapping[str, Any], path: str | os.PathLike) -> CompiledModel:
-    """Give the compiled model of a run: what the user has, compiled as it was, or None for what lies in the folder."""
-    if model is None:
-        return model_of(path)
-    if isinstance(model, CompiledModel):
-        return model
-    from nutmill.model.compile_model import compile_model  # brings PyTensor, which a compiled model need not pay for
-
-    about, names = manifest["model"], getattr(model, "named_vars", ())
-    is_like = all(name in names for name in about["reported"])  # another model is told from the run's afterwards
-    return compile_model(model, var_names=about["reported"] if is_like else None, fuse=about["fused"])
-
-
-def checked_result(request: Request, compiled: CompiledModel) -> Request:
-    """Leave the log likelihood out of a request if the model in the folder was saved without; the log says so."""
-    if not request.result["log_likelihood"]:
-        return request
-    try:
-        _ = compiled.likelihood
-    except ModelError as error:
-        _log.warning("The result has no log_likelihood: %s", error)
-        return request._replace(result={**request.result, "log_likelihood": False})
-    return request
+        folder.manifest["asked"] = request.as_json()
+        return sample_session(compiled, without_missing(request, compiled), topology, SavedRun(folder))

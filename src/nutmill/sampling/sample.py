@@ -17,9 +17,9 @@ from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.run.adaptation import AdaptationState
-from nutmill.sampling.kept_model import identity
+from nutmill.run.checkpoints import Starts
+from nutmill.sampling.kept_model import identity, keep_model
 from nutmill.sampling.request import Request, Seed, checked_request
-from nutmill.sampling.resume import asked, keep_model
 from nutmill.sampling.session import sample_session
 from nutmill.sampling.space import check_disk, check_memory
 
@@ -218,28 +218,19 @@ def _sample(compiled: CompiledModel, request: Request):
     if compiled.n_dim == 0:
         names = ", ".join(parameter.rv_name for parameter in compiled.description.parameters)
         raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")
-    initial = _starts(compiled, request)
+    starts = Starts(_positions(compiled, request), request.seed, request.chain_ids, request.adaptation_state)
     if request.result["log_likelihood"]:
         _ = compiled.likelihood  # what there is none of is known before a draw is made
     topology = read_topology()
-    sample = sample_session if request.executor is None else _sample_apart
     check_memory(compiled, request, topology)
     if request.checkpoint is None:
-        return sample(compiled, request, topology, initial=initial)
-    facts = {"asked": asked(request), **identity(compiled, topology.cpu_model)}
+        return sample_session(compiled, request, topology, starts)
+    facts = {"asked": request.as_json(), **identity(compiled, topology.cpu_model)}
     with RunFolder.create(request.checkpoint, facts, request.every) as folder:
         check_disk(compiled, request, folder.path)
         if request.executor is None:
             keep_model(compiled, folder.path, log_likelihood=request.result["log_likelihood"])
-        return sample(compiled, request, topology, initial=initial, folder=folder)
-
-
-def _sample_apart(*arguments, **options):
-    from nutmill.sampling.executor.parent import (
-        sample_apart,  # brings multiprocessing, which other runs need not pay for
-    )
-
-    return sample_apart(*arguments, **options)
+        return sample_session(compiled, request, topology, starts._replace(folder=folder))
 
 
 def _with_coordinates(request: Request, compiled: CompiledModel) -> Request:
@@ -255,7 +246,7 @@ def _with_coordinates(request: Request, compiled: CompiledModel) -> Request:
     return request
 
 
-def _starts(compiled: CompiledModel, request: Request) -> np.ndarray:
+def _positions(compiled: CompiledModel, request: Request) -> np.ndarray:
     if request.adaptation_state is not None:
         request.adaptation_state.check(compiled.n_dim)
         return request.adaptation_state.of_chains(request.chain_ids).position

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
-from nutmill.checkpoint.folder import read_groups
 from nutmill.errors import CheckpointError, ModelError
 from nutmill.nuts.state import START
 from nutmill.results import trace
 from nutmill.run.adaptation import AdaptationState
+from nutmill.run.checkpoints import read_groups
 
 
 def adaptation_of(source) -> AdaptationState:

@@ -1,16 +1,23 @@
-"""Tasks out to an executor and answers back: lost workers, the end of a run before its time, what cannot go on."""
+"""Tasks out to an executor and answers back: progress, lost workers, the end of a run before its time."""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from pathlib import Path
 
+import numpy as np
+
 from nutmill.errors import SamplingError
+from nutmill.progress.lines import ChainProgress
+from nutmill.progress.status import INTERVAL_S
 from nutmill.progress.stderr import unheard
-from nutmill.run.ending import MAX_TIME, Deadline
-from nutmill.run.signals import StopSignals
+from nutmill.run.collect import rows_at_end
+from nutmill.run.driver import OnProgress
+from nutmill.run.ending import MAX_TIME, Deadline, StopSignals
+from nutmill.run.run import Run, Settings
 from nutmill.sampling.executor.engines import Engine
+from nutmill.sampling.executor.parts import progress_of_part
 from nutmill.sampling.executor.worker import Answer, Task
 
 _log = logging.getLogger("nutmill")
@@ -136,6 +143,61 @@ class Gathering:
         while self._pending and (self._is_seen or time.monotonic() < end_s):
             done, _ = wait(self._pending, _INTERVAL_S, FIRST_COMPLETED)
             self._take_all(done)
+
+
+class Arrivals:
+    """Tells how all chains are doing, as often as it is asked.
+
+    Parameters
+    ----------
+    groups : sequence of lists of int
+        The chains of each.
+    paths : sequence of Path or None
+        The folder of each, None for those without.
+    settings : Settings
+    tell : callable
+        Takes rows of all chains.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[list[int]],
+        paths: Sequence[Path | None],
+        settings: Settings,
+        tell: OnProgress,
+    ):
+        self._settings = settings
+        self._tell = tell
+        self._paths = dict(enumerate(paths))
+        self._rows = {chain_id: _waiting(chain_id, settings) for chain_ids in groups for chain_id in chain_ids}
+        self._read_s = -INTERVAL_S
+
+    def update(self, arrived: Mapping[int, Run | None]) -> None:
+        """Take note of what has arrived, by number of the group, and tell.
+
+        A run, or None for one that lies in the folder of its group.
+        """
+        is_due = time.monotonic() - self._read_s >= INTERVAL_S
+        if is_due:
+            self._read_s = time.monotonic()
+        for number, path in list(self._paths.items()):
+            if number in arrived:
+                del self._paths[number]
+            if number in arrived or is_due:
+                run = arrived.get(number)
+                rows = (
+                    rows_at_end(run, self._settings)
+                    if run is not None
+                    else []
+                    if path is None
+                    else progress_of_part(path)
+                )
+                self._rows |= {row.chain: row for row in rows}
+        self._tell(list(self._rows.values()))
+
+
+def _waiting(chain_id: int, settings: Settings) -> ChainProgress:
+    return ChainProgress(chain_id, "warmup", 0, settings.tune, np.nan, 0, 0, 0)
 
 
 def _told(error: BaseException) -> str:

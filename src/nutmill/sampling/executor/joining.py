@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nutmill.run.clock import Clock
 from nutmill.run.collect import collect
 from nutmill.run.groups import new_groups
-from nutmill.run.run import Adaptation, Chains, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Adaptation, Chains, Clock, Divergences, Ending, Run, Seconds, Settings
 
 
 def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:

@@ -1,4 +1,4 @@
-"""Sampling by an executor: groups of chains go out as tasks, come back in any order, and make one result."""
+"""Sampling by an executor: groups of chains go out as tasks, come back in any order, and make one run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -21,85 +21,65 @@ from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.state import GROUP_SIZE
-from nutmill.progress.show import open_progress
-from nutmill.progress.status import StatusFile
+from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import OnProgress
-from nutmill.run.ending import Deadline
+from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
 from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
-from nutmill.run.signals import ALL, INTERRUPT, StopSignals
 from nutmill.sampling.chosen_layout import Found, layout_for
-from nutmill.sampling.executor.arrivals import Arrivals
 from nutmill.sampling.executor.engines import Engine, engine_of
-from nutmill.sampling.executor.gathering import Gathering
+from nutmill.sampling.executor.gathering import Arrivals, Gathering
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
 from nutmill.sampling.executor.sharing import Source
 from nutmill.sampling.executor.worker import Answer, Keep, Task
+from nutmill.sampling.numerics import keep_numerics, kept_of
+from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
-from nutmill.sampling.session import finish, keep_numerics, kept_of, reporter, settings_of, tell
 
 # What a group says of its run in its manifest, beside what was asked.
 _FACTS = ("model", "data", "versions", "cpu", "blas")
 
 
 def sample_apart(
-    compiled: CompiledModel,
-    request: Request,
-    topology: Topology,
-    *,
-    initial: np.ndarray | None = None,
-    folder: RunFolder | None = None,
-):
-    """Sample groups of chains by the executor of a request, and make the result; see `session.sample_session`.
+    compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun, report: Report
+) -> tuple[Run, dict[str, Any]]:
+    """Run groups of chains by the executor of a request; as `session.sample_here`.
 
     Without an executor, which is so when a run is resumed, this process samples one group after the other.
     """
-    content = compiled.to_bytes(log_likelihood=request.result["log_likelihood"])
+    content, folder = compiled.to_bytes(log_likelihood=request.result["log_likelihood"]), start.folder
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         found = _layout_of_tasks(compiled, request, topology, folder)
         layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
-        if folder is not None:
-            request, initial = _in_folder(folder, request, initial, content)
+        starts = _in_folder(start, request, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
         engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
         common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
         running = (root or scratch) / RUNNING
-        common = common._replace(running=running)
-        starts = cast(np.ndarray, initial)  # which a run without a folder is given
-        tasks = [_task(common, request, starts, part, folder) for part in split_into_groups(request.chain_ids)]
-        progress = stack.enter_context(open_progress(request.progressbar))
-        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: None))
-        report = reporter(progress.update, status, folder)
-        run, workers = _sampled(engine, tasks, running, request, folder, report)
-        # Reported variables are computed in this process.
-        told: dict[str, Any] = {
-            "source": "executor",
-            "asked": {"chains_at_once": topology.n_cores},
-            "tasks": layout.as_dict(),
-        }
-        told |= {"blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
-        result = finish(compiled, run, request, told, folder)
-        if status is not None:
-            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
-    tell(run, folder)
-    return result
+        common = common._replace(seed=starts.seed, running=running)
+        tasks = [_task(common, request, starts, part) for part in split_into_groups(request.chain_ids)]
+        report.begin()
+        run, workers = _sampled(engine, tasks, running, request, folder, report.update)
+    # Reported variables are computed in this process.
+    of_tasks = {"tasks": layout.as_dict(), "blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
+    return run, {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, **of_tasks}
 
 
-def _in_folder(
-    folder: RunFolder, request: Request, initial: np.ndarray | None, content: bytes
-) -> tuple[Request, np.ndarray]:
-    """Begin a run in a folder, or find there where its chains start."""
-    if initial is not None:
-        begin_parts(folder, initial, settings_of(request), request.seed, request.chain_ids, request.adaptation_state)
+def _in_folder(start: Starts | SavedRun, request: Request, content: bytes) -> Starts:
+    """Begin a run in its folder, if it has one, or find there where its chains start."""
+    if start.folder is None:
+        return start
+    if isinstance(start, SavedRun):
+        starts = load_starts(start.folder)
+        start.folder.change(request.settings._asdict())
     else:
-        initial, adaptation = load_starts(folder)
-        request = request._replace(adaptation_state=adaptation)
-        folder.change(settings_of(request))
-    replace_file(folder.path / MODEL, content, mode=CODE_MODE)
-    return request, initial
+        starts = start
+        begin_parts(start.folder, starts, request.settings)
+    replace_file(start.folder.path / MODEL, content, mode=CODE_MODE)
+    return starts
 
 
 def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None) -> Found:
@@ -117,7 +97,7 @@ def _common_task(request: Request, model: Source, layout: Layout) -> Task:
         model=model,
         chain_ids=[],
         initial=np.empty((0, 0)),
-        settings=settings_of(request),
+        settings=request.settings,
         seed=request.seed,
         layout=layout,
         adaptation=None,
@@ -128,10 +108,10 @@ def _common_task(request: Request, model: Source, layout: Layout) -> Task:
     )
 
 
-def _task(common: Task, request: Request, initial: np.ndarray, part: slice, folder: RunFolder | None) -> Task:
+def _task(common: Task, request: Request, starts: Starts, part: slice) -> Task:
     """The task of one group, whose chains have these places among all."""
-    chain_ids = request.chain_ids[part]
-    adaptation, keep = request.adaptation_state, None
+    chain_ids, folder = request.chain_ids[part], starts.folder
+    adaptation, keep = starts.adaptation, None
     if adaptation is not None:  # four rows, from which a group of fewer chains, too, picks those with its ids
         first = chain_ids[0] - chain_ids[0] % GROUP_SIZE
         adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
@@ -139,7 +119,7 @@ def _task(common: Task, request: Request, initial: np.ndarray, part: slice, fold
         facts = {name: folder.manifest[name] for name in _FACTS if name in folder.manifest}
         asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
         keep = Keep(part_path(folder.path.absolute(), chain_ids), {"asked": asked, **facts}, request.every)
-    return common._replace(chain_ids=chain_ids, initial=initial[part], adaptation=adaptation, keep=keep)
+    return common._replace(chain_ids=chain_ids, initial=starts.positions[part], adaptation=adaptation, keep=keep)
 
 
 def _sampled(

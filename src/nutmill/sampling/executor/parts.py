@@ -5,44 +5,38 @@ from pathlib import Path
 
 import numpy as np
 
-from nutmill.checkpoint.folder import RunFolder, read_groups
+from nutmill.checkpoint.folder import RunFolder
 from nutmill.checkpoint.manifest import ADAPTATION, PARTS, STARTS, has_begun, read_manifest
 from nutmill.checkpoint.records import telling
 from nutmill.errors import CheckpointError
 from nutmill.progress.lines import ChainProgress
 from nutmill.progress.status import read_status
-from nutmill.run.adaptation import AdaptationState, arrays_in
-from nutmill.run.clock import Clock
+from nutmill.run.adaptation import arrays_in
+from nutmill.run.checkpoints import Starts, adaptation_in, read_groups, settings_in
 from nutmill.run.collect import collect
-from nutmill.run.run import Ending, Run, Settings
+from nutmill.run.run import Clock, Ending, Run, Settings
 
 
-def begin_parts(
-    folder: RunFolder,
-    initial_points: np.ndarray,
-    settings: Settings,
-    seed: int,
-    chain_ids: list[int],
-    adaptation: AdaptationState | None,
-) -> None:
+def begin_parts(folder: RunFolder, starts: Starts, settings: Settings) -> None:
     """Save where all chains start, and then the manifest: from here on the run can be resumed."""
     with telling(folder.path):
         (folder.path / PARTS).mkdir(exist_ok=True)
-    if adaptation is not None:
-        folder.keep(ADAPTATION, adaptation.to_bytes())
+    if starts.adaptation is not None:
+        folder.keep(ADAPTATION, starts.adaptation.to_bytes())
     content = io.BytesIO()
-    np.savez(content, initial_points=initial_points)
+    np.savez(content, initial_points=starts.positions)
     folder.keep(STARTS, content.getvalue())
-    folder.record(settings, seed, chain_ids, initial_points.shape[1])
+    folder.record(settings._asdict(), starts.seed, list(starts.chain_ids or ()), starts.positions.shape[1])
 
 
-def load_starts(folder: RunFolder) -> tuple[np.ndarray, AdaptationState | None]:
-    """Read where all chains start, (chains, n_dim) float64, and the adaptation that they begin with."""
+def load_starts(folder: RunFolder) -> Starts:
+    """Read where all chains of a run start, and what they begin with."""
     arrays = arrays_in(folder.kept(STARTS), ["initial_points"])
     shape = (len(folder.chain_ids), folder.manifest["n_dim"])
     if arrays is None or arrays["initial_points"].shape != shape or not np.isfinite(arrays["initial_points"]).all():
         raise CheckpointError(f"{folder.path / STARTS} is damaged: restore it from a copy, or sample again.")
-    return arrays["initial_points"], folder.adaptation
+    seed = int(folder.manifest["seed"])
+    return Starts(arrays["initial_points"], seed, folder.chain_ids, adaptation_in(folder), folder)
 
 
 def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
@@ -53,7 +47,7 @@ def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
     clock = Clock()
     clock.stop(is_sampling=False)
     clock.resume(groups[0].files.facts.get("walls_s", (0.0, 0.0)))
-    return collect(groups, None, Settings(**read_manifest(path)["settings"]), ending, clock)
+    return collect(groups, None, settings_in(read_manifest(path)), ending, clock)
 
 
 def progress_of_part(path: Path) -> list[ChainProgress]:

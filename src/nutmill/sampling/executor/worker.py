@@ -20,13 +20,14 @@ from nutmill.checkpoint.manifest import has_begun
 from nutmill.errors import CheckpointError, NutmillError, SamplingError
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
-from nutmill.progress.status import StatusFile
 from nutmill.run.adaptation import AdaptationState
-from nutmill.run.driver import OnProgress, drive
+from nutmill.run.checkpoints import SavedRun, Starts
+from nutmill.run.driver import drive
 from nutmill.run.ending import Limits
 from nutmill.run.run import Ending, Run, Settings
 from nutmill.sampling.chosen_layout import natives_for
 from nutmill.sampling.executor.sharing import Models, Source
+from nutmill.sampling.report import Report
 
 # How often a worker looks whether its group is still wanted, and whether a folder has become free.
 _LOOK_S, _ASK_AGAIN_S = 0.25, 1.0
@@ -85,6 +86,12 @@ class Task(NamedTuple):
     end_s: float | None
     running: Path | None
     host: str
+
+    def start(self, folder: RunFolder | None) -> Starts | SavedRun:
+        """What the group begins with: what lies in its folder, if an earlier worker has begun it there."""
+        if folder is not None and has_begun(folder.path):
+            return SavedRun(folder, self.chain_ids)
+        return Starts(self.initial, self.seed, self.chain_ids, self.adaptation, folder)
 
     def is_called_off(self) -> bool:
         """Whether nobody waits for this group any more, as far as can be seen here."""
@@ -158,23 +165,19 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
         except _Over:
             return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
-        status = None if folder is None else stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
+        report = stack.enter_context(Report(folder))
+        report.begin()
         run = drive(
             natives_for(compiled, applied),
-            None if folder is not None and has_begun(folder.path) else task.initial,
+            task.start(folder),
             task.settings,
-            task.seed,
             threads=task.layout.chains_at_once,
             on_worker=applied.enter_worker,
-            on_progress=None if folder is None or status is None else _reporter(status, folder),
-            chain_ids=task.chain_ids,
-            adaptation=task.adaptation,
-            folder=folder,
+            on_progress=None if folder is None else report.update,
             limits=Limits(task.left_s),
             is_called_off=_at_intervals(task.is_called_off),
         )
-        if status is not None:
-            status.end("stopped" if run.interrupted else "finished", run.ending.stopped_by)
+        report.end(run)
     if run.ending.stopped_by == signal.SIGTERM.name:
         # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
         signal.raise_signal(signal.SIGTERM)
@@ -205,14 +208,6 @@ def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:
         return ask()
 
     return ask_if_due
-
-
-def _reporter(status: StatusFile, folder: RunFolder) -> OnProgress:
-    def report(rows) -> None:
-        status.update(rows)
-        folder.beat()
-
-    return report
 
 
 @contextmanager
