@@ -63,13 +63,17 @@ def test_every_warning_is_on_the_page_that_says_what_to_do():
     assert not missing
 
 
+def cells(notebook):
+    return re.findall(r"^```\{code-cell\}\n(.*?)^```", notebook.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
 def run(notebook, monkeypatch):
     """Run the cells of a notebook as the build of the site does, and throw its pictures away."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(notebook.parent)
     pyplot.switch_backend("Agg")
     names = {}
-    for cell in re.findall(r"^```\{code-cell\}\n(.*?)^```", notebook.read_text(), flags=re.MULTILINE | re.DOTALL):
+    for cell in cells(notebook):
         exec(compile(cell, notebook.name, "exec"), names)
     pyplot.close("all")
     return names
@@ -93,10 +97,27 @@ def test_all_notebooks_run(notebook, monkeypatch):
     assert run(notebook, monkeypatch)
 
 
+def test_code_of_notebooks_fits_the_page():
+    lines = [line for notebook in NOTEBOOKS for cell in cells(notebook) for line in cell.splitlines()]
+    assert len(lines) > 200
+    assert max(map(len, lines)) <= 88
+
+
 def test_every_public_name_is_in_the_reference():
     page = (DOCS / "reference" / "python.md").read_text()
-    named = set(re.findall(r"auto(?:function|class|exception):: nutmill\.(\w+)$", page, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:auto(?:function|class|exception)|data):: nutmill\.(\w+)$", page, flags=re.MULTILINE))
     assert named == set(nutmill.__all__)
+
+
+def test_what_pages_call_exists():
+    pages = [*(DOCS / "guide").glob("*.md"), *NOTEBOOKS, DOCS / "index.md"]
+    text = "\n".join(page.read_text() for page in pages)
+    named = set(re.findall(r"\bnutmill\.([A-Za-z_]\w*)\(", text)) | set(re.findall(r"from nutmill import (\w+)", text))
+    assert len(named) > 10
+    assert named <= set(nutmill.__all__)
+    of_models = set(re.findall(r"\bcompiled\.(\w+)", text))
+    assert len(of_models) > 3
+    assert all(hasattr(nutmill.CompiledModel, name) for name in of_models)
 
 
 def test_every_page_is_in_the_contents():
