@@ -12,6 +12,7 @@ from layout.simulated import KINDS, Machine, seconds_per_unit
 
 from nutmill.errors import LayoutError
 from nutmill.layout import profile as profiles
+from nutmill.layout.blas.find import find_blas
 from nutmill.layout.profile import BlasKey, Profile, find, load, profile_folder, save
 from nutmill.layout.search.sweep import sweep
 
@@ -49,6 +50,13 @@ def test_the_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert profile_folder() == tmp_path / ".cache" / "nutmill" / "profiles"
+
+
+def test_a_library_that_does_not_tell_its_version_has_profiles_too(profile):
+    key = BlasKey.of(dataclasses.replace(find_blas(), version=None))
+    assert key == (find_blas().name, "unknown")
+    kept = changed(profile, blas=key)
+    assert load(save(kept)) == kept
 
 
 def test_what_is_kept_is_found_again(profile, folder, caplog):

@@ -107,7 +107,7 @@ class RecordFile:
 
     def append(self, records: np.ndarray) -> None:
         """Write records (k,) at the end; the mark moves once they are all written."""
-        content = memoryview(records).cast("B")
+        content = records.data.cast("B")
         written = 0
         while written < len(content):
             written += os.write(self._descriptor, content[written:])

@@ -5,11 +5,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from nutmill.cli.stages import stage
 from nutmill.errors import ModelError
@@ -85,7 +85,7 @@ def load_model(place: Place) -> object:
         return returned
 
 
-def compiled_model(place: Place, data: Path | None = None, **order: str) -> "CompiledModel":
+def compiled_model(place: Place, data: Path | None = None, **order: Any) -> "CompiledModel":
     """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
 
     `order` is what `compile_model` takes besides the model, such as `target`.
@@ -102,7 +102,7 @@ def compiled_model(place: Place, data: Path | None = None, **order: str) -> "Com
     return compiled if data is None else compiled.with_data(**_arrays(data))
 
 
-def as_compiled(model: object, **order: str) -> "CompiledModel":
+def as_compiled(model: object, **order: Any) -> "CompiledModel":
     """Compile a model that `load_model` gave, unless it is compiled already."""
     from nutmill.native.compiled import CompiledModel
 
@@ -143,12 +143,12 @@ def _on_path(folder: Path) -> Iterator[None]:
 def _imported(path: Path) -> ModuleType:
     """Run a file as the module of its name; one that is loaded under this name stays what it is for others."""
     name, file = path.stem, str(path.resolve())
-    spec = spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
-    module = module_from_spec(spec)
+    loader = SourceFileLoader(name, file)
+    module = module_from_spec(cast(ModuleSpec, spec_from_file_location(name, file, loader=loader)))
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and pickles look their module up
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def sample(
     import nutmill
 
     _check(out, checkpoint, resume, chain_ids, chains)
-    asked = {
+    asked: dict[str, Any] = {
         "draws": draws,
         "tune": tune,
         "chains": chains,
@@ -66,7 +66,7 @@ def sample(
         "discard_tuned_samples": not keep_warmup,
         "until": until,
     }
-    how = {
+    how: dict[str, Any] = {
         "max_time": max_time,
         "cores": cores,
         "layout": None if layout == "none" else layout,

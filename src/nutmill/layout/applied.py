@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.find import find_blas
@@ -69,7 +70,7 @@ class Applied:
         self._library = library
         self._blas_threads = None if library is None else library.get_threads()  # a difference is noted already
         self._limits = limits
-        self.effective = {
+        self.effective: dict[str, Any] = {
             "asked": layout.as_dict(),
             "blas": None if library is None else library.as_dict(),
             "blas_threads": self._blas_threads if limits.are_needed else layout.blas_threads,

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from nutmill.errors import LayoutError
 from nutmill.files import CODE_MODE, cache_folder, make_cache_folder, read_plain, replace_file, why_not_private
+from nutmill.layout.blas.library import BlasLibrary
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.findings import Sweep
 
@@ -31,6 +32,11 @@ class BlasKey(NamedTuple):
 
     name: str
     version: str
+
+    @classmethod
+    def of(cls, library: BlasLibrary) -> Self:
+        """Name a library, also one that does not tell its version."""
+        return cls(library.name, library.version or "unknown")
 
 
 @dataclass(frozen=True)

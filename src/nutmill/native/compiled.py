@@ -18,13 +18,14 @@ from nutmill.errors import ModelError
 from nutmill.files import CODE_MODE, read_plain, replace_file
 from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.layout import Layout
-from nutmill.native import newdata, saved_model, starts
+from nutmill.native import newdata, saved_model
 from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
 from nutmill.native.container import Damaged
-from nutmill.native.description import Description
+from nutmill.native.description import Description, Labels
 from nutmill.native.origin import Origin
 from nutmill.native.process_memory import peak_bytes
+from nutmill.native.starts import Failed, Search, Start, failure, flatten, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -79,7 +80,7 @@ class CompiledModel:
         return {name: reported.dims for name, reported in self.description.reported.items() if reported.dims}
 
     @property
-    def coords(self) -> Mapping[str, Sequence]:
+    def coords(self) -> Mapping[str, Labels]:
         """Labels of the dimensions."""
         return self.description.coords
 
@@ -240,34 +241,34 @@ class CompiledModel:
         per_chain = newdata.initvals_per_chain(self.description, initvals, chains)
         chain_ids = range(chains) if chain_ids is None else chain_ids
         positions = np.empty((len(chain_ids), self.n_dim))
-        bases: dict[int, starts.Start] = {}
-        search = starts.Search(self.binding, lambda: self.origin.guide(self.description.values))
+        bases: dict[int, Start] = {}
+        search = Search(self.binding, lambda: self.origin.guide(self.description.values))
         for row, chain in enumerate(chain_ids):
             given = per_chain[chain]
-            base = bases.setdefault(id(given), None) or self._base(given, seed)
+            base = bases.get(id(given)) or self._base(given, seed)
             bases[id(given)] = base
             with self.one_blas_thread():
                 found = search.find(base, seed, chain, jitter=jitter, from_prior=from_prior)
-            if isinstance(found, starts.Failed):
+            if isinstance(found, Failed):
                 raise ModelError(self._explain(base, found, chain)) from self.binding.cause
             positions[row] = found
         return positions
 
-    def _base(self, given: Mapping[str, object], seed: int) -> starts.Start:
+    def _base(self, given: Mapping[str, object], seed: int) -> Start:
         if not given:
-            return starts.flatten(self.start_values(seed), self.description.names, {})
+            return flatten(self.start_values(seed), self.description.names, {})
         with self.one_blas_thread():
             values, names = newdata.start_with(self.description, self.origin, given, seed)
-        return starts.flatten(values, self.description.names, names)
+        return flatten(values, self.description.names, names)
 
-    def _explain(self, base: starts.Start, found: starts.Failed, chain: int) -> str:
+    def _explain(self, base: Start, found: Failed, chain: int) -> str:
         status, _, gradient = self.binding.density(base.position)
         if status == 0 and found.status != 0:
             status = found.status
         told = self.binding.told(status) if status else None
         pieces = self.split(base.position)
         terms = self.origin.not_finite(list(pieces.values()), self.description.values)
-        table = starts.failure(told, self.description.names, self.binding.shapes, gradient, terms)
+        table = failure(told, self.description.names, self.binding.shapes, gradient, terms)
         table = table or "  everything is finite, jittered starts are not"
         where = self._values_of(base.position, {name for term in terms.values() for name in term.parameters})
         nan = "; ".join(newdata.nan_places(self.description))
@@ -288,7 +289,7 @@ class CompiledModel:
             known = pieces
         parameters = [p for p in self.description.parameters if p.name in names or not names]
         values = {p.rv_name if p.rv_name in known else p.name: known.get(p.rv_name, pieces[p.name]) for p in parameters}
-        return ", ".join(starts.shown(name, value) for name, value in values.items())
+        return ", ".join(shown(name, value) for name, value in values.items())
 
     def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
         """Cut positions (..., n_dim) into parameters (..., *shape), by name; views where possible."""

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -107,9 +107,16 @@ def find_layout(
     described = _describe(compiled, chains, topology)
     if use_profile and (stored := _stored(described)) is not None:
         return Found(stored.layout, "profile", stored)
-    options = {"chains": chains, "blas": blas, "objective": objective, "on_measure": on_measure}
     try:
-        measured = sweep(Gradients(compiled), topology, budget_s=budget_s, **options)
+        measured = sweep(
+            Gradients(compiled),
+            topology,
+            chains=chains,
+            blas=blas,
+            objective=objective,
+            budget_s=budget_s,
+            on_measure=on_measure,
+        )
     finally:
         compiled.binding.release()
     made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
@@ -176,9 +183,15 @@ def layout_for(
 
 def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> Found:
     """The layout that the user named."""
-    profile = None if isinstance(asked, Layout) else profiles.load(asked)
-    layout = _at_most(asked if profile is None else profile.layout, chains)
-    notes = () if profile is None or (doubt := profile.doubt) is None else (f"{asked}: {doubt}",)
+    if isinstance(asked, Layout):
+        profile, chosen = None, asked
+    else:
+        profile = profiles.load(asked)
+        chosen = profile.layout
+    layout = _at_most(chosen, chains)
+    notes: tuple[str, ...] = ()
+    if profile is not None and profile.doubt is not None:
+        notes = (f"{asked}: {profile.doubt}",)
     if kept is not None and layout.numerics != kept:
         notes += (
             f"The run was begun with {_numerics(kept)} and goes on with {_numerics(layout.numerics)}, as layout= says: "
@@ -199,8 +212,9 @@ def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
 
 def _told(found: Found) -> Found:
     """Log what "auto" has chosen by measurement, and note it for the result."""
-    when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {found.profile.created}"
-    sentence = f'layout="auto" took {found.layout}, {when} with {found.profile.sweep.confidence} confidence.'
+    profile = cast(Profile, found.profile)  # which holds the measurements, made now or before
+    when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {profile.created}"
+    sentence = f'layout="auto" took {found.layout}, {when} with {profile.sweep.confidence} confidence.'
     matters = found.layout.numerics != Layout(1).numerics
     if matters:
         sentence += (
@@ -281,7 +295,7 @@ def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Desc
         "chains": chains,
     }
     workload = hashlib.sha256(sizes.encode()).hexdigest()[:32]
-    return _Described(topology.fingerprint(), BlasKey(library.name, library.version), workload, size_class)
+    return _Described(topology.fingerprint(), BlasKey.of(library), workload, size_class)
 
 
 def _stored(described: _Described) -> Profile | None:

@@ -95,7 +95,7 @@ def _digests(compiled: CompiledModel) -> dict[str, str]:
     for number, array in enumerate(compiled.description.arrays):
         value = np.ascontiguousarray(array.value)
         digest = hashlib.sha256(f"{value.dtype.str}{value.shape}".encode())
-        digest.update(memoryview(value.reshape(-1)).cast("B"))
+        digest.update(value.reshape(-1).data.cast("B"))
         digests[array.name or f"constant {number}"] = digest.hexdigest()
     return digests
 

@@ -237,8 +237,9 @@ def _with_coordinates(request: Request, compiled: CompiledModel) -> Request:
     """Let chains keep the coordinates of a model that has no others, and refuse a metric of others for those."""
     request = request if compiled.code.sites else request._replace(centring="off")
     state = request.adaptation_state
-    is_chosen = state is not None and state.centredness.shape[1:] == (compiled.n_dim,)
-    if request.centring == "off" and is_chosen and (state.centredness != compiled.binding.written).any():
+    if state is None or request.centring != "off" or state.centredness.shape[1:] != (compiled.n_dim,):
+        return request
+    if (state.centredness != compiled.binding.written).any():
         raise ModelError(
             'adaptation_state was learned in coordinates that the chains chose: take centring="auto" with it, or the '
             'state of a run with centring="off".'

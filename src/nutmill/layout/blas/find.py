@@ -68,12 +68,12 @@ def _cython_blas() -> str:
     """File of the module, found without importing what is around it, which takes 0.3 s."""
     scipy = importlib.util.find_spec("scipy")
     folders = [str(Path(folder, "linalg")) for folder in (scipy and scipy.submodule_search_locations) or ()]
-    module = PathFinder.find_spec("cython_blas", folders)
-    if module is None or not os.path.isfile(module.origin or ""):  # SciPy lies elsewhere: in an archive, say
-        from scipy.linalg import cython_blas as module
+    spec = PathFinder.find_spec("cython_blas", folders)
+    if spec is not None and spec.origin is not None and os.path.isfile(spec.origin):
+        return spec.origin
+    from scipy.linalg import cython_blas  # SciPy lies elsewhere: in an archive, say
 
-        return module.__file__
-    return module.origin
+    return cython_blas.__file__
 
 
 @cache

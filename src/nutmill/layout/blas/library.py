@@ -261,7 +261,7 @@ def _takes_32_bit_integers(dot) -> bool:
 
 
 def _address(function) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 class _DlInfo(ctypes.Structure):

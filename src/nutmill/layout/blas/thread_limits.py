@@ -79,7 +79,7 @@ class Limits:
         finally:
             for pool, info in before:
                 pool.set_num_threads(info["num_threads"])
-            if own is not None:
+            if own is not None and count is not None:
                 own.set_threads(count)
 
     def of_process(self) -> list[tuple[Setting, int]]:
@@ -90,9 +90,9 @@ class Limits:
             if _is_of_process(info) and info["num_threads"] is not None
         ]
         own = self._unknown
-        if own is not None and own.can_limit and not own.is_limited_by_thread:
+        if own is not None and own.threads is not None and not own.is_limited_by_thread:
             label, set_ = f"{own.path} ({own.origin})", own.set_threads
-            needed.append((Setting(label, own.get_threads, set_, set_), self._n_threads))
+            needed.append((Setting(label, own.threads.get, set_, set_), self._n_threads))
         if self._chosen is not None and (dynamic := self._chosen.dynamic) is not None:
             needed.append((Setting(f"{self._chosen.path} (dynamic)", *dynamic, dynamic[1]), 0))
         return needed

@@ -63,7 +63,9 @@ class Models:
 
 def _unpacked(source: Source, content: bytes | None) -> CompiledModel:
     try:
-        return from_bytes(source.path.read_bytes() if content is None else content)
+        if content is None and source.path is not None:
+            content = source.path.read_bytes()
+        return from_bytes(content or b"")
     except OSError as error:
         raise CheckpointError(
             f"{source.path} cannot be read ({error.strerror}): workers must share the disk of the run's folder."
