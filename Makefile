@@ -30,6 +30,7 @@ test-slurm: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python -m mypy
 
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks
@@ -40,7 +41,7 @@ docs: $(VENV)/.installed-docs
 	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --define nb_execution_mode=$(NOTEBOOKS) --doctree-dir build/doctrees docs build/site
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache src/*.egg-info
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache src/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
