@@ -69,6 +69,11 @@ def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     model
         A `pm.Model` (None takes the one of the surrounding ``with``), or a compiled model.
 
+    Returns
+    -------
+    Explanation
+        ``print`` shows it; times in seconds.
+
     Raises
     ------
     ModelError

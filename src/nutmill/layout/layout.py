@@ -48,12 +48,31 @@ class Layout:
         return {"library": self.blas, "threads": self.blas_threads}
 
     def as_dict(self) -> dict:
-        """Give the fields in a form that JSON can hold."""
+        """Give the fields in a form that JSON can hold.
+
+        Returns
+        -------
+        dict
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Layout":
-        """Make a layout of what `as_dict` gave; raises LayoutError with one sentence if it is not that."""
+        """Make a layout of what `as_dict` gave.
+
+        Parameters
+        ----------
+        values : mapping
+
+        Returns
+        -------
+        Layout
+
+        Raises
+        ------
+        LayoutError
+            If it is not that, with one sentence.
+        """
         known = {field.name for field in fields(cls)}
         if not isinstance(values, Mapping) or "chains_at_once" not in values or not set(values) <= known | set(_FORMER):
             raise LayoutError(f"A layout has the keys {', '.join(sorted(known))}, not {values!r}.")

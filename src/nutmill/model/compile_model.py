@@ -70,6 +70,11 @@ def compile_model(
     progressbar
         Say on stderr what is compiled when that begins. The log of ``nutmill`` says it in any case, at level INFO.
 
+    Returns
+    -------
+    CompiledModel
+        Which `sample_numba` samples, and which takes new data.
+
     Raises
     ------
     ModelError

@@ -97,6 +97,12 @@ class CompiledModel:
         logp : float
             ``-inf`` where an operation of the model fails.
         gradient : (n_dim,) float64
+            NaN there.
+
+        Raises
+        ------
+        ModelError
+            If the position has another shape.
         """
         position = np.ascontiguousarray(q, dtype=np.float64)
         if position.shape != (self.n_dim,):
@@ -115,6 +121,11 @@ class CompiledModel:
             New labels of dimensions.
         arrays
             By name: `pm.Data` and observed variables. Lengths may differ from before, ranks may not.
+
+        Returns
+        -------
+        CompiledModel
+            Another one; this one keeps its data.
 
         Raises
         ------
@@ -153,11 +164,27 @@ class CompiledModel:
             raise ModelError(f"The model cannot be saved as {path}: {error.strerror}.") from error
 
     def to_bytes(self, *, data: bool = True, log_likelihood: bool = False) -> bytes:
-        """Give the content of the file that `save` writes; raises ModelError as that does."""
+        """Give the content of the file that `save` writes; raises ModelError as that does.
+
+        Parameters
+        ----------
+        data, log_likelihood
+            As in `save`.
+
+        Returns
+        -------
+        bytes
+        """
         return saved_model.to_bytes(self.description, self.code, self.origin, data=data, log_likelihood=log_likelihood)
 
     def report(self) -> str:
-        """Describe parameters, data and native code in a few lines."""
+        """Describe parameters, data and native code in a few lines.
+
+        Returns
+        -------
+        str
+            With shapes, CPU seconds of each step of the compile, and MB of memory.
+        """
         where = "a native object" if self.code.fused else "Numba's engine"
         lines = [f"{self.n_dim} unconstrained values, in {where}"]
         for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
@@ -213,11 +240,34 @@ class CompiledModel:
 
         For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
         of the program have, or another machine.
+
+        Parameters
+        ----------
+        workers : int
+            How many threads compute at the same time.
+        while_waiting : callable, optional
+            Called four times a second while other parts of the program need other numbers of threads.
+
+        Returns
+        -------
+        context manager
+            It gives what took effect; None of a model that calls no BLAS.
         """
         return apply_layout(Layout(workers), while_waiting) if self.code.calls_blas else nullcontext()
 
     def start_values(self, seed: int = 0) -> list[np.ndarray]:
-        """Initial value of each parameter on the unconstrained scale, without jitter."""
+        """Compute the initial value of each parameter on the unconstrained scale, without jitter.
+
+        Parameters
+        ----------
+        seed : int
+            For initial values that are drawn at random.
+
+        Returns
+        -------
+        list of arrays
+            One for each parameter, of its shape.
+        """
         with self.one_blas_thread():
             return self.origin.start(self.description.values, seed)
 
@@ -231,7 +281,25 @@ class CompiledModel:
         from_prior: bool = False,
         chain_ids: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Find a start for each chain, or for some of them: (n, n_dim) float64; see `sample_numba` for `initvals`.
+        """Find a start for each chain, or for some of them.
+
+        Parameters
+        ----------
+        initvals
+            Values by name, for all chains or a mapping for each; as in `sample_numba`.
+        chains, seed : int
+            Of the run.
+        jitter : bool
+            Move what was not given by up to 1 in every direction.
+        from_prior : bool
+            Draw what was not given from the prior.
+        chain_ids : sequence of int, optional
+            Those of the run's chains to find starts for. Default: all.
+
+        Returns
+        -------
+        (n, n_dim) float64
+            A position for each chain, unconstrained, where density and gradient are finite.
 
         Raises
         ------
@@ -292,7 +360,18 @@ class CompiledModel:
         return ", ".join(shown(name, value) for name, value in values.items())
 
     def split(self, draws: np.ndarray) -> dict[str, np.ndarray]:
-        """Cut positions (..., n_dim) into parameters (..., *shape), by name; views where possible."""
+        """Cut positions into parameters.
+
+        Parameters
+        ----------
+        draws : (..., n_dim) float64
+            Positions on the unconstrained scale.
+
+        Returns
+        -------
+        dict of arrays (..., *shape)
+            By name of the parameter; views of `draws` where possible.
+        """
         pieces, first = {}, 0
         for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
             size = int(np.prod(shape))
@@ -301,7 +380,20 @@ class CompiledModel:
         return pieces
 
     def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
-        """Compute the reported variables of draws (..., n_dim), in the model's order, in so many threads."""
+        """Compute the reported variables of draws.
+
+        Parameters
+        ----------
+        draws : (..., n_dim) float64
+            Positions on the unconstrained scale.
+        threads : int
+            How many blocks of draws are computed at the same time.
+
+        Returns
+        -------
+        dict of arrays (..., *shape)
+            By name of the variable, in the model's order.
+        """
         pieces = list(self.split(draws).values())
         computed = self._expanded(self.binding, draws, threads)
         return {
@@ -310,7 +402,20 @@ class CompiledModel:
         }
 
     def log_likelihood(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
-        """Compute the log likelihood of each observation for draws (..., n_dim), by variable; see `likelihood`."""
+        """Compute the log likelihood of each observation; raises ModelError as `likelihood` does.
+
+        Parameters
+        ----------
+        draws : (..., n_dim) float64
+            Positions on the unconstrained scale.
+        threads : int
+            How many blocks of draws are computed at the same time.
+
+        Returns
+        -------
+        dict of arrays (..., *shape)
+            By name of the observed variable.
+        """
         return self._expanded(self.likelihood, draws, threads)
 
     def _expanded(self, binding: Binding, draws: np.ndarray, threads: int) -> dict[str, np.ndarray]:
@@ -332,6 +437,10 @@ def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
         Of the file.
     strict
         Refuse a file that others than its owner may write, or replace in its folder.
+
+    Returns
+    -------
+    CompiledModel
 
     Raises
     ------

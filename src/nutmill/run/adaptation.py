@@ -52,28 +52,66 @@ class AdaptationState(NamedTuple):
     centredness: np.ndarray
 
     def coordinates(self, written: np.ndarray) -> np.ndarray:
-        """Centrednesses (n_dim,) of the first chain, of which a group has one; `written` if there are none."""
+        """Give the coordinates of a group, which are those of its first chain.
+
+        Parameters
+        ----------
+        written : (n_dim,) float64
+            Centrednesses of the model as it is written.
+
+        Returns
+        -------
+        (n_dim,) float64
+            Centrednesses; `written` if the state has none.
+        """
         return self.centredness[0] if self.centredness.shape[1] else written
 
     def trimmed(self) -> Self:
-        """Leave out directions that no chain uses."""
+        """Leave out directions that no chain uses.
+
+        Returns
+        -------
+        AdaptationState
+            With as many rows of `directions` and `stretch` as the chain that uses most.
+        """
         rank = int((self.stretch != 1.0).sum(axis=1).max(initial=0))
         return self._replace(directions=self.directions[:, :rank], stretch=self.stretch[:, :rank])
 
     def to_bytes(self) -> bytes:
-        """Give the content of an .npz file."""
+        """Give the content of an .npz file.
+
+        Returns
+        -------
+        bytes
+            The arrays by name, float64.
+        """
         content = io.BytesIO()
         arrays: dict[str, Any] = {name: np.asarray(array, np.float64) for name, array in self._asdict().items()}
         np.savez(content, **arrays)
         return content.getvalue()
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write an .npz file."""
+        """Write an .npz file.
+
+        Parameters
+        ----------
+        path
+            Of the file; one that is there is replaced.
+        """
         Path(path).write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
         """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+
+        Returns
+        -------
+        AdaptationState
 
         Raises
         ------
@@ -88,7 +126,24 @@ class AdaptationState(NamedTuple):
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str | os.PathLike) -> Self:
-        """Read the content of a file; `path` names it if it holds no state."""
+        """Read the content of a file.
+
+        Parameters
+        ----------
+        content : bytes
+            What `to_bytes` gave.
+        path
+            How to name the file where it holds no state.
+
+        Returns
+        -------
+        AdaptationState
+
+        Raises
+        ------
+        ModelError
+            If it holds none.
+        """
         arrays = arrays_in(content, cls._fields)
         if arrays is None and (arrays := arrays_in(content, cls._fields[:-1])):  # of a version without centring
             arrays["centredness"] = np.zeros((len(arrays["position"]), 0))
@@ -97,12 +152,33 @@ class AdaptationState(NamedTuple):
         return cls(**arrays)
 
     def of_chains(self, chain_ids: Sequence[int]) -> Self:
-        """Take a row for each chain; where there are more chains than rows, rows are used again."""
+        """Take a row for each chain; where there are more chains than rows, rows are used again.
+
+        Parameters
+        ----------
+        chain_ids : sequence of int
+
+        Returns
+        -------
+        AdaptationState
+            Of these chains, in this order.
+        """
         rows = np.asarray(chain_ids, dtype=np.int64) % len(self.step_size)
         return type(self)(*(array[rows] for array in self))
 
     def check(self, n_dim: int) -> None:
-        """Raise ModelError unless the state fits a model of `n_dim` unconstrained values."""
+        """Refuse a state that does not fit a model.
+
+        Parameters
+        ----------
+        n_dim : int
+            Unconstrained values of the model.
+
+        Raises
+        ------
+        ModelError
+            If shapes differ, or the values are none that a run could have learned.
+        """
         n_rows = np.shape(self.step_size)[:1]
         rank = np.shape(self.stretch)[1:2]
         wanted = (n_rows, (*n_rows, n_dim), (*n_rows, n_dim), (*n_rows, *rank, n_dim), (*n_rows, *rank))

@@ -98,6 +98,11 @@ def find_layout(
     on_measure : callable, optional
         Called with each measurement.
 
+    Returns
+    -------
+    Found
+        The layout is its field ``layout``; ``profile`` has every measurement, in seconds per gradient.
+
     Raises
     ------
     LayoutError

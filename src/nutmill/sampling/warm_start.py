@@ -21,6 +21,11 @@ def adaptation_of(source) -> AdaptationState:
     source
         A result of nutmill, also one that was stored and read again, or the folder of a run.
 
+    Returns
+    -------
+    AdaptationState
+        A row for each chain of that run.
+
     Raises
     ------
     ModelError
