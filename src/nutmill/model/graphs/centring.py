@@ -17,9 +17,11 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import clone_replace
+from pytensor.tensor.elemwise import DimShuffle
 
 from nutmill.model.graphs.graph import Parameter, Site, open_input
 from nutmill.model.graphs.sites import Found
+from nutmill.model.graphs.widths import inverse_width, log_width
 
 # Beyond this the exponentials of log scales would no longer be numbers; such a scale is outside of the support.
 LARGEST_LOG_SCALE = 300.0
@@ -82,13 +84,11 @@ def recentred(
         location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
         x = parameters[number].variable
         c = open_input(x.type, f"{x.name}_centredness")
-        log_scale = pt.log(scale)
-        # The exponential of a logarithm, because PyTensor's rewrites take minutes over a quotient by a root.
-        log_width = 0.5 * pt.log(1.0 - c + c * pt.sqr(scale))
-        xi = (x - c * location) * pt.exp(-log_width)
+        log_scale = _log(scale)
+        xi = (x - c * location) * inverse_width(c, scale)
         v = location + scale * xi if site.found.written else xi
         now[site.value] = pt.cast(v, site.value.dtype)
-        terms += [_log_density(site.found, xi, further), -pt.sum(log_width), _inside(log_scale)]
+        terms += [_log_density(site.found, xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         written.append(Site(number, site.found.written, c, _double(whole + location), _double(whole + log_scale)))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
@@ -97,6 +97,14 @@ def recentred(
 
 def _log_density(site: Found, xi: Variable, further: Sequence[Variable]) -> Variable:
     return pm.logp(site.family.standard(*further), xi).sum()
+
+
+def _log(scale: Variable) -> Variable:
+    """Logarithm of a scale: of the one number that it is made of, if it is, which PyTensor then simplifies."""
+    node = scale.owner
+    if node is not None and isinstance(node.op, DimShuffle):
+        return node.op(_log(node.inputs[0]))
+    return pt.log(scale)
 
 
 def _inside(log_scale: Variable) -> Variable:

@@ -82,3 +82,15 @@ _LOG_HALF = math.log(0.5)
 def log1mexp(x):
     """log(1 - exp(x)) for x <= 0; of the two forms, each is exact where the other one cancels."""
     return select(x < _LOG_HALF, math.log1p(-math.exp(x)), math.log(-math.expm1(x)))
+
+
+@scalar_kernel
+def inverse_width(c, s):
+    """1 / sqrt(1 - c + c s^2); the absolute value keeps LLVM from adding 1 to a small square before it takes c away."""
+    return 1.0 / math.sqrt(abs(1.0 - c) + c * s * s)
+
+
+@scalar_kernel
+def log_width(c, s):
+    """Half of log(1 - c + c s^2)."""
+    return 0.5 * math.log(abs(1.0 - c) + c * s * s)

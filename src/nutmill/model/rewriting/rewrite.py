@@ -25,6 +25,7 @@ from nutmill.model.graphs.inner_graphs import expand_graphs
 from nutmill.model.rewriting.blas import lean_rewriter
 from nutmill.model.rewriting.fusion import fuse_loops
 from nutmill.model.rewriting.scalars import branch_free_rewriter
+from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
 
@@ -45,7 +46,7 @@ _CHEAP = (
 # So that later rewrites have less to do: after canonicalisation, and after loops are cut to what is read of them.
 _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.1, 47.2
+_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SUMS, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.08, 47.1, 47.2
 _FUSE = 101.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
@@ -93,6 +94,7 @@ def step_mode() -> Mode:
         (_expand_graphs, _EXPAND),
         (right_roots, _ROOTS),
         (softmax_rewriter(), _SOFTMAX),
+        (share_sums, _SUMS),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),

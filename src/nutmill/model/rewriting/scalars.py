@@ -12,6 +12,7 @@ from pytensor.scalar.math import GammaLn, Log1mexp, PolyGamma, Psi, Sigmoid, Sof
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
+from nutmill.model.graphs.widths import InverseWidth, LogWidth
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting import branchfree, gamma
 
@@ -97,6 +98,16 @@ _REPLACEMENTS = {
 def _funcify(op, node, **_):
     key = hashlib.sha256(f"{type(op)} {_VERSION}".encode()).hexdigest()
     return op.function, key
+
+
+@register_funcify_and_cache_key(InverseWidth)
+def _funcify_inverse_width(op, node, **_):
+    return branchfree.inverse_width, f"{_VERSION} inverse width"
+
+
+@register_funcify_and_cache_key(LogWidth)
+def _funcify_log_width(op, node, **_):
+    return branchfree.log_width, f"{_VERSION} log width"
 
 
 def branch_free_rewriter() -> GraphRewriter:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
-from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, new_array, shared, store, view_of
+from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, load, new_array, shared, store, view_of
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
@@ -92,7 +93,14 @@ class _Loop:
         results = [
             self._begin(emitter, number, (kind, shape), (views, values)) for number, kind in enumerate(result_kinds)
         ]
-        self._write(emitter, operands, results, shape)
+        if self._may_be_at_ends(operands):
+            with emitter.builder.if_else(self._are_at_ends(emitter, operands)) as (at_ends, between):
+                with at_ends:
+                    self._write(emitter, operands, results, shape, at_ends=True)
+                with between:
+                    self._write(emitter, operands, results, shape)
+        else:
+            self._write(emitter, operands, results, shape)
         for operand in operands:
             if operand.index is not None:
                 operand.index.check()
@@ -135,7 +143,28 @@ class _Loop:
         store(emitter, view, [], self._reducers[number].end(emitter, result.register))
         return value
 
-    def _write(self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape) -> None:
+    def _may_be_at_ends(self, operands: list[_Operand]) -> bool:
+        """Whether the loop is worth writing twice, once without roots and logarithms for each element: of one scale."""
+        return bool(self._scalar.widths) and all(
+            operands[scale].axes.is_constant and operands[c].index is None and not operands[c].axes.is_constant
+            for c, scale in self._scalar.widths
+        )
+
+    def _are_at_ends(self, emitter: Emitter, operands: list[_Operand]) -> ir.Value:
+        """Whether all centrednesses are 0 or 1."""
+        builder, between = emitter.builder, cgutils.alloca_once(emitter.builder, ir.IntType(1))
+        builder.store(cgutils.false_bit, between)
+        for c in dict.fromkeys(c for c, _ in self._scalar.widths):
+            view = operands[c].axes.view
+            with nest(emitter, view.shape) as indices:
+                value = load(emitter, view, indices)
+                is_end = [builder.fcmp_ordered("==", value, ir.Constant(value.type, end)) for end in (0.0, 1.0)]
+                builder.store(builder.or_(builder.load(between), builder.not_(builder.or_(*is_end))), between)
+        return builder.not_(builder.load(between))
+
+    def _write(
+        self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape, *, at_ends: bool = False
+    ) -> None:
         operands, results, shape = _flat(emitter, operands, results, shape)
         memory = Memory(emitter, len(self._place_of))
         fixed = {
@@ -145,7 +174,7 @@ class _Loop:
         }
         with nest(emitter, shape) as indices:
             loaded = [fixed[i] if i in fixed else _read(memory, operand, indices) for i, operand in enumerate(operands)]
-            computed = self._scalar.emit(emitter, loaded)
+            computed = self._scalar.emit(emitter, loaded, at_ends=at_ends)
             for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
                 value = computed[asked.output]
                 if result.view is None:

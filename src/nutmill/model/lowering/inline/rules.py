@@ -10,6 +10,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.scalar import math as scalar_math
 from pytensor.scalar.basic import upcast
 
+from nutmill.model.graphs.widths import InverseWidth, LogWidth
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
 
 _COMPARISONS = {
@@ -192,6 +193,33 @@ def number(value: float) -> ir.Constant:
     return ir.Constant(ir.DoubleType(), value)
 
 
+def _inverse_width(emitter: Emitter, c: ir.Value, s: ir.Value) -> ir.Value:
+    root = call_intrinsic(emitter, "sqrt", _squared_width(emitter, c, s))
+    return emitter.builder.fdiv(ir.Constant(c.type, 1.0), root)
+
+
+def _log_width(emitter: Emitter, c: ir.Value, s: ir.Value) -> ir.Value:
+    logarithm = call_intrinsic(emitter, "log", _squared_width(emitter, c, s))
+    return emitter.builder.fmul(ir.Constant(c.type, 0.5), logarithm)
+
+
+def _squared_width(emitter: Emitter, c: ir.Value, s: ir.Value) -> ir.Value:
+    builder = emitter.builder
+    # The absolute value keeps LLVM from adding 1 to a small square before it takes c away.
+    rest = call_intrinsic(emitter, "fabs", builder.fsub(ir.Constant(c.type, 1.0), c))
+    return builder.fadd(rest, builder.fmul(c, builder.fmul(s, s)))
+
+
+def width_at_ends(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
+    """Write a function of the width by a centredness that is 0 or 1; LLVM takes that of one scale out of a loop."""
+    c, s = _as_outputs(emitter, node, values)
+    builder, one = emitter.builder, ir.Constant(c.type, 1.0)
+    is_inverse = isinstance(node.op, InverseWidth)
+    non_centred = ir.Constant(c.type, 1.0 if is_inverse else 0.0)
+    centred = builder.fdiv(one, s) if is_inverse else call_intrinsic(emitter, "log", s)
+    return [builder.select(builder.fcmp_ordered("==", c, one), centred, non_centred)]
+
+
 _FLOAT_RULES = {kind: _unary(call_intrinsic, name) for kind, name in _INTRINSICS.items()}
 _FLOAT_RULES |= {kind: _unary(call_library, name) for kind, name in _LIBRARY.items()}
 _FLOAT_RULES |= {
@@ -200,6 +228,8 @@ _FLOAT_RULES |= {
     scalar_ops.Sqr: _float_rule(lambda emitter, a: emitter.builder.fmul(a, a)),
     scalar_ops.Reciprocal: _float_rule(lambda emitter, a: emitter.builder.fdiv(ir.Constant(a.type, 1.0), a)),
     scalar_ops.Pow: _float_rule(lambda emitter, a, b: call_intrinsic(emitter, "pow", a, b)),
+    InverseWidth: _float_rule(_inverse_width),
+    LogWidth: _float_rule(_log_width),
     scalar_ops.ArcTan2: _float_rule(lambda emitter, a, b: call_library(emitter, "atan2", a, b)),
 }
 
