@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import efficiency
 from benchmarks.batch import tables as batch_tables
 from benchmarks.calibration import tables as calibration_tables
+from benchmarks.centred import tables as centred_tables
 from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
@@ -80,12 +81,13 @@ _SECTIONS = {
     "validation": validation_tables.sections,
     "references": references_tables.sections,
     "calibration": calibration_tables.sections,
+    "centred": centred_tables.sections,
 }
 
 # Of these there are pages of HTML, too.
 _PLOTTED = {"suite": page, "validation": validation_tables.page, "calibration": calibration_tables.page}
 
-_IN_ONE_PROCESS = ("validation", "references", "calibration")
+_IN_ONE_PROCESS = ("validation", "references", "calibration", "centred")
 
 # What the README shows.
 _SHORT = {

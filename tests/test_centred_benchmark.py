@@ -3,6 +3,7 @@
 import json
 
 from benchmarks.centred import command
+from benchmarks.centred.tables import sections
 
 
 def row(seed: int, **changes) -> dict:
@@ -13,7 +14,7 @@ def row(seed: int, **changes) -> dict:
 
 def test_lost_runs_and_necks_are_counted():
     lost, in_neck = row(2, rhat=1.2, ess_bulk=20.0), row(3, divergences=[0, 63, 0, 0])
-    told = command.table([row(1), lost, in_neck])
+    (told,) = sections({"rows": [row(1), lost, in_neck]})
     assert "| funnel | 1.200 | 1.004 | 20 | 1200 | 900 | 3, 3, 63 | 170 | 40 | 30 |" in told
     assert "3 runs: 1 with R-hat above 1.1, 1 with more than 20 divergences in one chain." in told
 
