@@ -22,26 +22,25 @@ def path(tmp_path):
     return tmp_path / "model.nut"
 
 
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
-    """What a new process finds in the files of all models, and what this one finds in the models."""
-    folder = tmp_path_factory.mktemp("models")
+# No other quick test needs these two, and they take the longest to compile.
+DEAR = ["covariance", "cut_off"]
+CHEAP = [name for name in ZOO if name not in DEAR]
+
+
+@pytest.mark.parametrize("names", [CHEAP, pytest.param(DEAR, marks=pytest.mark.slow)], ids=["cheap", "dear"])
+def test_another_process_finds_the_same_bytes(tmp_path, names):
     here = {}
-    for name in ZOO:
+    for name in names:
         compiled = zoo.compiled(name)
-        compiled.save(folder / f"{name}.nut")
+        compiled.save(tmp_path / f"{name}.nut")
         here[name] = facts(compiled)
-    return here, facts_elsewhere(folder)
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_another_process_finds_the_same_bytes(elsewhere, name):
-    here, there = elsewhere
-    assert there[name] == here[name]
-    assert {"value", "gradient", "starts", "start 0", "dims"} < set(here[name])
-    kinds = {fact.split()[0] for fact in here[name]}
-    assert {"posterior", "sample_stats", "warmup_posterior"} < kinds
-    assert "observed_data" in kinds or name == "transforms"
+    there = facts_elsewhere(tmp_path)
+    for name, found in here.items():
+        assert there[name] == found, name
+        assert {"value", "gradient", "starts", "start 0", "dims"} < set(found)
+        kinds = {fact.split()[0] for fact in found}
+        assert {"posterior", "sample_stats", "warmup_posterior"} < kinds
+        assert "observed_data" in kinds or name == "transforms"
 
 
 def test_no_compiler_is_imported_for_a_result(path):

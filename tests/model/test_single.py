@@ -25,7 +25,7 @@ from nutmill.native.libmvec import available
 from nutmill.native.processor import target
 from nutmill.results.trace import group
 
-QUICK, OTHERS = ("regression", "covariance", "scan"), ("counts", "gaussian_process", "transforms")
+QUICK, OTHERS = ("regression", "gaussian_process", "scan"), ("counts", "covariance", "transforms")
 ROWS, COLUMNS = 400, 20
 
 
