@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "model": {"errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
     "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
     "results": {"errors", "files", "native", "checkpoint", "model", "run"},
-    "diagnosis": {"errors", "nuts", "native", "model", "progress", "results"},
+    "diagnosis": {"errors", "units", "nuts", "native", "model", "progress", "results"},
     "sampling": {
         *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model", "run", "results"),
         "diagnosis",

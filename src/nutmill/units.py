@@ -1,4 +1,6 @@
-"""Times, rates and sizes with three digits and a unit that fits."""
+"""How numbers are written: times, rates and sizes with three digits and a unit that fits, whole numbers as ranges."""
+
+from collections.abc import Iterable
 
 
 def duration(seconds: float) -> str:
@@ -23,3 +25,14 @@ def size(n_bytes: int) -> str:
         if n_bytes >= 0.9995 * unit:
             return f"{n_bytes / unit:.3g} {name}"
     return f"{n_bytes} bytes"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Write increasing whole numbers in short, as the kernel writes CPUs: ``0-3,8-11,15``."""
+    runs: list[list[int]] = []
+    for one in numbers:
+        if runs and one == runs[-1][1] + 1:
+            runs[-1][1] = one
+        else:
+            runs.append([one, one])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nutmill.cli.job_scripts import BatchJob, scripts
-from nutmill.cli.values import chain_ids
+from nutmill.cli.options import read_chain_ids
 
 # Each tells what it was given; srun runs its command, and nutmill ends as it is told to, at once or when USR1 comes.
 STAND_INS = {
@@ -57,7 +57,7 @@ def test_tasks_have_all_chains_once(start, tmp_path, chains):
         assert words[words.index("--checkpoint") + 1] == f"run/chains-{part}"
         assert words[:3] == ["nutmill", "sample", "model.py:model"] and words[-1] == "--resume"
         assert words[words.index("--chains") + 1] == str(chains)
-        ids += chain_ids(part)
+        ids += read_chain_ids(part)
     assert ids == list(range(chains))
 
 

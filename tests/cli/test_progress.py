@@ -8,13 +8,13 @@ import threading
 
 from processes import environment
 
-from nutmill.cli.progress import Progress, open_progress
+from nutmill.cli.console import Progress, open_progress
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.measurements import Measurement, Timing
 
 CODE = """
 import threading
-from nutmill.cli.progress import open_progress
+from nutmill.cli.console import open_progress
 from nutmill.layout.search.measurements import Measurement, Timing
 from nutmill.layout.layout import Layout
 with open_progress(20.0) as progress:

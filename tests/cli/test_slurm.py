@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from nutmill import LayoutError
-from nutmill.cli.slurm import directives, environment, environment_block, python_line, step
+from nutmill.cli.tuned import directives, environment, environment_block, python_line, step
 from nutmill.layout.layout import Layout
 
 LAYOUT = Layout(4, 2, "mkl")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nutmill.cli.stages import stage
+from nutmill.cli.console import stage
 
 
 def test_what_is_quick_says_nothing(capsys):

@@ -7,8 +7,7 @@ import pytest
 from cli.conftest import CHOSEN, SECONDS
 from rich.console import Console
 
-from nutmill.cli.tuned import as_dict
-from nutmill.cli.tuned_text import choice, print_tuned
+from nutmill.cli.tuned import as_dict, choice, print_tuned
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Interval

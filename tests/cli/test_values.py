@@ -2,8 +2,8 @@
 
 import pytest
 
-from nutmill.cli.values import chain_ids, seconds, targets
-from nutmill.diagnosis.verdict import ranges
+from nutmill.cli.options import read_chain_ids, read_seconds, read_targets
+from nutmill.units import ranges
 
 
 @pytest.mark.parametrize(
@@ -11,13 +11,13 @@ from nutmill.diagnosis.verdict import ranges
     [("90", 90.0), ("0.5", 0.5), ("45s", 45.0), ("1h30m", 5400.0), ("2D", 172800.0), (" 1d2h3m4.5s ", 93784.5)],
 )
 def test_seconds(text, expected):
-    assert seconds(text) == expected
+    assert read_seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "0h", "h", "1h1h", "30m1h", "1 h", "-5s", "1w", "nan", "inf", "1:30:00"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="1h30m"):
-        seconds(text)
+        read_seconds(text)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_what_is_no_duration_is_refused(text):
     [("5", [5]), ("4-7", [4, 5, 6, 7]), ("0-1,8-9,15", [0, 1, 8, 9, 15]), ("3-3", [3]), (" 0 , 2-3 ", [0, 2, 3])],
 )
 def test_chain_ids(text, expected):
-    assert chain_ids(text) == expected
-    assert chain_ids(ranges(expected)) == expected
+    assert read_chain_ids(text) == expected
+    assert read_chain_ids(ranges(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_chain_ids(text, expected):
 )
 def test_what_are_no_chain_ids_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
-        chain_ids(text)
+        read_chain_ids(text)
 
 
 @pytest.mark.parametrize(("ids", "text"), [([], ""), ([3], "3"), ([0, 1, 2, 3], "0-3"), ([0, 1, 4, 6, 7], "0-1,4,6-7")])
@@ -58,7 +58,7 @@ def test_ranges(ids, text):
     [("ess=400,rhat=1.01", {"ess": 400.0, "rhat": 1.01}), ("rhat=1.05", {"rhat": 1.05}), (" ess = 1e3 ", {"ess": 1e3})],
 )
 def test_targets(text, expected):
-    assert targets(text) == expected
+    assert read_targets(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_targets(text, expected):
 )
 def test_what_is_no_target_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
-        targets(text)
+        read_targets(text)

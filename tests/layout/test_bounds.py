@@ -7,9 +7,8 @@ import pytest
 from layout.simulated import CORES, KINDS, seconds_per_unit
 
 from nutmill.layout.layout import Layout
-from nutmill.layout.search.bounds import least_seconds, reference
 from nutmill.layout.search.candidates import candidates
-from nutmill.layout.search.measurements import Ledger, Measurement, Timing
+from nutmill.layout.search.measurements import Ledger, Measurement, Timing, least_seconds, reference
 
 
 def ledger_of(times):

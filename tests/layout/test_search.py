@@ -11,9 +11,8 @@ from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.candidates import Job, candidates
 from nutmill.layout.search.choose import choose
-from nutmill.layout.search.finals import still_racing
 from nutmill.layout.search.measurements import Timing
-from nutmill.layout.search.measuring import Unavailable
+from nutmill.layout.search.measuring import Unavailable, still_racing
 from nutmill.layout.search.search import search
 
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from nutmill.layout.machine import cpulist
+from nutmill.layout.machine.files import cpus_from_text
 from nutmill.layout.machine.topology import Cache, topology
 from nutmill.layout.machine.words import lines
+from nutmill.units import ranges
 
 MACHINES = ("laptop", "two_sockets", "slurm_job", "container_v2", "container_v1", "hybrid", "cloud_vm")
 GIB, KIB = 1 << 30, 1 << 10
@@ -203,10 +204,10 @@ def test_lines_of_a_container(recorded):
 
 @pytest.mark.parametrize("text", ["", "0", "0-3", "0-3,8", "1,3,5-6"])
 def test_lists_of_cpus_there_and_back(text):
-    assert cpulist.spell(cpulist.parse(text)) == text
+    assert ranges(sorted(cpus_from_text(text))) == text
 
 
 @pytest.mark.parametrize("text", ["-", "3-1", "a", "0-", "-1", "0x3", "99999999999", "0-99999999", "1 2"])
 def test_what_is_no_list_of_cpus(text):
     with pytest.raises(ValueError, match="is no"):
-        cpulist.parse(text)
+        cpus_from_text(text)

@@ -12,9 +12,9 @@ from nutmill.cli import (
     compare,
     compile,
     diagnose,
-    exits,
     explain,
     merge,
+    outcome,
     resume,
     sample,
     sbatch,
@@ -33,17 +33,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("sample", epilog=exits.epilog(exits.STOPPABLE))(sample.sample)
-app.command("resume", epilog=exits.epilog(exits.STOPPABLE))(resume.resume)
-app.command("status", epilog=exits.epilog(exits.ALWAYS))(status.status)
-app.command("merge", epilog=exits.epilog(exits.STOPPABLE))(merge.merge)
-app.command("compile", epilog=exits.epilog(exits.ALWAYS))(compile.compile_)
-app.command("diagnose", epilog=exits.epilog(exits.JUDGES))(diagnose.diagnose)
-app.command("tune", epilog=exits.epilog(exits.ALWAYS))(tune.tune)
-app.command("compare", epilog=exits.epilog(exits.ALWAYS))(compare.compare)
-app.command("explain", epilog=exits.epilog(exits.ALWAYS))(explain.explain)
-app.command("topology", epilog=exits.epilog(exits.ALWAYS))(topology.topology)
-app.command("sbatch", epilog=exits.epilog(exits.ALWAYS))(sbatch.sbatch)
+app.command("sample", epilog=outcome.epilog(outcome.STOPPABLE))(sample.sample)
+app.command("resume", epilog=outcome.epilog(outcome.STOPPABLE))(resume.resume)
+app.command("status", epilog=outcome.epilog(outcome.ALWAYS))(status.status)
+app.command("merge", epilog=outcome.epilog(outcome.STOPPABLE))(merge.merge)
+app.command("compile", epilog=outcome.epilog(outcome.ALWAYS))(compile.compile_)
+app.command("diagnose", epilog=outcome.epilog(outcome.JUDGES))(diagnose.diagnose)
+app.command("tune", epilog=outcome.epilog(outcome.ALWAYS))(tune.tune)
+app.command("compare", epilog=outcome.epilog(outcome.ALWAYS))(compare.compare)
+app.command("explain", epilog=outcome.epilog(outcome.ALWAYS))(explain.explain)
+app.command("topology", epilog=outcome.epilog(outcome.ALWAYS))(topology.topology)
+app.command("sbatch", epilog=outcome.epilog(outcome.ALWAYS))(sbatch.sbatch)
 app.add_typer(cache.app, name="cache")
 
 
@@ -74,12 +74,12 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; it exits with a code of `exits.Exit`, with 1 after an error of one sentence, 130 by Ctrl-C."""
+    """Run the command; it exits with a code of `outcome.Exit`, with 1 after an error of one sentence, 130 by Ctrl-C."""
     try:
         app(args=arguments if arguments is None else list(arguments), prog_name="nutmill")
     except NutmillError as error:
         say(f"nutmill: {error}")
-        sys.exit(exits.Exit.ERROR)
+        sys.exit(outcome.Exit.ERROR)
     except SystemExit as end:
         if end.code == _BY_CTRL_C:
             say("nutmill: Stopped by Ctrl-C.")

@@ -21,7 +21,7 @@ _Samplers = Annotated[
     typer.Option("--sampler", metavar="NAME", help="Run this one. May be repeated. Default: all that are installed."),
 ]
 _Limit = Annotated[
-    float, typer.Option(parser=options.typed(options.values.seconds), metavar="DURATION", help="Of one run.")
+    float, typer.Option(parser=options.typed(options.read_seconds), metavar="DURATION", help="Of one run.")
 ]
 _STAN = "Run Stan too, on this program of the same model, with the data in the file of that name in .json."
 _File = {"dir_okay": False, "metavar": "FILE", "callback": options.in_a_folder}

@@ -9,8 +9,8 @@ import typer
 
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json
-from nutmill.cli.exits import code_of
-from nutmill.cli.runs import runs_in
+from nutmill.cli.outcome import code_of
+from nutmill.cli.run_folders import runs_in
 
 _Path = Annotated[
     Path, typer.Argument(metavar="RESULT", help="draws.nc, draws.zarr, the folder of a run, or one of such folders.")

@@ -4,8 +4,7 @@ import contextlib
 import sys
 
 from nutmill.cli import model_file, options
-from nutmill.cli.console import print_json, stdout_console
-from nutmill.cli.stages import stage
+from nutmill.cli.console import print_json, stage, stdout_console
 from nutmill.progress.stderr import showing
 
 

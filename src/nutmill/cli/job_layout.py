@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nutmill.cli.console import stage
 from nutmill.cli.job_scripts import GROUP_SIZE
 from nutmill.cli.model_file import Place, check_file, compiled_model
-from nutmill.cli.stages import stage
 
 if TYPE_CHECKING:
     from nutmill.layout.profile import Profile

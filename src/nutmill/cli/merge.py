@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import model_file, options
+from nutmill.cli.console import stage
 from nutmill.cli.outcome import Wanted, finish
-from nutmill.cli.stages import stage
 from nutmill.cli.stopping import stoppable
 
 _Parts = Annotated[

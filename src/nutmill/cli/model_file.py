@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from nutmill.cli.stages import stage
+from nutmill.cli.console import stage
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:

@@ -1,5 +1,8 @@
-"""Options that several commands have, and how what the user types becomes a value."""
+"""The options of the commands, and how what the user types becomes a value: 1h30m, 0-3,8-11, ess=400."""
 
+import itertools
+import math
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +10,72 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 
-from nutmill.cli import model_file, values
+from nutmill.cli import model_file
+
+_UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS_S))
+# More than any cluster runs; a slip such as 0-99999999 should not fill the memory.
+_MAX_CHAINS = 1_000_000
+
+TARGETS = ("ess", "ess_tail", "rhat", "mcse")
+
+
+def read_seconds(text: str) -> float:
+    """Read a duration: ``90`` (seconds), ``45s``, ``1h30m``, ``2d``; raises ValueError with what is wrong with it."""
+    typed = text.strip().lower()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", typed):
+        typed += "s"
+    parts = _DURATION.fullmatch(typed)
+    total_s = 0.0
+    if parts is not None:
+        pairs = zip(parts.groups(), _UNITS_S.values(), strict=True)
+        total_s = sum(float(number) * unit_s for number, unit_s in pairs if number is not None)
+    if not 0.0 < total_s < math.inf:
+        raise ValueError(f"a duration is given as 90s, 45m, 1h30m or 2d, and is longer than nothing; not {text!r}.")
+    return total_s
+
+
+def read_chain_ids(text: str) -> list[int]:
+    """Read ids and ranges of ids, such as ``0-3,8-11,15``: increasing; raises ValueError with what is wrong."""
+    ids: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
+        if found is None:
+            raise ValueError(f"chain ids are given as 4-7 or 0-3,8-11, not {text!r}.")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last - first >= _MAX_CHAINS:
+            raise ValueError(f"{part.strip()} are more chains than {_MAX_CHAINS}.")
+        ids += range(first, last + 1)
+        if last < first:
+            raise ValueError(f"the range {part.strip()} ends before it begins.")
+    if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
+        raise ValueError(f"chain ids increase, and none comes twice; not {text!r}.")
+    return ids
+
+
+def read_targets(text: str) -> dict[str, float]:
+    """Read targets such as ``ess=400,rhat=1.01``; raises ValueError with what is wrong with them."""
+    wanted: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in TARGETS or name in wanted:
+            raise ValueError(
+                f"targets are given as ess=400,rhat=1.01, each once, of {', '.join(TARGETS)}: {text!r} is not."
+            )
+        wanted[name] = _number(name, number)
+    return wanted
+
+
+def _number(name: str, text: str) -> float:
+    least = 1.0 if name == "rhat" else 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least < value < math.inf:
+        raise ValueError(f"{name} is a number above {least:g}, not {text!r}.")
+    return value
+
 
 T = TypeVar("T")
 
@@ -80,7 +148,7 @@ def layout_source(text: str) -> str:
     return text
 
 
-_DURATION = {"parser": typed(values.seconds), "metavar": "DURATION"}
+_DURATION = {"parser": typed(read_seconds), "metavar": "DURATION"}
 
 Model = Annotated[
     model_file.Place,
@@ -135,7 +203,7 @@ TimeLimit = Annotated[float | None, typer.Option("--time", help="Of each task: 4
 ChainIds = Annotated[
     Named | None,
     typer.Option(
-        parser=typed(lambda text: Named(values.chain_ids(text))),
+        parser=typed(lambda text: Named(read_chain_ids(text))),
         metavar="IDS",
         help="Sample only these chains of the run, such as 4-7: whole groups of four. `nutmill merge` joins parts.",
     ),
@@ -144,7 +212,7 @@ MaxTime = Annotated[float | None, typer.Option(help="Stop after this time, such 
 Until = Annotated[
     dict[str, float] | None,
     typer.Option(
-        parser=typed(values.targets),
+        parser=typed(read_targets),
         metavar="TARGETS",
         help="Stop when draws are good enough, such as ess=400,rhat=1.01; judged at fixed numbers of draws.",
     ),

@@ -1,13 +1,26 @@
-"""A run that has begun in a folder, and a command that asks for it again."""
+"""Runs by their folders: those that lie in one, and one that has begun and is asked for again."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, NutmillError
 
 if TYPE_CHECKING:
     from nutmill.native.compiled import CompiledModel
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Find the runs of a folder: itself, or those in it."""
+    from nutmill.checkpoint.manifest import MANIFEST
+
+    if (folder / MANIFEST).exists():
+        return [folder]
+    runs = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    if not runs:
+        raise NutmillError(f"{folder} holds no run that has begun.")
+    return runs
+
 
 # Options by the arguments of `sample_numba` that they become; `draws` and `until` may change.
 _OPTIONS = {

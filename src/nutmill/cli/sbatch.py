@@ -2,6 +2,7 @@
 
 import contextlib
 import json as json_text
+import re
 import secrets
 import shutil
 import subprocess
@@ -11,21 +12,80 @@ from typing import Annotated
 
 import typer
 
-from nutmill.cli import job_layout, options, sbatch_values
+from nutmill.cli import job_layout, options
 from nutmill.cli.console import print_json
 from nutmill.cli.job_scripts import LAYOUT, SUBMIT, BatchJob, scripts
 from nutmill.errors import NutmillError
+
+# What the scripts rely on is not for others to say.
+_OWN = {
+    "array",
+    "chdir",
+    "cpus-per-task",
+    "dependency",
+    "hint",
+    "job-name",
+    "nodes",
+    "ntasks",
+    "open-mode",
+    "output",
+} | {"parsable", "partition", "requeue", "signal", "time", "wait", "wrap"}
+
+
+def read_option(text: str) -> str:
+    """Read ``account=me`` or ``exclusive``; raises ValueError with what is wrong, as all readers here."""
+    if not re.fullmatch(r"[a-z][a-z-]*(=[^\s#]+)?", text):
+        raise ValueError(f"an option of sbatch is given as account=me or exclusive, not {text!r}.")
+    if (name := text.partition("=")[0]) in _OWN:
+        raise ValueError(f"nutmill sets --{name} itself, or has an option for it.")
+    return f"--{text}"
+
+
+def read_partition(text: str) -> str:
+    """Read the name of a partition, or several with commas between them."""
+    if not re.fullmatch(r"[\w.,-]+", text):
+        raise ValueError(f"{text!r} is no name of a partition.")
+    return text
+
+
+def read_folder(text: str) -> Path:
+    """Read the name of a folder."""
+    # Slurm reads % as a pattern, and splits a line of options at blanks.
+    if not re.fullmatch(r"[\w./+-]+", text) or text.startswith("-"):
+        raise ValueError(f"the name of the folder is made of letters, digits and . _ - + /, not {text!r}.")
+    return Path(text)
+
+
+def read_result(text: str) -> str:
+    """Read the name of a result."""
+    if not re.fullmatch(r"\w[\w.+-]*\.(nc|zarr)", text):
+        raise ValueError(f"the result is called result.nc, result.zarr or the like, not {text!r}.")
+    return text
+
+
+def check_file(text: str) -> None:
+    """Refuse the name of a file that a line of a script does not hold as it is, or that does other things there."""
+    if not text.isprintable():
+        raise ValueError(f"the name of a file in a job script has no line breaks or other such characters: {text!r}.")
+
+
+def read_shell_line(text: str) -> str:
+    """Read a line of shell."""
+    if "\n" in text or not text.strip():
+        raise ValueError("a line of shell is one line, and not empty.")
+    return text
+
 
 _Nodes = Annotated[int | None, typer.Option(min=1, help="Use at most as many cores at once as this many nodes have.")]
 _CpusPerNode = Annotated[int | None, typer.Option(min=1, help="Cores of a node. Default: what sinfo says.")]
 _CpusPerTask = Annotated[int | None, typer.Option(min=1, help="Cores of a task. Default: what its layout can use.")]
 _Partition = Annotated[
-    str | None, typer.Option(parser=options.typed(sbatch_values.partition), metavar="NAME", help="Of the cluster.")
+    str | None, typer.Option(parser=options.typed(read_partition), metavar="NAME", help="Of the cluster.")
 ]
 _Option = Annotated[
     list[str] | None,
     typer.Option(
-        parser=options.typed(sbatch_values.sbatch_option),
+        parser=options.typed(read_option),
         metavar="NAME=VALUE",
         help="Another option of sbatch, such as account=me. May be repeated.",
     ),
@@ -33,7 +93,7 @@ _Option = Annotated[
 _Setup = Annotated[
     list[str] | None,
     typer.Option(
-        parser=options.typed(sbatch_values.shell_line),
+        parser=options.typed(read_shell_line),
         metavar="LINE",
         help="A line of shell that each job begins with. May be repeated.",
     ),
@@ -41,16 +101,14 @@ _Setup = Annotated[
 _Folder = Annotated[
     Path,
     typer.Option(
-        parser=options.typed(sbatch_values.folder),
+        parser=options.typed(read_folder),
         metavar="FOLDER",
         help="Where scripts, logs, checkpoints and the result go.",
     ),
 ]
 _Result = Annotated[
     str,
-    typer.Option(
-        parser=options.typed(sbatch_values.result), metavar="NAME", help="Of the result in it: NAME.nc or NAME.zarr."
-    ),
+    typer.Option(parser=options.typed(read_result), metavar="NAME", help="Of the result in it: NAME.nc or NAME.zarr."),
 ]
 
 
@@ -119,7 +177,7 @@ def sbatch(
 def _check_files(model: options.Model, data: Path | None) -> None:
     try:
         for file in (model, *([] if data is None else [data])):
-            sbatch_values.check_file(str(file))
+            check_file(str(file))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

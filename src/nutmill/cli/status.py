@@ -10,7 +10,7 @@ import typer
 
 from nutmill.cli.console import print_json, printable
 from nutmill.cli.options import Json
-from nutmill.cli.runs import runs_in
+from nutmill.cli.run_folders import runs_in
 from nutmill.units import rate
 
 _WATCH_S = 2.0

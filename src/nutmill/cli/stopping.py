@@ -68,7 +68,7 @@ def stoppable(advice: Callable[[], str] | None) -> Iterator[None]:
     except (Stopped, KeyboardInterrupt) as stopped:
         import typer  # here, because `hold` comes before all that takes time
 
-        from nutmill.cli.exits import Exit
+        from nutmill.cli.outcome import Exit
 
         say(f"Stopped by {stopped.args[0] if stopped.args else signal.SIGINT.name}; {advice()}")
         raise typer.Exit(Exit.STOPPED) from None

@@ -77,14 +77,14 @@ def tune(
 
         print_json(as_dict(tuned))
     else:
-        from nutmill.cli.tuned_text import print_tuned
+        from nutmill.cli.tuned import print_tuned
 
         print_tuned(tuned, stdout_console())
 
 
 def measure(options: Options) -> "Tuned":
     """Load, compile and sweep, with a line of progress on a terminal."""
-    from nutmill.cli.progress import open_progress
+    from nutmill.cli.console import open_progress
 
     _check_before(options)
     with open_progress(options.budget_s) as progress:

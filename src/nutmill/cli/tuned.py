@@ -1,14 +1,64 @@
-"""What `nutmill tune` found, as one document for programs."""
+"""What `nutmill tune` found: a document for programs, a table and a map for people, and lines to be copied."""
 
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from nutmill import __version__
-from nutmill.cli import slurm
+from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.profile import Profile
+from nutmill.layout.search import heat
 from nutmill.layout.search.findings import Row, Sweep
 from nutmill.sampling.chosen_layout import Found
+from nutmill.units import duration, rate
+
+_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+# Of `sample_numba`.
+_DEFAULT_CHAINS = 4
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """Give the variables with which another program's BLAS uses as many threads a chain.
+
+    They count when a process starts. One that runs several chains in threads shares them between its chains.
+    """
+    return dict.fromkeys(_VARIABLES, str(layout.blas_threads))
+
+
+def environment_block(layout: Layout) -> str:
+    """Write `environment` for a shell."""
+    return "\n".join(f"export {name}={value}" for name, value in environment(layout).items())
+
+
+def directives(layout: Layout) -> list[str]:
+    """Give the lines at the top of a job script that ask Slurm for the cores of a layout.
+
+    One task, so that all of it is on one node; cores rather than hardware threads.
+    """
+    n_cores = layout.chains_at_once * layout.blas_threads
+    return ["#SBATCH --ntasks=1", f"#SBATCH --cpus-per-task={n_cores}", "#SBATCH --hint=nomultithread"]
+
+
+def step(command: str = "python run.py") -> str:
+    """Give the line of a job script that starts a command on the job's cores.
+
+    It repeats ``--cpus-per-task``, because srun does not take it from sbatch in Slurm 22.05 to 23.02.
+    """
+    return f"srun --cpus-per-task=$SLURM_CPUS_PER_TASK {command}"
+
+
+def python_line(layout: Layout, chains: int) -> str:
+    """Write the call that samples under a layout; what is the default and says nothing is left out."""
+    always = ("chains_at_once", "blas_threads")
+    defaults = Layout(1).as_dict()
+    values = {name: value for name, value in layout.as_dict().items() if name in always or value != defaults[name]}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    given = "" if chains == _DEFAULT_CHAINS else f"chains={chains}, "
+    return f"sample_numba(model, {given}layout=Layout({arguments}))"
 
 
 class Tuned(NamedTuple):
@@ -76,9 +126,9 @@ def as_dict(tuned: Tuned) -> dict:
         "profile": _text(tuned.found.path),
         "profile_file": _text(tuned.profile_file),
         "png": _text(tuned.png),
-        "environment": slurm.environment(layout),
-        "sbatch": [*slurm.directives(layout), slurm.step()],
-        "python": slurm.python_line(layout, chains),
+        "environment": environment(layout),
+        "sbatch": [*directives(layout), step()],
+        "python": python_line(layout, chains),
         "sweep": sweep.as_dict(),
     }
 
@@ -97,3 +147,101 @@ def _row(row: Row, chains: int) -> dict:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+_HEADS = (
+    "",
+    "chains at once",
+    "BLAS threads",
+    "BLAS",
+    "per gradient",
+    "CPU time",
+    "one of each chain",
+    "gradients/s",
+    "measured",
+)
+
+_UNSURE = (
+    "Profile, which sample_numba takes only if layout= names it, because confidence is low; tune again when the "
+    "machine is quiet, or with a larger --budget"
+)
+
+
+def print_tuned(tuned: Tuned, console: Console) -> None:
+    """Print all of it."""
+    sweep, layout = tuned.sweep, tuned.found.layout
+    console.print(_table(sweep, tuned.title))
+    console.print()
+    console.print(heat.text(heat.heat(sweep), "", "gradients"))
+    console.print()
+    for line in (*choice(tuned), *(f"Note: {note}" for note in tuned.found.notes)):
+        console.print(Text(line))
+    for line in _files(tuned):
+        console.print(Text(line), soft_wrap=True)
+    _print_block(console, "In Python:", [f"from nutmill import Layout, sample_numba\n{_call(tuned)}"])
+    _print_block(console, "For other programs, before they start:", [environment_block(layout)])
+    _print_block(console, "In a Slurm job:", [*directives(layout), step()])
+
+
+def choice(tuned: Tuned) -> list[str]:
+    """Say which layout was chosen, what it gives, and how sure that is."""
+    sweep, job = tuned.sweep, tuned.sweep.job
+    waves = job.waves(sweep.best)
+    counted = f"{job.chains} chain{'s' * (job.chains > 1)} in {waves} wave{'s' * (waves > 1)}"
+    lines = [
+        f"Chosen: {sweep.best}; {counted}, {duration(sweep.seconds)} per gradient of one chain, "
+        f"{rate(tuned.gradients_per_s)} gradients/s of all."
+    ]
+    if sweep.runner_up is not None and sweep.margin is not None:
+        what = "core hours" if job.objective == "core_hours" else "time"
+        low, high = f"{sweep.margin.low:.2f}", f"{sweep.margin.high:.2f}"
+        lines.append(
+            f"Next best: {sweep.runner_up}, {sweep.margin.estimate:.2f} times the {what} "
+            f"({low} to {high} in four cases of five)."
+        )
+    lines.append(f"Confidence: {sweep.confidence}; others took {100.0 * sweep.others:.0f} % of the CPUs meanwhile.")
+    return lines
+
+
+def _table(sweep: Sweep, title: str) -> Table:
+    table = Table(title=Text(title))
+    for head in _HEADS:
+        table.add_column(head, justify="left" if head in ("BLAS", "") else "right")
+    for row in sweep.table():
+        table.add_row(*_cells(row, sweep), style="bold" if row.layout == sweep.best else None)
+    return table
+
+
+def _cells(row: Row, sweep: Sweep) -> list[str | Text]:
+    layout = row.layout
+    mark = "▶" if layout == sweep.best else "*" if row.is_oversubscribed else ""
+    return [
+        mark,
+        str(layout.chains_at_once),
+        str(layout.blas_threads),
+        Text("SciPy's" if layout.blas is None else layout.blas),
+        duration(row.seconds),
+        duration(row.cpu_seconds),
+        duration(row.wall_s),
+        rate(sweep.job.chains / row.wall_s),
+        f"{row.n_measured} x",
+    ]
+
+
+def _call(tuned: Tuned) -> str:
+    return python_line(tuned.found.layout, tuned.sweep.job.chains)
+
+
+def _files(tuned: Tuned) -> list[str]:
+    is_sure = tuned.profile.doubt is None
+    kept = "Profile, which sample_numba finds by itself" if is_sure else _UNSURE
+    paths = ((kept, tuned.found.path), ("Profile", tuned.profile_file), ("Heat map", tuned.png))
+    return [f"{what}: {path}" for what, path in paths if path is not None]
+
+
+def _print_block(console: Console, title: str, lines: list[str]) -> None:
+    """Print lines to be copied: without wrapping."""
+    console.print()
+    console.print(Text(title, style="bold"))
+    for line in "\n".join(lines).splitlines():
+        console.print(Text(f"    {line}"), soft_wrap=True)

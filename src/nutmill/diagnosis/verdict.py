@@ -11,6 +11,7 @@ import numpy as np
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
 from nutmill.results.trace import group
+from nutmill.units import ranges
 
 if TYPE_CHECKING:
     import arviz
@@ -137,14 +138,3 @@ def _at(mixed: Named, values: np.ndarray, place: int) -> tuple[float, str]:
 def _worst(found: tuple[float, str] | None) -> dict | None:
     # JSON knows no infinity: the R-hat of a chain that never moved is null.
     return None if found is None else {"value": found[0] if math.isfinite(found[0]) else None, "parameter": found[1]}
-
-
-def ranges(ids: Iterable[int]) -> str:
-    """Write increasing ids in short: ``0-3,8-11,15``."""
-    runs: list[list[int]] = []
-    for one in ids:
-        if runs and one == runs[-1][1] + 1:
-            runs[-1][1] = one
-        else:
-            runs.append([one, one])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.jax_clock import started_clock
-from nutmill.comparison.samplers.run import Run, Size, parted
+from nutmill.comparison.samplers.run import Run, Size, parted, started_clock
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
-from nutmill.layout.machine import cpulist
 from nutmill.layout.machine.files import Machine
+from nutmill.units import ranges
 
 _CPU = "/sys/devices/system/cpu"
 _NODE = "/sys/devices/system/node"
@@ -87,7 +87,7 @@ def numa_nodes(machine: Machine, cpus: Collection[int]) -> Groups:
         machine.note("NUMA nodes", None, f"{_NODE} lists no CPUs: all count as one node")
         return (tuple(sorted(cpus)),)
     if left:
-        machine.note("NUMA nodes", None, f"{_NODE} has no node for CPUs {cpulist.spell(left)}: they count as one")
+        machine.note("NUMA nodes", None, f"{_NODE} has no node for CPUs {ranges(sorted(left))}: they count as one")
         nodes.append(tuple(sorted(left)))
     machine.note("NUMA nodes", len(nodes), f"{_NODE}/node*/cpulist")
     return tuple(nodes)

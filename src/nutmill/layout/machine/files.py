@@ -5,8 +5,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nutmill.layout.machine import cpulist
-
 
 class Reading(NamedTuple):
     """One fact about the machine and where it came from.
@@ -26,6 +24,8 @@ class Reading(NamedTuple):
     source: str
 
 
+# More than any machine has; a damaged file must not make us count to a billion.
+_MOST_CPUS = 1 << 16
 # Enough for the first processor of /proc/cpuinfo and for any list of hosts; no file can make us read for long.
 _MOST_BYTES = 1 << 20
 
@@ -83,7 +83,7 @@ class Machine:
         if text is None:
             return None
         try:
-            return cpulist.parse(text)
+            return cpus_from_text(text)
         except ValueError:
             self.damaged(name, path, text)
             return None
@@ -121,7 +121,32 @@ class Machine:
             name, _, text = line.partition(":")
             if name == "Cpus_allowed_list":
                 try:
-                    return cpulist.parse(text), source
+                    return cpus_from_text(text), source
                 except ValueError:
                     self.damaged("affinity", source, text.strip())
         return None, source
+
+
+def cpus_from_text(text: str) -> frozenset[int]:
+    """Read a list such as ``0-3,8``; an empty text is an empty set.
+
+    Raises
+    ------
+    ValueError
+        The text is no list of CPUs.
+    """
+    cpus: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        first, dash, last = part.partition("-")
+        begin, end = _cpu(first), _cpu(last if dash else first)
+        if begin > end:
+            raise ValueError(f"{part!r} is no range of CPUs")
+        cpus.update(range(begin, end + 1))
+    return frozenset(cpus)
+
+
+def _cpu(digits: str) -> int:
+    digits = digits.strip()
+    if not (digits.isascii() and digits.isdigit()) or int(digits) >= _MOST_CPUS:
+        raise ValueError(f"{digits!r} is no CPU")
+    return int(digits)

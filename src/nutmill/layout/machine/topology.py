@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nutmill.layout.machine import cpulist
 from nutmill.layout.machine.cgroup import Cgroups, Limit
 from nutmill.layout.machine.cores import Cache, Groups, caches, cores, fast_cores, numa_nodes
 from nutmill.layout.machine.files import Machine, Reading
 from nutmill.layout.machine.scheduler import Grant, grant
+from nutmill.units import ranges
 
 __all__ = ["Cache", "Reading", "Topology", "topology"]
 
@@ -153,7 +153,7 @@ def _online(machine: Machine) -> _Step:
     """Give the machine's CPUs: online, or in the affinity, or as many as the standard library counts."""
     cpus = machine.cpus("online CPUs", _ONLINE)
     if cpus:
-        machine.note("online CPUs", cpulist.spell(cpus), _ONLINE)
+        machine.note("online CPUs", ranges(sorted(cpus)), _ONLINE)
         return _Step(cpus, "online", _ONLINE)
     if machine.affinity:
         machine.note("online CPUs", None, f"{_ONLINE} is not there: those of the affinity count")
@@ -169,7 +169,7 @@ def _narrowed(machine: Machine, online: _Step, groups: Cgroups) -> list[_Step]:
     if machine.affinity is None:
         machine.note("affinity", None, f"{machine.affinity_source} does not tell")
     else:
-        machine.note("affinity", cpulist.spell(machine.affinity), machine.affinity_source)
+        machine.note("affinity", ranges(sorted(machine.affinity)), machine.affinity_source)
     constraints = [("cpuset", *cpuset)] if cpuset else []
     constraints += [("affinity", machine.affinity, machine.affinity_source)] if machine.affinity is not None else []
     for name, cpus, source in constraints:
@@ -177,7 +177,7 @@ def _narrowed(machine: Machine, online: _Step, groups: Cgroups) -> list[_Step]:
         if left:
             steps.append(_Step(left, name, source))
         else:
-            machine.note(name, None, f"{source} leaves none of CPUs {cpulist.spell(steps[-1].cpus)}: ignored")
+            machine.note(name, None, f"{source} leaves none of CPUs {ranges(sorted(steps[-1].cpus))}: ignored")
     return steps
 
 
@@ -196,7 +196,7 @@ def _bound(every_core: Groups, steps: list[_Step], quota: Limit | None, granted:
         limits.append((math.ceil(quota.value), f"a quota of {quota.value:g} CPUs ({quota.source})"))
     for step in narrower:
         n_cores = len(_usable(every_core, step.cpus))
-        limits.append((n_cores, f"the physical cores of {step.name} {cpulist.spell(step.cpus)} ({step.source})"))
+        limits.append((n_cores, f"the physical cores of {step.name} {ranges(sorted(step.cpus))} ({step.source})"))
     return min(limits, key=lambda limit: limit[0])
 
 

@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-from nutmill.layout.machine import cpulist
 from nutmill.layout.machine.topology import Cache, Topology
-from nutmill.units import size
+from nutmill.units import ranges, size
 
 
 def lines(topology: Topology) -> list[tuple[str, str, str]]:
@@ -15,12 +14,12 @@ def lines(topology: Topology) -> list[tuple[str, str, str]]:
     list of (what, value, where)
         Where is the place that it was read from, what bound it, or why it could not be read.
     """
-    nodes = ", ".join(cpulist.spell(node) for node in topology.numa_nodes)
+    nodes = ", ".join(ranges(sorted(node)) for node in topology.numa_nodes)
     is_hybrid = topology.fast_cores != topology.cores
     scheduler = f"{topology.scheduler}: {topology.scheduler_cpus or 'unknown'}" if topology.scheduler else "none"
     described = [
         ("CPU model", topology.cpu_model, "CPU model"),
-        ("usable CPUs", f"{len(topology.cpus)}: {cpulist.spell(topology.cpus)}", "affinity"),
+        ("usable CPUs", f"{len(topology.cpus)}: {ranges(sorted(topology.cpus))}", "affinity"),
         ("physical cores", f"{len(topology.cores)}: {_siblings(topology)}", "physical cores"),
         ("fast cores", str(len(topology.fast_cores)) if is_hybrid else "all", "fast cores"),
         ("NUMA nodes", f"{len(topology.numa_nodes)}: {nodes}", "NUMA nodes"),

@@ -12,12 +12,10 @@ import numpy as np
 
 from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
-from nutmill.layout.search.bounds import least_seconds, reference
 from nutmill.layout.search.candidates import Job
 from nutmill.layout.search.choose import Round
-from nutmill.layout.search.finals import FINALISTS, race
-from nutmill.layout.search.measurements import Measurement
-from nutmill.layout.search.measuring import Measure, OnMeasure, Recorder, is_quiet
+from nutmill.layout.search.measurements import Measurement, least_seconds, reference
+from nutmill.layout.search.measuring import FINALISTS, Measure, OnMeasure, Recorder, is_quiet, race
 
 # The search for finalists may take this share of the budget, one burst this one, within these lengths.
 _EXPLORE_SHARE = 0.6
