@@ -5,11 +5,11 @@ import sys
 from benchmarks import models
 from benchmarks.distances import distances
 from nutmill.comparison import cell
-from nutmill.comparison.samplers.run import Run
+from nutmill.comparison.samplers.run import SamplerRun
 from nutmill.results.trace import group
 
 
-def _judge(name: str, run: Run) -> dict:
+def _judge(name: str, run: SamplerRun) -> dict:
     """Compare the moments of the draws with those of reference draws, where there are any."""
     known = distances(group(run.trace, "posterior"), models.reference(name) or {})
     return {"distances": {scalar: distance._asdict() for scalar, distance in known.items()}}

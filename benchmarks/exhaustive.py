@@ -11,7 +11,7 @@ from nutmill.layout.layout import Layout
 from nutmill.layout.search.candidates import Job
 from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measuring import Measure, Recorder, is_quiet
-from nutmill.layout.search.search import Found
+from nutmill.layout.search.search import Searched
 from nutmill.layout.search.sweep import decided
 
 
@@ -39,4 +39,4 @@ def exhaustive_sweep(
         raise LayoutError(f"No layout could be measured. {' '.join(dict.fromkeys(recorder.left_out.values()))}")
     measurements = tuple(recorder.ledger.measurements)
     busy = sum(not is_quiet(one) for one in measurements) >= 0.25 * len(measurements)
-    return decided(Found(measurements, tuple(rounds), busy, tuple(recorder.left_out.values())), job)
+    return decided(Searched(measurements, tuple(rounds), busy, tuple(recorder.left_out.values())), job)

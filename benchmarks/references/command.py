@@ -15,7 +15,7 @@ from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.results_file import RESULTS, record
 from benchmarks.validation.command import REFERENCE
 from nutmill.comparison import samplers
-from nutmill.comparison.samplers.run import Run, Size
+from nutmill.comparison.samplers.run import SamplerRun, Size
 from nutmill.diagnosis.check import mixing
 from nutmill.results.trace import group
 
@@ -55,7 +55,7 @@ def run(build: Callable[[], pm.Model], references: dict[str, Reference], sampler
     return judged(measured, references)
 
 
-def judged(run: Run, references: dict[str, Reference]) -> dict:
+def judged(run: SamplerRun, references: dict[str, Reference]) -> dict:
     """Reduce a run to numbers: the distances are in standard errors of both sides."""
     posterior, stats, mixed = group(run.trace, "posterior"), group(run.trace, "sample_stats"), mixing(run.trace)
     known = posterior[sorted({scalar.partition("[")[0] for scalar in references})]

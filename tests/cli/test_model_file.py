@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 
 from nutmill import compile_model
-from nutmill.cli.model_file import Place, is_model, load_model, parse
+from nutmill.cli.model_file import ModelPlace, is_model, load_model, parse
 from nutmill.errors import ModelError
 
 MODEL = """
@@ -38,7 +38,7 @@ def written(tmp_path):
     def write(text, name="model", file="mine.py"):
         path = tmp_path / file
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return Place(path, name)
+        return ModelPlace(path, name)
 
     return write
 
@@ -127,10 +127,10 @@ def test_a_file_that_fails_leaves_no_module(written):
 
 
 def test_no_such_file(tmp_path):
-    assert refusal(Place(tmp_path / "no.py", "x")) == (
+    assert refusal(ModelPlace(tmp_path / "no.py", "x")) == (
         f"The model file {tmp_path}/no.py cannot be read: there is no such file."
     )
-    assert refusal(Place(tmp_path, "x")) == f"The model file {tmp_path} cannot be read: it is a folder."
+    assert refusal(ModelPlace(tmp_path, "x")) == f"The model file {tmp_path} cannot be read: it is a folder."
 
 
 def test_no_such_name(written):

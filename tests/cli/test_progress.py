@@ -8,7 +8,7 @@ import threading
 
 from processes import environment
 
-from nutmill.cli.console import Progress, open_progress
+from nutmill.cli.console import MeasuringLine, open_progress
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.measurements import Measurement, Timing
 
@@ -31,7 +31,7 @@ def measurement(layout, seconds):
 
 def test_what_it_says():
     said = []
-    progress = Progress(said.append, 20.0)
+    progress = MeasuringLine(said.append, 20.0)
     progress.say("Measuring")
     for layout in (Layout(1), Layout(2), Layout(2)):
         progress.measured(measurement(layout, 0.00123))
@@ -41,7 +41,7 @@ def test_what_it_says():
 
 def test_without_a_budget_it_names_none():
     said = []
-    Progress(said.append, None).measured(measurement(Layout(1), 1.0))
+    MeasuringLine(said.append, None).measured(measurement(Layout(1), 1.0))
     assert " of " not in said[0].split(":")[0]
 
 

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from nutmill import compile_model
 from nutmill.cli.app import app
-from nutmill.cli.model_file import Place, load_model
+from nutmill.cli.model_file import ModelPlace, load_model
 
 ROOT = Path(__file__).parents[2]
 TUNING = ROOT / "tuning"
@@ -78,14 +78,14 @@ def test_the_readme_names_every_model_and_template():
 def test_models_are_models(name, n_dim):
     path = TUNING / "models" / f"{name}.py"
     assert "build" in {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
-    model = load_model(Place(path, "model"))
+    model = load_model(ModelPlace(path, "model"))
     assert sum(value.size for value in model.initial_point().values()) == n_dim
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "has_blas"), [("gp", True), ("regression", True), ("schools", False)])
 def test_models_compile_and_use_the_blas_as_they_say(name, has_blas):
-    compiled = compile_model(load_model(Place(TUNING / "models" / f"{name}.py", "model")))
+    compiled = compile_model(load_model(ModelPlace(TUNING / "models" / f"{name}.py", "model")))
     assert bool(compiled.code.native.blas_routines) == has_blas
 
 

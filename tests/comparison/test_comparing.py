@@ -62,8 +62,8 @@ TURNS = [("nutmill", "cold"), ("pymc", "cold"), ("pymc", "warm"), ("nutmill", "w
 
 def test_samplers_take_turns(monkeypatch):
     monkeypatch.setattr(measuring, "run_module", lambda module, request, variables, limit_s: {"measurement": {}})
-    settings, said = measuring.Settings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
-    rows = list(measuring.measure(measuring.Source("a.module", "a model"), settings, said.append))
+    settings, said = measuring.ComparisonSettings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
+    rows = list(measuring.measure(measuring.ModelSource("a.module", "a model"), settings, said.append))
     assert [(row["sampler"], row["caches"]) for row in rows] == TURNS
     assert said[0] == "Making nutmill ready" and said[2] == "Round 1 of 2: nutmill"
 
@@ -106,8 +106,8 @@ def test_seeds_count_on_from_the_first_which_may_be_zero(monkeypatch):
         return {"measurement": {}}
 
     monkeypatch.setattr(measuring, "run_module", note)
-    settings = measuring.Settings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
-    assert len(list(measuring.measure(measuring.Source("a.module", "a model"), settings))) == 3
+    settings = measuring.ComparisonSettings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
+    assert len(list(measuring.measure(measuring.ModelSource("a.module", "a model"), settings))) == 3
     assert seeds == [0, 0, 1, 2]
 
 

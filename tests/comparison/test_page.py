@@ -8,7 +8,7 @@ import pytest
 from comparison.rows import row
 
 from nutmill.comparison.comparison import Comparison
-from nutmill.comparison.measuring import Settings
+from nutmill.comparison.measuring import ComparisonSettings
 from nutmill.comparison.page import Bar, bars
 from nutmill.comparison.summary import summarize
 from nutmill.comparison.tables import number
@@ -26,7 +26,7 @@ def comparison():
         row("pymc-c", failure="killed by signal 9 (SIGKILL)"),
     ]
     machine = {"cpu": "A & B", "usable_cores": 2, "python": "3.13", "packages": {"nutmill": "0.1"}}
-    settings = Settings(NAMES, 1000, 4, 2, 2, 1, 600.0)
+    settings = ComparisonSettings(NAMES, 1000, 4, 2, 2, 1, 600.0)
     missing = {"blackjax": ("jax", "blackjax")}
     return Comparison("<model>", "2026-11-25", settings, machine, rows, summarize(rows, NAMES), missing, ["A note."])
 

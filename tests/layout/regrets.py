@@ -15,7 +15,7 @@ from layout.simulated import CORES, KINDS, Machine, seconds_per_unit
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.candidates import Job, candidates
 from nutmill.layout.search.choose import Choice, choose
-from nutmill.layout.search.search import Found, search
+from nutmill.layout.search.search import Searched, search
 
 CHAINS = (4, 16)
 BUDGET_S = 20.0
@@ -46,7 +46,7 @@ class Searched(NamedTuple):
 
     scenario: Scenario
     layouts: list[Layout]
-    found: Found
+    found: Searched
     spent_s: float
 
 
@@ -66,10 +66,10 @@ class Outcome(NamedTuple):
     best: Layout
 
 
-Chooser = Callable[[Found, Job], Layout]
+Chooser = Callable[[Searched, Job], Layout]
 
 
-def chosen(found: Found, job: Job) -> Layout:
+def chosen(found: Searched, job: Job) -> Layout:
     choice: Choice = choose(found.rounds, job, busy=found.busy)
     return choice.best
 

@@ -65,7 +65,7 @@ def facts(compiled: CompiledModel) -> dict[str, str]:
     return {name: np.ascontiguousarray(values).tobytes().hex() for name, values in found.items()}
 
 
-def models_kept() -> list[cache.Stored]:
+def models_kept() -> list[cache.CachedEntry]:
     return [stored for stored in cache.listing() if stored.header is not None and stored.header.kind == "model"]
 
 

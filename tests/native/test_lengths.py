@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nutmill.native.lengths import WHOLE, CheckFailed, Lengths, Step, lengths_of
+from nutmill.native.lengths import WHOLE, CheckFailed, Lengths, LengthStep, lengths_of
 
 ARRAYS = [np.zeros((3, 0)), np.array(7, dtype="int8"), np.array(2.5)]
 KINDS = [(array.dtype, array.ndim) for array in ARRAYS]
@@ -40,8 +40,8 @@ def again(lengths: Lengths) -> Lengths:
 
 def of_constants(op: str, dtype: str, values: list, dtypes: list) -> np.ndarray:
     """Evaluate one operation of constants."""
-    constants = [Step("constant", each, (int(value),)) for value, each in zip(values, dtypes, strict=True)]
-    steps = [*constants, Step(op, dtype, tuple(range(len(values))))]
+    constants = [LengthStep("constant", each, (int(value),)) for value, each in zip(values, dtypes, strict=True)]
+    steps = [*constants, LengthStep(op, dtype, tuple(range(len(values))))]
     (found,) = again(Lengths(tuple(steps), (len(values),))).evaluate([])
     return found
 
@@ -75,27 +75,35 @@ def test_casts(source, dtype):
 
 def test_fractions_are_rounded_once():
     large = 2**62 + 2**8 + 1
-    steps = (Step("constant", "int64", (large,)), Step("same", "float64", (0,)), Step("neg", "float64", (1,)))
+    steps = (
+        LengthStep("constant", "int64", (large,)),
+        LengthStep("same", "float64", (0,)),
+        LengthStep("neg", "float64", (1,)),
+    )
     rounded, negative = again(Lengths(steps, (1, 2))).evaluate([])
     assert rounded == np.int64(large).astype(float) and negative == -rounded and rounded.dtype == "float64"
 
 
 def test_lengths_values_and_branches():
     steps = (
-        Step("length", "int64", (0, 0)),
-        Step("length", "int64", (0, 1)),
-        Step("value", "int8", (1,)),
-        Step("lt", "bool", (0, 1)),
-        Step("not", "bool", (3,)),
-        Step("switch", "int64", (4, 2, 1)),
-        Step("check", "int64", (5, 4)),
+        LengthStep("length", "int64", (0, 0)),
+        LengthStep("length", "int64", (0, 1)),
+        LengthStep("value", "int8", (1,)),
+        LengthStep("lt", "bool", (0, 1)),
+        LengthStep("not", "bool", (3,)),
+        LengthStep("switch", "int64", (4, 2, 1)),
+        LengthStep("check", "int64", (5, 4)),
     )
     found = again(Lengths(steps, (6, 3, 1, 2))).evaluate(ARRAYS)
     assert [(int(value), value.dtype.name) for value in found] == [(7, "int64"), (0, "bool"), (0, "int64"), (7, "int8")]
 
 
 def test_a_check_that_fails():
-    steps = (Step("length", "int64", (0, 1)), Step("constant", "bool", (0,)), Step("check", "int64", (0, 1)))
+    steps = (
+        LengthStep("length", "int64", (0, 1)),
+        LengthStep("constant", "bool", (0,)),
+        LengthStep("check", "int64", (0, 1)),
+    )
     with pytest.raises(CheckFailed):
         again(Lengths(steps, (2,))).evaluate(ARRAYS)
 

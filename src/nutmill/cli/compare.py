@@ -48,11 +48,11 @@ def compare(
     model_file.check_file(model.path)
     with contextlib.redirect_stdout(sys.stderr):
         from nutmill.comparison.comparing import compare_source, usable_cores
-        from nutmill.comparison.measuring import Settings, Source
+        from nutmill.comparison.measuring import ComparisonSettings, ModelSource
 
         place = {"file": str(model.path.resolve()), "name": model.name}
-        source = Source("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
-        settings = Settings((), draws, chains, usable_cores(cores), repeats, seed, limit)
+        source = ModelSource("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
+        settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, say)
     _write_files(found, html, out)
     if json:

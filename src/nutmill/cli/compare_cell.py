@@ -10,7 +10,7 @@ from nutmill.errors import ModelError
 
 def load(place: dict) -> object:
     """Load the model that `file` and `name` tell."""
-    model = model_file.load_model(model_file.Place(Path(place["file"]), place["name"]))
+    model = model_file.load_model(model_file.ModelPlace(Path(place["file"]), place["name"]))
     if not hasattr(model, "free_RVs"):
         raise ModelError("Only a pm.Model can be compared: other samplers cannot run a compiled one.")
     return model

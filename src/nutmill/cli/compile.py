@@ -23,7 +23,7 @@ class Processors(StrEnum):
     v4 = "x86-64-v4"
 
 
-class Precision(StrEnum):
+class DensityPrecision(StrEnum):
     """In which the log density is evaluated."""
 
     double = "float64"
@@ -48,7 +48,7 @@ _Out = Annotated[Path, typer.Option(callback=_saved, metavar="MODEL.NUT", help="
 _Target = Annotated[
     Processors, typer.Option(help="Processors that the code is for; a level, such as v3 (AVX2), for mixed nodes.")
 ]
-_Dtype = Annotated[Precision, typer.Option(help="Of log density and gradient; draws are float64.")]
+_Dtype = Annotated[DensityPrecision, typer.Option(help="Of log density and gradient; draws are float64.")]
 _Lowering = Annotated[
     Lowering, typer.Option(help="Forms of operations: nutmill's own where it has one, or PyTensor's for Numba alone.")
 ]
@@ -60,7 +60,7 @@ def compile_(
     *,
     out: _Out,
     target: _Target = Processors.native,
-    dtype: _Dtype = Precision.double,
+    dtype: _Dtype = DensityPrecision.double,
     lowering: _Lowering = Lowering.nutmill,
     no_data: _NoData = False,
     json: options.Json = False,

@@ -62,7 +62,7 @@ def stage(text: str, quiet_s: float = QUIET_S, repeat_s: float = REPEAT_S) -> It
         teller.join()
 
 
-class Progress:
+class MeasuringLine:
     """A line that changes when it is told to. No thread redraws it: that would disturb what is measured.
 
     Parameters
@@ -93,10 +93,10 @@ class Progress:
 
 
 @contextmanager
-def open_progress(budget_s: float | None) -> Iterator[Progress]:
+def open_progress(budget_s: float | None) -> Iterator[MeasuringLine]:
     """Show progress while in the `with`, if stderr is a terminal, and as long as it is there."""
     if not is_terminal():
-        yield Progress(lambda text: None, budget_s)
+        yield MeasuringLine(lambda text: None, budget_s)
         return
     from rich.console import Console
     from rich.live import Live
@@ -111,7 +111,7 @@ def open_progress(budget_s: float | None) -> Iterator[Progress]:
     with unheard():
         live.start()
     try:
-        yield Progress(show, budget_s)
+        yield MeasuringLine(show, budget_s)
     finally:
         with unheard():
             live.stop()

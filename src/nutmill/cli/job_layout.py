@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nutmill.cli.console import stage
 from nutmill.cli.job_scripts import GROUP_SIZE
-from nutmill.cli.model_file import Place, check_file, compiled_model
+from nutmill.cli.model_file import ModelPlace, check_file, compiled_model
 
 if TYPE_CHECKING:
     from nutmill.layout.profile import Profile
@@ -34,14 +34,14 @@ class Chosen(NamedTuple):
         return min(GROUP_SIZE, layout.chains_at_once) * layout.blas_threads
 
 
-def choose(source: str, place: Place, chains: int, data: Path | None = None) -> Chosen:
+def choose(source: str, place: ModelPlace, chains: int, data: Path | None = None) -> Chosen:
     """Find a layout.
 
     Parameters
     ----------
     source : str
         "auto", "none", or the path of a profile.
-    place : Place
+    place : ModelPlace
         Of the model; it is loaded and compiled for "auto".
     chains : int
         Of the whole job.
@@ -72,7 +72,7 @@ def choose(source: str, place: Place, chains: int, data: Path | None = None) -> 
     return Chosen(found, None if found is not None else _note(place))
 
 
-def _note(place: Place) -> str:
+def _note(place: ModelPlace) -> str:
     return (
         f"No layout of this model is stored for this machine that was measured with high confidence, so each chain has "
         f"one BLAS thread. Where that may not be "

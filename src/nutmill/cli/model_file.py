@@ -23,7 +23,7 @@ SAVED = ".nut"
 _KINDS = "a pm.Model, a function without arguments that returns one, or a CompiledModel"
 
 
-class Place(NamedTuple):
+class ModelPlace(NamedTuple):
     """A name in a file of Python; without a name, a file that `CompiledModel.save` wrote."""
 
     path: Path
@@ -33,14 +33,14 @@ class Place(NamedTuple):
         return str(self.path) if self.name is None else f"{self.path}:{self.name}"
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> ModelPlace:
     """Read ``file.py:name`` or ``model.nut``; raises ValueError with what is wrong with it."""
     if text.endswith(SAVED):
-        return Place(Path(text), None)
+        return ModelPlace(Path(text), None)
     path, colon, name = text.rpartition(":")
     if not colon or not path or not name.isidentifier():
         raise ValueError(f"a model is given as file.py:name, such as model.py:model, or as model.nut, not {text!r}.")
-    return Place(Path(path), name)
+    return ModelPlace(Path(path), name)
 
 
 def check_file(path: Path) -> None:
@@ -50,7 +50,7 @@ def check_file(path: Path) -> None:
         raise ModelError(f"The model file {path} cannot be read: {what}.")
 
 
-def load_model(place: Place) -> object:
+def load_model(place: ModelPlace) -> object:
     """Give the model of a file: a `pm.Model` or a `CompiledModel`.
 
     The file's folder is on ``sys.path`` meanwhile, as when Python runs the file; ``__name__`` is the file's name.
@@ -85,7 +85,7 @@ def load_model(place: Place) -> object:
         return returned
 
 
-def compiled_model(place: Place, data: Path | None = None, **order: Any) -> "CompiledModel":
+def compiled_model(place: ModelPlace, data: Path | None = None, **order: Any) -> "CompiledModel":
     """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
 
     `order` is what `compile_model` takes besides the model, such as `target`.

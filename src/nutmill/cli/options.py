@@ -127,7 +127,7 @@ class StartsForm(StrEnum):
     PRIOR = "prior"
 
 
-class Named(NamedTuple):
+class NamedChains(NamedTuple):
     """Chains that the user names; Typer takes a bare list for an option that may be repeated."""
 
     ids: list[int]
@@ -151,7 +151,7 @@ def layout_source(text: str) -> str:
 _DURATION = {"parser": typed(read_seconds), "metavar": "DURATION"}
 
 Model = Annotated[
-    model_file.Place,
+    model_file.ModelPlace,
     typer.Argument(
         parser=typed(model_file.parse),
         metavar="FILE.PY:NAME",
@@ -160,7 +160,7 @@ Model = Annotated[
     ),
 ]
 SameModel = Annotated[
-    model_file.Place | None,
+    model_file.ModelPlace | None,
     typer.Option(
         "--model",
         parser=typed(model_file.parse),
@@ -201,9 +201,9 @@ LayoutSource = Annotated[
 ]
 TimeLimit = Annotated[float | None, typer.Option("--time", help="Of each task: 4h, 2d12h.", **_DURATION)]
 ChainIds = Annotated[
-    Named | None,
+    NamedChains | None,
     typer.Option(
-        parser=typed(lambda text: Named(read_chain_ids(text))),
+        parser=typed(lambda text: NamedChains(read_chain_ids(text))),
         metavar="IDS",
         help="Sample only these chains of the run, such as 4-7: whole groups of four. `nutmill merge` joins parts.",
     ),

@@ -89,7 +89,7 @@ def sample(
 
 
 def _check(
-    out: Path | None, checkpoint: Path | None, resume: bool, chain_ids: options.Named | None, chains: int
+    out: Path | None, checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int
 ) -> None:
     """Refuse options that have no meaning together."""
     if out is None and checkpoint is None:

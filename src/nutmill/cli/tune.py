@@ -27,7 +27,7 @@ class Objective(StrEnum):
 class Options(NamedTuple):
     """What the user asked for."""
 
-    place: model_file.Place
+    place: model_file.ModelPlace
     chains: int
     budget_s: float
     blas: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
-from nutmill.comparison.samplers.run import Run, Size
+from nutmill.comparison.samplers.run import SamplerRun, Size
 from nutmill.results.trace import group
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def main(
     request: str,
     answer: str,
     load: Callable[[Any], "pm.Model"] | None = None,
-    judge: Callable[[Any, Run], dict] = lambda model, run: {},
+    judge: Callable[[Any, SamplerRun], dict] = lambda model, run: {},
 ) -> None:
     """Measure what the JSON text `request` asks for and write the numbers to the file `answer`.
 
@@ -61,7 +61,7 @@ def priming_model() -> "pm.Model":
     return model
 
 
-def reduced(model: "pm.Model", run: Run) -> dict:
+def reduced(model: "pm.Model", run: SamplerRun) -> dict:
     """Reduce a run to numbers.
 
     Returns

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison import machine
 from nutmill.comparison.comparison import Comparison
-from nutmill.comparison.measuring import Settings, Source, measure
+from nutmill.comparison.measuring import ComparisonSettings, ModelSource, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.errors import ModelError
@@ -73,15 +73,15 @@ def compare(
     """
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
-        source = Source("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
-        settings = Settings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
+        source = ModelSource("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
+        settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
         return compare_source(source, model.name or "model", settings, samplers, progress)
 
 
 def compare_source(
-    source: Source,
+    source: ModelSource,
     title: str,
-    settings: Settings,
+    settings: ComparisonSettings,
     samplers: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
@@ -107,7 +107,7 @@ def usable_cores(wanted: int | None) -> int:
     return usable if wanted is None else min(wanted, usable)
 
 
-def _check_sizes(settings: Settings) -> None:
+def _check_sizes(settings: ComparisonSettings) -> None:
     # What effective sample sizes and R-hat need.
     for name, least in (("draws", 4), ("chains", 2), ("repeats", 1)):
         if (value := getattr(settings, name)) < least:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nutmill.comparison import page
-from nutmill.comparison.measuring import Settings
+from nutmill.comparison.measuring import ComparisonSettings
 from nutmill.comparison.summary import Summary
 from nutmill.comparison.tables import Table, aligned, sentences_of, tables_of
 
@@ -20,7 +20,7 @@ class Comparison(NamedTuple):
     ----------
     title : str
     date : str
-    settings : Settings
+    settings : ComparisonSettings
     machine : dict
         Processor, cores, memory, software.
     rows : list of dict
@@ -35,7 +35,7 @@ class Comparison(NamedTuple):
 
     title: str
     date: str
-    settings: Settings
+    settings: ComparisonSettings
     machine: dict
     rows: list[dict]
     summaries: list[Summary]

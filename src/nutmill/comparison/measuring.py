@@ -20,7 +20,7 @@ COLD, WARM = "cold", "warm"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning): ")
 
 
-class Source(NamedTuple):
+class ModelSource(NamedTuple):
     """What the processes run: a module like `nutmill.comparison.cell`, and what its loader turns into the model.
 
     `program` is the path of a Stan program of the same model, for samplers that need one.
@@ -31,7 +31,7 @@ class Source(NamedTuple):
     program: str | None = None
 
 
-class Settings(NamedTuple):
+class ComparisonSettings(NamedTuple):
     """What is compared, how much each run draws, how often, with which first seed, and the time limit of a process."""
 
     samplers: tuple[str, ...]
@@ -43,7 +43,9 @@ class Settings(NamedTuple):
     limit_s: float
 
 
-def measure(source: Source, settings: Settings, say: Callable[[str], None] = lambda text: None) -> Iterator[dict]:
+def measure(
+    source: ModelSource, settings: ComparisonSettings, say: Callable[[str], None] = lambda text: None
+) -> Iterator[dict]:
     """Yield a row for every run, as it ends.
 
     The first run of a sampler finds caches that know the sampler and not the model; later ones know both. Samplers take
@@ -65,7 +67,7 @@ def measure(source: Source, settings: Settings, say: Callable[[str], None] = lam
             if SAMPLERS[sampler].reads_program:
                 continue  # nothing but a program's own code is compiled
             say(f"Making {sampler} ready")
-            _run(Source(source.module, None), sampler, settings, Path(scratch), 0)
+            _run(ModelSource(source.module, None), sampler, settings, Path(scratch), 0)
         for repeat in range(settings.repeats if settings.samplers else 0):
             first = repeat % len(settings.samplers)
             for sampler in settings.samplers[first:] + settings.samplers[:first]:
@@ -78,7 +80,7 @@ def measure(source: Source, settings: Settings, say: Callable[[str], None] = lam
                 yield {"sampler": sampler, "repeat": repeat, "caches": WARM if repeat else COLD, **measured}
 
 
-def _run(source: Source, sampler: str, settings: Settings, scratch: Path, repeat: int) -> dict:
+def _run(source: ModelSource, sampler: str, settings: ComparisonSettings, scratch: Path, repeat: int) -> dict:
     is_priming = source.model is None
     draws = 10 if is_priming else settings.draws
     size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)

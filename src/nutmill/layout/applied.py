@@ -8,7 +8,7 @@ from typing import Any
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.find import find_blas
 from nutmill.layout.blas.library import BlasLibrary
-from nutmill.layout.blas.thread_limits import Limits, limited
+from nutmill.layout.blas.thread_limits import PoolLimits, limited
 from nutmill.layout.layout import Layout
 
 _log = logging.getLogger("nutmill")
@@ -64,7 +64,7 @@ class Applied:
         A sentence for everything that is not as asked; grows while workers begin.
     """
 
-    def __init__(self, layout: Layout, library: BlasLibrary | None, limits: Limits, notes: list[str]):
+    def __init__(self, layout: Layout, library: BlasLibrary | None, limits: PoolLimits, notes: list[str]):
         self.layout = layout
         self.notes = notes
         self._library = library
@@ -129,7 +129,7 @@ def _library_for(layout: Layout) -> tuple[BlasLibrary | None, list[str]]:
     return library, list(library.notes)
 
 
-def _differences(layout: Layout, library: BlasLibrary, limits: Limits) -> list[str]:
+def _differences(layout: Layout, library: BlasLibrary, limits: PoolLimits) -> list[str]:
     """Compare what took effect with what was asked; returns a sentence for each difference.
 
     Raises

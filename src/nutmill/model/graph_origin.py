@@ -10,7 +10,7 @@ from pytensor.graph.traversal import ancestors
 from nutmill.errors import ModelError
 from nutmill.model.cache.starts import KeptStart
 from nutmill.model.graphs.checks import reaches
-from nutmill.model.graphs.graph import DataArray, ModelGraph, Terms
+from nutmill.model.graphs.graph import GraphArray, ModelGraph, Terms
 from nutmill.model.graphs.start import evaluate, evaluator
 from nutmill.model.order import COMPILING
 from nutmill.native.code import Code
@@ -128,7 +128,7 @@ class GraphOrigin:
     def _terms(self) -> Terms:
         return self.graph.terms()
 
-    def _now(self, needed: Sequence[DataArray], arrays: Arrays) -> list[np.ndarray]:
+    def _now(self, needed: Sequence[GraphArray], arrays: Arrays) -> list[np.ndarray]:
         """Values of arrays that were lifted out of other graphs: those of the record where they have a name."""
         current = {a.name: value for a, value in zip(self.graph.arrays, arrays, strict=True) if a.name is not None}
         return [array.value if array.name is None else current.get(array.name, array.value) for array in needed]

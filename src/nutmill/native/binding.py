@@ -24,7 +24,7 @@ _log = logging.getLogger("nutmill")
 _EXPAND_BLOCK = 256  # draws, so that an interrupt is not kept waiting
 
 
-class Misfit(ModelError):
+class DataMisfit(ModelError):
     """Native code has no result for the data that it is bound to; `why` says what was wrong."""
 
     def __init__(self, why: str):
@@ -267,7 +267,7 @@ def _lengths(code: Code, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     try:
         return code.lengths.evaluate(arrays)
     except CheckFailed as error:
-        raise Misfit(sentence(Status.OP_RAISED)) from error
+        raise DataMisfit(sentence(Status.OP_RAISED)) from error
 
 
 def _prepare(code: Code, record: Record) -> list[np.ndarray]:
@@ -319,7 +319,7 @@ def _call(in_python: InPython | None, function: Callable[..., int], *words: int)
 def _check(status: int, in_python: InPython | None) -> None:
     if status:
         cause = None if in_python is None else in_python.error
-        raise Misfit(told(in_python, status)) from cause
+        raise DataMisfit(told(in_python, status)) from cause
 
 
 def _expand_block(expand_rows: Callable[[slice], int], first: int, failed: np.ndarray) -> int:

@@ -41,7 +41,7 @@ _LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
 _told: set[str] = set()  # what has been said of the folder, which is looked at for every entry
 
 
-class Stored(NamedTuple):
+class CachedEntry(NamedTuple):
     """An entry as the cache's owner sees it."""
 
     path: Path
@@ -128,9 +128,9 @@ def recall(
     return found
 
 
-def listing() -> list[Stored]:
+def listing() -> list[CachedEntry]:
     """All entries, the one used last first."""
-    found = [Stored(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _entries()]
+    found = [CachedEntry(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _entries()]
     return sorted(found, key=lambda stored: stored.used, reverse=True)
 
 

@@ -13,7 +13,7 @@ class CheckFailed(Exception):
     """A check that the model makes of the lengths of its data does not hold."""
 
 
-class Step(NamedTuple):
+class LengthStep(NamedTuple):
     """One operation on numbers.
 
     Attributes
@@ -89,13 +89,13 @@ class Lengths:
 
     Attributes
     ----------
-    steps : tuple of Step
+    steps : tuple of LengthStep
         In the order in which they are evaluated.
     results : tuple of int
         The numbers of the steps whose values native code reads.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LengthStep, ...] = ()
     results: tuple[int, ...] = ()
 
     def evaluate(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -120,9 +120,9 @@ class Lengths:
 
 def lengths_of(facts: Mapping, arrays: Sequence[tuple[np.dtype, int]]) -> Lengths:
     """Make lengths of their facts, and dtype and rank of each array; raises ValueError if they make no sense."""
-    steps: list[Step] = []
+    steps: list[LengthStep] = []
     for op, dtype, operands in facts["steps"]:
-        step = Step(op, dtype, tuple(operands))
+        step = LengthStep(op, dtype, tuple(operands))
         if (
             dtype not in DTYPES
             or not all(type(operand) is int for operand in operands)
@@ -136,7 +136,7 @@ def lengths_of(facts: Mapping, arrays: Sequence[tuple[np.dtype, int]]) -> Length
     return Lengths(tuple(steps), results)
 
 
-def _fits(step: Step, before: Sequence[Step], arrays: Sequence[tuple[np.dtype, int]]) -> bool:
+def _fits(step: LengthStep, before: Sequence[LengthStep], arrays: Sequence[tuple[np.dtype, int]]) -> bool:
     """Whether a step can be evaluated, whatever the data are."""
     op, dtype, operands = step
     if op == CONSTANT:

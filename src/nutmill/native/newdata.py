@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.errors import ModelError, Status
-from nutmill.native.binding import Binding, Misfit
+from nutmill.native.binding import Binding, DataMisfit
 from nutmill.native.description import DataArray, Description
 from nutmill.native.origin import Origin
 
@@ -160,7 +160,7 @@ def check_fit(model: Description, before: Description, origin: Origin, bound: Ca
     try:
         binding = bound()
         status, logp, _ = binding.density(binding.inside)
-    except Misfit as error:
+    except DataMisfit as error:
         raise _unfit(model, _parted(before, model) or error.why) from error
     if status == Status.OP_RAISED or status < 0:
         parted = None if binding.cause else _parted(before, model)  # an error of the user's own says more

@@ -33,7 +33,7 @@ class ChainProgress(NamedTuple):
     n_steps: int  # leapfrogs of the draw in progress, or of the last one
 
 
-class View(NamedTuple):
+class ProgressView(NamedTuple):
     """A chain's newest row, and what its speed is measured from."""
 
     row: ChainProgress
@@ -56,7 +56,9 @@ class Line(NamedTuple):
     left_s: float  # to the end of the phase; NaN if nobody knows
 
 
-def watch(views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float, start_s: float) -> dict[int, View]:
+def watch(
+    views: Mapping[int, ProgressView], rows: Sequence[ChainProgress], now_s: float, start_s: float
+) -> dict[int, ProgressView]:
     """Take in new rows.
 
     Parameters
@@ -72,21 +74,21 @@ def watch(views: Mapping[int, View], rows: Sequence[ChainProgress], now_s: float
     for row in rows:
         before = seen.get(row.chain)
         if before is None:
-            seen[row.chain] = View(row, start_s, now_s)
+            seen[row.chain] = ProgressView(row, start_s, now_s)
         elif row.phase == "done" and row.draw < before.row.draw:
             # Of what the chain has drawn some is not kept: its speed is what it was.
             spent_s = (before.seen_s - before.phase_start_s) * row.draw / before.row.draw
-            seen[row.chain] = View(row, before.phase_start_s, before.phase_start_s + spent_s)
+            seen[row.chain] = ProgressView(row, before.phase_start_s, before.phase_start_s + spent_s)
         elif before.row.phase == row.phase == "done":
             seen[row.chain] = before
         elif before.row.phase == row.phase or row.phase == "done":
-            seen[row.chain] = View(row, before.phase_start_s, now_s)
+            seen[row.chain] = ProgressView(row, before.phase_start_s, now_s)
         else:
-            seen[row.chain] = View(row, before.seen_s, now_s)
+            seen[row.chain] = ProgressView(row, before.seen_s, now_s)
     return seen
 
 
-def lines(views: Mapping[int, View]) -> list[Line]:
+def lines(views: Mapping[int, ProgressView]) -> list[Line]:
     """Give one line for each chain, or for each phase where there are many chains."""
     if len(views) <= MAX_CHAINS_SHOWN:
         return [chain_line(views[chain]) for chain in sorted(views)]
@@ -145,7 +147,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def chain_line(view: View) -> Line:
+def chain_line(view: ProgressView) -> Line:
     """Give the line of one chain."""
     row = view.row
     speed = _ratio(row.draw, view.seen_s - view.phase_start_s)
@@ -163,7 +165,7 @@ def chain_line(view: View) -> Line:
     )
 
 
-def _summary_line(views: Sequence[View]) -> Line:
+def _summary_line(views: Sequence[ProgressView]) -> Line:
     """Sum over chains; of the step sizes the median, of steps and times the largest."""
     rows = [view.row for view in views]
     members = [chain_line(view) for view in views]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from nutmill.progress.lines import ChainProgress, View, lines, sentence, table, watch
+from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, table, watch
 
 # Drawing the table of four chains takes 3 ms, of sixteen 9 ms: at this rate a per cent or two of a core.
 TABLE_INTERVAL_S = 0.5
@@ -135,7 +135,7 @@ class TableProgress:
         self._surface = surface
         self._width = width
         self._clock = clock
-        self._views: dict[int, View] = {}
+        self._views: dict[int, ProgressView] = {}
 
     def __enter__(self) -> Self:
         self._paint = self._surface.__enter__()
@@ -172,7 +172,7 @@ class LogProgress:
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._views: dict[int, View] = {}
+        self._views: dict[int, ProgressView] = {}
         self._written: list[str] = []
 
     def __enter__(self) -> Self:

@@ -16,7 +16,7 @@ from nutmill.checkpoint.manifest import LOCK, STATUS, read_manifest
 from nutmill.checkpoint.records import telling
 from nutmill.errors import CheckpointError
 from nutmill.files import read_plain, replace_file
-from nutmill.progress.lines import ChainProgress, Line, View, chain_line, watch
+from nutmill.progress.lines import ChainProgress, Line, ProgressView, chain_line, watch
 
 INTERVAL_S = 2.0
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -63,7 +63,7 @@ class StatusFile:
         self._last_saved_s = last_saved_s
         self._start_s = time.monotonic()
         self._written_s = -math.inf
-        self._views: dict[int, View] = {}
+        self._views: dict[int, ProgressView] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +111,7 @@ def _all_sample(lines: Sequence[Line]) -> bool:
     return all(line.phase != "warmup" for line in lines)
 
 
-def _of_chain(chain: int, view: View) -> dict[str, Any]:
+def _of_chain(chain: int, view: ProgressView) -> dict[str, Any]:
     row = view.row
     return {
         "chain": chain,

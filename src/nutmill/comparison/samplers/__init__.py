@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from nutmill.comparison import machine
-from nutmill.comparison.samplers.run import Run
+from nutmill.comparison.samplers.run import SamplerRun
 
 
 class Sampler(NamedTuple):
@@ -98,8 +98,8 @@ def untested(names: Iterable[str]) -> dict[str, str]:
     return {package: version for package, version in found.items() if not version.startswith(TESTED[package])}
 
 
-def load(name: str) -> Callable[..., Run]:
-    """Return `run(model, size) -> Run` of the sampler called `name`.
+def load(name: str) -> Callable[..., SamplerRun]:
+    """Return `run(model, size) -> SamplerRun` of the sampler called `name`.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb
-from nutmill.comparison.samplers.run import Run, Size
+from nutmill.comparison.samplers.run import SamplerRun, Size
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TUNING_S = 5.0
 
 
-def run(model: "pm.Model", size: Size, *, tuned: bool = False, dtype: str = "float64") -> Run:
+def run(model: "pm.Model", size: Size, *, tuned: bool = False, dtype: str = "float64") -> SamplerRun:
     """Sample `model` with nutmill; its warmup is kept, because its gradients count.
 
     Compiling and sampling apart is what `sample_numba(model)` does in one call. Finding a layout counts as compiling.
@@ -33,4 +33,4 @@ def run(model: "pm.Model", size: Size, *, tuned: bool = False, dtype: str = "flo
     quiet = {"progressbar": False, "compute_convergence_checks": False}
     sample = partial(nutmill.sample_numba, program, **sizes, **layout, **quiet, discard_tuned_samples=False)
     trace, sampled, further = timed_apart(sample)
-    return Run(imported.plus(further), compiled, sampled, peak_rss_mb(), trace, program.code.from_cache)
+    return SamplerRun(imported.plus(further), compiled, sampled, peak_rss_mb(), trace, program.code.from_cache)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.run import Run, Size, parted, started_clock
+from nutmill.comparison.samplers.run import SamplerRun, Size, parted, started_clock
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-def run(model: "pm.Model", size: Size, *, backend: str = "numba") -> Run:
+def run(model: "pm.Model", size: Size, *, backend: str = "numba") -> SamplerRun:
     """Sample `model` with nutpie; its warmup is kept, because its gradients count.
 
     On JAX, what is compiled when it is first called is parted from the sampling.
@@ -25,4 +25,4 @@ def run(model: "pm.Model", size: Size, *, backend: str = "numba") -> Run:
     sample = partial(nutpie.sample, program, **sizes, progress_bar=False, save_warmup=True)
     trace, spent, further = timed_apart(sample)
     late, sampled = parted(spent, clock.seconds() if clock else 0.0)
-    return Run(imported.plus(lately).plus(further), compiled.plus(late), sampled, peak_rss_mb(), trace)
+    return SamplerRun(imported.plus(lately).plus(further), compiled.plus(late), sampled, peak_rss_mb(), trace)

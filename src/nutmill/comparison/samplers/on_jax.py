@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.run import Run, Size, parted, started_clock
+from nutmill.comparison.samplers.run import SamplerRun, Size, parted, started_clock
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False) -> Run:
+def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False) -> SamplerRun:
     """Sample `model` on JAX, a chain on each device, or all of them as one batch; these samplers keep no warmup."""
     _, imported = timed(lambda: [import_module(name) for name in ("jax", library, "pymc.sampling.jax")])
     clock = started_clock()
@@ -24,4 +24,4 @@ def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False
     sample = partial(pm.sample, model=model, nuts_sampler=library, nuts_sampler_kwargs=method, **sizes, **quiet)
     trace, spent, further = timed_apart(sample)
     compiled, sampled = parted(spent, clock.seconds())
-    return Run(imported.plus(further), compiled, sampled, peak_rss_mb(), trace)
+    return SamplerRun(imported.plus(further), compiled, sampled, peak_rss_mb(), trace)

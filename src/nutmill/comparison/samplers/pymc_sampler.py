@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb
-from nutmill.comparison.samplers.run import Run, Size, parted
+from nutmill.comparison.samplers.run import SamplerRun, Size, parted
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-def run(model: "pm.Model", size: Size, *, mode: str | None = None) -> Run:
+def run(model: "pm.Model", size: Size, *, mode: str | None = None) -> SamplerRun:
     """Sample `model` with `pm.sample`, which compiles inside the call; its warmup is kept.
 
     PyMC says how long it sampled, starting its processes included; the rest of the call is taken for compiling.
@@ -28,4 +28,4 @@ def run(model: "pm.Model", size: Size, *, mode: str | None = None) -> Run:
     sample = partial(pm.sample, model=model, nuts_sampler="pymc", **sizes, **backend, **quiet)
     trace, spent, imported = timed_apart(partial(sample, discard_tuned_samples=False))
     compiled, sampled = parted(spent, spent.wall - float(trace["posterior"].attrs["sampling_time"]))
-    return Run(imported, compiled, sampled, peak_rss_mb(), trace)
+    return SamplerRun(imported, compiled, sampled, peak_rss_mb(), trace)

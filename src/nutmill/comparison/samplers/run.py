@@ -25,7 +25,7 @@ class Size(NamedTuple):
         return {} if self.tune is None else {"tune": self.tune}
 
 
-class Run(NamedTuple):
+class SamplerRun(NamedTuple):
     """One run of one sampler.
 
     `trace` has the groups posterior and sample_stats, with `n_steps` and `diverging`, and warmup_sample_stats if the

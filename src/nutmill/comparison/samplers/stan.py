@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.run import Run, Size
+from nutmill.comparison.samplers.run import SamplerRun, Size
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _TUNE = 1000  # draws of a chain's warmup, Stan's default
 _STATS = {"n_steps": ("n_leapfrog__", np.int64), "diverging": ("divergent__", bool)}
 
 
-def run(model: "pm.Model", size: Size, *, program: str, data: str | None = None) -> Run:
+def run(model: "pm.Model", size: Size, *, program: str, data: str | None = None) -> SamplerRun:
     """Sample the Stan program in the file `program`, whose variables are called as those of `model`.
 
     Its data are the JSON file `data`, by default of the same name, as CmdStan reads it. PyStan has a process for every
@@ -49,7 +49,7 @@ def run(model: "pm.Model", size: Size, *, program: str, data: str | None = None)
     fit, sampled = timed(sample)
     # Asked for the same draws again, it would read them.
     shutil.rmtree(cache.cache_directory() / built.model_name / "fits", ignore_errors=True)
-    return Run(imported, compiled, sampled, peak_rss_mb(), _groups(model, fit, tune, size.chains))
+    return SamplerRun(imported, compiled, sampled, peak_rss_mb(), _groups(model, fit, tune, size.chains))
 
 
 def _groups(model: "pm.Model", fit: Mapping, tune: int, chains: int) -> dict[str, xr.Dataset]:

@@ -12,12 +12,12 @@ from nutmill.layout.blas.library import BlasLibrary
 from nutmill.layout.blas.process_limits import Setting, held
 
 
-class _Known(NamedTuple):
+class _KnownPools(NamedTuple):
     stamp: tuple[int | None, int]
     controller: ThreadpoolController
 
 
-_known: list[_Known] = []
+_known: list[_KnownPools] = []
 
 
 def known_pools() -> ThreadpoolController:
@@ -27,7 +27,7 @@ def known_pools() -> ThreadpoolController:
     """
     stamp = (_mapped_code_kb(), len(sys.modules))
     if not _known or None in stamp or _known[0].stamp != stamp:
-        _known[:] = [_Known(stamp, ThreadpoolController())]
+        _known[:] = [_KnownPools(stamp, ThreadpoolController())]
     return _known[0].controller
 
 
@@ -41,7 +41,7 @@ def _mapped_code_kb() -> int | None:
     return int(found[0]) if found else None
 
 
-class Limits:
+class PoolLimits:
     """Limits that hold in a process: made by `limited`.
 
     Attributes
@@ -124,7 +124,7 @@ def limited(
     chosen: BlasLibrary | None,
     while_waiting: Callable[[], object] | None = None,
     is_needed: bool = True,
-) -> Iterator[Limits]:
+) -> Iterator[PoolLimits]:
     """Limit every pool while in the `with`; what was there before comes back, also after an exception.
 
     Waits while others in this process need other limits; see `process_limits.held`.
@@ -141,7 +141,7 @@ def limited(
         False: what others need instead will do.
     """
     controller = known_pools()
-    limits = Limits(controller, chosen, n_threads, is_needed)
+    limits = PoolLimits(controller, chosen, n_threads, is_needed)
     # OpenBLAS obeys one thread at a time; that it does so no longer than need be is counted for each thread.
     no_pool = controller.select(internal_api=())
     with ExitStack() as stack:

@@ -35,7 +35,7 @@ class _Mount(NamedTuple):
     point: str
 
 
-class _Level(NamedTuple):
+class _GroupLevel(NamedTuple):
     """The folder of a group, and the version of its files."""
 
     version: int
@@ -72,7 +72,7 @@ class Cgroups:
         return None
 
     def _tightest(
-        self, name: str, controller: str, at: Callable[[Machine, _Level], tuple[float | None, str]]
+        self, name: str, controller: str, at: Callable[[Machine, _GroupLevel], tuple[float | None, str]]
     ) -> Limit | None:
         limits = []
         for level in self._levels(controller):
@@ -86,12 +86,12 @@ class Cgroups:
         self._machine.note(name, tightest.value, tightest.source)
         return tightest
 
-    def _levels(self, controller: str) -> list[_Level]:
+    def _levels(self, controller: str) -> list[_GroupLevel]:
         """Give the process's groups for a controller, its own one first."""
         levels = []
         for version, key in ((1, controller), (2, _UNIFIED)):
             mounts = [mount for mount in self._mounts if key in mount.controllers]
-            levels += [_Level(version, folder) for folder in self._folders(mounts, self._paths.get(key, "/"))]
+            levels += [_GroupLevel(version, folder) for folder in self._folders(mounts, self._paths.get(key, "/"))]
         return levels
 
     def _folders(self, mounts: list[_Mount], path: str) -> list[str]:
@@ -156,7 +156,7 @@ def _usual_mounts(machine: Machine) -> list[_Mount]:
     return [*mounts, _Mount(frozenset({_UNIFIED}), "/", point)] if machine.is_folder(point) else mounts
 
 
-def _quota_at(machine: Machine, level: _Level) -> tuple[float | None, str]:
+def _quota_at(machine: Machine, level: _GroupLevel) -> tuple[float | None, str]:
     if level.version == 1:
         path = f"{level.folder}/cpu.cfs_quota_us"
         quota_us = machine.number("quota", path)
@@ -175,7 +175,7 @@ def _quota_at(machine: Machine, level: _Level) -> tuple[float | None, str]:
     return int(words[0]) / int(words[1]), path
 
 
-def _memory_at(machine: Machine, level: _Level) -> tuple[int | None, str]:
+def _memory_at(machine: Machine, level: _GroupLevel) -> tuple[int | None, str]:
     path = f"{level.folder}/{'memory.limit_in_bytes' if level.version == 1 else 'memory.max'}"
     if machine.text(path) == "max":
         return None, path

@@ -28,7 +28,7 @@ _SPIN_S, _LOOK_S, _SPIN_SHARE = 0.15, 0.005, 0.2
 
 
 @runtime_checkable
-class Binding(Protocol):
+class ForLayout(Protocol):
     """A workload that asks for what it needs of a layout, such as the addresses of its BLAS."""
 
     def bound(self, applied: Applied) -> Workload:
@@ -68,7 +68,7 @@ class Bench:
             try:
                 applied = stack.enter_context(apply_layout(layout))
                 workload = self._workload
-                if isinstance(workload, Binding):
+                if isinstance(workload, ForLayout):
                     workload = workload.bound(applied)
             except LayoutError as error:
                 raise Unavailable(f"{layout} is left out: {error}") from error

@@ -30,7 +30,7 @@ _DISAGREE, _SURPRISE = 1.3, 1.25
 _CAUTION = 1.5
 
 
-class Found(NamedTuple):
+class Searched(NamedTuple):
     """What a search measured.
 
     Attributes
@@ -59,7 +59,7 @@ def search(
     clock: Callable[[], float],
     seed: int = 0,
     on_measure: OnMeasure | None = None,
-) -> Found:
+) -> Searched:
     """Measure layouts until it is plain which is cheapest for the job, or the budget is spent.
 
     Parameters
@@ -197,7 +197,7 @@ class _Search:
         one_thread = [layout for layout in ranked if layout.blas_threads == 1]
         return list(dict.fromkeys([*alive, *one_thread[:1], *ranked[:2]]))
 
-    def found(self, rounds: list[Round]) -> Found:
+    def found(self, rounds: list[Round]) -> Searched:
         """Sum up; where there were no final rounds, with one of typical values."""
         measured = [layout for layout in self.choosable if layout in self.ledger]
         if not measured:
@@ -211,7 +211,7 @@ class _Search:
         for family in self.families:
             if family not in self.ledger and family not in self.recorder.left_out:
                 notes.append(f"The budget ended before {family} was measured.")
-        return Found(tuple(self.ledger.measurements), tuple(rounds), busy, tuple(notes))
+        return Searched(tuple(self.ledger.measurements), tuple(rounds), busy, tuple(notes))
 
     def _nothing_measured(self) -> LayoutError:
         reasons = dict.fromkeys(self.recorder.left_out.values())

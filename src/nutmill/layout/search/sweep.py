@@ -15,7 +15,7 @@ from nutmill.layout.search.choose import choose
 from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Ledger
 from nutmill.layout.search.measuring import Measure, OnMeasure
-from nutmill.layout.search.search import Found, search
+from nutmill.layout.search.search import Searched, search
 
 # From these factors on, what the layout with more threads than cores shows is worth a sentence.
 _BETTER, _WORSE = 0.9, 1.5
@@ -94,7 +94,7 @@ def _checked_job(chains: int, n_cores: int, objective: str, budget_s: float) -> 
     return Job(chains, max(1, n_cores), objective)
 
 
-def decided(found: Found, job: Job, *, sees_others: bool = True) -> Sweep:
+def decided(found: Searched, job: Job, *, sees_others: bool = True) -> Sweep:
     """Choose from what a search has measured, and say what disturbed it.
 
     Parameters
@@ -119,7 +119,7 @@ def decided(found: Found, job: Job, *, sees_others: bool = True) -> Sweep:
     )
 
 
-def _probe_notes(found: Found, job: Job) -> list[str]:
+def _probe_notes(found: Searched, job: Job) -> list[str]:
     """Say what the layout with more threads than cores shows."""
     ledger = Ledger(found.measurements)
     notes = []

@@ -16,8 +16,7 @@ from nutmill.errors import ModelError
 from nutmill.model.cache.models import about, find
 from nutmill.model.cache.starts import KeptStart, places_of_start
 from nutmill.model.cache.unbuilt import leaves, name_of
-from nutmill.model.graphs.graph import DataArray as GraphArray
-from nutmill.model.graphs.graph import ModelGraph, held
+from nutmill.model.graphs.graph import GraphArray, ModelGraph, held
 from nutmill.model.graphs.pymc_model import from_pymc, start_of
 from nutmill.model.graphs.start import evaluate
 from nutmill.model.lowering import environment

@@ -17,7 +17,7 @@ from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType, scalar
 
 from nutmill.model.lowering.properties import is_known
-from nutmill.native.lengths import CONSTANT, DTYPES, FRACTIONAL, LEAVES, LENGTH, VALUE, WHOLE, Lengths, Step
+from nutmill.native.lengths import CONSTANT, DTYPES, FRACTIONAL, LEAVES, LENGTH, VALUE, WHOLE, Lengths, LengthStep
 
 _OPERATIONS: dict[type[ps.ScalarOp], str] = {
     ps.Add: "add",
@@ -58,8 +58,8 @@ class Arithmetic:
 
     def __init__(self, arrays: Sequence[Variable]):
         self._arrays = {array: number for number, array in enumerate(arrays)}
-        self._steps: list[Step] = []
-        self._numbers: dict[Step, int] = {}
+        self._steps: list[LengthStep] = []
+        self._numbers: dict[LengthStep, int] = {}
         self._results: dict[int, Variable] = {}
 
     @property
@@ -108,18 +108,20 @@ class Arithmetic:
         for variable, original in originals.items():
             dtype = _dtype(variable)
             if original in self._arrays and dtype in WHOLE:
-                found[variable] = self._number(Step(VALUE, dtype, (self._arrays[original],)))
+                found[variable] = self._number(LengthStep(VALUE, dtype, (self._arrays[original],)))
         for node in fgraph.toposort():
             if isinstance(node.op, Shape_i):
                 array = self._arrays.get(originals.get(node.inputs[0]))
-                step: Step | int | None = None if array is None else Step(LENGTH, "int64", (array, node.op.i))
+                step: LengthStep | int | None = (
+                    None if array is None else LengthStep(LENGTH, "int64", (array, node.op.i))
+                )
             else:
                 step = self._step(node, found)
             if step is not None:
                 found[node.outputs[0]] = step if isinstance(step, int) else self._number(step)
         return found
 
-    def _step(self, node: Apply, found: Mapping[Variable, int]) -> Step | int | None:
+    def _step(self, node: Apply, found: Mapping[Variable, int]) -> LengthStep | int | None:
         """Make the step that a node is, or find it; None if it is none."""
         numbers = [self._constant(v) if isinstance(v, Constant) else found.get(v) for v in node.inputs]
         operands = [number for number in numbers if number is not None]
@@ -133,13 +135,13 @@ class Arithmetic:
             return None
         if "float64" in (dtype, *dtypes) and (dtype != "float64" or name not in FRACTIONAL):
             return None
-        return Step(name, dtype, tuple(operands))
+        return LengthStep(name, dtype, tuple(operands))
 
     def _constant(self, constant: Constant) -> int | None:
         dtype = _dtype(constant)
-        return self._number(Step(CONSTANT, dtype, (int(constant.data),))) if dtype in WHOLE else None
+        return self._number(LengthStep(CONSTANT, dtype, (int(constant.data),))) if dtype in WHOLE else None
 
-    def _number(self, step: Step) -> int:
+    def _number(self, step: LengthStep) -> int:
         if step not in self._numbers:
             self._numbers[step] = len(self._steps)
             self._steps.append(step)
@@ -158,7 +160,7 @@ class Arithmetic:
         return isinstance(node.op, ScalarFromTensor) and node.inputs[0] in fgraph.inputs
 
 
-def _renumbered(step: Step, places: Mapping[int, int]) -> Step:
+def _renumbered(step: LengthStep, places: Mapping[int, int]) -> LengthStep:
     return step if step.op in LEAVES else step._replace(operands=tuple(places[number] for number in step.operands))
 
 

@@ -19,8 +19,8 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.tensor.elemwise import DimShuffle
 
-from nutmill.model.graphs.graph import Parameter, Site, open_input
-from nutmill.model.graphs.sites import Found
+from nutmill.model.graphs.graph import GraphParameter, Site, open_input
+from nutmill.model.graphs.sites import FoundSite
 from nutmill.model.graphs.widths import inverse_width, log_width
 
 # Beyond this the exponentials of log scales would no longer be numbers; such a scale is outside of the support.
@@ -32,31 +32,31 @@ class Placed(NamedTuple):
 
     Attributes
     ----------
-    found : Found
+    found : FoundSite
     value : Variable
         The value variable.
     expressions : sequence of Variable
-        `Found.expressions`, data lifted out of them.
+        `FoundSite.expressions`, data lifted out of them.
     """
 
-    found: Found
+    found: FoundSite
     value: Variable
     expressions: Sequence[Variable]
 
 
-def expressions_of(model: pm.Model, found: Sequence[Found]) -> list[Variable]:
+def expressions_of(model: pm.Model, found: Sequence[FoundSite]) -> list[Variable]:
     """Location, scale and further parameters of all sites, in terms of the model's value variables."""
     return model.replace_rvs_by_values([expression for site in found for expression in site.expressions])
 
 
-def placed(model: pm.Model, found: Sequence[Found], lifted: Sequence[Variable]) -> list[Placed]:
+def placed(model: pm.Model, found: Sequence[FoundSite], lifted: Sequence[Variable]) -> list[Placed]:
     """Take apart what `expressions_of` gave, once data are lifted out of it."""
     rest: Iterator[Variable] = iter(lifted)
     return [Placed(site, model.rvs_to_values[site.variable], [next(rest) for _ in site.expressions]) for site in found]
 
 
 def recentred(
-    logp: Variable, sites: Sequence[Placed], parameters: Sequence[Parameter], values: Mapping[Variable, Variable]
+    logp: Variable, sites: Sequence[Placed], parameters: Sequence[GraphParameter], values: Mapping[Variable, Variable]
 ) -> tuple[Variable, tuple[Site, ...]]:
     """Write a log density in the coordinates of its sites.
 
@@ -95,7 +95,7 @@ def recentred(
     return pt.add(rest, *terms), tuple(written)
 
 
-def _log_density(site: Found, xi: Variable, further: Sequence[Variable]) -> Variable:
+def _log_density(site: FoundSite, xi: Variable, further: Sequence[Variable]) -> Variable:
     return pm.logp(site.family.standard(*further), xi).sum()
 
 

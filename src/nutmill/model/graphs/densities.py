@@ -11,7 +11,7 @@ from pytensor.graph.traversal import ancestors, explicit_graph_inputs
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.graphs.graph import DataArray, ModelGraph, Node, Parameter, Terms, lift, open_input
+from nutmill.model.graphs.graph import GraphArray, GraphParameter, ModelGraph, Node, Terms, lift, open_input
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import without_gaps
 
@@ -43,7 +43,7 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
     variables = [open_input(v.type.clone(dtype="float64"), v.name) for v in inputs]
     casts = {old: pt.cast(new, old.dtype) for old, new in zip(inputs, variables, strict=True)}
     return ModelGraph(
-        parameters=tuple(Parameter(v.name, v, v.name) for v in variables),
+        parameters=tuple(GraphParameter(v.name, v, v.name) for v in variables),
         arrays=tuple(arrays),
         logp=clone_replace([lifted], casts, rebuild_strict=False)[0],
         expanded={v.name: Node(v, None) for v in variables},
@@ -68,11 +68,11 @@ def from_njit(density: Callable, n_dim: int, data: np.ndarray | Sequence[np.ndar
         raise ModelError(f"n_dim must be the number of values of the density, at least 1, not {n_dim!r}.")
     given = {"data": data} if isinstance(data, np.ndarray) else {f"data_{i}": a for i, a in enumerate(data)}
     named = {name: without_gaps(name, array, observed=False) for name, array in given.items()}
-    arrays = [DataArray(name, pt.as_tensor(array).type(name), array, False) for name, array in named.items()]
+    arrays = [GraphArray(name, pt.as_tensor(array).type(name), array, False) for name, array in named.items()]
     q = pt.vector("q", dtype="float64")
     zeros = np.zeros(int(n_dim))
     return ModelGraph(
-        parameters=(Parameter("q", q, "q"),),
+        parameters=(GraphParameter("q", q, "q"),),
         arrays=tuple(a._replace(variable=open_input(a.variable.type, a.name)) for a in arrays),
         logp=None,
         expanded={"q": Node(q, None)},

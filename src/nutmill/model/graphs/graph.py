@@ -26,7 +26,7 @@ from nutmill.native.newdata import without_gaps
 OWN = "made_by_nutmill"
 
 
-class Parameter(NamedTuple):
+class GraphParameter(NamedTuple):
     """A free variable on the unconstrained scale: a piece of the flat position."""
 
     name: str
@@ -35,7 +35,7 @@ class Parameter(NamedTuple):
     dims: tuple[str | None, ...] | None = None
 
 
-class DataArray(NamedTuple):
+class GraphArray(NamedTuple):
     """An array that the model reads: a constant, observed data, `pm.Data`, or the length of a dimension."""
 
     name: str | None  # None: a constant without a name, which `with_data` cannot replace
@@ -77,7 +77,7 @@ class Site(NamedTuple):
 class Terms(NamedTuple):
     """The log density in its terms, by variable of the model, elements not added up; and the arrays that they read."""
 
-    arrays: Sequence[DataArray]
+    arrays: Sequence[GraphArray]
     densities: Mapping[str, Variable]
 
 
@@ -86,7 +86,7 @@ class Starting(NamedTuple):
 
     Attributes
     ----------
-    arrays : sequence of DataArray
+    arrays : sequence of GraphArray
         What the graphs below read.
     starts, usual : sequences of Variable
         Initial value of each parameter, and of its variable.
@@ -100,7 +100,7 @@ class Starting(NamedTuple):
         Each variable whose parameter has this value, where the others have those of `given`.
     """
 
-    arrays: Sequence[DataArray]
+    arrays: Sequence[GraphArray]
     starts: Sequence[Variable]
     usual: Sequence[Variable]
     given: Sequence[Variable]
@@ -114,8 +114,8 @@ class Starting(NamedTuple):
 class ModelGraph:
     """Everything that the later steps need to know of a model; no step after this one looks at PyMC."""
 
-    parameters: tuple[Parameter, ...]
-    arrays: tuple[DataArray, ...]
+    parameters: tuple[GraphParameter, ...]
+    arrays: tuple[GraphArray, ...]
     logp: Variable | None  # None where the density is native already, or there is none
     expanded: Mapping[str, Node]
     sites: tuple[Site, ...] = ()
@@ -129,7 +129,7 @@ class ModelGraph:
     point_variables: Callable[[], Sequence[Variable]] = list  # the parameters as `terms` knows them
     prior: Callable | None = None  # () -> (arrays, start), drawn from the prior where that can be
     # (values by name) -> (arrays, start), where the user gives initial values
-    start_given: Callable[[Mapping[str, object]], tuple[Sequence[DataArray], Sequence[Variable]]] = lambda _: ((), ())
+    start_given: Callable[[Mapping[str, object]], tuple[Sequence[GraphArray], Sequence[Variable]]] = lambda _: ((), ())
     starting: Callable[[], Starting] | None = None  # None: variables are parameters
     dtype: str = "float64"  # in which the log density is evaluated; see `single`
     lowering: str = "nutmill"  # of `lowering.WAYS`
@@ -172,7 +172,7 @@ def _broadcast_axes(variable: Variable) -> tuple[int, ...]:
 
 def lift(
     outputs: Sequence[Variable], names: Mapping[Variable, str], observed: set[Variable]
-) -> tuple[list[Variable], list[DataArray]]:
+) -> tuple[list[Variable], list[GraphArray]]:
     """Replace array constants and shared variables by inputs of open length.
 
     Parameters
@@ -186,7 +186,7 @@ def lift(
 
     Returns
     -------
-    The new outputs, and one `DataArray` for each input, in the order in which the graph meets them.
+    The new outputs, and one `GraphArray` for each input, in the order in which the graph meets them.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def lift(
     observed = {_storage(variable) for variable in observed}
     outputs, lengths = with_open_lengths(outputs, lambda v: _is_data(v, is_observed=_storage(v) in observed))
     structural = _shape_constants(outputs)
-    arrays: dict[object, DataArray] = {}
+    arrays: dict[object, GraphArray] = {}
     replacements = {}
     for variable in ancestors(outputs):
         storage = _storage(variable)
@@ -207,10 +207,10 @@ def lift(
             name, is_observed = names.get(storage), storage in observed
             value = without_gaps(name, held(variable), observed=is_observed)
             is_own = getattr(variable.tag, OWN, False)
-            arrays[storage] = DataArray(name, open_input(variable.type, name), value, is_observed, is_own)
+            arrays[storage] = GraphArray(name, open_input(variable.type, name), value, is_observed, is_own)
         replacements[variable] = arrays[storage].variable
     lifted = with_own_constants(clone_replace(outputs, replacements, rebuild_strict=False))
-    return lifted, [*arrays.values(), *(DataArray(None, *length, observed=False, is_own=True) for length in lengths)]
+    return lifted, [*arrays.values(), *(GraphArray(None, *length, observed=False, is_own=True) for length in lengths)]
 
 
 def held(variable: Constant | SharedVariable) -> np.ndarray:

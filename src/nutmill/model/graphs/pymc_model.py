@@ -22,10 +22,10 @@ from pytensor.tensor.type import TensorType
 from nutmill.errors import ModelError
 from nutmill.model.graphs.centring import expressions_of, placed, recentred
 from nutmill.model.graphs.graph import (
-    DataArray,
+    GraphArray,
+    GraphParameter,
     ModelGraph,
     Node,
-    Parameter,
     Starting,
     Terms,
     held,
@@ -33,7 +33,7 @@ from nutmill.model.graphs.graph import (
     open_input,
     with_own_constants,
 )
-from nutmill.model.graphs.sites import Found, find_sites
+from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
 
@@ -101,12 +101,12 @@ def _parted(outputs: Sequence[Variable], sections: Sequence[Sequence[Variable]])
     return [[next(rest) for _ in section] for section in sections]
 
 
-def _parameters(model: pm.Model) -> tuple[Parameter, ...]:
+def _parameters(model: pm.Model) -> tuple[GraphParameter, ...]:
     parameters = []
     for value in model.value_vars:
         rv_name = model.values_to_rvs[value].name
         variable = open_input(value.type.clone(dtype="float64"), value.name)
-        parameters.append(Parameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
+        parameters.append(GraphParameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
     return tuple(parameters)
 
 
@@ -133,7 +133,7 @@ def start_expressions(model: pm.Model, overrides: Mapping, *, transformed: bool 
     return replace_rng_nodes([by_value[value] for value in model.value_vars])
 
 
-def start_of(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
+def start_of(model: pm.Model) -> tuple[list[GraphArray], list[Variable]]:
     """Arrays, and graphs of them that give each parameter's initial value; there are no arrays if none can change."""
     expressions = start_expressions(model, {})
     names, _ = _data_names(model)
@@ -142,7 +142,7 @@ def start_of(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
     return start_given(model, {})
 
 
-def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[DataArray], list[Variable]]:
+def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[GraphArray], list[Variable]]:
     """Arrays, and graphs of them that give each parameter's initial value where the user gives some by name."""
     pieces = {value.name for rv, value in model.rvs_to_values.items() if model.rvs_to_transforms.get(rv) is not None}
     # PyMC takes back these values as they are: a number would be of single precision, a list of no type at all.
@@ -151,7 +151,7 @@ def start_given(model: pm.Model, given: Mapping[str, object]) -> tuple[list[Data
     return arrays, outputs
 
 
-def _prior(model: pm.Model) -> tuple[list[DataArray], list[Variable]]:
+def _prior(model: pm.Model) -> tuple[list[GraphArray], list[Variable]]:
     """Arrays, and graphs of them that draw each parameter from its prior; a flat one keeps its initial value."""
     drawn = {rv.name: "prior" for rv in model.free_RVs if not isinstance(rv.owner.op, FlatRV | HalfFlatRV)}
     outputs, arrays = lift(start_expressions(model, drawn), *_data_names(model))
@@ -242,7 +242,7 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
 
 
-def _observed_and_total(model: pm.Model, sites: Sequence[Found]) -> tuple[list[Variable], list[Variable]]:
+def _observed_and_total(model: pm.Model, sites: Sequence[FoundSite]) -> tuple[list[Variable], list[Variable]]:
     """Log densities of observed variables, and the sum of all but those of sites: without any, of `pm.Model.logp`."""
     apart = {site.variable for site in sites}
     free = [rv for rv in model.free_RVs if rv not in apart]
@@ -297,6 +297,6 @@ def _is_mask(index: Variable) -> bool:
     return isinstance(index.type, TensorType) and index.type.dtype == "bool"
 
 
-def _check_observed(arrays: Sequence[DataArray]) -> None:
+def _check_observed(arrays: Sequence[GraphArray]) -> None:
     for array in arrays:
         check_not_nan(array.name, array.value, observed=array.observed)

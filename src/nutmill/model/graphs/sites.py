@@ -55,7 +55,7 @@ _FAMILIES = {
 }
 
 
-class Found(NamedTuple):
+class FoundSite(NamedTuple):
     """A site in terms of the model's random variables.
 
     Attributes
@@ -83,7 +83,7 @@ class Found(NamedTuple):
         return [self.location, self.scale, *self.further]
 
 
-def find_sites(model: pm.Model) -> list[Found]:
+def find_sites(model: pm.Model) -> list[FoundSite]:
     """Find the sites of a model, each after those that its location and scale depend on."""
     free = set(model.free_RVs)
     found = [site for rv in model.free_RVs if (site := _centred(model, rv, free))]
@@ -111,12 +111,12 @@ def _parameters(rv: Variable, family: Family) -> tuple[Variable, Variable, list[
     return given[at], given[at + 1], given[:at] + given[at + 2 :]
 
 
-def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> Found | None:
+def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | None:
     family = _family_of(model, rv)
     if family is None:
         return None
     location, scale, further = _parameters(rv, family)
-    return Found(rv, 1.0, location, scale, family, further) if _needs([scale], free) else None
+    return FoundSite(rv, 1.0, location, scale, family, further) if _needs([scale], free) else None
 
 
 def _is_standard(model: pm.Model, rv: Variable) -> bool:
@@ -151,7 +151,7 @@ def _products(model: pm.Model, factors: Sequence[Variable]) -> dict[Variable, li
 
 def _non_centred(
     model: pm.Model, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
-) -> Found | None:
+) -> FoundSite | None:
     """The site of a variable that is multiplied by positive expressions, one after the other."""
     scale, product = None, rv
     while step := next(_scaled(model, product, rv, products, free), None):
@@ -159,7 +159,7 @@ def _non_centred(
         scale = factor if scale is None else scale * factor
     if scale is None:
         return None
-    return Found(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, _FAMILIES[type(rv.owner.op)])
+    return FoundSite(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, _FAMILIES[type(rv.owner.op)])
 
 
 def _scaled(
@@ -186,7 +186,7 @@ def _needs(expressions: Sequence[Variable], free: set[Variable]) -> set[Variable
     return free.intersection(ancestors(expressions))
 
 
-def _in_order(found: Sequence[Found], free: set[Variable]) -> list[Found]:
+def _in_order(found: Sequence[FoundSite], free: set[Variable]) -> list[FoundSite]:
     """Order sites by what they need; those that need each other are left as they are written."""
     needs = {site.variable: _needs(site.expressions, free) - {site.variable} for site in found}
     waiting, ordered = list(found), []

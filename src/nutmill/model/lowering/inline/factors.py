@@ -58,7 +58,7 @@ def solve_triangular(
         with singular:
             fill_with(emitter, x, math.nan)
         with regular, readable(emitter, matrix) as a:
-            _solve_in_place(emitter, a, x, _Form(lower, False, unit))
+            _solve_in_place(emitter, a, x, _FactorForm(lower, False, unit))
 
 
 def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
@@ -66,11 +66,11 @@ def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence
     (factor, b), (x,) = operands, results
     copy_into(emitter, b, x)
     with readable(emitter, factor) as a:
-        _solve_in_place(emitter, a, x, _Form(lower, not lower, False))
-        _solve_in_place(emitter, a, x, _Form(lower, lower, False))
+        _solve_in_place(emitter, a, x, _FactorForm(lower, not lower, False))
+        _solve_in_place(emitter, a, x, _FactorForm(lower, lower, False))
 
 
-class _Form(NamedTuple):
+class _FactorForm(NamedTuple):
     """Which triangle, whether it is transposed, and whether its diagonal is taken as 1 and not read."""
 
     lower: bool
@@ -90,7 +90,7 @@ def _is_singular(emitter: Emitter, matrix: View, unit: bool) -> ir.Value:
     return builder.load(found)
 
 
-def _solve_in_place(emitter: Emitter, a: Matrix, x: View, form: _Form) -> None:
+def _solve_in_place(emitter: Emitter, a: Matrix, x: View, form: _FactorForm) -> None:
     """Solve for contiguous `x`; Fortran sees a matrix in C order transposed, so it solves from the right."""
     lower, is_transposed, unit = form
     triangle = letter(emitter, a.by_rows, *("UL" if lower else "LU"))

@@ -13,7 +13,7 @@ from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, load
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
-from nutmill.model.lowering.inline.rows import Index
+from nutmill.model.lowering.inline.rows import RowIndex
 from nutmill.model.lowering.inline.scalars import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
@@ -45,7 +45,7 @@ class _Operand:
     """
 
     axes: Axes
-    index: Index | None
+    index: RowIndex | None
     place: int | None
 
 
@@ -120,7 +120,7 @@ class _Loop:
         for view, position, broadcasts, place in given:
             index, shape = None, view.shape
             if position is not None:
-                index = Index(emitter, views[position], view.shape[0])
+                index = RowIndex(emitter, views[position], view.shape[0])
                 shape = [views[position].shape[0], *view.shape[1:]]
             operands.append(_Operand(Axes(view, broadcasts), index, place))
             seen.append(Axes(view._replace(shape=shape), broadcasts))

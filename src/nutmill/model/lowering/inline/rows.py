@@ -33,7 +33,7 @@ _OUT_OF_RANGE = "an index in the model is out of range"
 _MISFIT = "an array of the model does not fit the rows of another one that it should go to"
 
 
-class Index:
+class RowIndex:
     """An array of integers into one axis of another; negative ones count from the end.
 
     An index out of range reads the first row instead, which does not stop a loop from being vectorised; `check` tells
@@ -67,7 +67,7 @@ class Index:
         self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
 
 
-class _Plan:
+class _RowPlan:
     """Which axes of an array are indexed by which operands, which broadcast, and where the axes of these go."""
 
     def __init__(self, node: Apply, n_before: int, ndim: int):
@@ -84,14 +84,16 @@ class _Plan:
         self.first = self.axes[0] if self.axes and side_by_side else 0
 
 
-class Place:
+class RowPlace:
     """Arrays of integers into some axes of an array, of which the other axes are taken whole."""
 
-    def __init__(self, emitter: Emitter, plan: _Plan, views: Mapping[int, View], whole: View):
+    def __init__(self, emitter: Emitter, plan: _RowPlan, views: Mapping[int, View], whole: View):
         self._plan = plan
         given = [_with_leading(views[operand], plan.ndim) for operand in plan.operands]
         self._given = [Axes(view, own) for view, own in zip(given, plan.broadcasts, strict=True)]
-        self._indices = [Index(emitter, view, whole.shape[axis]) for view, axis in zip(given, plan.axes, strict=True)]
+        self._indices = [
+            RowIndex(emitter, view, whole.shape[axis]) for view, axis in zip(given, plan.axes, strict=True)
+        ]
         message = "arrays of indices in the model have different lengths"
         lengths = common_shape(emitter, self._given, message, IndexError)
         kept = [whole.shape[axis] for axis in plan.whole]
@@ -127,14 +129,14 @@ def _with_leading(view: View, ndim: int) -> View:
 
 def take(node: Apply) -> Operation | None:
     """Write ``x[i]``, ``x[i, j]`` or ``x[:, i]``: a new array; None if there is more to the indices."""
-    plan = _Plan(node, 1, node.inputs[0].type.ndim)
+    plan = _RowPlan(node, 1, node.inputs[0].type.ndim)
     if not plan.is_known:
         return None
     kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         views = _views(emitter, kinds, values)
-        place, memory = Place(emitter, plan, views, views[0]), Memory(emitter)
+        place, memory = RowPlace(emitter, plan, views, views[0]), Memory(emitter)
         value, result = new_array(emitter, kind, place.shape)
         with nest(emitter, result.shape) as indices:
             memory.store_new(result, indices, memory.load_given(views[0], place.of(memory, indices)))
@@ -147,7 +149,7 @@ def take(node: Apply) -> Operation | None:
 def change(node: Apply) -> Operation | None:
     """Write ``x[i] = values`` or ``x[i, :, j] += values``; None if there is more to the indices."""
     target, source = node.inputs[0].type, node.inputs[1].type
-    plan = _Plan(node, 2, target.ndim)
+    plan = _RowPlan(node, 2, target.ndim)
     if not plan.is_known or target.dtype == "bool" or getattr(node.op, "ignore_duplicates", False):
         return None
     copied_kind = array_kind(target.dtype, target.ndim)
@@ -159,7 +161,7 @@ def change(node: Apply) -> Operation | None:
             value = shared(emitter, kinds[0], values[0])
         else:
             value, whole = copy(emitter, whole, copied_kind)
-        change = _Change(whole, Axes(given, source.broadcastable), Place(emitter, plan, views, whole))
+        change = _Change(whole, Axes(given, source.broadcastable), RowPlace(emitter, plan, views, whole))
         _check_lengths(emitter, change)
         if node.op.set_instead_of_inc:
             _write_each(emitter, change, add=False)
@@ -184,7 +186,7 @@ class _Change(NamedTuple):
 
     whole: View
     given: Axes
-    place: Place
+    place: RowPlace
 
     def given_at(self, indices: Sequence[ir.Value]) -> list[ir.Value]:
         """Index of the value that belongs to `indices` of what is selected."""
