@@ -13,7 +13,7 @@ import typer
 from nutmill.cli import model_file
 
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS_S))
+_SPELLING_OF_DURATION = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in _UNITS_S))
 # More than any cluster runs; a slip such as 0-99999999 should not fill the memory.
 _MAX_CHAINS = 1_000_000
 
@@ -25,7 +25,7 @@ def read_seconds(text: str) -> float:
     typed = text.strip().lower()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", typed):
         typed += "s"
-    parts = _DURATION.fullmatch(typed)
+    parts = _SPELLING_OF_DURATION.fullmatch(typed)
     total_s = 0.0
     if parts is not None:
         pairs = zip(parts.groups(), _UNITS_S.values(), strict=True)
