@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from nutmill.native.labels import label_array
-from nutmill.results.trace import SAMPLE_STATS, Divergences, Draws, ModelData, group, to_arviz
+from nutmill.results.trace import SAMPLE_STATS, DivergencesGroup, Draws, ModelData, group, to_arviz
 
 matplotlib.use("Agg")
 
@@ -47,7 +47,7 @@ def divergences(n):
     """Give `n` divergences of a model of four dimensions."""
     points = np.arange(4.0 * n).reshape(n, 4)
     chains = np.arange(n, dtype=np.int32) % N_CHAINS
-    return Divergences(chains, 10 * chains, points, points + 1, points + 2, np.full(n, np.inf))
+    return DivergencesGroup(chains, 10 * chains, points, points + 1, points + 2, np.full(n, np.inf))
 
 
 MODEL = ModelData(

@@ -14,7 +14,7 @@ from nutmill.layout.profile import BlasKey, Profile
 from nutmill.layout.search.candidates import Job
 from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Interval, Measurement, Timing
-from nutmill.sampling.chosen_layout import Found
+from nutmill.sampling.chosen_layout import ChosenLayout
 
 CHOSEN = Layout(2, 2, "mkl")
 SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2): 0.009} | {
@@ -30,7 +30,7 @@ def made(recorded_laptop):
     sweep = Sweep(Job(8, 4), measurements, CHOSEN, Layout(2, 2), Interval(1.5, 1.4, 1.6), "high", ("A note.",))
     machine = topology(recorded_laptop)
     profile = Profile(machine.fingerprint(), "a laptop", BlasKey("openblas", "1.2"), "abc", {}, sweep)
-    found = Found(CHOSEN, "sweep", profile, Path("/home/me/profiles/abc.json"), sweep.notes)
+    found = ChosenLayout(CHOSEN, "sweep", profile, Path("/home/me/profiles/abc.json"), sweep.notes)
     return Tuned("gp.py:model", 3, machine, found, Path("heat.png"), None)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nutmill.progress.lines import duration, lines, sentence, table, watch
+from nutmill.progress.chain_table import table
+from nutmill.progress.lines import duration, lines, sentence, watch
 from nutmill.progress.show import (
     ChainProgress,
     LogProgress,

@@ -13,7 +13,7 @@ from nutmill.layout.machine.topology import Topology
 from nutmill.layout.profile import Profile
 from nutmill.layout.search import heat
 from nutmill.layout.search.findings import Row, Sweep
-from nutmill.sampling.chosen_layout import Found
+from nutmill.sampling.chosen_layout import ChosenLayout
 from nutmill.units import duration, rate
 
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -70,7 +70,7 @@ class Tuned(NamedTuple):
         As the user named it.
     n_dim : int
     topology : Topology
-    found : Found
+    found : ChosenLayout
         Of a sweep.
     png, profile_file : Path or None
         Files that the user asked for.
@@ -79,7 +79,7 @@ class Tuned(NamedTuple):
     model: str
     n_dim: int
     topology: Topology
-    found: Found
+    found: ChosenLayout
     png: Path | None
     profile_file: Path | None
 

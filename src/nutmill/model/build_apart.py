@@ -27,7 +27,7 @@ CHILD = "nutmill.model.child"  # which brings all that compiles, and so is impor
 REQUEST, ANSWER = "request", "answer"
 
 
-class Request(NamedTuple):
+class CompileRequest(NamedTuple):
     """What the child is asked to compile."""
 
     graph: ModelGraph
@@ -35,7 +35,7 @@ class Request(NamedTuple):
     options: Mapping[str, object]  # of PyTensor, as they are in the parent
 
 
-class Answer(NamedTuple):
+class CompileAnswer(NamedTuple):
     """What the child made.
 
     Attributes
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
     peak_bytes: int
 
 
-def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
+def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, Entry]:
     """Compile a graph in a child process; returns the code beside what was told of it.
 
     Raises
@@ -69,7 +69,7 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
         its code cannot come back, or the child dies.
     """
     try:
-        request = cloudpickle.dumps(Request(_bare(graph), made_for, pytensor_options()))
+        request = cloudpickle.dumps(CompileRequest(_bare(graph), made_for, pytensor_options()))
     except Exception as error:  # whatever a class of the user's raises when it is pickled
         raise ModelError(
             f"This model cannot be sent to another process ({error}): compile it without isolate=True."
@@ -91,7 +91,7 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[Answer, Entry]:
     return found, found.entry
 
 
-def _asked(folder: Path) -> Answer | NutmillError:
+def _asked(folder: Path) -> CompileAnswer | NutmillError:
     child = subprocess.run(
         [sys.executable, "-m", CHILD, str(folder)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

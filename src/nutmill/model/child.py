@@ -9,14 +9,14 @@ from pytensor import config
 from nutmill.errors import NutmillError
 from nutmill.files import replace_file
 from nutmill.model.build import compile_here
-from nutmill.model.build_apart import ANSWER, REQUEST, Answer, Request
+from nutmill.model.build_apart import ANSWER, REQUEST, CompileAnswer, CompileRequest
 from nutmill.model.graphs.start import without_c
 from nutmill.model.lowering.environment import pytensor_options
 from nutmill.native.code import entry_of
 from nutmill.native.process_memory import peak_bytes
 
 
-def answer(request: Request) -> Answer | NutmillError:
+def answer(request: CompileRequest) -> CompileAnswer | NutmillError:
     """Compile what the parent asks for, with its options of PyTensor."""
     here = pytensor_options()
     stages: dict[str, float] = {}
@@ -26,7 +26,7 @@ def answer(request: Request) -> Answer | NutmillError:
     except NutmillError as error:
         return error
     entry = entry_of(code) if code.stands_alone else None
-    return Answer(entry, code.kernel.code, stages, code.python_ops, peak_bytes())
+    return CompileAnswer(entry, code.kernel.code, stages, code.python_ops, peak_bytes())
 
 
 if __name__ == "__main__":

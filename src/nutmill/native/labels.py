@@ -4,7 +4,6 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 
 def known_sizes(coords: Mapping[str, Iterable | None]) -> dict[str, int]:
@@ -69,6 +68,8 @@ def label_array(values: Iterable) -> np.ndarray:
     if any(issubclass(kind, tuple) for kind in kinds):
         return np.array([_text(value) for value in values], dtype=str)
     if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
+        import pandas as pd  # here: whoever loads a model or works for an executor has no dates to turn into labels
+
         values = list(pd.DatetimeIndex(values).to_numpy())
     array = np.array(values)
     if array.ndim == 1 and array.dtype.kind in "biufMmU":

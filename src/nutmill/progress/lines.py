@@ -1,4 +1,4 @@
-"""How the progress of chains reads: rows and times in, a table or text out; no clock, no output."""
+"""How the progress of chains reads: rows and times in, lines and text out; no clock, no output."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 # More chains than this are shown as one line for each phase.
 MAX_CHAINS_SHOWN = 16
-BAR_WIDTH = 16
-# A narrower terminal gets the table without the bar, and with single spaces between the columns.
-MIN_WIDTH_WITH_BAR = 100
 
 PHASES = ("warmup", "sampling", "done")
 
@@ -100,39 +93,15 @@ def sentence(line: Line) -> str:
     """Say one line in words, for a log."""
     parts = [
         f"{line.label}: {line.phase}",
-        f"{_draws(line)} draws",
-        f"step size {_figure(line.step_size)}",
-        f"{_figure(line.gradients_per_draw)} gradients/draw",
+        f"{draws_of_total(line)} draws",
+        f"step size {figure(line.step_size)}",
+        f"{figure(line.gradients_per_draw)} gradients/draw",
         f"{line.divergences} divergence{'s' * (line.divergences != 1)}",
-        f"{_figure(line.draws_per_s)} draws/s",
+        f"{figure(line.draws_per_s)} draws/s",
     ]
     if line.phase != "done":
         parts += [f"{line.n_steps} steps in the draw", f"{duration(line.left_s)} left"]
     return ", ".join(parts)
-
-
-def table(shown: Sequence[Line], width: int) -> Table:
-    """Draw lines as a table for a terminal of `width` columns or a notebook."""
-    with_bar = width >= MIN_WIDTH_WITH_BAR
-    drawn = Table(box=None, pad_edge=False, padding=(0, int(with_bar), 0, 1), header_style="bold")
-    for name in ("Chain", "Phase", *([""] if with_bar else [])):
-        drawn.add_column(name, no_wrap=True)
-    for name in ("Draws", "Step size", "Grads/draw", "Steps", "Diverged", "Draws/s", "Left"):
-        drawn.add_column(name, justify="right", no_wrap=True)
-    for line in shown:
-        drawn.add_row(
-            line.label.removeprefix("chain "),
-            Text(line.phase, style="green" if line.phase == "done" else ""),
-            *([_bar(line)] if with_bar else []),
-            _draws(line),
-            _figure(line.step_size),
-            _figure(line.gradients_per_draw),
-            str(line.n_steps),
-            Text(str(line.divergences), style="red" if line.divergences else ""),
-            _figure(line.draws_per_s),
-            "" if line.phase == "done" else duration(line.left_s),
-        )
-    return drawn
 
 
 def duration(seconds: float) -> str:
@@ -190,16 +159,13 @@ def _ratio(amount: float, per: float) -> float:
     return amount / per if per > 0 else math.nan
 
 
-def _draws(line: Line) -> str:
+def draws_of_total(line: Line) -> str:
+    """Write how many draws there are, and of how many if that is known."""
     return f"{line.draw}" if line.total is None else f"{line.draw}/{line.total}"
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """Write three significant digits, "-" for what is not known."""
     if not math.isfinite(value):
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _bar(line: Line) -> ProgressBar | str:
-    return "" if line.total is None else ProgressBar(total=line.total, completed=line.draw, width=BAR_WIDTH)

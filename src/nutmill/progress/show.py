@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, table, watch
+from nutmill.progress.chain_table import table
+from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, watch
 
 # Drawing the table of four chains takes 3 ms, of sixteen 9 ms: at this rate a per cent or two of a core.
 TABLE_INTERVAL_S = 0.5

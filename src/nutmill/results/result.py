@@ -66,10 +66,10 @@ def to_result(
     )
 
 
-def _adaptation(run: Run, centredness: Mapping[str, np.ndarray]) -> trace.Adaptation:
+def _adaptation(run: Run, centredness: Mapping[str, np.ndarray]) -> trace.AdaptationGroup:
     state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
     target_accept = run.adaptation.target_accept
-    return trace.Adaptation(**state.trimmed()._asdict(), target_accept=target_accept, centredness_of=centredness)
+    return trace.AdaptationGroup(**state.trimmed()._asdict(), target_accept=target_accept, centredness_of=centredness)
 
 
 def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
@@ -81,11 +81,11 @@ def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
     return {parameters[number].rv_name: pieces[number] for number, _ in compiled.code.sites}
 
 
-def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> trace.Divergences:
+def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> trace.DivergencesGroup:
     """All divergences of a run, one row each."""
     records = [chain.records for chain in chains]
     points = np.concatenate([chain.points for chain in chains])
-    return trace.Divergences(
+    return trace.DivergencesGroup(
         chain=np.repeat(chain_ids, [len(rows) for rows in records]),
         draw=np.concatenate([rows["draw"] for rows in records]),
         start=points[:, 0],

@@ -48,7 +48,7 @@ class Draws(NamedTuple):
     log_likelihood: Mapping[str, np.ndarray] | None = None  # observed variable -> (chain, draw, *shape)
 
 
-class Divergences(NamedTuple):
+class DivergencesGroup(NamedTuple):
     """Where trajectories diverged, one row for each divergence rather than one for each draw."""
 
     chain: np.ndarray  # (n,) int64
@@ -59,7 +59,7 @@ class Divergences(NamedTuple):
     energy_error: np.ndarray  # (n,) float64; infinite where the density itself was not finite
 
 
-class Adaptation(NamedTuple):
+class AdaptationGroup(NamedTuple):
     """What warmup has learned of each chain, and its last draw; unconstrained."""
 
     step_size: np.ndarray  # (chain,) float64
@@ -86,8 +86,8 @@ def to_arviz(
     model: ModelData,
     *,
     warmup: Draws | None = None,
-    divergences: Divergences | None = None,
-    adaptation: Adaptation | None = None,
+    divergences: DivergencesGroup | None = None,
+    adaptation: AdaptationGroup | None = None,
     attrs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> arviz.InferenceData | xr.DataTree:
     """Put draws and data into the groups of the ArviZ schema.
@@ -162,7 +162,7 @@ def _sampled_groups(draws: Draws, model: ModelData) -> dict[str, xr.Dataset]:
     }
 
 
-def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset:
+def _divergences_group(divergences: DivergencesGroup, model: ModelData) -> xr.Dataset:
     row, point = ("divergence",), ("divergence", "unconstrained_parameter")
     # No variable may be called chain or draw: ArviZ takes those names for dimensions.
     arrays = {
@@ -178,7 +178,7 @@ def _divergences_group(divergences: Divergences, model: ModelData) -> xr.Dataset
     return xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
 
 
-def _adaptation_group(adaptation: Adaptation, model: ModelData) -> xr.Dataset:
+def _adaptation_group(adaptation: AdaptationGroup, model: ModelData) -> xr.Dataset:
     row = ("chain", "unconstrained_parameter")
     direction = ("chain", "direction", "unconstrained_parameter")
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}

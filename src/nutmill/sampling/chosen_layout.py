@@ -41,7 +41,7 @@ _GRADIENTS_A_DRAW, _WARMUP_DRAWS = 15, 200
 _ROUGHLY = 3
 
 
-class Found(NamedTuple):
+class ChosenLayout(NamedTuple):
     """A layout, and where it comes from.
 
     Attributes
@@ -75,7 +75,7 @@ def find_layout(
     use_profile: bool = True,
     keep: bool = True,
     on_measure: OnMeasure | None = None,
-) -> Found:
+) -> ChosenLayout:
     """Find the layout with which chains of a model take the least time on this machine.
 
     Parameters
@@ -100,7 +100,7 @@ def find_layout(
 
     Returns
     -------
-    Found
+    ChosenLayout
         The layout is its field ``layout``; ``profile`` has every measurement, in seconds per gradient.
 
     Raises
@@ -111,7 +111,7 @@ def find_layout(
     topology = topology if topology is not None else read_topology()
     described = _describe(compiled, chains, topology)
     if use_profile and (stored := _stored(described)) is not None:
-        return Found(stored.layout, "profile", stored)
+        return ChosenLayout(stored.layout, "profile", stored)
     try:
         measured = sweep(
             Gradients(compiled),
@@ -125,7 +125,7 @@ def find_layout(
     finally:
         compiled.binding.release()
     made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
-    return Found(measured.best, "sweep", made, profiles.save(made) if keep else None, measured.notes)
+    return ChosenLayout(measured.best, "sweep", made, profiles.save(made) if keep else None, measured.notes)
 
 
 def layout_for(
@@ -137,7 +137,7 @@ def layout_for(
     cores: int | None,
     topology: Topology,
     kept: Mapping[str, Any] | None = None,
-) -> Found:
+) -> ChosenLayout:
     """Choose the layout of a run; the log says what was measured, and what changes the bits of draws.
 
     Parameters
@@ -168,25 +168,25 @@ def layout_for(
     may_choose = asked == "auto" and cores is None and topology.n_cores > 1 and compiled.code.native.blas_routines
     stored = _stored(_describe(compiled, chains, topology)) if may_choose else None
     if stored is not None and (kept is None or stored.layout.numerics == kept):
-        return _told(Found(_at_most(stored.layout, chains), "profile", stored))
+        return _told(ChosenLayout(_at_most(stored.layout, chains), "profile", stored))
     if kept is not None:
-        return Found(usual, "kept")
+        return ChosenLayout(usual, "kept")
     if not may_choose:
-        return Found(usual, "default")
+        return ChosenLayout(usual, "default")
     gradient_s = _gradient_s(compiled, usual)
     waves = math.ceil(chains / usual.chains_at_once)
     expected_s = waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * gradient_s
     if gradient_s < _LIGHT_S or expected_s < _WORTH_S:
-        return Found(usual, "default")
+        return ChosenLayout(usual, "default")
     budget_s = min(_LONGEST_S, _SHARE * expected_s)
     try:
         return _told(find_layout(compiled, chains=chains, topology=topology, budget_s=budget_s, use_profile=False))
     except LayoutError as error:
         _log.info("no layout was searched for: %s", error)
-        return Found(usual, "default", notes=(str(error),))
+        return ChosenLayout(usual, "default", notes=(str(error),))
 
 
-def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> Found:
+def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> ChosenLayout:
     """The layout that the user named."""
     if isinstance(asked, Layout):
         profile, chosen = None, asked
@@ -204,7 +204,7 @@ def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str
         )
     for note in notes:
         _log.warning("%s", note)
-    return Found(layout, "asked", profile, notes=notes)
+    return ChosenLayout(layout, "asked", profile, notes=notes)
 
 
 def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
@@ -215,7 +215,7 @@ def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
     return Layout(at_once, kept["threads"], kept["library"])
 
 
-def _told(found: Found) -> Found:
+def _told(found: ChosenLayout) -> ChosenLayout:
     """Log what "auto" has chosen by measurement, and note it for the result."""
     profile = cast(Profile, found.profile)  # which holds the measurements, made now or before
     when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {profile.created}"

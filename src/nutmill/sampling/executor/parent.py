@@ -26,12 +26,12 @@ from nutmill.run.driver import OnProgress
 from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
 from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
-from nutmill.sampling.chosen_layout import Found, layout_for
+from nutmill.sampling.chosen_layout import ChosenLayout, layout_for
 from nutmill.sampling.executor.engines import Engine, engine_of
 from nutmill.sampling.executor.gathering import Arrivals, Gathering
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
-from nutmill.sampling.executor.sharing import Source
+from nutmill.sampling.executor.sharing import ModelSource
 from nutmill.sampling.executor.worker import Answer, Keep, Task
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
@@ -57,7 +57,7 @@ def sample_apart(
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
         engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
-        common = _common_task(request, Source(hashlib.sha256(content).hexdigest(), engine.path), layout)
+        common = _common_task(request, ModelSource(hashlib.sha256(content).hexdigest(), engine.path), layout)
         running = (root or scratch) / RUNNING
         common = common._replace(seed=starts.seed, running=running)
         tasks = [_task(common, request, starts, part) for part in split_into_groups(request.chain_ids)]
@@ -82,7 +82,9 @@ def _in_folder(start: Starts | SavedRun, request: Request, content: bytes) -> St
     return starts
 
 
-def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None) -> Found:
+def _layout_of_tasks(
+    compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None
+) -> ChosenLayout:
     """The layout within one task, which has one core unless the user says more."""
     chosen, cores = request.layout, request.cores
     if chosen is None or chosen == "auto":
@@ -91,7 +93,7 @@ def _layout_of_tasks(compiled: CompiledModel, request: Request, topology: Topolo
     return layout_for(compiled, chosen, chains=n_chains, draws=request.draws, cores=cores, topology=topology, kept=kept)
 
 
-def _common_task(request: Request, model: Source, layout: Layout) -> Task:
+def _common_task(request: Request, model: ModelSource, layout: Layout) -> Task:
     """What the tasks of all groups have in common."""
     return Task(
         model=model,

@@ -13,7 +13,7 @@ from nutmill.native.container import Damaged
 _MODELS_KEPT = 2
 
 
-class Source(NamedTuple):
+class ModelSource(NamedTuple):
     """Where a worker finds a compiled model.
 
     Attributes
@@ -36,7 +36,7 @@ class Models:
         self._models: dict[str, CompiledModel] = {}
 
     def get(
-        self, source: Source, content: bytes | None, while_waiting: Callable[[], object] | None = None
+        self, source: ModelSource, content: bytes | None, while_waiting: Callable[[], object] | None = None
     ) -> CompiledModel:
         """Give a model, bound, from `content` or from its file if it was not unpacked before.
 
@@ -61,7 +61,7 @@ class Models:
         return compiled
 
 
-def _unpacked(source: Source, content: bytes | None) -> CompiledModel:
+def _unpacked(source: ModelSource, content: bytes | None) -> CompiledModel:
     try:
         if content is None and source.path is not None:
             content = source.path.read_bytes()

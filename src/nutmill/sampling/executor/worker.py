@@ -26,7 +26,7 @@ from nutmill.run.driver import drive
 from nutmill.run.ending import Limits
 from nutmill.run.run import Ending, Run, Settings
 from nutmill.sampling.chosen_layout import natives_for
-from nutmill.sampling.executor.sharing import Models, Source
+from nutmill.sampling.executor.sharing import Models, ModelSource
 from nutmill.sampling.report import Report
 
 # How often a worker looks whether its group is still wanted, and whether a folder has become free.
@@ -58,7 +58,7 @@ class Task(NamedTuple):
 
     Attributes
     ----------
-    model : Source
+    model : ModelSource
     chain_ids : list of int
     initial : (c, n_dim) float64
     settings : Settings
@@ -75,7 +75,7 @@ class Task(NamedTuple):
         Where that file is, if it lies on no disk that workers share.
     """
 
-    model: Source
+    model: ModelSource
     chain_ids: list[int]
     initial: np.ndarray
     settings: Settings
