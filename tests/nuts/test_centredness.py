@@ -93,13 +93,14 @@ def test_units_do_not_matter(unit):
     np.testing.assert_allclose(one / (one + (1.0 - one) * unit**2), two, rtol=1e-9)
 
 
-def test_a_move_needs_a_second_witness():
+@pytest.mark.parametrize("c", [0.0, 0.5])
+def test_a_move_needs_a_second_witness(c):
     """What half of the chains says is not believed if the other half says the opposite."""
     with_data, without = posterior(np.full(9, 400.0), 0.25), posterior(np.zeros(9), 0.25, 1)
     mixed = {name: values.copy() for name, values in with_data.items()}
     for name in mixed:
         mixed[name][1::2] = without[name][1::2]
-    assert proposed(mixed, 0.0) is None
+    assert proposed(mixed, c) is None
 
 
 def test_a_scale_that_varies_over_orders_of_magnitude_is_left_alone():

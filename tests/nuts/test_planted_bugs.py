@@ -16,7 +16,7 @@ PACKAGE = Path(nutmill.__file__).parent
 
 
 class Bug(NamedTuple):
-    """One line of a file of `nuts`, what it becomes, and the test that sees it."""
+    """A line of a file, what it becomes, and the test that sees it."""
 
     file: str
     line: str
@@ -26,83 +26,151 @@ class Bug(NamedTuple):
 
 BUGS = {
     "a sub-tree prefers its newer half, as only the tree may": Bug(
-        "tree.py",
+        "nuts/tree.py",
         "verbs.combine(trajectory, top - 1, top, forward, _IN_PROPORTION)",
         "verbs.combine(trajectory, top - 1, top, forward, _BIASED)",
-        "test_tree.py::test_free_orbit_is_stationary",
+        "nuts/test_tree.py::test_free_orbit_is_stationary",
     ),
     "the newer half is always taken": Bug(
-        "tree.py",
+        "nuts/tree.py",
         "return log_weight, 1.0 if newer >= older else ratio",
         "return log_weight, 1.0",
-        "test_tree.py::test_stationary_with_turns_and_divergences_at_random",
+        "nuts/test_tree.py::test_stationary_with_turns_and_divergences_at_random",
     ),
     "a tree that turns gives its draw back": Bug(
-        "tree.py",
+        "nuts/tree.py",
         "verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)",
         "if not turning: verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)",
-        "test_transition.py::test_kernel_equals_oracle",  # it is another sampler, and leaves the target as it is
+        "nuts/test_transition.py::test_kernel_equals_oracle",  # it is another sampler, and leaves the target as it is
     ),
     "a sub-tree that turns is kept": Bug(
-        "tree.py",
+        "nuts/tree.py",
         "            if _turns(trajectory, verbs, top, forward, level > 0):",
         "            if False:",
-        "test_tree.py::test_stationary_with_a_turn_at_every_place",
+        "nuts/test_tree.py::test_stationary_with_a_turn_at_every_place",
     ),
     "the cross checks are dropped": Bug(
-        "hamiltonian.py",
+        "nuts/hamiltonian.py",
         "    if not has_inner_ends:",
         "    if True:",
-        "test_transition.py::test_kernel_equals_oracle",
+        "nuts/test_transition.py::test_kernel_equals_oracle",
     ),
     "a draw weighs by the inverse of its density": Bug(
-        "hamiltonian.py",
+        "nuts/hamiltonian.py",
         "    _fill_slot(trajectory, slot, row, -error)",
         "    _fill_slot(trajectory, slot, row, error)",
-        "test_transition.py::test_kernel_leaves_exact_draws_exact",
+        "nuts/test_transition.py::test_kernel_leaves_exact_draws_exact",
     ),
     "the last half of a kick is left out": Bug(
-        "hamiltonian.py",
+        "nuts/hamiltonian.py",
         "    kinetic_energy = _kick_in_place(0.5 * step_size, new)",
         "    kinetic_energy = _kick_in_place(0.0, new)",
-        "test_hamiltonian.py::test_reversible",
+        "nuts/test_hamiltonian.py::test_reversible",
     ),
     "velocities are drawn by the variance in place of its root": Bug(
-        "metric.py",
+        "nuts/metric.py",
         "        velocity[i] = velocity[i] * scale",
         "        velocity[i] = velocity[i] * variance[i]",
-        "test_hamiltonian.py::test_start_has_the_current_draw_and_a_momentum_of_the_metric",
+        "nuts/test_hamiltonian.py::test_start_has_the_current_draw_and_a_momentum_of_the_metric",
     ),
     "one direction is stretched by the root of what momenta are drawn for": Bug(
-        "metric.py",
+        "nuts/metric.py",
         "_add_along(metric.directions[k], metric.stretch[k] - 1.0, vector, out)",
         "_add_along(metric.directions[k], math.sqrt(metric.stretch[k]) - 1.0, vector, out)",
-        "test_hamiltonian.py::test_start_has_the_current_draw_and_a_momentum_of_the_metric",
+        "nuts/test_hamiltonian.py::test_start_has_the_current_draw_and_a_momentum_of_the_metric",
     ),
     "the step size depends on where the chain is": Bug(
-        "chain.py",
-        "* (1.0 - _JITTER + 2.0 * _JITTER * uniform(trajectory.rng))",
-        "* (0.5 + 0.5 * math.tanh(trajectory.position[0]) + 0.01 * uniform(trajectory.rng))",
-        "test_closed_form.py::test_standard_normal",
+        "nuts/chain.py",
+        "* stepsize.jitter(trajectory.rng)",
+        "* (0.5 + 0.5 * math.tanh(trajectory.position[0]) + 0.01 * stepsize.jitter(trajectory.rng))",
+        "nuts/test_closed_form.py::test_standard_normal",
     ),
     "the metric learns on while draws are kept": Bug(
-        "chain.py",
+        "nuts/chain.py",
         "            _keep(trajectory, state, number, statistics)",
         "            _keep(trajectory, state, number, statistics); trajectory.metric.variance[0] *= 1.01",
-        "test_warmup.py::test_metric_rests_after_warmup",
+        "nuts/test_warmup.py::test_metric_rests_after_warmup",
+    ),
+    "the volume of centring is left out of the density": Bug(
+        "model/graphs/centring.py",
+        "-pt.sum(log_width(c, scale)), _inside",
+        "-0.0 * pt.sum(log_width(c, scale)), _inside",
+        "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
+    ),
+    "the volume of centring has the wrong sign": Bug(
+        "model/graphs/centring.py",
+        "-pt.sum(log_width(c, scale)), _inside",
+        "pt.sum(log_width(c, scale)), _inside",
+        "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
+    ),
+    "the volume of centring forgets an element": Bug(
+        "model/graphs/centring.py",
+        "-pt.sum(log_width(c, scale)), _inside",
+        "-pt.sum(log_width(c, scale).ravel()[1:]), _inside",
+        "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
+    ),
+    "the gradient with respect to a scale lacks a factor": Bug(
+        "model/graphs/widths.py",
+        "return [0.5 * (s * s - 1.0) * along, c * s * along]",
+        "return [0.5 * (s * s - 1.0) * along, c * along]",
+        "model/test_centring.py::test_gradients_are_those_of_the_density",
+    ),
+    "an element is brought back by the centredness of its neighbour": Bug(
+        "nuts/recentring.py",
+        "(position[i] - old[i] * location[i]) * further",
+        "(position[i] - old[i - 1] * location[i]) * further",
+        "test_centring.py::test_draws_that_are_kept_come_along",
+    ),
+    "draws are kept in the coordinates of the chains": Bug(
+        "nuts/recentring.py",
+        "            state.written,\n",
+        "            state.centredness[number],\n",
+        "test_centring.py::test_draws_and_log_densities_are_those_of_the_model_as_written",
+    ),
+    "the log density is kept in the coordinates of the chains": Bug(
+        "nuts/recentring.py",
+        "        lp -= log_volume(state.centredness[number], state.written, state.log_scale[number])",
+        "        lp -= 0.0",
+        "test_centring.py::test_draws_and_log_densities_are_those_of_the_model_as_written",
+    ),
+    "a chain that changes its coordinates stays at the numbers of the old ones": Bug(
+        "nuts/recentring.py",
+        "    recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)",
+        "    copy_into(old[POSITION], trajectory.position)",
+        "test_centring.py::test_draws_that_are_kept_come_along",
+    ),
+    "the metric of new coordinates is learned from the old ones": Bug(
+        "nuts/recentring.py",
+        "            _learn_anew(record, state.moments[number, block], rows)",
+        "            pass",
+        "test_centring.py::test_draws_that_are_kept_come_along",
+    ),
+    "a move needs no second witness": Bug(
+        "nuts/centredness.py",
+        "are_enough = are_enough and gain > _LEAST_GAIN * n",
+        "are_enough = are_enough and n > 0",
+        "nuts/test_centredness.py::test_a_move_needs_a_second_witness",
     ),
 }
 
 
 def run(folder: Path, test: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(TESTS / "nuts" / test)]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(TESTS / test)]
     env = {**os.environ, "PYTHONPATH": str(folder), "NUTMILL_CACHE_DIR": str(folder / "cache")}
     return subprocess.run(command, cwd=TESTS.parent, env=env, capture_output=True, text=True, check=False)
 
 
 def copy(folder: Path) -> Path:
     shutil.copytree(PACKAGE, folder / "nutmill", ignore=shutil.ignore_patterns("__pycache__", "kernels"))
-    return folder / "nutmill" / "nuts"
+    return folder / "nutmill"
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_the_line_is_still_there(name):
+    bug = BUGS[name]
+    assert (PACKAGE / bug.file).read_text().count(bug.line) == 1
+    file, _, test = bug.test.partition("::")
+    assert f"def {test}(" in (TESTS / file).read_text()
 
 
 @pytest.mark.slow
@@ -110,9 +178,7 @@ def copy(folder: Path) -> Path:
 def test_it_is_seen(name, tmp_path):
     bug = BUGS[name]
     path = copy(tmp_path) / bug.file
-    text = path.read_text()
-    assert text.count(bug.line) == 1
-    path.write_text(text.replace(bug.line, bug.becomes))
+    path.write_text(path.read_text().replace(bug.line, bug.becomes))
     found = run(tmp_path, bug.test)
     assert found.returncode == 1 and "AssertionError" in found.stdout, found.stdout[-2000:] + found.stderr
 
