@@ -35,7 +35,8 @@ lint: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(VENV)/bin/python -m benchmarks
 
-# The site, in build/site; a warning is an error. NOTEBOOKS=off leaves the gallery as it is written, without running it.
+# The site, in build/site, by Python 3.12 or newer (ArviZ 1): make docs PYTHON=python3.13. A warning is an error. NOTEBOOKS=off
+# leaves the gallery as it is written, without running it.
 NOTEBOOKS ?= force
 docs: $(VENV)/.installed-docs
 	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --define nb_execution_mode=$(NOTEBOOKS) --doctree-dir build/doctrees docs build/site
