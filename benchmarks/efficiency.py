@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
 from benchmarks.results_file import RESULTS, record
-from nutmill.comparison.measuring import run_module
+from nutmill.comparison.rounds import run_module
 
 SAMPLERS = ("nutmill", "nutpie")
 FLOOR, GOAL = 0.85, 1.2

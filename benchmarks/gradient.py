@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.programs import PROGRAMS
 from benchmarks.results_file import RESULTS, record
-from nutmill.comparison.measuring import run_module
+from nutmill.comparison.rounds import run_module
 
 # Kept draws of the shorter of two sampling runs: enough for seconds, few enough for minutes.
 DRAWS = {"eight_schools": 20_000, "radon": 400, "regression": 30, "gaussian_process_200": 100}

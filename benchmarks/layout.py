@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import models
 from benchmarks.results_file import RESULTS, record
-from nutmill.comparison.measuring import run_module
+from nutmill.comparison.rounds import run_module
 
 # Bound by BLAS, and, for comparison, not.
 BOUND = (*models.SIZED, "regression")

@@ -12,7 +12,7 @@ from benchmarks.figures import OURS, PEERS
 from benchmarks.plan import Cell, Settings, cells, left
 from benchmarks.results_file import RESULTS, record, resume
 from nutmill.comparison import samplers
-from nutmill.comparison.measuring import run_sampler
+from nutmill.comparison.rounds import run_sampler
 from nutmill.comparison.samplers.run import Size
 
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}

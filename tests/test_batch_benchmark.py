@@ -13,7 +13,7 @@ from benchmarks.batch.command import COST, DASK, KILLS, SLURM, SUSTAINED, VARIAN
 from benchmarks.batch.digest import digest
 from benchmarks.batch.sustained import MemoryWatch
 from benchmarks.tables import failures_section
-from nutmill.comparison.measuring import run_module
+from nutmill.comparison.rounds import run_module
 
 
 def cost(variant, wall, *, drawn="a", number=1):

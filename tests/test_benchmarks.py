@@ -14,8 +14,8 @@ from benchmarks.distances import distances, scalars
 from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
 from benchmarks.models.posteriordb import Reference
 from benchmarks.tables import show
-from nutmill.comparison.measuring import environment, explain
 from nutmill.comparison.quality import quality
+from nutmill.comparison.rounds import environment, explain
 
 # Models that compile in two seconds or so; `tests/model/test_gradients.py` has all of them as slow ones, too.
 QUICK = ("radon", "regression", "irt", "stochastic_volatility", "survival", "ordinal", "negative_binomial")

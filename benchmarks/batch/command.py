@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.results_file import RESULTS, record
-from nutmill.comparison.measuring import run_module
+from nutmill.comparison.rounds import run_module
 
 COST, SUSTAINED, KILLS, DASK, SLURM = "checkpoint cost", "sustained", "kills", "dask", "slurm"
 

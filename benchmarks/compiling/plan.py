@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks import models
 from benchmarks.caches import INSTALLED, Caches
-from nutmill.comparison.measuring import environment, run_module
+from nutmill.comparison.rounds import environment, run_module
 
 OURS = "nutmill"
 

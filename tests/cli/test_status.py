@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nutmill import sample_numba
 from nutmill.cli.app import app
-from nutmill.cli.status import lines
+from nutmill.cli.status_command import lines
 
 STATE = {
     "phase": "sampling",

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import nutmill
 from nutmill.cli.app import app
-from nutmill.comparison import measuring, samplers
+from nutmill.comparison import rounds, samplers
 from nutmill.comparison.samplers import SAMPLERS, Sampler
 from nutmill.errors import ModelError, NutmillError
 
@@ -35,12 +35,12 @@ def build():
 
 def without_priming(patch) -> None:
     """Let no process start that only makes a sampler ready."""
-    run_module = measuring.run_module
+    run_module = rounds.run_module
 
     def run(module, request, variables, limit_s):
         return {} if request["model"] is None else run_module(module, request, variables, limit_s)
 
-    patch.setattr(measuring, "run_module", run)
+    patch.setattr(rounds, "run_module", run)
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ TURNS = [("nutmill", "cold"), ("pymc", "cold"), ("pymc", "warm"), ("nutmill", "w
 
 
 def test_samplers_take_turns(monkeypatch):
-    monkeypatch.setattr(measuring, "run_module", lambda module, request, variables, limit_s: {"measurement": {}})
-    settings, said = measuring.ComparisonSettings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
-    rows = list(measuring.measure(measuring.ModelSource("a.module", "a model"), settings, said.append))
+    monkeypatch.setattr(rounds, "run_module", lambda module, request, variables, limit_s: {"measurement": {}})
+    settings, said = rounds.ComparisonSettings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
+    rows = list(rounds.measure(rounds.ModelSource("a.module", "a model"), settings, said.append))
     assert [(row["sampler"], row["caches"]) for row in rows] == TURNS
     assert said[0] == "Making nutmill ready" and said[2] == "Round 1 of 2: nutmill"
 
@@ -105,9 +105,9 @@ def test_seeds_count_on_from_the_first_which_may_be_zero(monkeypatch):
         seeds.append(request["size"]["seed"])
         return {"measurement": {}}
 
-    monkeypatch.setattr(measuring, "run_module", note)
-    settings = measuring.ComparisonSettings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
-    assert len(list(measuring.measure(measuring.ModelSource("a.module", "a model"), settings))) == 3
+    monkeypatch.setattr(rounds, "run_module", note)
+    settings = rounds.ComparisonSettings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
+    assert len(list(rounds.measure(rounds.ModelSource("a.module", "a model"), settings))) == 3
     assert seeds == [0, 0, 1, 2]
 
 

@@ -8,8 +8,8 @@ import pytest
 from comparison.rows import row
 
 from nutmill.comparison.comparison import Comparison
-from nutmill.comparison.measuring import ComparisonSettings
 from nutmill.comparison.page import Bar, bars
+from nutmill.comparison.rounds import ComparisonSettings
 from nutmill.comparison.summary import summarize
 from nutmill.comparison.tables import number
 

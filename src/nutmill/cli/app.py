@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 from nutmill.cli import (
-    cache,
+    cache_command,
     compare,
     compile,
     diagnose,
     explain,
-    merge,
+    merge_command,
     outcome,
-    resume,
-    sample,
+    resume_command,
+    sample_command,
     sbatch,
-    status,
+    status_command,
     stopping,
-    topology,
+    topology_command,
     tune,
 )
 from nutmill.errors import NutmillError
@@ -33,18 +33,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("sample", epilog=outcome.epilog(outcome.STOPPABLE))(sample.sample)
-app.command("resume", epilog=outcome.epilog(outcome.STOPPABLE))(resume.resume)
-app.command("status", epilog=outcome.epilog(outcome.ALWAYS))(status.status)
-app.command("merge", epilog=outcome.epilog(outcome.STOPPABLE))(merge.merge)
+app.command("sample", epilog=outcome.epilog(outcome.STOPPABLE))(sample_command.sample)
+app.command("resume", epilog=outcome.epilog(outcome.STOPPABLE))(resume_command.resume)
+app.command("status", epilog=outcome.epilog(outcome.ALWAYS))(status_command.status)
+app.command("merge", epilog=outcome.epilog(outcome.STOPPABLE))(merge_command.merge)
 app.command("compile", epilog=outcome.epilog(outcome.ALWAYS))(compile.compile_)
 app.command("diagnose", epilog=outcome.epilog(outcome.JUDGES))(diagnose.diagnose)
 app.command("tune", epilog=outcome.epilog(outcome.ALWAYS))(tune.tune)
 app.command("compare", epilog=outcome.epilog(outcome.ALWAYS))(compare.compare)
 app.command("explain", epilog=outcome.epilog(outcome.ALWAYS))(explain.explain)
-app.command("topology", epilog=outcome.epilog(outcome.ALWAYS))(topology.topology)
+app.command("topology", epilog=outcome.epilog(outcome.ALWAYS))(topology_command.topology)
 app.command("sbatch", epilog=outcome.epilog(outcome.ALWAYS))(sbatch.sbatch)
-app.add_typer(cache.app, name="cache")
+app.add_typer(cache_command.app, name="cache")
 
 
 def _print_version(wanted: bool) -> None:

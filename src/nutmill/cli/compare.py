@@ -48,7 +48,7 @@ def compare(
     model_file.check_file(model.path)
     with contextlib.redirect_stdout(sys.stderr):
         from nutmill.comparison.comparing import compare_source, usable_cores
-        from nutmill.comparison.measuring import ComparisonSettings, ModelSource
+        from nutmill.comparison.rounds import ComparisonSettings, ModelSource
 
         place = {"file": str(model.path.resolve()), "name": model.name}
         source = ModelSource("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison import machine
 from nutmill.comparison.comparison import Comparison
-from nutmill.comparison.measuring import ComparisonSettings, ModelSource, measure
+from nutmill.comparison.rounds import ComparisonSettings, ModelSource, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.errors import ModelError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nutmill.comparison import page
-from nutmill.comparison.measuring import ComparisonSettings
+from nutmill.comparison.rounds import ComparisonSettings
 from nutmill.comparison.summary import Summary
 from nutmill.comparison.tables import Table, aligned, sentences_of, tables_of
 
@@ -24,7 +24,7 @@ class Comparison(NamedTuple):
     machine : dict
         Processor, cores, memory, software.
     rows : list of dict
-        One for each run, see `measuring.measure`.
+        One for each run, see `rounds.measure`.
     summaries : list of Summary
         One for each sampler.
     missing : dict of str to tuple of str

@@ -6,7 +6,7 @@ from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
-from nutmill.comparison.measuring import COLD, WARM
+from nutmill.comparison.rounds import COLD, WARM
 
 WANTED_ESS = 400
 
@@ -88,7 +88,7 @@ class Summary(NamedTuple):
 
 
 def summarize(rows: Sequence[dict], samplers: Iterable[str]) -> list[Summary]:
-    """Summarize the rows of `measuring.measure`, for each sampler in the given order."""
+    """Summarize the rows of `rounds.measure`, for each sampler in the given order."""
     reference = _reference(rows, samplers)
     return [_summary(name, [row for row in rows if row["sampler"] == name], reference) for name in samplers]
 
