@@ -11,7 +11,7 @@ N_NAMED = 3
 class Finding(NamedTuple):
     """One thing that the user should know about the draws."""
 
-    # note, divergences, tree_depth, too_few, bfmi, lp, not_finite, rhat, ess, tail_ess, no_mean, groups, stein, sampled
+    # note, divergences, tree_depth, too_few, bfmi, lp, not_finite, rhat, ess, tail_ess, no_mean, groups, sampled
     kind: str
     message: str  # one or two sentences: what was seen, and what to do
     variables: tuple[str, ...] = ()  # the worst ones first, as "theta[Choate]"
