@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -107,6 +108,14 @@ def test_every_public_name_is_in_the_reference():
     page = (DOCS / "reference" / "python.md").read_text()
     named = set(re.findall(r"(?:auto(?:function|class|exception)|data):: nutmill\.(\w+)$", page, flags=re.MULTILINE))
     assert named == set(nutmill.__all__)
+
+
+def test_what_the_reference_shows_exists():
+    pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    named = re.findall(r"auto\w+:: ([\w.]+)$", pages, flags=re.MULTILINE)
+    assert len(named) > 25
+    for module, name in (path.rsplit(".", 1) for path in named if "bambi" not in path):
+        assert hasattr(import_module(module), name), f"{module}.{name}"
 
 
 def test_what_pages_call_exists():
