@@ -4,6 +4,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode
 
 from nutmill.model.graphs.positive import is_positive
 from nutmill.model.graphs.sites import find_sites
@@ -76,6 +77,31 @@ def test_all_factors_of_a_product_are_its_scale():
         pm.Deterministic("effect", z * local * overall)
     (site,) = find_sites(model)
     np.testing.assert_allclose(site.scale.eval({local: [1.0, 2.0, 3.0], overall: 0.5}), [0.5, 1.0, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("shape", "product", "found"),
+    [
+        ((5, 2), lambda z, lkj, _own: pt.dot(z, lkj.T), True),
+        ((5, 2), lambda z, lkj, _own: z @ lkj.T, True),
+        ((2, 5), lambda z, lkj, _own: pt.dot(lkj, z), True),
+        (2, lambda z, lkj, _own: pt.dot(lkj, z), True),
+        (2, lambda z, _lkj, own: pt.dot(own, z), False),
+        ((5, 2), lambda z, lkj, _own: pt.dot(z, lkj), False),
+        ((5, 2), lambda z, lkj, _own: pt.dot(z, (lkj - 1.0).T), False),
+    ],
+)
+def test_factors_of_lkj_priors_have_rows_as_long_as_standard_deviations(shape, product, found):
+    with pm.Model() as model:
+        lkj, _, sds = pm.LKJCholeskyCov("lkj", n=2, eta=2.0, sd_dist=pm.HalfNormal.dist(1.0))
+        own = pt.linalg.cholesky(pm.HalfNormal("tau", 1.0) * np.eye(2))
+        z = pm.Normal("z", 0.0, 1.0, shape=shape)
+        pm.Deterministic("product", product(z, lkj, own))
+    sites = find_sites(model)
+    assert len(sites) == found
+    if found and shape == (5, 2):
+        scale, expected = pm.draw([sites[0].scale, sds], random_seed=1, mode=Mode("py", None))
+        np.testing.assert_allclose(scale, expected, rtol=1e-12)
 
 
 def test_two_that_scale_each_other_are_not_both_sites():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pymc as pm
-from pymc.distributions.transforms import LogExpM1
+from pymc.distributions.transforms import CholeskyCovPacked, LogExpM1
 from pymc.logprob.transforms import IntervalTransform, LogOddsTransform, LogTransform, SimplexTransform
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Constant, Variable
@@ -24,6 +24,7 @@ _OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimu
 # PyTensor 3 has one op for all advanced indices. Not from `compat`, which brings Numba: known models need neither.
 _INDEXING = {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
 _MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *_INDEXING)
+_SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubtensor1", subtensor.IncSubtensor))
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
 
@@ -69,3 +70,15 @@ def _is_number(constant: Constant) -> bool:
         isinstance(constant.data, np.ndarray | np.generic | int | float)
         and np.asarray(constant.data).dtype.kind in "fiu"
     )
+
+
+def is_transpose(variable: Variable) -> bool:
+    """Whether a matrix is written as the transpose of another."""
+    return variable.owner is not None and getattr(variable.owner.op, "new_order", None) == (1, 0)
+
+
+def is_lkj_factor(variable: Variable, model: pm.Model) -> bool:
+    """Whether a matrix is the lower Cholesky factor that an LKJ prior is of."""
+    node = variable.owner
+    is_set = node is not None and isinstance(node.op, _SETTING) and node.op.set_instead_of_inc
+    return is_set and isinstance(model.rvs_to_transforms.get(node.inputs[1]), CholeskyCovPacked)

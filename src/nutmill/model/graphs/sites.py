@@ -2,8 +2,8 @@
 
 A site is a parameter v of a family of locations and scales whose scale depends on other parameters: v ~ N(mu, s), as
 authors write a centred hierarchy. Or it is a z ~ N(0, 1) that the model multiplies by such a scale, as they write a
-non-centred one. What is found here may be stretched by the kernel (`model.centring`); a site that is none costs
-efficiency, never truth.
+non-centred one, or by the Cholesky factor of an LKJ prior, whose rows are as long as standard deviations. What is found
+here may be stretched by the kernel (`model.graphs.centring`); a site that is none costs efficiency, never truth.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +18,10 @@ from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import Mul, TrueDiv
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.exceptions import NotScalarConstantError
+from pytensor.tensor.math import Dot
 from pytensor.tensor.random import basic as random
 
-from nutmill.model.graphs.positive import is_positive
+from nutmill.model.graphs.positive import is_lkj_factor, is_positive, is_transpose
 
 
 class Family(NamedTuple):
@@ -140,19 +141,29 @@ def _products(model: pm.Model, factors: Sequence[Variable]) -> dict[Variable, li
     found: dict[Variable, list[Apply]] = {}
     for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
         node = variable.owner
-        if node is None or not isinstance(node.op, Elemwise) or len(node.inputs) != 2:
+        if node is None or len(node.inputs) != 2:
             continue
-        operation = node.op.scalar_op
-        if isinstance(operation, Mul | TrueDiv):
-            for operand in node.inputs if isinstance(operation, Mul) else node.inputs[:1]:
-                found.setdefault(operand, []).append(node)
+        operation = node.op.scalar_op if isinstance(node.op, Elemwise) else None
+        if isinstance(operation, Mul | TrueDiv) or _multiplies_matrices(node):
+            for operand in node.inputs[:1] if isinstance(operation, TrueDiv) else node.inputs:
+                found.setdefault(_vector_of(operand), []).append(node)
     return found
+
+
+def _vector_of(column: Variable) -> Variable:
+    """Take back that PyTensor makes a column of the vector that a matrix is multiplied by."""
+    is_column = column.owner is not None and getattr(column.owner.op, "new_order", None) == (0, "x")
+    return column.owner.inputs[0] if is_column else column
+
+
+def _multiplies_matrices(node: Apply) -> bool:
+    return isinstance(getattr(node.op, "core_op", node.op), Dot)
 
 
 def _non_centred(
     model: pm.Model, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
 ) -> FoundSite | None:
-    """The site of a variable that is multiplied by positive expressions, one after the other."""
+    """The site of a variable that is multiplied by positive expressions and factors of LKJ priors."""
     scale, product = None, rv
     while step := next(_scaled(model, product, rv, products, free), None):
         factor, product = step
@@ -169,11 +180,38 @@ def _scaled(
     for node in products.get(product, ()):
         first, second = node.inputs
         other = second if first is product else first
-        if not _keeps_shape(node, rv) or not is_positive(other, model):
+        if _multiplies_matrices(node):
+            lengths = _row_lengths(other, product is first, model)
+            keeps_shape = lengths is not None
+            other = lengths[:, None] if keeps_shape and product is second else lengths
+        else:
+            keeps_shape = _keeps_shape(node, rv)
+        if not keeps_shape or not is_positive(other, model):
             continue
         needs = _needs([other], free)
         if needs and rv not in needs:
-            yield (pt.reciprocal(other) if isinstance(node.op.scalar_op, TrueDiv) else other), node.outputs[0]
+            divides = isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, TrueDiv)
+            yield (pt.reciprocal(other) if divides else other), node.outputs[0]
+
+
+def _row_lengths(matrix: Variable, is_right: bool, model: pm.Model) -> Variable | None:
+    """Lengths (k,) of the rows of the Cholesky factor of an LKJ prior; None if the matrix is none.
+
+    Parameters
+    ----------
+    matrix
+        The factor, its transpose if it stands on the right of what it multiplies.
+    is_right
+        Whether it does.
+    """
+    if is_right:
+        if matrix.type.ndim != 2 or not is_transpose(matrix):
+            return None
+        matrix = matrix.owner.inputs[0]
+    if not is_lkj_factor(matrix, model):
+        return None
+    # The exponential says that it is positive.
+    return pt.exp(0.5 * pt.log(pt.sum(pt.sqr(matrix), axis=1)))
 
 
 def _keeps_shape(node: Apply, rv: Variable) -> bool:
