@@ -182,11 +182,12 @@ def _scaled(
         other = second if first is product else first
         if _multiplies_matrices(node):
             lengths = _row_lengths(other, product is first, model)
-            keeps_shape = lengths is not None
-            other = lengths[:, None] if keeps_shape and product is second else lengths
-        else:
-            keeps_shape = _keeps_shape(node, rv)
-        if not keeps_shape or not is_positive(other, model):
+            if lengths is None:
+                continue
+            other = lengths[:, None] if product is second else lengths
+        elif not _keeps_shape(node, rv):
+            continue
+        if not is_positive(other, model):
             continue
         needs = _needs([other], free)
         if needs and rv not in needs:
