@@ -23,6 +23,13 @@ SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2):
 }
 
 
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch):
+    """Let Python write nothing beside a model's file, so that tests can tell what the command leaves there."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 @pytest.fixture
 def made(recorded_laptop):
     """What a sweep found on a recorded laptop: two chains at once, two threads of MKL each."""
