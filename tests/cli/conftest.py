@@ -27,7 +27,6 @@ SECONDS = {Layout(1): 0.01, Layout(1, 2): 0.008, Layout(2): 0.012, Layout(2, 2):
 def no_bytecode(monkeypatch):
     """Let Python write nothing beside a model's file, so that tests can tell what the command leaves there."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
 
 @pytest.fixture
