@@ -42,7 +42,11 @@ def compiled(inputs, outputs, *, ours):
     return numba_njit(function.py_func, final_function=True)
 
 
-@pytest.fixture(scope="module", params=itertools.product([pt.scalar, pt.vector], [True, False]), ids=str)
+@pytest.fixture(
+    scope="module",
+    params=itertools.product([pt.scalar, pt.vector], [True, False]),
+    ids=lambda pair: f"{pair[0].__name__}-{'ours' if pair[1] else 'Numba'}",
+)
 def functions(request):
     """Value and gradients of a site by one scale, and by one for each element; PyTensor's Numba form of it."""
     kind, ours = request.param
