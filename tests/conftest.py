@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """Refuse names of tests that differ from process to process: workers that test side by side have to agree on them."""
+    """Refuse names that differ from process to process: workers that test side by side have to agree on them."""
     unlike = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unlike:
         raise pytest.UsageError(f"give these tests ids without addresses: {unlike[0]} and {len(unlike) - 1} more")
