@@ -43,9 +43,8 @@ def sample_session(compiled: CompiledModel, request: Request, topology: Topology
 def _sampler(request: Request, folder: RunFolder | None) -> Sampler:
     if request.executor is None and (folder is None or not has_parts(folder.manifest)):
         return sample_here
-    from nutmill.sampling.executor.parent import (
-        sample_apart,  # brings multiprocessing, which other runs need not pay for
-    )
+    # It brings multiprocessing, which other runs need not pay for.
+    from nutmill.sampling.executor.parent import sample_apart
 
     return sample_apart
 
@@ -93,10 +92,8 @@ def finish(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
 ):
     """Make the result of a run, and report what looks wrong in it."""
-    from nutmill.results.result import (  # brings xarray, which takes as long to load as a short run
-        centredness_of,
-        to_result,
-    )
+    # It brings xarray, which takes as long to load as a short run.
+    from nutmill.results.result import centredness_of, to_result
 
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request.as_json(), layout, None if folder is None else folder.result_path)
