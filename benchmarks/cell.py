@@ -5,7 +5,7 @@ import sys
 from benchmarks import models
 from benchmarks.distances import distances
 from nutmill.comparison import cell
-from nutmill.comparison.samplers.run import SamplerRun
+from nutmill.comparison.samplers.contract import SamplerRun
 from nutmill.results.trace import group
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 from nutmill import diagnose
 from nutmill.comparison import machine
 from nutmill.model.lowering.kernel import kernel_object
-from nutmill.native.mixing import mixing_of, precision_of
+from nutmill.native.convergence import mixing_of, precision_of
 from nutmill.native.processor import target
 from nutmill.results.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
 

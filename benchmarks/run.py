@@ -13,7 +13,7 @@ from benchmarks.plan import Cell, Settings, cells, left
 from benchmarks.results_file import RESULTS, record, resume
 from nutmill.comparison import samplers
 from nutmill.comparison.rounds import run_sampler
-from nutmill.comparison.samplers.run import Size
+from nutmill.comparison.samplers.contract import Size
 
 QUICK = {"models": ["eight_schools", "kidiq"], "samplers": ["nutmill", "nutpie"], "seeds": 1, "draws": 250}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nutmill import diagnose
-from nutmill.diagnosis import scalars
+from nutmill.diagnosis import posterior_scalars
 from nutmill.diagnosis.check import check, look, report
 from nutmill.diagnosis.finding import Finding
 from nutmill.diagnosis.tails import pareto_shape
@@ -259,7 +259,7 @@ def test_one_chain():
 
 
 def test_large_models_are_sampled_and_small_variables_are_not(monkeypatch):
-    monkeypatch.setattr(scalars, "MAX_PARAMETERS", 400)
+    monkeypatch.setattr(posterior_scalars, "MAX_PARAMETERS", 400)
     shape = (2, 200)
     rng = np.random.default_rng(5)
     posterior = {"large": rng.normal(size=(*shape, 100, 50)), "tau": rng.normal(size=shape)}
@@ -270,7 +270,7 @@ def test_large_models_are_sampled_and_small_variables_are_not(monkeypatch):
 
 
 def test_more_variables_than_are_looked_at(monkeypatch):
-    monkeypatch.setattr(scalars, "MAX_PARAMETERS", 20)
+    monkeypatch.setattr(posterior_scalars, "MAX_PARAMETERS", 20)
     shape = (2, 5)
     posterior = {f"x{k}": np.zeros(shape) for k in range(27)}
     assert "20 of 27" in kinds(posterior, shape=shape)["sampled"].message

@@ -15,7 +15,7 @@ from scipy import stats
 
 from nutmill import Layout, LayoutError, ModelError, compile_model
 from nutmill.cli.options import TARGETS, read_chain_ids, read_seconds, read_targets
-from nutmill.layout.machine.files import cpus_from_text
+from nutmill.layout.machine.system_files import cpus_from_text
 from nutmill.native.container import MAGIC, Damaged, Header, pack, unpack
 from nutmill.units import ranges
 

@@ -15,7 +15,7 @@ from benchmarks.models.posteriordb import load_data, load_references
 from benchmarks.references import command
 from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.references.tables import is_clean, is_right, verdict
-from nutmill.comparison.samplers.run import Size
+from nutmill.comparison.samplers.contract import Size
 
 SCHOOLS = "eight_schools-eight_schools_noncentered"
 SOUND = {"rhat": 1.002, "ess_bulk": 2000.0, "ess_tail": 1500.0, "divergences": 0, "distances": {}}

@@ -10,7 +10,7 @@ from benchmarks import models
 from nutmill.comparison import samplers
 from nutmill.comparison.imports import ImportClock
 from nutmill.comparison.resources import Spent, now, rss_mb, timed
-from nutmill.comparison.samplers.run import Size
+from nutmill.comparison.samplers.contract import Size
 
 # One kept draw of one chain; nutpie refuses a warmup of less than one draw, so all have one.
 LEAST = {"draws": 1, "tune": 1, "chains": 1, "cores": 1}

@@ -15,7 +15,7 @@ from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.results_file import RESULTS, record
 from benchmarks.validation.command import REFERENCE
 from nutmill.comparison import samplers
-from nutmill.comparison.samplers.run import SamplerRun, Size
+from nutmill.comparison.samplers.contract import SamplerRun, Size
 from nutmill.diagnosis.check import mixing
 from nutmill.results.trace import group
 

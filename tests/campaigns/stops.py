@@ -20,7 +20,7 @@ import nutmill
 from campaigns.trials import QUIET, arrays_of, in_child
 from nutmill import sample_numba
 from nutmill.checkpoint.records import draw_record
-from nutmill.checkpoint.state import MAGIC
+from nutmill.checkpoint.state_files import MAGIC
 
 ASKED = {"draws": 10_000, "random_seed": 1, "discard_tuned_samples": False, "idata_kwargs": {"divergences": True}}
 EVERY_S = 0.02

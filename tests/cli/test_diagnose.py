@@ -10,7 +10,7 @@ from test_diagnosis import good_posterior, good_stats
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.diagnosis import scalars
+from nutmill.diagnosis import posterior_scalars
 from nutmill.diagnosis.verdict import Verdict
 from nutmill.results.storage import save
 from nutmill.results.trace import Draws, ModelData, group, to_arviz
@@ -60,8 +60,8 @@ def test_the_numbers_are_arviz_s(stored):
 
 
 def test_they_are_computed_once(stored, monkeypatch):
-    calls, compute = [], scalars.mixing_of
-    monkeypatch.setattr(scalars, "mixing_of", lambda *given: calls.append(1) or compute(*given))
+    calls, compute = [], posterior_scalars.mixing_of
+    monkeypatch.setattr(posterior_scalars, "mixing_of", lambda *given: calls.append(1) or compute(*given))
     diagnosed(stored())
     assert len(calls) == 1
 

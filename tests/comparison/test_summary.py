@@ -5,7 +5,7 @@ import math
 import pytest
 from comparison.rows import QUALITY, measured, row, spent
 
-from nutmill.comparison.samplers.run import CompileClock, Spent, parted
+from nutmill.comparison.samplers.contract import CompileClock, Spent, parted
 from nutmill.comparison.summary import sampling_seconds_to_ess, seconds_to_ess, summarize, warmup_share
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nutmill.layout.machine.files import cpus_from_text
+from nutmill.layout.machine.system_files import cpus_from_text
 from nutmill.layout.machine.topology import Cache, topology
 from nutmill.layout.machine.words import lines
 from nutmill.units import ranges

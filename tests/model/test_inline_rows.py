@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 import pytest
 from inlining import assert_agrees, assert_same, everywhere, inlined
 
-from nutmill.model.lowering.inline.rows import _CROWDED
+from nutmill.model.lowering.inline.indexed_rows import _CROWDED
 
 OUT_OF_RANGE = "out of range"
 

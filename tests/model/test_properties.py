@@ -20,11 +20,11 @@ from nutmill import compile_model
 from nutmill.model import compat
 from nutmill.model.lowering.inline.convert import _WRITERS
 from nutmill.model.lowering.properties import KNOWN
+from nutmill.model.rewriting.blas.lean import _LEAN
 from nutmill.model.rewriting.blas.ops import LeanOp
-from nutmill.model.rewriting.blas.rewrite import _LEAN
+from nutmill.model.rewriting.branchfree_rewrites import BranchFree
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import rewrite
-from nutmill.model.rewriting.scalars import BranchFree
 from nutmill.model.rewriting.softmax import _EXPANSIONS
 
 IS_NEW = compat.AdvancedSubtensor1 is AdvancedSubtensor

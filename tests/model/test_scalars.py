@@ -15,7 +15,7 @@ from pytensor.compile.mode import get_mode
 from nutmill import compile_model
 from nutmill.model.lowering import vector_calls as vectormath
 from nutmill.model.rewriting import branchfree, gamma
-from nutmill.model.rewriting.scalars import BranchFree, branch_free_rewriter
+from nutmill.model.rewriting.branchfree_rewrites import BranchFree, branch_free_rewriter
 from nutmill.native.libmvec import available
 from nutmill.native.processor import target
 

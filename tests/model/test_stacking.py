@@ -12,8 +12,8 @@ from benchmarks.models import capture_recapture
 from nutmill import compile_model
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.stacking import stacked
-from nutmill.model.rewriting.stacking.build import n_operations
 from nutmill.model.rewriting.stacking.items import Items
+from nutmill.model.rewriting.stacking.stacked import n_operations
 
 
 def by_loop(n, term):

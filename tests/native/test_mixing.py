@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from nutmill.model.lowering.kernel import kernel_object
-from nutmill.native.mixing import Mixing, mixing_of, precision_of
+from nutmill.native.convergence import Mixing, mixing_of, precision_of
 from nutmill.native.processor import target
 
 

@@ -12,7 +12,7 @@ from nutmill.nuts.group import learning_room, new_group
 from nutmill.nuts.metric import Metric, draw_momentum_into
 from nutmill.nuts.rng import normals_into
 from nutmill.nuts.room import low_rank_sizes
-from nutmill.nuts.rows import BOTH, Window, gather_rows
+from nutmill.nuts.window import BOTH, Window, gather_rows
 
 PRIOR = 0.1
 

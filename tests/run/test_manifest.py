@@ -6,10 +6,10 @@ import shutil
 import pytest
 from kept import SETTINGS, assert_same, resume, run_kept
 
-from nutmill.checkpoint.group import GroupKeeper
+from nutmill.checkpoint.group_keeper import GroupKeeper
 from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed, write_manifest
 from nutmill.checkpoint.records import Mark
-from nutmill.checkpoint.state import SavedState, StateFiles, unpack
+from nutmill.checkpoint.state_files import SavedState, StateFiles, unpack
 from nutmill.errors import CheckpointError
 from nutmill.run.checkpoints import read_groups
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
-from nutmill.comparison.samplers.run import SamplerRun, Size
+from nutmill.comparison.samplers.contract import SamplerRun, Size
 from nutmill.results.trace import group
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import arviz
 import numpy as np
 import xarray as xr
 
-from nutmill.diagnosis.scalars import scalars_of
+from nutmill.diagnosis.posterior_scalars import scalars_of
 
 _MOST = 400  # scalars: ArviZ takes some milliseconds for each
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.comparison.samplers import SAMPLERS
-from nutmill.comparison.samplers.run import Size
+from nutmill.comparison.samplers.contract import Size
 
 COLD, WARM = "cold", "warm"
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nutmill.diagnosis.finding import Finding, chains_named, count_of
-from nutmill.diagnosis.scalars import Scalars
+from nutmill.diagnosis.posterior_scalars import Scalars
 
 # Fewer have no place that they could be said to have.
 MIN_TO_LOCATE = 5

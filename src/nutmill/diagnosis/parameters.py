@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nutmill.diagnosis.finding import Finding, count_of, first_of, worst_of
-from nutmill.diagnosis.scalars import Named, Scalars, Seen
+from nutmill.diagnosis.posterior_scalars import Named, Scalars, Seen
 from nutmill.diagnosis.tails import heavy_tails
 
 MAX_RHAT = 1.01

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import arviz
     import xarray as xr
 
-    from nutmill.diagnosis.scalars import Named
+    from nutmill.diagnosis.posterior_scalars import Named
 
 
 class Verdict(NamedTuple):

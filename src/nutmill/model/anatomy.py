@@ -12,10 +12,10 @@ from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.build import density_outputs
+from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.model.graphs.start import without_c
-from nutmill.model.order import COMPILING
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import rewrite
 

@@ -17,6 +17,7 @@ from pytensor.graph.basic import Variable
 from nutmill.errors import ModelError
 from nutmill.model.build_apart import compile_apart
 from nutmill.model.cache.models import cache_key, find, keep
+from nutmill.model.compile_order import COMPILING, Order, stage
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.footprint import tidy_up, warn_of_memory
 from nutmill.model.graphs.graph import ModelGraph
@@ -29,7 +30,6 @@ from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.model.lowering.kernel import kernel_object
 from nutmill.model.lowering.places import kinds, placed, prepared
 from nutmill.model.lowering.ways import WAYS
-from nutmill.model.order import COMPILING, Order, stage
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify

@@ -12,11 +12,11 @@ from pytensor.graph.basic import Variable
 
 from nutmill.collecting import seldom_collecting
 from nutmill.errors import ModelError
+from nutmill.model.compile_order import COMPILING, LOWERINGS, Order
 from nutmill.model.graphs.densities import from_njit, from_pytensor
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.model.graphs.start import without_c
 from nutmill.model.lowering.interrupts import no_lost_interrupt
-from nutmill.model.order import COMPILING, LOWERINGS, Order
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target

@@ -8,11 +8,11 @@ import numpy as np
 from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
-from nutmill.model.cache.starts import KeptStart
+from nutmill.model.cache.initial_values import KeptStart
+from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.checks import reaches
 from nutmill.model.graphs.graph import GraphArray, ModelGraph, Terms
 from nutmill.model.graphs.start import evaluate, evaluator
-from nutmill.model.order import COMPILING
 from nutmill.native.code import Code
 from nutmill.native.origin import Arrays, Guide, Term, misfits
 from nutmill.native.processor import Target

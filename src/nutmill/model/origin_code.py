@@ -13,6 +13,7 @@ from pytensor.tensor.random.op import RNGConsumerOp
 
 from nutmill.errors import ModelError
 from nutmill.model.cache.fingerprint import Nameless, Reader
+from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.checks import reaches
 from nutmill.model.graphs.graph import ModelGraph, Starting
 from nutmill.model.graphs.start import evaluate, without_c
@@ -22,7 +23,6 @@ from nutmill.model.lowering.fuse import Lowered, Unlinkable, link_model
 from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.model.lowering.lower import prepare_entry
 from nutmill.model.lowering.ways import WAYS, Way
-from nutmill.model.order import COMPILING
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.native import cache
 from nutmill.native.container import Entry

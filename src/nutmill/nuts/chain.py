@@ -10,7 +10,6 @@ from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
 from nutmill.nuts.recentring import locate, move_chain, write_divergence, written_into, written_lp
-from nutmill.nuts.rows import row_due
 from nutmill.nuts.state import (
     DRAW_GRADIENT,
     DRAW_LOCATION,
@@ -26,6 +25,7 @@ from nutmill.nuts.state import (
 )
 from nutmill.nuts.transition import transition
 from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.window import row_due
 
 # A divergent trajectory must have come this far for its draw to count as a move.
 _FAR = 4

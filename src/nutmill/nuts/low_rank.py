@@ -21,8 +21,8 @@ from nutmill.nuts.linear_algebra import (
     scale_in_place,
     solve_transposed,
 )
-from nutmill.nuts.rows import BOTH, gather_rows
 from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.window import BOTH, gather_rows
 
 # How many draws there must be at least.
 _FEWEST_ROWS = 6

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from nutmill.checkpoint.folder import RunFolder, check_chains, has_parts, part_path
-from nutmill.checkpoint.group import begun_with, check_begun
+from nutmill.checkpoint.group_keeper import begun_with, check_begun
 from nutmill.checkpoint.manifest import ADAPTATION, has_begun, read_manifest
 from nutmill.checkpoint.records import telling
 from nutmill.errors import CheckpointError

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from nutmill.errors import ModelError
-from nutmill.native.mixing import Precision, mixing_of, precision_of
+from nutmill.native.convergence import Precision, mixing_of, precision_of
 from nutmill.run.groups import Group
 
 # What ends a run, beside the names of signals.

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nutmill.checkpoint.group import GroupKeeper, begun_with
+from nutmill.checkpoint.group_keeper import GroupKeeper, begun_with
 from nutmill.checkpoint.records import draw_record
 from nutmill.errors import sentence
 from nutmill.native.record import Record

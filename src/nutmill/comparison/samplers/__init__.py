@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from nutmill.comparison import machine
-from nutmill.comparison.samplers.run import SamplerRun
+from nutmill.comparison.samplers.contract import SamplerRun
 
 
 class Sampler(NamedTuple):

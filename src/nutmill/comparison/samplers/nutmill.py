@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb
-from nutmill.comparison.samplers.run import SamplerRun, Size
+from nutmill.comparison.samplers.contract import SamplerRun, Size
 
 if TYPE_CHECKING:
     import pymc as pm

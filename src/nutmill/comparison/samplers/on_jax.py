@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.run import SamplerRun, Size, parted, started_clock
+from nutmill.comparison.samplers.contract import SamplerRun, Size, parted, started_clock
 
 if TYPE_CHECKING:
     import pymc as pm

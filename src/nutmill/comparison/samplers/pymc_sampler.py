@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.imports import timed_apart
 from nutmill.comparison.resources import peak_rss_mb
-from nutmill.comparison.samplers.run import SamplerRun, Size, parted
+from nutmill.comparison.samplers.contract import SamplerRun, Size, parted
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:

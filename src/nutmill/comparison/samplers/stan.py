@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from nutmill.comparison.resources import peak_rss_mb, timed
-from nutmill.comparison.samplers.run import SamplerRun, Size
+from nutmill.comparison.samplers.contract import SamplerRun, Size
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nutmill.layout.machine.files import Machine
+from nutmill.layout.machine.system_files import Machine
 
 _CONTROLLERS = frozenset({"cpu", "cpuset", "memory"})
 _UNIFIED = ""  # version 2 has one tree for all controllers; /proc/self/cgroup leaves their names empty

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
-from nutmill.layout.machine.files import Machine
+from nutmill.layout.machine.system_files import Machine
 from nutmill.units import ranges
 
 _CPU = "/sys/devices/system/cpu"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nutmill.layout.machine.files import Machine
+from nutmill.layout.machine.system_files import Machine
 
 # Set by MPI launchers that are not the scheduler's own: how many processes they started on this node.
 _SIDE_BY_SIDE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")

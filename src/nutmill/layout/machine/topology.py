@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from nutmill.layout.machine.cgroup import Cgroups, Limit
 from nutmill.layout.machine.cores import Cache, Groups, caches, cores, fast_cores, numa_nodes
-from nutmill.layout.machine.files import Machine, Reading
 from nutmill.layout.machine.scheduler import Grant, grant
+from nutmill.layout.machine.system_files import Machine, Reading
 from nutmill.units import ranges
 
 __all__ = ["Cache", "Reading", "Topology", "topology"]

@@ -13,14 +13,14 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
+from nutmill.model.cache.initial_values import KeptStart, places_of_start
 from nutmill.model.cache.models import about, find
-from nutmill.model.cache.starts import KeptStart, places_of_start
 from nutmill.model.cache.unbuilt import leaves, name_of
+from nutmill.model.compile_order import COMPILING, stage
 from nutmill.model.graphs.graph import GraphArray, ModelGraph, held
 from nutmill.model.graphs.pymc_model import from_pymc, start_of
 from nutmill.model.graphs.start import evaluate
 from nutmill.model.lowering import environment
-from nutmill.model.order import COMPILING, stage
 from nutmill.native import cache
 from nutmill.native.code import Code
 from nutmill.native.container import Entry

@@ -18,7 +18,7 @@ from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
-from nutmill.model.graphs.lengths import with_open_lengths
+from nutmill.model.graphs.broadcast_lengths import with_open_lengths
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
 

@@ -18,12 +18,21 @@ from numba import types
 from numba.core import cgutils
 
 from nutmill.errors import Status
-from nutmill.model.lowering.arrays import Value, arguments, describe, fit, n_dim, pack, store_gradient, store_pieces
 from nutmill.model.lowering.entries import written
 from nutmill.model.lowering.fuse import Lowered
 from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter
 from nutmill.model.lowering.inline.operation import call_of
 from nutmill.model.lowering.inline.steps import Program, call_program
+from nutmill.model.lowering.marshalling import (
+    Value,
+    arguments,
+    describe,
+    fit,
+    n_dim,
+    pack,
+    store_gradient,
+    store_pieces,
+)
 from nutmill.native.record import ENTRY_WORDS, Slot
 
 Graph = Program | Callable  # operations that nutmill writes, or a function of Numba's

@@ -23,8 +23,8 @@ from nutmill.model.compat import FUSES_ROWS, WRONG_REWRITES
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
 from nutmill.model.rewriting.blas import lean_rewriter
+from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
 from nutmill.model.rewriting.fusion import fuse_loops
-from nutmill.model.rewriting.scalars import branch_free_rewriter
 from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots

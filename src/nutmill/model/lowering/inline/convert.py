@@ -19,14 +19,14 @@ from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES
 from nutmill.model.lowering.inline import (
+    batched,
     diagonals,
     filling,
     fused,
+    indexed_rows,
     indexing,
-    linear_algebra,
     reductions,
     reshaping,
-    rows,
     sequences,
     views,
 )
@@ -56,7 +56,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     basic.ExtractDiag: diagonals.extract_diagonal,
     basic.AllocDiag: diagonals.lay_diagonal,
     basic.Eye: diagonals.unit_matrix,
-    LeanOp: linear_algebra.lean,
+    LeanOp: batched.lean,
     SpecifyShape: views.specify_shape,
     CheckAndRaise: views.checked,
     Shape: views.whole_shape,
@@ -65,7 +65,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     basic.ScalarFromTensor: views.scalar_from_array,
     basic.TensorFromScalar: views.array_from_scalar,
 }
-_WRITERS |= dict.fromkeys(TAKING, rows.take) | dict.fromkeys(CHANGING, rows.change)
+_WRITERS |= dict.fromkeys(TAKING, indexed_rows.take) | dict.fromkeys(CHANGING, indexed_rows.change)
 
 
 def graph_function(fgraph: FunctionGraph) -> Callable:

@@ -10,11 +10,11 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, load, new_array, shared, store, view_of
+from nutmill.model.lowering.inline.indexed_rows import RowIndex
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
-from nutmill.model.lowering.inline.rows import RowIndex
-from nutmill.model.lowering.inline.scalars import Scalar
+from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
 _MISFIT = "arrays of the model that are combined element by element have different lengths"

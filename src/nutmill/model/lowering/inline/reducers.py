@@ -10,7 +10,7 @@ from pytensor.tensor.elemwise import CAReduce
 
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
 from nutmill.model.lowering.inline.rules import cast, compare
-from nutmill.model.lowering.inline.scalars import Scalar
+from nutmill.model.lowering.inline.scalar_operations import Scalar
 
 _BY_ORDER = {scalar_ops.Maximum: ">", scalar_ops.Minimum: "<"}
 

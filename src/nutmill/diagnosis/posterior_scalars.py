@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from nutmill.native.mixing import mixing_of
+from nutmill.native.convergence import mixing_of
 from nutmill.native.processor import target
 
 # A chain is split in two halves, and each needs two draws to have a variance.

@@ -8,7 +8,7 @@ import numpy as np
 
 from nutmill.checkpoint.manifest import CHAINS, GROUPS
 from nutmill.checkpoint.records import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
-from nutmill.checkpoint.state import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
+from nutmill.checkpoint.state_files import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
 from nutmill.errors import CheckpointError
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
 

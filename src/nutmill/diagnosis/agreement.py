@@ -6,8 +6,8 @@ import numpy as np
 
 from nutmill.diagnosis.finding import Finding, worst_of
 from nutmill.diagnosis.parameters import MAX_RHAT
-from nutmill.diagnosis.scalars import Seen
-from nutmill.native.mixing import mixing_of
+from nutmill.diagnosis.posterior_scalars import Seen
+from nutmill.native.convergence import mixing_of
 from nutmill.nuts.state import GROUP_SIZE
 
 

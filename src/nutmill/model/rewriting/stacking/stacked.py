@@ -13,7 +13,7 @@ from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle
 
 from nutmill.model.graphs.graph import OWN
-from nutmill.model.rewriting.stacking.groups import Groups
+from nutmill.model.rewriting.stacking.alike import Groups
 from nutmill.model.rewriting.stacking.items import CONSTANT, OPAQUE, PART, ROOT, SUM, Item, Items, held
 
 # Graphs of fewer operations are compiled in a few seconds as they are.
