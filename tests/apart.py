@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from results import assert_same
+from same_results import assert_same
 
 from nutmill import CompiledModel, compile_model, sample_numba
 from nutmill.checkpoint.lock import read_owner

@@ -6,7 +6,7 @@ import math
 import arviz
 import numpy as np
 import pytest
-from test_diagnosis import good_posterior, good_stats
+from diagnosis.test_diagnosis import good_posterior, good_stats
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import typer
-from test_diagnosis import good_posterior, good_stats
+from diagnosis.test_diagnosis import good_posterior, good_stats
 
 from nutmill import SamplingError
 from nutmill.cli.outcome import Wanted, finish

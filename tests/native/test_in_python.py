@@ -14,7 +14,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
-from results import assert_same
+from same_results import assert_same
 
 from nutmill import ModelError, SamplingError, compile_model, sample_numba
 

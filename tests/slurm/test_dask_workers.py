@@ -6,7 +6,7 @@ import sys
 import pytest
 from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
 from distributed import Client
-from results import assert_same
+from same_results import assert_same
 from workers import job_and_process
 
 import nutmill

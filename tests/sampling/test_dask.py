@@ -13,7 +13,7 @@ import pytest
 from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
 from distributed import Client, LocalCluster
 from processes import environment
-from results import assert_same
+from same_results import assert_same
 from workers import loaded_modules, n_models
 
 from nutmill import Layout, SamplingError, sample_numba

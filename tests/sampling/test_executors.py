@@ -20,7 +20,7 @@ from apart import (
     reference,
     short,
 )
-from results import assert_same
+from same_results import assert_same
 from workers import loaded_modules
 
 import nutmill

@@ -10,8 +10,8 @@ import pytest
 import zoo
 from campaigns.trials import FULL, in_child
 from processes import environment
-from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
+from same_results import assert_same
 
 import nutmill
 from nutmill import CheckpointError, ModelError, sample_numba

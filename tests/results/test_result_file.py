@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from test_diagnosis import good_posterior, good_stats
+from diagnosis.test_diagnosis import good_posterior, good_stats
 
 from nutmill import ModelError
 from nutmill.results.storage import check_target, load, save

@@ -6,8 +6,8 @@ import arviz
 import numpy as np
 import pytest
 import xarray as xr
-from results import FROM_DRAWS, assert_same
 from run_folders import OPTIONS, QUIET, compiled
+from same_results import FROM_DRAWS, assert_same
 
 import nutmill
 from nutmill import ModelError, adaptation_of, sample_numba

@@ -10,7 +10,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from layout.fortran import in_thread
-from results import assert_same
+from same_results import assert_same
 from threadpoolctl import threadpool_limits
 
 import nutmill

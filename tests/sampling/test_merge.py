@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
+from same_results import assert_same
 
 import nutmill
 from nutmill import CheckpointError, sample_numba

@@ -18,7 +18,7 @@ from apart import (
     sampling_process,
     short,
 )
-from results import assert_same
+from same_results import assert_same
 
 import nutmill
 from nutmill import SamplingError, sample_numba

@@ -2,6 +2,7 @@
 
 import pytest
 import zoo
+
 from campaigns import stops
 from campaigns.disks import can_mount
 from campaigns.kinds import KINDS
