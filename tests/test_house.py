@@ -1,6 +1,7 @@
 """Keeps rooms small: the length of files and functions, their arguments, a sentence at the top of each."""
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,19 @@ def test_measures_count_what_they_should():
     (function,) = functions(ast.parse(signature + docstring + body))
     assert body_lines(function) == 3
     assert docstring_lines(function) == 4
+
+
+def twice(names):
+    return {name: places for name, places in names.items() if len(places) > 1}
+
+
+def test_no_file_and_no_class_has_the_name_of_another():
+    files, classes = defaultdict(list), defaultdict(list)
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        files[path.name].append(path)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(path)
+    del files["__init__.py"]
+    assert twice(files) == {}
+    assert twice(classes) == {}

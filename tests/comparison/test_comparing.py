@@ -63,7 +63,7 @@ TURNS = [("nutmill", "cold"), ("pymc", "cold"), ("pymc", "warm"), ("nutmill", "w
 def test_samplers_take_turns(monkeypatch):
     monkeypatch.setattr(rounds, "run_module", lambda module, request, variables, limit_s: {"measurement": {}})
     settings, said = rounds.ComparisonSettings(("nutmill", "pymc"), 10, 2, 1, 2, 1, 1.0), []
-    rows = list(rounds.measure(rounds.ModelSource("a.module", "a model"), settings, said.append))
+    rows = list(rounds.measure(rounds.ComparedModel("a.module", "a model"), settings, said.append))
     assert [(row["sampler"], row["caches"]) for row in rows] == TURNS
     assert said[0] == "Making nutmill ready" and said[2] == "Round 1 of 2: nutmill"
 
@@ -107,7 +107,7 @@ def test_seeds_count_on_from_the_first_which_may_be_zero(monkeypatch):
 
     monkeypatch.setattr(rounds, "run_module", note)
     settings = rounds.ComparisonSettings(("nutmill",), 10, 2, 1, 3, 0, 1.0)
-    assert len(list(rounds.measure(rounds.ModelSource("a.module", "a model"), settings))) == 3
+    assert len(list(rounds.measure(rounds.ComparedModel("a.module", "a model"), settings))) == 3
     assert seeds == [0, 0, 1, 2]
 
 

@@ -11,7 +11,7 @@ from targets import Target, density, exact_draws
 from nutmill.nuts import hamiltonian
 from nutmill.nuts.chain import trajectory_of
 from nutmill.nuts.entry import no_sites
-from nutmill.nuts.seeds import seed_stream
+from nutmill.nuts.group import seed_stream
 from nutmill.nuts.state import (
     ACCELERATION,
     GRADIENT,

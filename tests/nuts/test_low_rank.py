@@ -8,10 +8,9 @@ from scipy import linalg
 from targets import Target, scale, starts
 
 from nutmill.nuts import low_rank
-from nutmill.nuts.group import learning_room, new_group
+from nutmill.nuts.group import learning_room, low_rank_sizes, new_group
 from nutmill.nuts.metric import Metric, draw_momentum_into
 from nutmill.nuts.rng import normals_into
-from nutmill.nuts.room import low_rank_sizes
 from nutmill.nuts.window import BOTH, Window, gather_rows
 
 PRIOR = 0.1

@@ -6,7 +6,7 @@ from assertions import assert_distribution
 from oracle import next_word, normals, uniform
 from scipy import stats
 
-from nutmill.nuts.seeds import seed_stream
+from nutmill.nuts.group import seed_stream
 
 
 def reference_words(state: list[int], n: int) -> list[int]:

@@ -48,10 +48,10 @@ def compare(
     model_file.check_file(model.path)
     with contextlib.redirect_stdout(sys.stderr):
         from nutmill.comparison.comparing import compare_source, usable_cores
-        from nutmill.comparison.rounds import ComparisonSettings, ModelSource
+        from nutmill.comparison.rounds import ComparedModel, ComparisonSettings
 
         place = {"file": str(model.path.resolve()), "name": model.name}
-        source = ModelSource("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
+        source = ComparedModel("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
         settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, say)
     _write_files(found, html, out)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison import machine
 from nutmill.comparison.comparison import Comparison
-from nutmill.comparison.rounds import ComparisonSettings, ModelSource, measure
+from nutmill.comparison.rounds import ComparedModel, ComparisonSettings, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.errors import ModelError
@@ -73,13 +73,13 @@ def compare(
     """
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
-        source = ModelSource("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
+        source = ComparedModel("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
         settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, random_seed, limit_s)
         return compare_source(source, model.name or "model", settings, samplers, progress)
 
 
 def compare_source(
-    source: ModelSource,
+    source: ComparedModel,
     title: str,
     settings: ComparisonSettings,
     samplers: Sequence[str] | None = None,

@@ -20,7 +20,7 @@ COLD, WARM = "cold", "warm"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning): ")
 
 
-class ModelSource(NamedTuple):
+class ComparedModel(NamedTuple):
     """What the processes run: a module like `nutmill.comparison.cell`, and what its loader turns into the model.
 
     `program` is the path of a Stan program of the same model, for samplers that need one.
@@ -44,7 +44,7 @@ class ComparisonSettings(NamedTuple):
 
 
 def measure(
-    source: ModelSource, settings: ComparisonSettings, say: Callable[[str], None] = lambda text: None
+    source: ComparedModel, settings: ComparisonSettings, say: Callable[[str], None] = lambda text: None
 ) -> Iterator[dict]:
     """Yield a row for every run, as it ends.
 
@@ -67,7 +67,7 @@ def measure(
             if SAMPLERS[sampler].reads_program:
                 continue  # nothing but a program's own code is compiled
             say(f"Making {sampler} ready")
-            _run(ModelSource(source.module, None), sampler, settings, Path(scratch), 0)
+            _run(ComparedModel(source.module, None), sampler, settings, Path(scratch), 0)
         for repeat in range(settings.repeats if settings.samplers else 0):
             first = repeat % len(settings.samplers)
             for sampler in settings.samplers[first:] + settings.samplers[:first]:
@@ -80,7 +80,7 @@ def measure(
                 yield {"sampler": sampler, "repeat": repeat, "caches": WARM if repeat else COLD, **measured}
 
 
-def _run(source: ModelSource, sampler: str, settings: ComparisonSettings, scratch: Path, repeat: int) -> dict:
+def _run(source: ComparedModel, sampler: str, settings: ComparisonSettings, scratch: Path, repeat: int) -> dict:
     is_priming = source.model is None
     draws = 10 if is_priming else settings.draws
     size = Size(draws, settings.chains, settings.cores, settings.seed + repeat, tune=10 if is_priming else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from nutmill.diagnosis import chains, parameters
-from nutmill.diagnosis.agreement import groups
+from nutmill.diagnosis.between_groups import groups
 from nutmill.diagnosis.divergences import divergences
 from nutmill.diagnosis.finding import Finding, count_of
 from nutmill.diagnosis.posterior_scalars import Named, Seen, seen

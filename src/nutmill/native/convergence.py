@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, Room, room_for
+from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, MixingRoom, room_for
 from nutmill.nuts.state import address_table
 
 _PROBABILITIES = (0.05, 0.5, 0.95)
@@ -99,7 +99,7 @@ def _quantile_error(ordered: np.ndarray, probability: float, ess: np.ndarray) ->
     return np.where(known, (ordered[above, column] - ordered[below, column]) / 2, np.nan)
 
 
-def _fill(address: int, room: Room) -> None:
+def _fill(address: int, room: MixingRoom) -> None:
     table = address_table(room)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(address)
     function(table.ctypes.data, 0, room.draws.shape[2])

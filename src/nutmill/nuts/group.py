@@ -1,13 +1,26 @@
 """A new group of chains: its arrays, with room for everything it will write."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from nutmill.nuts import state as layout
-from nutmill.nuts.room import FEWEST_ROWS_PER_BLOCK, N_CANDIDATES, LowRankSizes, low_rank_sizes
 from nutmill.nuts.schedule import warmup_schedule
-from nutmill.nuts.seeds import seed_stream
+from nutmill.nuts.state import N_BLOCKS
+
+_ROWS_PER_CHAIN = 64
+_MAX_RANK, _MIN_RANK = 256, 2
+# The space that directions are looked for in: of so many dimensions up to that many parameters. Fitting takes the
+# time of _MAX_SIZE^3 multiplications and of size^2 for each parameter, which is not to grow beyond that.
+_MAX_SIZE, _LARGE = 256, 512
+# With less there is nothing to be found.
+_MIN_SIZE = 48
+# Numbers in the directions of a chain: all directions up to 200 parameters. A step takes two multiplications for each.
+_MAX_NUMBERS = 40_000
+
+# Centrednesses that are compared: 0, 0.05, ..., 1. Their learning needs some draws where directions need none.
+_N_CANDIDATES, _FEWEST_ROWS_PER_BLOCK = 21, 8
 
 
 class GroupPlan(NamedTuple):
@@ -45,6 +58,25 @@ class GroupPlan(NamedTuple):
     def room(self, count: int) -> int:
         """Return for how many of so many outputs a chain has room."""
         return count if self.window is None else min(count, self.window)
+
+
+class LowRankSizes(NamedTuple):
+    """Lengths of the arrays of a group; with all of them 0 its metric stays diagonal.
+
+    Attributes
+    ----------
+    max_rank : int
+    rows_per_block : int
+        Draws that a block keeps.
+    matrix_size : int
+        Dimension of the space that directions are looked for in.
+    n_work_rows : int
+    """
+
+    max_rank: int = 0
+    rows_per_block: int = 0
+    matrix_size: int = 0
+    n_work_rows: int = 0
 
 
 class LearningRoom(NamedTuple):
@@ -114,7 +146,7 @@ def new_group(
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
-        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size, N_CANDIDATES))),
+        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size, _N_CANDIDATES))),
         **_outputs(plan, n_chains, n_dim, n_warmup),
         **_trajectories(plan, n_chains, n_dim),
         **room._asdict(),
@@ -127,7 +159,7 @@ def new_group(
 
 
 def _rows_per_block(plan: GroupPlan, low_rank: LowRankSizes) -> int:
-    return max(low_rank.rows_per_block, FEWEST_ROWS_PER_BLOCK) if plan.centring else low_rank.rows_per_block
+    return max(low_rank.rows_per_block, _FEWEST_ROWS_PER_BLOCK) if plan.centring else low_rank.rows_per_block
 
 
 def _coordinates(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.ndarray]:
@@ -141,7 +173,7 @@ def _coordinates(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.nda
         "proposed": np.zeros(n),
         "usual_log_scale": np.zeros(n),
         "sites": np.full(n, -1),
-        "losses": np.zeros((2, n, N_CANDIDATES) if plan.centring else (0, 0, 0)),
+        "losses": np.zeros((2, n, _N_CANDIDATES) if plan.centring else (0, 0, 0)),
     }
 
 
@@ -170,3 +202,22 @@ def _trajectories(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.nd
         "slots": np.zeros((n_chains, n_slots), layout.SLOT),
         "momentum_sums": np.zeros((n_chains, n_slots, n_dim)),
     }
+
+
+def low_rank_sizes(n_chains: int, n_dim: int) -> LowRankSizes:
+    """Plan the learning of directions: where there are many dimensions, in the span of fewer draws."""
+    size = _MAX_SIZE if n_dim <= _LARGE else int(_MAX_SIZE * math.sqrt(_LARGE / n_dim))
+    if size < _MIN_SIZE:
+        return LowRankSizes()
+    # Draws and gradients together span no more than there is room for.
+    per_chain = _ROWS_PER_CHAIN if n_dim <= size else min(_ROWS_PER_CHAIN, size // (2 * n_chains))
+    per_block = max(1, per_chain // N_BLOCKS)
+    n_rows, size = per_block * N_BLOCKS * n_chains, min(n_dim, size)
+    max_rank = min(n_dim, _MAX_RANK, max(_MIN_RANK, _MAX_NUMBERS // n_dim))
+    # Draws, gradients, a basis of both, two rows to centre with, the directions found.
+    return LowRankSizes(max_rank, per_block, size, 2 * n_rows + size + 2 + max_rank)
+
+
+def seed_stream(seed: int, chain_id: int) -> np.ndarray:
+    """Return the start of the stream of one chain, (4,) uint64; those of other chains are independent."""
+    return np.random.SeedSequence(seed, spawn_key=(chain_id,)).generate_state(4, np.uint64)

@@ -14,7 +14,7 @@ VALUES = 2**DIGIT_BITS
 N_MIXINGS, N_PRECISIONS = 3, 7
 
 
-class Room(NamedTuple):
+class MixingRoom(NamedTuple):
     """Draws to judge, what is found, and arrays to work in.
 
     Of each scalar there are n draws of all chains together, m of them in halves of h draws.
@@ -68,8 +68,8 @@ class Room(NamedTuple):
     spectrum: np.ndarray
 
 
-# The dtype and rank of each array, by its name: of a `Room`, so that Numba knows what to make of the arrays.
-_with_each: Callable[..., Any] = Room
+# The dtype and rank of each array, by its name: of a `MixingRoom`, so that Numba knows what to make of the arrays.
+_with_each: Callable[..., Any] = MixingRoom
 ROOM_FIELDS = _with_each(
     draws=(np.float64, 3),
     found=(np.float64, 2),
@@ -91,7 +91,7 @@ ROOM_FIELDS = _with_each(
 )
 
 
-def room_for(draws: np.ndarray, n_found: int) -> Room:
+def room_for(draws: np.ndarray, n_found: int) -> MixingRoom:
     """Make a room for C-contiguous draws (n_chains, n_draws, n_scalars) float64, of four draws a chain at least.
 
     `n_found` is the number of things to find of each scalar.
@@ -104,7 +104,7 @@ def room_for(draws: np.ndarray, n_found: int) -> Room:
     values, z = np.empty(n), np.empty((2 * n_chains, half))
     place_of = np.full((n_chains, n_draws), -1)
     place_of[:, :half], place_of[:, n_draws - half :] = np.arange(m).reshape(n_chains, 2, half).swapaxes(0, 1)
-    return Room(
+    return MixingRoom(
         draws=draws,
         found=np.empty((n_scalars, n_found)),
         scores=_normal_scores(m),

@@ -4,7 +4,7 @@ import math
 
 from nutmill._jit import kernel
 from nutmill.nuts import stepsize
-from nutmill.nuts.order import median
+from nutmill.nuts.vectors import median
 
 # Final step sizes that differ by more than this are no longer taken for estimates of the same.
 _COMMON_STEP_RATIO = 1.5

@@ -1,6 +1,6 @@
 """One stream of random numbers per chain: xoshiro256++ on four words of state (Blackman and Vigna, 2021).
 
-The four words come from `nuts.seeds`.
+The four words come from `nuts.group`.
 """
 
 import math

@@ -264,7 +264,7 @@ def address_table(state: tuple[np.ndarray, ...]) -> np.ndarray:
 
     Parameters
     ----------
-    state : GroupState or Room
+    state : GroupState or MixingRoom
         C-contiguous arrays that must outlive the table.
 
     Returns

@@ -81,6 +81,17 @@ def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
     return {parameters[number].rv_name: pieces[number] for number, _ in compiled.code.sites}
 
 
+def centring_in_words(compiled: CompiledModel, run: Run) -> str:
+    """Tell above which scales elements are rather centred than not, by variable; "" where no variable has a site."""
+    with np.errstate(divide="ignore"):
+        turns = {name: np.sqrt((1.0 - c) / c) for name, c in centredness_of(compiled, run).items()}
+    if not turns:
+        return ""
+    return "centredness: centred above a scale of (inf: never, 0: always) " + "; ".join(
+        f"{name} {at.min():.3g} to {at.max():.3g}, median {np.median(at):.3g}" for name, at in turns.items()
+    )
+
+
 def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> trace.DivergencesGroup:
     """All divergences of a run, one row each."""
     records = [chain.records for chain in chains]

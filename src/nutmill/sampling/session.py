@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from nutmill.checkpoint.folder import RunFolder, has_parts
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.machine.topology import Topology
@@ -79,26 +77,17 @@ def sample_here(
     return run, {"source": found.source} | applied.effective | {"notes": notes + applied.notes}
 
 
-def _turns(chosen: Mapping[str, np.ndarray]) -> str:
-    """Tell the scales above which elements are rather centred than not."""
-    with np.errstate(divide="ignore"):
-        turns = {name: np.sqrt((1.0 - c) / c) for name, c in chosen.items()}
-    return "; ".join(
-        f"{name} {at.min():.3g} to {at.max():.3g}, median {np.median(at):.3g}" for name, at in turns.items()
-    )
-
-
 def finish(
     compiled: CompiledModel, run: Run, request: Request, layout: Mapping[str, Any], folder: RunFolder | None = None
 ):
     """Make the result of a run, and report what looks wrong in it."""
     # It brings xarray, which takes as long to load as a short run.
-    from nutmill.results.result import centredness_of, to_result
+    from nutmill.results.result import centring_in_words, to_result
 
     with compiled.one_blas_thread():  # once, so that no run that needs another number begins between two blocks
         result = to_result(compiled, run, request.as_json(), layout, None if folder is None else folder.result_path)
-    if chosen := centredness_of(compiled, run):
-        _log.info("centredness: centred above a scale of (inf: never, 0: always) %s", _turns(chosen))
+    if chosen := centring_in_words(compiled, run):
+        _log.info("%s", chosen)
     if request.check:
         from nutmill.diagnosis.check import report
         from nutmill.diagnosis.verdict import judge
