@@ -71,9 +71,13 @@ def test_a_process_prints_one_document_and_writes_its_files(tiny, nutmill, cache
     Path(found["profile"]).unlink()
 
 
-def test_text_of_a_real_sweep(tiny, tmp_path):
+@pytest.mark.parametrize("where", ["a job of Slurm", "a laptop"])
+def test_text_of_a_real_sweep(tiny, tmp_path, monkeypatch, where):
+    if where == "a job of Slurm":
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
     result = run(f"{tiny}:build", "--chains", 2, "--budget", 1.5)
-    assert "Chosen: " in result.stdout and "#SBATCH --cpus-per-task=" in result.stdout
+    assert "Chosen: " in result.stdout
+    assert ("#SBATCH --cpus-per-task=" in result.stdout) == (where == "a job of Slurm")
     (kept,) = (tmp_path / "profiles").glob("*.json")
     assert str(kept) in result.stdout
     assert "this is not JSON" in result.stderr and "this is not JSON" not in result.stdout

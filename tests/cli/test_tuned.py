@@ -13,15 +13,15 @@ from nutmill.layout.search.findings import Sweep
 from nutmill.layout.search.measurements import Interval
 
 
-def printed(tuned, width=140):
+def printed(tuned, width=140, for_jobs=True):
     file = io.StringIO()
-    print_tuned(tuned, Console(file=file, width=width, highlight=False))
+    print_tuned(tuned, Console(file=file, width=width, highlight=False), for_jobs=for_jobs)
     return file.getvalue()
 
 
 def cells(shown):
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
-    return [row for row in rows if len(row) == 9]
+    return [row for row in rows if len(row) in (7, 8) and row[1].isdigit()]
 
 
 def with_sweep(tuned, **changes):
@@ -37,14 +37,40 @@ def test_the_table(made):
     rows = cells(printed(made))
     assert len(rows) == len(SECONDS)
     # 8 chains, two at once: four waves of 6 ms; the CPU time that was made up is twice the time.
-    assert rows[0] == ["▶", "2", "2", "mkl", "6 ms", "12 ms", "24 ms", "333", "1 x"]
+    assert rows[0] == ["▶", "2", "2", "mkl", "6 ms", "12 ms", "24 ms", "333"]
     assert rows[-1][:3] == ["*", "4", "2"]
     assert [row[0] for row in rows].count("▶") == 1
     waves = {1: 8, 2: 4, 4: 2}
-    for _, chains, _, _, one, _, each, per_s, _ in rows:
+    for _, chains, _, _, one, _, each, per_s in rows:
         one_ms, each_ms = (float(text.removesuffix(" ms")) for text in (one, each))
         assert each_ms == pytest.approx(waves[int(chains)] * one_ms, rel=0.01)
         assert float(per_s) == pytest.approx(8000.0 / each_ms, rel=0.01)
+
+
+def with_one_blas(tuned):
+    own = tuple(one for one in tuned.sweep.measurements if one.layout.blas is None)
+    return with_sweep(tuned, measurements=own, best=Layout(2, 2))
+
+
+def test_a_blas_that_all_have_is_no_column(made):
+    rows = cells(printed(with_one_blas(made)))
+    assert rows[0] == ["▶", "2", "2", "9 ms", "18 ms", "36 ms", "222"]
+    assert len(rows) == len(SECONDS) - 1
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_tables_fit_80_columns(made, reduced):
+    """Each row is one line, no word is cut."""
+    shown = printed(with_one_blas(made) if reduced else made, width=80)
+    assert "…" not in shown and len(cells(shown)) == len(cells(printed(with_one_blas(made) if reduced else made)))
+    table = shown[: shown.index("In Python")]
+    assert max(map(len, table[table.index("┏") : table.rindex("┘")].splitlines())) <= 80
+
+
+def test_lines_of_job_scripts_are_printed_where_they_are_of_use(made):
+    shown = printed(made, for_jobs=False)
+    assert "Slurm" not in shown and "OMP_NUM_THREADS" not in shown
+    assert shown.endswith("layout=Layout(chains_at_once=2, blas_threads=2, blas='mkl'))\n")
 
 
 def test_the_choice(made):
@@ -113,6 +139,13 @@ def test_lines_to_copy_are_never_wrapped(made):
 def test_brackets_in_names_are_no_markup(made):
     named = made._replace(model="[red]gp.py:model[/nothing]")
     assert "[red]gp.py:model[/nothing]" in printed(named)
+
+
+def test_of_a_long_path_the_title_has_the_end(made):
+    named = made._replace(model=f"{'folder/' * 12}gp.py:model")
+    shown = named.title.partition(" on ")[0]
+    assert shown.startswith("…") and shown.endswith("folder/gp.py:model") and len(shown) == 50
+    assert as_dict(named)["model"] == named.model
 
 
 def test_json(made):

@@ -43,11 +43,17 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
+def _png(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"the heat map is a picture in PNG: call it {path.with_suffix('.png').name}.")
+    return options.in_a_folder(path)
+
+
 _Blas = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Try this BLAS besides SciPy's: openblas, mkl, blis or a path. May be repeated."),
 ]
-_File = {"dir_okay": False, "metavar": "FILE", "callback": options.in_a_folder}
+_File = {"dir_okay": False, "metavar": "FILE"}
 
 
 def tune(
@@ -60,10 +66,15 @@ def tune(
         Objective, typer.Option(help="Save the time of the job, or that time x its cores.")
     ] = Objective.wall,
     json: options.Json = False,
-    png: Annotated[Path | None, typer.Option(help="Draw the heat map into this file.", **_File)] = None,
-    profile: Annotated[Path | None, typer.Option(help="Write the profile to this file too.", **_File)] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw the heat map into this file.", callback=_png, **_File)] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Write the profile to this file too.", callback=options.in_a_folder, **_File)
+    ] = None,
     no_save: Annotated[
         bool, typer.Option("--no-save", help="Do not keep the profile where sample_numba looks for it.")
+    ] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Print lines for job scripts too, as is done within a job of Slurm.")
     ] = False,
 ) -> None:
     """Measure which layout (chains at once x BLAS threads) is fastest for a model on this machine."""
@@ -79,7 +90,7 @@ def tune(
     else:
         from nutmill.cli.tuned import print_tuned
 
-        print_tuned(tuned, stdout_console())
+        print_tuned(tuned, stdout_console(), for_jobs=slurm or tuned.topology.scheduler == "slurm")
 
 
 def measure(options: Options) -> "Tuned":

@@ -19,6 +19,8 @@ from nutmill.units import duration, rate
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 # Of `sample_numba`.
 _DEFAULT_CHAINS = 4
+# Letters of a model's name in a title.
+_LONGEST = 50
 
 
 def environment(layout: Layout) -> dict[str, str]:
@@ -95,9 +97,10 @@ class Tuned(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Model and machine in a line."""
+        """Model and machine in a line; of a long path the end, which tells more."""
         n_cores = self.topology.n_cores
-        return f"{self.model} on {self.topology.cpu_model}, {n_cores} core{'s' * (n_cores > 1)}"
+        model = self.model if len(self.model) <= _LONGEST else f"…{self.model[1 - _LONGEST :]}"
+        return f"{model} on {self.topology.cpu_model}, {n_cores} core{'s' * (n_cores > 1)}"
 
     @property
     def gradients_per_s(self) -> float:
@@ -149,26 +152,22 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-_HEADS = (
-    "",
-    "chains at once",
-    "BLAS threads",
-    "BLAS",
-    "per gradient",
-    "CPU time",
-    "one of each chain",
-    "gradients/s",
-    "measured",
-)
-
 _UNSURE = (
     "Profile, which sample_numba takes only if layout= names it, because confidence is low; tune again when the "
     "machine is quiet, or with a larger --budget"
 )
 
 
-def print_tuned(tuned: Tuned, console: Console) -> None:
-    """Print all of it."""
+def print_tuned(tuned: Tuned, console: Console, *, for_jobs: bool) -> None:
+    """Print all of it.
+
+    Parameters
+    ----------
+    tuned : Tuned
+    console : rich.console.Console
+    for_jobs : bool
+        With the lines that are copied into job scripts.
+    """
     sweep, layout = tuned.sweep, tuned.found.layout
     console.print(_table(sweep, tuned.title))
     console.print()
@@ -179,6 +178,8 @@ def print_tuned(tuned: Tuned, console: Console) -> None:
     for line in _files(tuned):
         console.print(Text(line), soft_wrap=True)
     _print_block(console, "In Python:", [f"from nutmill import Layout, sample_numba\n{_call(tuned)}"])
+    if not for_jobs:
+        return
     _print_block(console, "For other programs, before they start:", [environment_block(layout)])
     _print_block(console, "In a Slurm job:", [*directives(layout), step()])
 
@@ -204,27 +205,33 @@ def choice(tuned: Tuned) -> list[str]:
 
 
 def _table(sweep: Sweep, title: str) -> Table:
+    """Write a row a layout, in 80 columns; the BLAS only where several were tried."""
+    rows = sweep.table()
+    names = {row.layout.blas for row in rows}
     table = Table(title=Text(title))
-    for head in _HEADS:
-        table.add_column(head, justify="left" if head in ("BLAS", "") else "right")
-    for row in sweep.table():
-        table.add_row(*_cells(row, sweep), style="bold" if row.layout == sweep.best else None)
+    table.add_column("")
+    for head in ("chains\nat once", "BLAS\nthreads"):
+        table.add_column(head, justify="right")
+    if len(names) > 1:
+        table.add_column("BLAS", overflow="fold")
+    for head in ("per\ngradient", "CPU\ntime", "one of\neach chain", "gradients\nper s"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(*_cells(row, sweep, len(names) > 1), style="bold" if row.layout == sweep.best else None)
     return table
 
 
-def _cells(row: Row, sweep: Sweep) -> list[str | Text]:
+def _cells(row: Row, sweep: Sweep, with_blas: bool) -> list[str | Text]:
     layout = row.layout
-    mark = "▶" if layout == sweep.best else "*" if row.is_oversubscribed else ""
     return [
-        mark,
+        "▶" if layout == sweep.best else "*" if row.is_oversubscribed else "",
         str(layout.chains_at_once),
         str(layout.blas_threads),
-        Text("SciPy's" if layout.blas is None else layout.blas),
+        *([Text(layout.blas or "SciPy's")] if with_blas else []),
         duration(row.seconds),
         duration(row.cpu_seconds),
         duration(row.wall_s),
         rate(sweep.job.chains / row.wall_s),
-        f"{row.n_measured} x",
     ]
 
 

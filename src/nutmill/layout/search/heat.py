@@ -1,6 +1,7 @@
 """The heat map of a sweep: how fast the whole job is, by chains at once and BLAS threads; in text and as PNG."""
 
 import os
+from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ class Heat(NamedTuple):
         More threads than cores.
     chosen : (row, column)
     caption : str
-        The chosen layout.
+        The chosen layout, and how sure it is.
     """
 
     chains_at_once: np.ndarray
@@ -50,7 +51,7 @@ def heat(sweep: Sweep) -> Heat:
     chosen = _cell(sweep.best, chains, threads)
     rates[chosen] = sweep.job.chains / sweep.wall_s
     over = chains[:, None] * threads[None, :] > sweep.job.n_cores
-    return Heat(chains, threads, rates, over, chosen, str(sweep.best))
+    return Heat(chains, threads, rates, over, chosen, f"{sweep.best}; confidence: {sweep.confidence}")
 
 
 def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
@@ -74,21 +75,26 @@ def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
 
 
 def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "units") -> None:
-    """Draw a heat map into a PNG file; needs matplotlib.
+    """Draw a heat map into a PNG file, in the rows and colours of `text`; needs matplotlib.
 
     Parameters
     ----------
     heat : Heat
     path : str or path
     title, unit : str
-        As in `text`.
+        As in `text`; a long title is broken into lines.
     """
     from matplotlib.figure import Figure  # a figure of its own: pyplot would keep it, and touch the backend
 
     n_rows, n_columns = heat.rate.shape
-    figure = Figure(figsize=(max(6.0, 2.6 + 0.95 * n_columns), max(3.6, 2.2 + 0.62 * n_rows)), layout="constrained")
+    width = max(6.0, 2.6 + 0.95 * n_columns)
+    heading = [
+        line for part in (title, f"chosen: {heat.caption}") for line in wrap(part, int(_LETTERS_PER_INCH * width))
+    ]
+    height = max(3.6, 2.2 + 0.62 * n_rows) + 0.17 * (len(heading) - 2)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(heat.rate, cmap="viridis", origin="lower", aspect="auto", vmin=0.0)
+    image = axes.imshow(heat.rate, cmap="cividis", aspect="auto", vmin=0.0)
     axes.set_facecolor("0.92")
     axes.set_xticks(range(n_columns), [str(value) for value in heat.blas_threads])
     axes.set_yticks(range(n_rows), [str(value) for value in heat.chains_at_once])
@@ -98,7 +104,7 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
     axes.tick_params(which="both", length=0)
     axes.set_xlabel(f"BLAS threads per chain\n{_legend(heat)}")
     axes.set_ylabel("chains at once")
-    axes.set_title("\n".join(filter(None, (title, f"chosen: {heat.caption}"))), fontsize=10)
+    axes.set_title("\n".join(heading), fontsize=10)
     _label_cells(axes, heat)
     _frame(axes, heat.chosen)
     figure.colorbar(image, ax=axes, label=f"{unit} per second, all chains")
@@ -125,7 +131,6 @@ def _text_cell(heat: Heat, row: int, column: int) -> Text:
     value = heat.rate[row, column]
     if np.isnan(value):
         return Text("·", style="dim")
-    # From dark blue through green to yellow, so that it reads the same without colour vision.
     share = float(_share(heat)[row, column])
     red, green, blue = (round(np.interp(share, (0.0, 0.5, 1.0), ends)) for ends in _COLOURS)
     style = f"{'black' if share > 0.6 else 'white'} on rgb({red},{green},{blue})"
@@ -134,7 +139,11 @@ def _text_cell(heat: Heat, row: int, column: int) -> Text:
     return Text(rate(value) + ("*" if heat.is_oversubscribed[row, column] else ""), style=style)
 
 
-_COLOURS = ((68, 33, 253), (1, 145, 231), (84, 140, 37))
+# Red, green and blue of cividis at its dark blue end, in the middle and at its yellow end: it reads the same without
+# colour vision, and in print.
+_COLOURS = ((0, 124, 254), (34, 123, 232), (78, 120, 56))
+# Of the title, over a map that its axis and its scale make narrower than the figure.
+_LETTERS_PER_INCH = 11
 
 
 def _share(heat: Heat) -> np.ndarray:
