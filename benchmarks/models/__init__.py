@@ -61,6 +61,16 @@ SIZED = {
     "lkj_20": ("lkj", {}),
 }
 
+# Further ones on which gradients alone are measured.
+ALONE = {
+    "group_slopes": ("group_slopes", {}),  # small matrices, a short axis
+    "normal_by_factor": ("normal_by_factor", {}),
+    "many_groups": ("many_groups", {}),
+    "many_groups_10000": ("many_groups", {"groups": 10_000}),
+    "regression_5000": ("regression", {"rows": 5000, "columns": 25}),
+    "gaussian_process_500": ("gaussian_process", {"points": 500}),
+}
+
 # Further ones on which compiling is measured: name -> file and sizes.
 COMPILED = {
     "generated": ("generated", {}),  # 2000 nodes of density and gradient, 760 of them of the density
@@ -72,7 +82,7 @@ COMPILED = {
 # Sampled before the suite, so that what is compiled once per installation is told from what a model costs.
 PRIMING = "standard_normal"
 
-NAMES = (*MODELS, *SIZED, *COMPILED, PRIMING)
+NAMES = (*MODELS, *SIZED, *ALONE, *COMPILED, PRIMING)
 
 
 def build(name: str, **sizes: int) -> "pm.Model":
@@ -92,7 +102,7 @@ def build(name: str, **sizes: int) -> "pm.Model":
     """
     if name not in NAMES:
         raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(NAMES)}")
-    file, own = (FAMILIES | SIZED | COMPILED).get(name, (name, {}))
+    file, own = (FAMILIES | SIZED | ALONE | COMPILED).get(name, (name, {}))
     return import_module(f"benchmarks.models.{file}").build(**(own | sizes))
 
 

@@ -59,7 +59,7 @@ def test_factorisation_and_solves():
     logp = -0.5 * (residual**2).sum() - pt.log(pt.diag(factor)).sum() - 0.5 * (x**2).sum()
     calls, count = calls_of(logp), operations(from_pytensor(logp, {})).after["LeanCholesky"]
     assert calls["dpotrf", (6,)] == (count, 72.0 * count)
-    assert calls["dtrsv", (6,)][0] >= 1
+    assert any(routine == "dtrsm" for routine, _ in calls)
     assert all(len(sizes) == len(_FORMS[routine].sizes) for routine, sizes in calls)
 
 

@@ -154,15 +154,27 @@ def test_cholesky_of_an_indefinite_matrix_is_nan():
 @pytest.mark.parametrize("b_ndim", [1, 2])
 def test_triangular_solve_with_every_flag_and_layout(b_ndim):
     rng = np.random.default_rng(7)
-    matrix, right = rng.normal(size=(9, 9)) + 4 * np.eye(9), rng.normal(size=(9, 6)[:b_ndim])
     flags = [{"lower": lower, "unit_diagonal": unit} for lower in (True, False) for unit in (True, False)]
-    expected = [scipy.linalg.solve_triangular(matrix, right, **each) for each in flags]
     a, b = pt.matrix("a"), pt.tensor("b", shape=(None,) * b_ndim, dtype="float64")
     solve = lean_function([a, b], [pt.linalg.solve_triangular(a, b, b_ndim=b_ndim, **each) for each in flags])
-    for layout in LAYOUTS.values():
-        given = layout(right) if b_ndim == 2 else np.repeat(right, 2)[::2]
-        for found, value in zip(solve(layout(matrix), given), expected, strict=True):
-            np.testing.assert_allclose(found, value, rtol=1e-8, atol=ROUNDING)
+    for n in (0, 1, 3, 4, 9, 18):  # four unknowns at once, and what is left
+        matrix, right = rng.normal(size=(n, n)) / max(n, 1) + 4 * np.eye(n), rng.normal(size=(n, 6)[:b_ndim])
+        expected = [scipy.linalg.solve_triangular(matrix, right, **each) for each in flags]
+        for layout in LAYOUTS.values():
+            given = layout(right) if b_ndim == 2 else np.repeat(right, 2)[::2]
+            for found, value in zip(solve(layout(matrix), given), expected, strict=True):
+                np.testing.assert_allclose(found, value, rtol=1e-8, atol=ROUNDING)
+
+
+def test_systems_of_one_column_call_no_routine():
+    rng = np.random.default_rng(7)
+    a, b = pt.matrix("a"), pt.matrix("b", shape=(None, 1))
+    solve = lean_function([a, b], [pt.linalg.solve_triangular(a, b, lower=True), pt.linalg.cho_solve((a, True), b)])
+    assert all(node.inputs[1].ndim == 1 for node in solve.maker.fgraph.apply_nodes if isinstance(node.op, LeanOp))
+    matrix, right = np.tril(rng.normal(size=(7, 7))) + 4 * np.eye(7), rng.normal(size=(7, 1))
+    expected = [np.linalg.solve(matrix, right), np.linalg.solve(matrix @ matrix.T, right)]
+    for found, value in zip(solve(matrix, right), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("flags", [{"lower": True, "trans": 1}, {"unit_diagonal": True}])

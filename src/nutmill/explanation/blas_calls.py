@@ -35,7 +35,6 @@ _FORMS = {
     "dgemm": _Form((2, 3, 4), lambda m, n, k: 2.0 * m * n * k),
     "sgemv": _Form((1, 2), lambda m, n: 2.0 * m * n),
     "sgemm": _Form((2, 3, 4), lambda m, n, k: 2.0 * m * n * k),
-    "dtrsv": _Form((3,), lambda n: 1.0 * n * n),
     "dtrsm": _Form((4, 5), lambda m, n: 1.0 * m * m * n),
     "dsyrk": _Form((2, 3), lambda n, k: 1.0 * n * n * k),
     "dpotrf": _Form((1,), lambda n: n**3 / 3.0),

@@ -15,7 +15,6 @@ BLAS = {
     "dgemm": "cciiidpipidpi",
     "sgemv": "ciifpipifpi",
     "sgemm": "cciiifpipifpi",
-    "dtrsv": "cccipipi",
     "dtrsm": "cccciidpipi",
     "dsyrk": "cciidpidpi",
 }

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import WORD, Emitter, View, load, store
+from nutmill.model.lowering.inline.arrays import Emitter, View, load, store
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.matrices import (
     BIT,
@@ -20,6 +19,7 @@ from nutmill.model.lowering.inline.matrices import (
     letter,
     readable,
 )
+from nutmill.model.lowering.inline.triangles import FactorForm, solve_vector
 
 
 def copy_into(emitter: Emitter, source: View, target: View) -> None:
@@ -58,7 +58,7 @@ def solve_triangular(
         with singular:
             fill_with(emitter, x, math.nan)
         with regular, readable(emitter, matrix) as a:
-            _solve_in_place(emitter, a, x, _FactorForm(lower, False, unit))
+            _solve_in_place(emitter, a, x, FactorForm(lower, False, unit))
 
 
 def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
@@ -66,16 +66,8 @@ def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence
     (factor, b), (x,) = operands, results
     copy_into(emitter, b, x)
     with readable(emitter, factor) as a:
-        _solve_in_place(emitter, a, x, _FactorForm(lower, not lower, False))
-        _solve_in_place(emitter, a, x, _FactorForm(lower, lower, False))
-
-
-class _FactorForm(NamedTuple):
-    """Which triangle, whether it is transposed, and whether its diagonal is taken as 1 and not read."""
-
-    lower: bool
-    is_transposed: bool
-    unit: bool
+        _solve_in_place(emitter, a, x, FactorForm(lower, not lower, False))
+        _solve_in_place(emitter, a, x, FactorForm(lower, lower, False))
 
 
 def _is_singular(emitter: Emitter, matrix: View, unit: bool) -> ir.Value:
@@ -90,17 +82,15 @@ def _is_singular(emitter: Emitter, matrix: View, unit: bool) -> ir.Value:
     return builder.load(found)
 
 
-def _solve_in_place(emitter: Emitter, a: Matrix, x: View, form: _FactorForm) -> None:
-    """Solve for contiguous `x`; Fortran sees a matrix in C order transposed, so it solves from the right."""
+def _solve_in_place(emitter: Emitter, a: Matrix, x: View, form: FactorForm) -> None:
+    """Solve for contiguous `x`: a vector by loops; a matrix by BLAS, which sees it transposed, from the right."""
+    if len(x.shape) == 1:
+        solve_vector(emitter, a, x, form)
+        return
     lower, is_transposed, unit = form
     triangle = letter(emitter, a.by_rows, *("UL" if lower else "LU"))
     diagonal = "U" if unit else "N"
-    n = x.shape[0]
-    if len(x.shape) == 1:
-        way = letter(emitter, a.by_rows, *("NT" if is_transposed else "TN"))
-        call_routine(emitter, "dtrsv", triangle, way, diagonal, n, a.data, a.stride, x.data, WORD(1))
-        return
     way = letter(emitter, a.by_rows, *("TN" if is_transposed else "NT"))
-    columns = x.shape[1]
+    n, columns = x.shape
     width = at_least_one(emitter, columns)
     call_routine(emitter, "dtrsm", "R", triangle, way, diagonal, columns, n, 1.0, a.data, a.stride, x.data, width)

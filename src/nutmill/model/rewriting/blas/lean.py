@@ -41,6 +41,7 @@ from nutmill.model.rewriting.blas.ops import (
     LeanInverse,
     LeanLogDeterminant,
     LeanMatrixVector,
+    LeanOp,
     LeanQR,
     LeanSolve,
     LeanSolveTriangular,
@@ -74,6 +75,13 @@ def _product(op, x, y):
     if _is_transposed(y, x) and x.type.dtype == "float64":
         return LeanGram()(x)
     return LeanDot()(x, y)
+
+
+def _solved(op: LeanOp, a, b):
+    """Solve for a vector where the right-hand side is known to be a single column."""
+    if b.type.ndim == a.type.ndim and b.type.broadcastable[-1]:
+        return expand_dims(op(a, b.squeeze(-1)), -1)
+    return op(a, b)
 
 
 def _is_transposed(y, x) -> bool:
@@ -122,7 +130,7 @@ def _is_wide(a) -> bool:
 def _solve(op: Solve, a, b):
     """Solve by the assumption on the matrix; bands stay with PyTensor, whose routines cost less there."""
     if op.assume_a == "pos":
-        return LeanCholeskySolve(op.lower)(LeanCholesky(op.lower)(a), b)
+        return _solved(LeanCholeskySolve(op.lower), LeanCholesky(op.lower)(a), b)
     if op.assume_a in ("gen", "sym", "her"):
         return LeanSolve(op.assume_a != "gen", op.lower)(a, b)
     return None
@@ -139,8 +147,8 @@ _LEAN: dict[type, Callable] = {
     Dot: _product,
     BatchedDot: _product,
     Cholesky: lambda op, a: LeanCholesky(op.lower)(a),
-    SolveTriangular: lambda op, a, b: LeanSolveTriangular(op.lower, op.unit_diagonal)(a, b),
-    CholeskySolve: lambda op, factor, b: LeanCholeskySolve(op.lower)(factor, b),
+    SolveTriangular: lambda op, a, b: _solved(LeanSolveTriangular(op.lower, op.unit_diagonal), a, b),
+    CholeskySolve: lambda op, factor, b: _solved(LeanCholeskySolve(op.lower), factor, b),
     Solve: _solve,
     MatrixInverse: lambda op, a: LeanInverse()(a),
     SLogDet: lambda op, a: LeanLogDeterminant()(a),
