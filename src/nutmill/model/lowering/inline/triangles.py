@@ -81,7 +81,8 @@ class _Solver:
 
     def _block(self, rows: Sequence[ir.Value], known: Sequence[ir.Value]) -> list[ir.Value]:
         """Find the unknowns of a few rows, in their order; `known` is what others contribute to each row."""
-        builder, values = self._builder, []
+        builder = self._builder
+        values: list[ir.Value] = []
         for row, product in zip(rows, known, strict=True):
             left = builder.fsub(self._memory.load_new(self._x, [row]), product, flags=LOOSE)
             for other, value in zip(rows, values, strict=False):
