@@ -23,7 +23,7 @@ LIMIT_S = 1200.0
 def main(arguments: list[str] | None = None) -> Path:
     """Parse the command line, measure, and return the path of the JSON file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.efficiency", description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument("--models", nargs="+", choices=(*models.MODELS, *models.FURTHER), default=list(models.MODELS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
     options = parser.parse_args(arguments)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from benchmarks.caches import INSTALLED, WARM
 from benchmarks.figures import BASELINE, OURS
+from benchmarks.models.stan import program
+from nutmill.comparison.samplers import SAMPLERS
 
 
 class Settings(NamedTuple):
@@ -41,9 +43,14 @@ def cells(settings: Settings) -> Iterator[Cell]:
             for state in settings.states if seed == 1 else (INSTALLED,):
                 first = turn % len(settings.samplers)
                 for sampler in settings.samplers[first:] + settings.samplers[:first]:
-                    if state != WARM or sampler in (OURS, BASELINE):
+                    if (state != WARM or sampler in (OURS, BASELINE)) and _can_run(sampler, model):
                         yield Cell(model, sampler, seed, state)
                 turn += 1
+
+
+def _can_run(sampler: str, model: str) -> bool:
+    """Whether a sampler that reads a program has one of this model."""
+    return not SAMPLERS[sampler].reads_program or program(model).is_file()
 
 
 def left(settings: Settings, rows: Sequence[dict]) -> list[Cell]:

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> Path:
     if options.resume:
         return _resumed(options.resume)
     settings = Settings(
-        tuple(options.models),
+        models.FURTHER if options.models == ["further"] else tuple(options.models),
         tuple(options.samplers),
         tuple(state for state in STATES if state in options.states),
         options.seeds,
@@ -80,7 +80,9 @@ def _say(row: dict) -> None:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
+    parser.add_argument(
+        "--models", nargs="+", choices=(*models.MODELS, *models.FURTHER, "further"), default=list(models.MODELS)
+    )
     parser.add_argument(
         "--samplers",
         nargs="+",

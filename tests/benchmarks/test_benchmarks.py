@@ -180,7 +180,7 @@ def test_the_quality_of_independent_draws_is_their_number(normal_draws):
 
 
 @pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
-@pytest.mark.parametrize("name", [*models.MODELS, "generated", models.PRIMING])
+@pytest.mark.parametrize("name", [*models.MODELS, *models.FURTHER, "generated", models.PRIMING])
 def test_every_model_has_a_finite_density_at_its_start(name):
     model = models.build(name)
     # Neither rewritten nor compiled: this is about the model.
@@ -190,7 +190,10 @@ def test_every_model_has_a_finite_density_at_its_start(name):
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in models.SYNTHETIC],
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*models.SYNTHETIC, *models.FURTHER)
+    ],
 )
 def test_every_model_runs_in_native_code_and_its_gradient_is_that_of_its_density(name):
     compiled = nutmill.compile_model(models.build(name))
