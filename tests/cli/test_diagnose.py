@@ -39,7 +39,7 @@ def diagnosed(*arguments, code=0):
 def test_good_draws(stored):
     path = stored()
     said = diagnosed(path, "--strict").stdout.splitlines()
-    assert said[0].startswith("4 chains (0-3) of 500 draws, 0 divergent; largest R-hat 1.0")
+    assert said[0].startswith("4 chains x 500 draws, 0 divergent; largest R-hat 1.0")
     assert said[1:] == ["No problem was found."]
     document = json.loads(diagnosed(path, "--json").stdout)
     assert document["chain_ids"] == [0, 1, 2, 3]
@@ -79,7 +79,7 @@ def test_doubtful_draws_exit_with_4_when_asked(stored):
 
 
 def test_what_is_infinite_is_json_too():
-    verdict = Verdict([0, 1], 500, 0, 1, (math.inf, "mu"), (0.0, "mu"), (0.0, "mu"), [])
+    verdict = Verdict([0, 1], 500, 1.0, 0, 1, (math.inf, "mu"), (0.0, "mu"), (0.0, "mu"), [])
     document = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))
     assert document["max_rhat"] == {"value": None, "parameter": "mu"}
     assert "largest R-hat inf (mu)" in verdict.lines()[0]

@@ -74,7 +74,7 @@ def test_the_result_is_that_of_python(tmp_path):
 def test_text_says_what_is_to_be_known():
     said = sample("--draws", 60, "--chains", 2, "--out", "draws.zarr")
     lines = said.stdout.splitlines()
-    assert lines[0].startswith("2 chains (0-1) of 60 draws") and lines[-1] == "Result: draws.zarr"
+    assert lines[0].startswith("2 chains x 60 draws in ") and lines[-1] == "Result: draws.zarr"
     assert "this is not JSON" in said.stderr and "this is not JSON" not in said.stdout
     assert load(Path("draws.zarr"))["posterior"].sizes["draw"] == 60
 

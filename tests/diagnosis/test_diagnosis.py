@@ -298,7 +298,7 @@ def test_a_verdict_in_python():
     posterior["theta"][2, :, 1] += 3
     found = diagnose(to_arviz(Draws(posterior, good_stats((N_CHAINS, N_DRAWS))), MODEL))
     first, *rest = str(found).splitlines()
-    assert first.startswith("4 chains (0-3) of 500 draws, 0 divergent; largest R-hat 1.")
+    assert first.startswith("4 chains x 500 draws, 0 divergent; largest R-hat 1.")
     assert "(theta[Deerfield]); least effective sample size" in first and ", of tails " in first
     assert rest == [finding.message for finding in found.findings] and found.is_doubtful
     only = diagnose(to_arviz(Draws(posterior, good_stats((N_CHAINS, N_DRAWS))), MODEL), var_names=["mu"])

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from nutmill.progress.chain_table import table
-from nutmill.progress.lines import duration, lines, sentence, watch
+from nutmill.progress.lines import duration, lines, sentence, watch, whole, whole_sentence
 from nutmill.progress.show import (
     ChainProgress,
     LogProgress,
@@ -26,13 +26,14 @@ from nutmill.progress.show import (
 
 def warming(chain=0, draw=40, **changes):
     """Give a row of an adaptive warmup."""
-    row = ChainProgress(chain, "warmup", draw, None, step_size=0.25, n_gradients=600, divergences=2, n_steps=31)
+    row = ChainProgress(chain, "warmup", draw, None, 1000, step_size=0.25, n_gradients=600, divergences=2)
     return row._replace(**changes)
 
 
 def sampling(chain=0, draw=250, **changes):
     """Give a row of a chain that samples."""
-    row = ChainProgress(chain, "sampling", draw, 1000, step_size=0.5, n_gradients=1750, divergences=0, n_steps=7)
+    total = changes.get("total", 1000)
+    row = ChainProgress(chain, "sampling", draw, total, total, step_size=0.5, n_gradients=1750, divergences=0)
     return row._replace(**changes)
 
 
@@ -98,13 +99,11 @@ def test_watch_does_not_change_what_it_was_given():
     [
         (
             warming(chain=3),
-            "chain 3: warmup, 40 draws, step size 0.25, 15 gradients/draw, 2 divergences, 20 draws/s, "
-            "31 steps in the draw, ? left",
+            "chain 3: warmup, 40/≤1000 draws, step size 0.25, 15 gradients/draw, 2 divergences, 20 draws/s, ≤48 s left",
         ),
         (
             sampling(divergences=1),
-            "chain 0: sampling, 250/1000 draws, step size 0.5, 7 gradients/draw, 1 divergence, 125 draws/s, "
-            "7 steps in the draw, 6 s left",
+            "chain 0: sampling, 250/1000 draws, step size 0.5, 7 gradients/draw, 1 divergence, 125 draws/s, 6 s left",
         ),
         (
             sampling(phase="done", draw=1000, n_gradients=7000),
@@ -112,8 +111,7 @@ def test_watch_does_not_change_what_it_was_given():
         ),
         (
             warming(draw=0, step_size=math.nan, n_gradients=0),
-            "chain 0: warmup, 0 draws, step size -, - gradients/draw, 2 divergences, 0 draws/s, "
-            "31 steps in the draw, ? left",
+            "chain 0: warmup, 0/≤1000 draws, step size -, - gradients/draw, 2 divergences, 0 draws/s, ? left",
         ),
     ],
 )
@@ -139,28 +137,28 @@ def test_durations(seconds, expected):
 def test_the_table_to_the_letter():
     shown = lines(watch({}, [warming(1), sampling(0)], now_s=2.0, start_s=0.0))
     assert text_of(table(shown, 120)) == [
-        "Chain  Phase                          Draws  Step size  Grads/draw  Steps  Diverged  Draws/s  Left",
-        "0      sampling  ━━━━              250/1000        0.5           7      7         0      125   6 s",
-        "1      warmup                            40       0.25          15     31         2       20     ?",
+        "Chain  Phase                          Draws  Step size  Grads/draw  Diverged  Draws/s   Left",
+        "0      sampling  ━━━━              250/1000        0.5           7         0      125    6 s",
+        "1      warmup                      40/≤1000       0.25          15         2       20  ≤48 s",
     ]
 
 
 def test_a_narrow_terminal_gets_every_figure():
     shown = lines(watch({}, [sampling(0)], now_s=2000.0, start_s=0.0))
     assert text_of(table(shown, 80), width=80) == [
-        "Chain Phase       Draws Step size Grads/draw Steps Diverged Draws/s       Left",
-        "0     sampling 250/1000       0.5          7     7        0   0.125 1 h 40 min",
+        "Chain Phase       Draws Step size Grads/draw Diverged Draws/s       Left",
+        "0     sampling 250/1000       0.5          7        0   0.125 1 h 40 min",
     ]
 
 
 def test_many_chains_become_a_line_for_each_phase():
     rows = [sampling(chain, draw=100, divergences=1) for chain in range(16)]
-    rows[3] = rows[3]._replace(draw=50, n_steps=1023)
+    rows[3] = rows[3]._replace(draw=50)
     shown = lines(watch({}, [*rows, warming(16)], now_s=1.0, start_s=0.0))
     warm, samples = shown
-    assert (warm.label, warm.phase, warm.draw) == ("1 chain", "warmup", 40)
+    assert (warm.label, warm.phase, warm.draw, warm.limit) == ("1 chain", "warmup", 40, 1000)
     assert (samples.label, samples.draw, samples.total) == ("16 chains", 1550, 16000)
-    assert (samples.divergences, samples.n_steps, samples.step_size) == (16, 1023, 0.5)
+    assert (samples.divergences, samples.step_size) == (16, 0.5)
     assert samples.draws_per_s == 1550.0
     assert samples.left_s == 19.0  # of the slowest
     assert len(lines(watch({}, rows, now_s=1.0, start_s=0.0))) == 16
@@ -168,12 +166,46 @@ def test_many_chains_become_a_line_for_each_phase():
 
 def test_a_table_is_painted_twice_a_second_and_at_the_end():
     painted, clock = [], HandClock()
-    with TableProgress(nullcontext(painted.append), 120, clock) as progress:
+    with TableProgress(nullcontext(painted.append), 120, "Do this.", clock) as progress:
         for step in range(10):
             clock.now_s = 100 + 0.125 * step
             progress.update([sampling(draw=100 * step + 100)])
     draws = [text_of(drawn)[1].split()[3] for drawn in painted]
     assert draws == ["100/1000", "500/1000", "900/1000", "1000/1000"]
+    assert text_of(painted[1])[-1] == "1 chain: 500 of 1000 draws; 1 s so far, 1 s left. Do this."
+    assert text_of(painted[3])[-1] == "1 chain: 1000 draws in 2 s."
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [warming(0), warming(1)],
+            "2 chains in warmup, until they agree; 8 s so far",
+        ),
+        ([warming(0, total=300, limit=300)], "1 chain in warmup; 8 s so far"),
+        (
+            [warming(0), sampling(1), sampling(2)],
+            "1 of 3 chains in warmup, until they agree; 8 s so far",
+        ),
+        ([sampling(0), sampling(1, draw=500)], "2 chains: 750 of 2000 draws; 8 s so far, 24 s left"),
+        (
+            [sampling(0, draw=1000, phase="done"), sampling(1, draw=500)],
+            "2 chains: 1500 of 2000 draws; 8 s so far, 8 s left",
+        ),
+        ([sampling(0, draw=1000, phase="done")], "1 chain: 1000 draws in 8 s"),
+    ],
+)
+def test_the_whole_run_in_words(rows, expected):
+    assert whole_sentence(whole(watch({}, rows, now_s=8.0, start_s=0.0), 8.0)) == expected
+
+
+def test_of_a_short_run_a_log_gets_one_line():
+    stream, clock = io.StringIO(), HandClock()
+    with LogProgress(stream, clock) as progress:
+        clock.now_s = 100.4
+        progress.update([sampling(0, draw=1000, phase="done"), sampling(1, draw=1000, phase="done")])
+    assert stream.getvalue() == "2 chains: 2000 draws in 1 s\n"
 
 
 def test_a_log_gets_lines_every_five_seconds_and_at_the_end():
@@ -186,8 +218,10 @@ def test_a_log_gets_lines_every_five_seconds_and_at_the_end():
     assert written == [
         "chain 0: sampling, 500/1000",
         "chain 1: sampling, 50/1000",
+        "2 chains: 550 of 2000",
         "chain 0: sampling, 800/1000",
         "chain 1: sampling, 50/1000",
+        "2 chains: 850 of 2000",
     ]
 
 
@@ -197,8 +231,9 @@ def test_the_log_of_a_long_run_has_a_line_a_minute():
         for seconds in range(0, 7200, 5):
             clock.now_s = 100.0 + seconds
             progress.update([sampling(draw=seconds, total=10_000)])
-        written = len(stream.getvalue().splitlines())
-        first_minute = [text for text in stream.getvalue().splitlines() if int(text.split()[3].split("/")[0]) <= 60]
+        of_chain = [text for text in stream.getvalue().splitlines() if text.startswith("chain 0")]
+        written = len(of_chain)
+        first_minute = [text for text in of_chain if int(text.split()[3].split("/")[0]) <= 60]
     assert len(first_minute) == 12
     assert 100 < written < 200
 
@@ -231,7 +266,7 @@ def test_a_file_gets_lines(tmp_path: Path):
     path = tmp_path / "job.log"
     with path.open("w") as stream, open_progress(stream=stream) as progress:
         progress.update([sampling()])
-    assert path.read_text().startswith("chain 0: sampling, 250/1000 draws")
+    assert path.read_text().startswith("1 chain: 250 of 1000 draws; 1 s so far, ")
 
 
 def test_a_terminal_gets_a_table_and_the_process_stays_as_it_was(monkeypatch):

@@ -23,7 +23,7 @@ def test_status_after_draws_that_were_enough(tmp_path, capsys):
     result = sample_numba(compiled(), **options, until={"rhat": 1.5}, checkpoint=tmp_path / "run")
     n_draws = group(result, "posterior").sizes["draw"]
     assert n_draws < 4000
-    assert f"chain 0: done, {n_draws}/{n_draws} draws" in capsys.readouterr().err
+    assert f"4 chains: {4 * n_draws} draws in " in capsys.readouterr().err
     status = nutmill.status(tmp_path / "run")
     assert (status["phase"], status["stopped_by"], status["draws"]) == ("finished", "until", n_draws)
     assert status["divergences"] == n_divergent(result)

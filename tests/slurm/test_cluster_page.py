@@ -42,7 +42,7 @@ def test_from_the_model_to_the_result(typed, four_nodes, tmp_path, monkeypatch, 
     array, merge = re.findall(r"[Jj]ob (\d+)", typed(submit))
     assert four_nodes.ended(array) == four_nodes.ended(merge) == {"COMPLETED"}
     assert len(re.findall(r"chain \d+: done 1000/1000", typed(watch))) == 64
-    assert "64 chains (0-63) of 1000 draws" in typed(look)
+    assert "64 chains x 1000 draws" in typed(look)
     assert load(tmp_path / "run" / "result.nc")["posterior"]["chain"].values.tolist() == list(range(64))
     monkeypatch.chdir(tmp_path)
     exec(compile(READING, "docs/cluster.md", "exec"), {})
@@ -51,7 +51,7 @@ def test_from_the_model_to_the_result(typed, four_nodes, tmp_path, monkeypatch, 
 
 def test_without_slurm(typed, tmp_path):
     typed(SHELL[0])
-    assert "8 chains (0-7) of 1000 draws" in typed(SHELL[-1])
+    assert "8 chains x 1000 draws" in typed(SHELL[-1])
     assert load(tmp_path / "eight.nc")["posterior"].sizes["chain"] == 8
 
 

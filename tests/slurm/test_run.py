@@ -92,4 +92,4 @@ def test_stopped_killed_resubmitted_and_joined(four_nodes, tmp_path):
         assert set(merged[kind].data_vars) == set(alone[kind].data_vars)
         for name, values in alone[kind].data_vars.items():
             np.testing.assert_array_equal(merged[kind][name].values, values.values)
-    assert "8 chains (0-7) of 1500 draws" in (tmp_path / "run" / "merge.log").read_text()
+    assert "8 chains x 1500 draws" in (tmp_path / "run" / "merge.log").read_text()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
+from nutmill.progress.lines import duration as spoken
 from nutmill.results.trace import group
-from nutmill.units import ranges
+from nutmill.units import duration, ranges
 
 if TYPE_CHECKING:
     import arviz
@@ -28,6 +30,8 @@ class Verdict(NamedTuple):
     chain_ids : list of int
     n_draws : int
         Of each chain.
+    seconds : float or None
+        That sampling took, warmup included; None where the result does not say.
     n_divergences : int
     n_parameters : int
         Scalars whose R-hat and effective sample size were computed.
@@ -38,6 +42,7 @@ class Verdict(NamedTuple):
 
     chain_ids: list[int]
     n_draws: int
+    seconds: float | None
     n_divergences: int
     n_parameters: int
     rhat: tuple[float, str] | None
@@ -56,6 +61,7 @@ class Verdict(NamedTuple):
         return {
             "chain_ids": self.chain_ids,
             "draws": self.n_draws,
+            "seconds": self.seconds,
             "divergences": self.n_divergences,
             "parameters": self.n_parameters,
             "max_rhat": _worst(self.rhat),
@@ -67,8 +73,10 @@ class Verdict(NamedTuple):
     def summary(self) -> str:
         """Say in one line how many draws there are, and their worst numbers."""
         n_chains = len(self.chain_ids)
-        chains = f"{n_chains} chain{'s' * (n_chains != 1)} ({ranges(self.chain_ids)})"
-        said = [f"{chains} of {self.n_draws} draws, {self.n_divergences} divergent"]
+        which = "" if self.chain_ids == list(range(n_chains)) else f" ({ranges(self.chain_ids)})"
+        time = "" if self.seconds is None else f" in {_span(self.seconds)}"
+        chains = f"{n_chains} chain{'s' * (n_chains != 1)}{which}"
+        said = [f"{chains} x {self.n_draws} draws{time}, {self.n_divergences} divergent"]
         if self.rhat is not None:
             said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
         tail, ess = self.ess_tail, self.ess
@@ -104,6 +112,7 @@ def judge(
     return Verdict(
         chain_ids=posterior["chain"].values.tolist(),
         n_draws=posterior.sizes["draw"],
+        seconds=_seconds(posterior.attrs.get("sampling_time")),
         n_divergences=int(stats["diverging"].values.sum()),
         n_parameters=0 if mixed is None else len(mixed.labels),
         rhat=rhat,
@@ -129,6 +138,15 @@ def diagnose(result: arviz.InferenceData | xr.DataTree, *, var_names: Sequence[s
         ``print`` shows it. ``findings`` lists what says that the draws should not be trusted, and what to do.
     """
     return judge(result, var_names=var_names)
+
+
+def _seconds(known: object) -> float | None:
+    """Read a time that some sampler, or a file, has written."""
+    return float(known) if isinstance(known, Real) and 0.0 <= float(known) < math.inf else None
+
+
+def _span(seconds: float) -> str:
+    return duration(seconds) if seconds < 60.0 else spoken(seconds)
 
 
 def _at(mixed: Named, values: np.ndarray, place: int) -> tuple[float, str]:

@@ -20,10 +20,10 @@ class ChainProgress(NamedTuple):
     phase: Literal["warmup", "sampling", "done"]
     draw: int  # finished in this phase; a chain that is done keeps the numbers of its sampling
     total: int | None  # draws of this phase; None while an adaptive warmup does not know
+    limit: int  # draws of this phase at most
     step_size: float
     n_gradients: int  # of this phase
     divergences: int  # of this phase
-    n_steps: int  # leapfrogs of the draw in progress, or of the last one
 
 
 class ProgressView(NamedTuple):
@@ -41,12 +41,25 @@ class Line(NamedTuple):
     phase: str
     draw: int
     total: int | None
+    limit: int
     step_size: float
     gradients_per_draw: float  # NaN before the first draw, as the two below
     divergences: int
-    n_steps: int
     draws_per_s: float
     left_s: float  # to the end of the phase; NaN if nobody knows
+    left_at_most_s: float  # to the end of the phase, if it takes all the draws that it may
+
+
+class Whole(NamedTuple):
+    """The whole run, in one line."""
+
+    n_chains: int
+    n_warming: int
+    is_adaptive: bool  # warmup ends when the chains agree
+    draw: int  # of sampling, of all chains
+    total: int
+    elapsed_s: float
+    left_s: float  # to the end of sampling; NaN if nobody knows
 
 
 def watch(
@@ -100,8 +113,36 @@ def sentence(line: Line) -> str:
         f"{figure(line.draws_per_s)} draws/s",
     ]
     if line.phase != "done":
-        parts += [f"{line.n_steps} steps in the draw", f"{duration(line.left_s)} left"]
+        parts.append(f"{left(line)} left")
     return ", ".join(parts)
+
+
+def whole(views: Mapping[int, ProgressView], elapsed_s: float) -> Whole:
+    """Sum up all chains of a run that has lasted so many seconds."""
+    warming = [view.row for view in views.values() if view.row.phase == "warmup"]
+    others = [view for view in views.values() if view.row.phase != "warmup"]
+    times = [chain_line(view).left_s for view in others if view.row.phase == "sampling"]
+    return Whole(
+        n_chains=len(views),
+        n_warming=len(warming),
+        is_adaptive=any(row.total is None for row in warming),
+        draw=sum(view.row.draw for view in others),
+        total=sum(view.row.limit for view in others),
+        elapsed_s=elapsed_s,
+        left_s=math.nan if warming or any(map(math.isnan, times)) else max(times, default=0.0),
+    )
+
+
+def whole_sentence(run: Whole) -> str:
+    """Say in words how the whole run is doing."""
+    chains = f"{run.n_chains} chain{'s' * (run.n_chains != 1)}"
+    so_far = f"{duration(run.elapsed_s)} so far"
+    if run.n_warming:
+        many = chains if run.n_warming == run.n_chains else f"{run.n_warming} of {chains}"
+        return f"{many} in warmup{', until they agree' * run.is_adaptive}; {so_far}"
+    if run.draw < run.total:
+        return f"{chains}: {run.draw} of {run.total} draws; {so_far}, {duration(run.left_s)} left"
+    return f"{chains}: {run.draw} draws in {duration(run.elapsed_s)}"
 
 
 def duration(seconds: float) -> str:
@@ -125,34 +166,39 @@ def chain_line(view: ProgressView) -> Line:
         phase=row.phase,
         draw=row.draw,
         total=row.total,
+        limit=row.limit,
         step_size=row.step_size,
         gradients_per_draw=_ratio(row.n_gradients, row.draw),
         divergences=row.divergences,
-        n_steps=row.n_steps,
         draws_per_s=speed,
         left_s=math.nan if row.total is None else _ratio(row.total - row.draw, speed),
+        left_at_most_s=_ratio(row.limit - row.draw, speed),
     )
 
 
 def _summary_line(views: Sequence[ProgressView]) -> Line:
-    """Sum over chains; of the step sizes the median, of steps and times the largest."""
+    """Sum over chains; of the step sizes the median, of times the largest."""
     rows = [view.row for view in views]
     members = [chain_line(view) for view in views]
     draws = sum(row.draw for row in rows)
-    times = [line.left_s for line in members]
     totals = [row.total for row in rows if row.total is not None]
     return Line(
         label=f"{len(rows)} chain{'s' * (len(rows) != 1)}",
         phase=rows[0].phase,
         draw=draws,
         total=sum(totals) if len(totals) == len(rows) else None,
+        limit=sum(row.limit for row in rows),
         step_size=median(row.step_size for row in rows),
         gradients_per_draw=_ratio(sum(row.n_gradients for row in rows), draws),
         divergences=sum(row.divergences for row in rows),
-        n_steps=max(row.n_steps for row in rows),
         draws_per_s=sum(line.draws_per_s for line in members if line.draw),
-        left_s=math.nan if any(map(math.isnan, times)) else max(times),
+        left_s=_longest([line.left_s for line in members]),
+        left_at_most_s=_longest([line.left_at_most_s for line in members]),
     )
+
+
+def _longest(times: Sequence[float]) -> float:
+    return math.nan if any(map(math.isnan, times)) else max(times)
 
 
 def _ratio(amount: float, per: float) -> float:
@@ -160,8 +206,15 @@ def _ratio(amount: float, per: float) -> float:
 
 
 def draws_of_total(line: Line) -> str:
-    """Write how many draws there are, and of how many if that is known."""
-    return f"{line.draw}" if line.total is None else f"{line.draw}/{line.total}"
+    """Write how many draws there are, and of how many, or of how many at most."""
+    return f"{line.draw}/{'≤' * (line.total is None)}{line.limit}"
+
+
+def left(line: Line) -> str:
+    """Write how long the phase takes still, or at most."""
+    if line.total is not None or math.isnan(line.left_at_most_s):
+        return duration(line.left_s)
+    return f"≤{duration(line.left_at_most_s)}"
 
 
 def figure(value: float) -> str:

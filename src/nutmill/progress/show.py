@@ -15,13 +15,14 @@ from rich.live import Live
 from rich.table import Table
 
 from nutmill.progress.chain_table import table
-from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, watch
+from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, watch, whole, whole_sentence
 
 # Drawing the table of four chains takes 3 ms, of sixteen 9 ms: at this rate a per cent or two of a core.
 TABLE_INTERVAL_S = 0.5
 # A log may run for days: lines come every five seconds at first, later every minute.
 LOG_INTERVAL_S, LONGEST_LOG_INTERVAL_S, LOG_SHARE = 5.0, 60.0, 0.05
 NOTEBOOK_WIDTH = 120
+HOW_TO_STOP = "Ctrl-C: stop, keep the draws."
 
 __all__ = ["ChainProgress", "LogProgress", "NoProgress", "Progress", "TableProgress", "UntilItFails", "open_progress"]
 
@@ -65,7 +66,7 @@ def _form_for(stream: TextIO) -> Progress:
     if console.is_jupyter:
         return TableProgress(_notebook(), NOTEBOOK_WIDTH)
     if stream.isatty() and not console.is_dumb_terminal:
-        return TableProgress(_terminal(console), console.width)
+        return TableProgress(_terminal(console), console.width, HOW_TO_STOP)
     return LogProgress(stream)
 
 
@@ -126,15 +127,22 @@ class TableProgress:
         A context that gives a function which paints a table over the one before.
     width
         Of the surface, in characters.
+    hint
+        Said beneath the table while the chains run.
     clock
         Gives seconds.
     """
 
     def __init__(
-        self, surface: AbstractContextManager[Paint], width: int, clock: Callable[[], float] = time.monotonic
+        self,
+        surface: AbstractContextManager[Paint],
+        width: int,
+        hint: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._surface = surface
         self._width = width
+        self._hint = hint
         self._clock = clock
         self._views: dict[int, ProgressView] = {}
 
@@ -146,7 +154,7 @@ class TableProgress:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            self._paint(table(lines(self._views), self._width))
+            self._show("")
         finally:
             self._surface.__exit__(kind, error, trace)
 
@@ -156,11 +164,18 @@ class TableProgress:
         self._views = watch(self._views, rows, now_s, self._start_s)
         if now_s - self._painted_s >= TABLE_INTERVAL_S:
             self._painted_s = now_s
-            self._paint(table(lines(self._views), self._width))
+            self._show(self._hint)
+
+    def _show(self, hint: str) -> None:
+        run = whole(self._views, self._clock() - self._start_s)
+        caption = f"{whole_sentence(run)}. {hint}".rstrip() if self._views else ""
+        self._paint(table(lines(self._views), self._width, caption))
 
 
 class LogProgress:
-    """Writes one line for each chain every few seconds, in long runs every minute, and at the end.
+    """Writes a line for each chain and one for the run every few seconds, in long runs every minute, and at the end.
+
+    Of a run that has ended before the first lines were due, it writes the one line alone.
 
     Parameters
     ----------
@@ -181,7 +196,7 @@ class LogProgress:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._write()
+        self._write(with_chains=bool(self._written) or error is not None)
 
     def update(self, rows: list[ChainProgress]) -> None:
         """Take rows; write them when it is time."""
@@ -190,11 +205,14 @@ class LogProgress:
         wanted_s = min(LONGEST_LOG_INTERVAL_S, LOG_SHARE * (now_s - self._start_s))
         if now_s - self._written_s >= max(LOG_INTERVAL_S, wanted_s):
             self._written_s = now_s
-            self._write()
+            self._write(with_chains=True)
 
-    def _write(self) -> None:
+    def _write(self, *, with_chains: bool) -> None:
         """Write the lines that say something new."""
-        sentences = [sentence(line) for line in lines(self._views)]
+        if not self._views:
+            return
+        sentences = [sentence(line) for line in lines(self._views)] if with_chains else []
+        sentences.append(whole_sentence(whole(self._views, self._clock() - self._start_s)))
         self._stream.writelines(f"{text}\n" for text in sentences if text not in self._written)
         self._stream.flush()
         self._written = sentences

@@ -62,10 +62,10 @@ def rows_at_end(run: Run, settings: Settings) -> list[ChainProgress]:
             phase="done" if len(statistics) == total else "sampling" if len(statistics) else "warmup",
             draw=len(statistics),
             total=total,
+            limit=total,
             step_size=float(step_size),
             n_gradients=int(statistics["n_steps"].sum()),
             divergences=int(statistics["diverging"].sum()),
-            n_steps=int(statistics["n_steps"][-1]) if len(statistics) else 0,
         )
         for chain_id, statistics, step_size in zip(run.chain_ids, run.statistics, run.adaptation.step_size, strict=True)
     ]

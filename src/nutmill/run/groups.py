@@ -181,20 +181,22 @@ class Group:
         phase: Literal["warmup", "sampling", "done"]
         if self.is_sampling:
             phase = "sampling" if self.n_missing(chain) > 0 else "done"
-            draw, total = min(self.n_drawn(chain), self._n_draws), self._n_draws  # it may have made more before
+            draw = min(self.n_drawn(chain), self._n_draws)  # it may have made more before
+            limit = total = self._n_draws
             divergences = record["n_divergences"]
         else:
             phase, draw, divergences = "warmup", record["n_draws"], record["n_warmup_divergences"]
-            total = None if schedule["may_stop"].any() else int(schedule["n_draws"].sum())
+            limit = int(schedule["n_draws"].sum())
+            total = None if schedule["may_stop"].any() else limit
         return ChainProgress(
             chain=self.chain_ids[chain],
             phase=phase,
             draw=int(draw),
             total=total,
+            limit=limit,
             step_size=float(np.exp(record["log_step"])),
             n_gradients=int(record["n_gradients"] - record["n_warmup_gradients"]),
             divergences=int(divergences),
-            n_steps=int(self.state.tree[chain]["n_steps"]),
         )
 
     def _adopt(self, adaptation: AdaptationState) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from nutmill.native.record import Record
+from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.state import STATISTICS
 
 
@@ -54,7 +55,7 @@ class Settings(NamedTuple):
     draws : int
         Draws to keep of each chain.
     tune : int or None
-        Warmup draws of each chain; None: until the chains agree, at most 1000.
+        Warmup draws of each chain; None: until the chains agree, after at most 1000, and 200 more where they diverge.
     target_accept : float
         Mean acceptance that warmup tunes the step size for, between 0 and 1.
     metric : str
@@ -77,6 +78,11 @@ class Settings(NamedTuple):
     max_treedepth: int = 10
     keep_warmup: bool = False
     keep_divergences: bool = False
+
+    @property
+    def longest_warmup(self) -> int:
+        """Warmup draws of each chain at most."""
+        return int(warmup_schedule(self.tune, self.max_treedepth, self.target_accept)["n_draws"].sum())
 
 
 class Ending(NamedTuple):

@@ -30,18 +30,21 @@ class Report:
         self._folder = folder
         self._progress = progress
         self._status: StatusFile | None = None
-        self._stack = ExitStack()
+        self._stack, self._shown = ExitStack(), ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stack.__exit__(kind, error, trace)
+        try:
+            self._shown.__exit__(kind, error, trace)
+        finally:
+            self._stack.__exit__(kind, error, trace)
 
     def begin(self) -> None:
         """Take note that chains begin to run: times are counted from here."""
         if self._progress is not None:
-            self._stack.enter_context(self._progress)
+            self._shown.enter_context(self._progress)
         if self._folder is not None:
             folder = self._folder
             self._status = self._stack.enter_context(StatusFile(folder.path, lambda: folder.last_saved_s))
@@ -53,6 +56,10 @@ class Report:
         if self._folder is not None and self._status is not None:
             self._status.update(rows)
             self._folder.beat()
+
+    def all_shown(self) -> None:
+        """Show how the chains stand for the last time: what is said from now on stands beneath it."""
+        self._shown.close()
 
     def end(self, run: Run) -> None:
         """Write how the run ended."""

@@ -69,7 +69,8 @@ def sample_numba(
     draws
         Draws to keep of each chain.
     tune
-        Draws of warmup; None stops the warmup when the chains agree (at most 1000).
+        Draws of warmup; None stops the warmup when the chains agree: after at most 1000, and 200 more where
+        they diverge.
     chains
         Independent chains. They run in groups of four that share what they learn during warmup.
     cores

@@ -19,7 +19,6 @@ from nutmill.sampling.chosen_layout import layout_for, natives_for
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
-from nutmill.units import duration
 
 _log = logging.getLogger("nutmill")
 
@@ -32,9 +31,10 @@ def sample_session(compiled: CompiledModel, request: Request, topology: Topology
     folder, sample = start.folder, _sampler(request, start.folder)
     with Report(folder, open_progress(request.progressbar)) as report:
         run, layout = sample(compiled, request, topology, start, report)
+        report.all_shown()
+        _log_ending(run, folder)
         result = finish(compiled, run, request, layout, folder)
         report.end(run)
-    _log_ending(run, folder)
     return result
 
 
@@ -97,8 +97,7 @@ def finish(
         verdict = judge(result, var_names=free, notes=run.messages, address=compiled.binding.mixing)
         report(verdict.findings)
         if request.progressbar:
-            wall_s = run.seconds.warmup_wall + run.seconds.sampling_wall
-            say(f"{verdict.summary()}; sampled in {duration(wall_s)}.")
+            say(f"{verdict.summary()}.")
     return result
 
 

@@ -190,14 +190,14 @@ class Arrivals:
                     if run is not None
                     else []
                     if path is None
-                    else progress_of_part(path)
+                    else progress_of_part(path, self._settings)
                 )
                 self._rows |= {row.chain: row for row in rows}
         self._tell(list(self._rows.values()))
 
 
 def _waiting(chain_id: int, settings: Settings) -> ChainProgress:
-    return ChainProgress(chain_id, "warmup", 0, settings.tune, np.nan, 0, 0, 0)
+    return ChainProgress(chain_id, "warmup", 0, settings.tune, settings.longest_warmup, np.nan, 0, 0)
 
 
 def _told(error: BaseException) -> str:

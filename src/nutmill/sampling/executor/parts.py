@@ -50,7 +50,7 @@ def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
     return collect(groups, None, settings_in(read_manifest(path)), ending, clock)
 
 
-def progress_of_part(path: Path) -> list[ChainProgress]:
+def progress_of_part(path: Path, settings: Settings) -> list[ChainProgress]:
     """Read how the chains of a group are doing; nothing if it is not known."""
     try:
         known = read_status(path)
@@ -62,10 +62,10 @@ def progress_of_part(path: Path) -> list[ChainProgress]:
             phase=chain["phase"],
             draw=chain["draw"],
             total=chain["total"],
+            limit=settings.longest_warmup if chain["total"] is None else chain["total"],
             step_size=chain["step_size"] or np.nan,
             n_gradients=chain["gradients"],
             divergences=chain["divergences"],
-            n_steps=0,
         )
         for chain in ([] if known is None else known["chains"])
     ]
