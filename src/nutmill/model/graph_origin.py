@@ -10,7 +10,7 @@ from pytensor.graph.traversal import ancestors
 from nutmill.errors import ModelError
 from nutmill.model.cache.initial_values import KeptStart
 from nutmill.model.compile_order import COMPILING
-from nutmill.model.graphs.checks import reaches
+from nutmill.model.graphs.checks import Reach, reaches
 from nutmill.model.graphs.graph import GraphArray, ModelGraph, Terms
 from nutmill.model.graphs.start import evaluate, evaluator
 from nutmill.native.code import Code
@@ -40,7 +40,7 @@ class GraphOrigin:
         """Initial value of each parameter; random ones draw from streams made of `seed`."""
 
         def evaluated() -> list[np.ndarray]:
-            return evaluate(self._inputs, arrays, self.graph.start, seed)
+            return self._start_at(arrays, seed)
 
         return evaluated() if self._kept is None else self._kept.values(arrays, evaluated)
 
@@ -60,10 +60,9 @@ class GraphOrigin:
 
     def misfits(self, pieces: Arrays, arrays: Arrays) -> list[str]:
         """Say which indices lie outside of what they index, a clause each."""
-        found = reaches(self.graph)
-        inputs = [*self._parameters, *self._inputs]
-        bounds = evaluate(inputs, [*pieces, *arrays], [reach.bounds for reach in found])
-        return misfits([reach.index for reach in found], bounds)
+        if not self._reaches:
+            return []
+        return misfits([reach.index for reach in self._reaches], self._bounds_at([*pieces, *arrays]))
 
     def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
         """Terms of the log density that are not finite at a position, by name of the variable."""
@@ -123,6 +122,19 @@ class GraphOrigin:
                 return evaluated([*(pieces[place] for place in places), *values]) if evaluated else []
 
         return terms_at
+
+    # Made once: a model may be asked thousands of times, with other data each time.
+    @cached_property
+    def _reaches(self) -> list[Reach]:
+        return reaches(self.graph)
+
+    @cached_property
+    def _bounds_at(self) -> Callable[..., list[np.ndarray]]:
+        return evaluator([*self._parameters, *self._inputs], [reach.bounds for reach in self._reaches])
+
+    @cached_property
+    def _start_at(self) -> Callable[..., list[np.ndarray]]:
+        return evaluator(self._inputs, self.graph.start)
 
     @cached_property
     def _terms(self) -> Terms:

@@ -6,6 +6,7 @@ import ctypes
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -71,6 +72,11 @@ class Binding:
     def pool(self) -> int:
         """Address of the kernel's `pool`."""
         return self.code.address("pool")
+
+    @property
+    def run(self) -> int:
+        """Address of the kernel's `run`."""
+        return self.code.address("run")
 
     @property
     def mixing(self) -> int:
@@ -186,9 +192,13 @@ class Binding:
             return expand(q.ctypes.data, len(q), out.ctypes.data, sum(sizes), words.ctypes.data, self.data)
 
         failed = np.zeros(len(rows), dtype=bool)
-        with ThreadPoolExecutor(threads, initializer=on_thread) as executor:
+        with ExitStack() as stack:
+            in_turn: Callable = map
+            # Code that runs Python is called in a thread of its own, where no handler of a signal runs.
+            if threads > 1 or on_thread is not None or self.code.in_python is not None:
+                in_turn = stack.enter_context(ThreadPoolExecutor(threads, initializer=on_thread)).map
             blocks = range(0, len(rows), _EXPAND_BLOCK)
-            for status in executor.map(lambda first: _expand_block(expand_rows, first, failed), blocks):
+            for status in in_turn(lambda first: _expand_block(expand_rows, first, failed), blocks):
                 _check(status, self.code.in_python)
         self.release()
         columns = dict(zip(self.code.expanded, unpack(packed, dtypes, shapes), strict=True))

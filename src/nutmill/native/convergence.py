@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, MixingRoom, room_for
+from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, SUMMARY, MixingRoom, room_for
 from nutmill.nuts.state import address_table
 
+MIN_DRAWS = 4  # of each chain, to say anything of how chains mix
+_FIRST_OF_MIXING = SUMMARY.index("r_hat")
 _PROBABILITIES = (0.05, 0.5, 0.95)
 # One standard error below and above (ArviZ's digits).
 _ONE_ERROR = (0.1586553, 0.8413447)
@@ -81,6 +83,44 @@ def precision_of(address: int, draws: np.ndarray) -> Precision:
     found = [np.where(finite, column, np.nan) for column in room.found.T]
     errors = [_quantile_error(ordered, p, ess) for p, ess in zip(_PROBABILITIES, found[4:], strict=True)]
     return Precision(*found[:4], *errors)
+
+
+class Summaries:
+    """Summarises draws of one fit after the other, in arrays that all of the same size share; of one thread."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[tuple[int, int], MixingRoom] = {}
+
+    def of(self, address: int, draws: np.ndarray) -> np.ndarray:
+        """Compute what `nuts.mixing_room.SUMMARY` names, without the GIL.
+
+        Parameters
+        ----------
+        address : int
+            Of the kernel's entry `mixing`.
+        draws : (n_chains, n_draws, n_scalars)
+
+        Returns
+        -------
+        (n_scalars, 9) float64
+            NaN where draws are not finite, and, of how chains mix, where they never change, are fewer than four a
+            chain, or come from a single chain (R-hat).
+        """
+        draws = np.ascontiguousarray(draws, dtype=np.float64)
+        n_chains, n_draws, n_scalars = draws.shape
+        found = np.full((n_scalars, len(SUMMARY)), np.nan)
+        if n_draws < MIN_DRAWS or n_scalars == 0:
+            return found
+        if (n_chains, n_draws) not in self._rooms:
+            self._rooms[n_chains, n_draws] = room_for(np.zeros((n_chains, n_draws, 1)), len(SUMMARY))
+        _fill(address, self._rooms[n_chains, n_draws]._replace(draws=draws, found=found))
+        flat = draws.reshape(-1, n_scalars)
+        least, most = flat.min(axis=0), flat.max(axis=0)
+        found[~(np.isfinite(least) & np.isfinite(most))] = np.nan
+        found[least == most, _FIRST_OF_MIXING:] = np.nan
+        if n_chains == 1:
+            found[:, SUMMARY.index("r_hat")] = np.nan
+        return found
 
 
 def _quantile_error(ordered: np.ndarray, probability: float, ess: np.ndarray) -> np.ndarray:

@@ -7,10 +7,12 @@ from numba import cfunc, types
 from nutmill._jit import kernel
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
 from nutmill.nuts.mixing import judge
-from nutmill.nuts.mixing_room import N_PRECISIONS
+from nutmill.nuts.mixing_room import N_PRECISIONS, SUMMARY
 from nutmill.nuts.precision import measure
+from nutmill.nuts.summary import summarise
 from nutmill.nuts.table import group_state, mixing_room
 from nutmill.nuts.warmup import pool_chains
+from nutmill.nuts.whole_run import run_with
 
 _TABLE = types.CPointer(types.int64)
 _OPTIONS = {"error_model": "numpy", "_nrt": False}
@@ -80,6 +82,21 @@ def pool_entry():
     return nutmill_pool
 
 
+def run_entry(start, advance, pool):
+    """Compile `run(group, records, n_draws) -> int32`, which calls the other entry points until all draws are made.
+
+    Status as theirs: of `start`, not zero; of `advance`, negative. See `nuts.whole_run.run_with` for the arguments.
+    """
+    run = run_with(start, advance, pool)
+
+    @cfunc(types.int32(_TABLE, _TABLE, types.int64), **_OPTIONS)
+    def nutmill_run(table, records, n_draws):
+        state = group_state(table)
+        return run(table, state.group, state.chains, records, n_draws)
+
+    return nutmill_run
+
+
 def mixing_entry():
     """Compile `mixing(room, first, last) -> int32`, which judges the scalars from `first` to before `last`.
 
@@ -91,6 +108,8 @@ def mixing_entry():
         room = mixing_room(table)
         if room.found.shape[1] == N_PRECISIONS:
             measure(room, first, last)
+        elif room.found.shape[1] == len(SUMMARY):
+            summarise(room, first, last)
         else:
             judge(room, first, last)
         return 0

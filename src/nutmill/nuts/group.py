@@ -23,6 +23,13 @@ _MAX_NUMBERS = 40_000
 _N_CANDIDATES, _FEWEST_ROWS_PER_BLOCK = 21, 8
 
 
+# All that a run changes and a later draw may depend on, which begins with zeros.
+_LEFT_BY_A_RUN = (
+    *("group", "chains", "blocks", "gradient", "centredness", "location", "log_scale", "directions", "moments", "rows"),
+    *("warmup_force", "warmup_energy", "warmup_lp", "proposed", "usual_log_scale", "losses", "stop", "tree"),
+)
+
+
 class GroupPlan(NamedTuple):
     """What a group is to do.
 
@@ -132,8 +139,8 @@ def new_group(
         schedule=schedule,
         chains=np.zeros(n_chains, layout.CHAIN),
         blocks=np.zeros((n_chains, layout.N_BLOCKS), layout.BLOCK),
-        rng=np.array([seed_stream(seed, chain_id) for chain_id in chain_ids]),
-        position=np.array(initial_points, dtype=np.float64, order="C"),
+        rng=np.zeros((n_chains, 4), np.uint64),
+        position=np.zeros((n_chains, n_dim)),
         gradient=np.zeros((n_chains, n_dim)),
         **_coordinates(plan, n_chains, n_dim),
         variance=np.ones((n_chains, n_dim)),
@@ -151,11 +158,37 @@ def new_group(
         **_trajectories(plan, n_chains, n_dim),
         **room._asdict(),
     )
-    state.group["n_dim"] = n_dim
-    state.group["stage"] = -1
-    state.group["target_accept"] = plan.target_accept
-    state.chains["admitted"] = True
+    _begin(state, initial_points, seed, chain_ids)
     return state
+
+
+def renew_group(state: layout.GroupState, initial_points: np.ndarray, seed: int, chain_ids: list[int]) -> None:
+    """Write another start into the arrays of a group that has run: it then makes the draws of a new one.
+
+    Parameters
+    ----------
+    state : GroupState
+        Without sites of another model: `written` and `sites` stay.
+    initial_points : (n_chains, n_dim) float64
+    seed : int
+    chain_ids : list of int
+    """
+    for name in _LEFT_BY_A_RUN:
+        getattr(state, name).fill(0)
+    for name in ("variance", "stretch"):
+        getattr(state, name).fill(1.0)
+    _begin(state, initial_points, seed, chain_ids)
+
+
+def _begin(state: layout.GroupState, initial_points: np.ndarray, seed: int, chain_ids: list[int]) -> None:
+    """Write the start of a group into arrays that are as they were allocated."""
+    state.position[...] = initial_points
+    for row, chain_id in zip(state.rng, chain_ids, strict=True):
+        row[:] = seed_stream(seed, chain_id)
+    state.group["n_dim"] = state.position.shape[1]
+    state.group["stage"] = -1
+    state.group["target_accept"] = state.settings["target_accept"]
+    state.chains["admitted"] = True
 
 
 def _rows_per_block(plan: GroupPlan, low_rank: LowRankSizes) -> int:

@@ -20,7 +20,7 @@ def judge(room, first, last):
     """Write into `room.found` for the scalars from `first` to before `last`."""
     for scalar in range(first, last):
         take(room, scalar)
-        found = _mixing(room, room.draws.shape[0])
+        found = mixing(room, room.draws.shape[0])
         for i in range(N_MIXINGS):
             room.found[scalar, i] = found[i]
 
@@ -35,8 +35,8 @@ def take(room, scalar):
 
 
 @kernel
-def _mixing(room, n_chains):
-    """Return R-hat, bulk and tail effective sample size of the finite draws in `room.values`."""
+def mixing(room, n_chains):
+    """Return R-hat, bulk and tail effective sample size of the finite draws in `room.values`, and put them in order."""
     sort(room)
     order = room.order[0]
     low, high = quantile(room, order, TAILS[0]), quantile(room, order, TAILS[1])

@@ -35,9 +35,9 @@ def _measure(room, order, found):
     found[MEAN], found[SD] = mean, math.sqrt(spread * values.size / (values.size - 1.0))
     # In units of the spread: an effective size has no unit, but tells what never moves by its size.
     scale = 1.0 / math.sqrt(spread) if spread > 0.0 else 0.0
-    _standardise(room, n_chains, mean, scale)
+    standardise(room, n_chains, mean, scale)
     found[MCSE_MEAN] = found[SD] / math.sqrt(effective_size(room))
-    _standardise(room, n_chains, mean, scale)
+    standardise(room, n_chains, mean, scale)
     fourth = _square(values, mean, scale, room.z)
     found[MCSE_SD] = math.sqrt((fourth - 1.0) / effective_size(room) / 4.0 * spread)
 
@@ -49,7 +49,8 @@ def _size_below(room, n_chains, limit):
 
 
 @kernel
-def _standardise(room, n_chains, mean, scale):
+def standardise(room, n_chains, mean, scale):
+    """Write into `room.z` the draws, moved and scaled."""
     n_draws, half = room.values.size // n_chains, room.z.shape[1]
     for sequence in range(2 * n_chains):
         first = sequence // 2 * n_draws + (n_draws - half if sequence % 2 else 0)

@@ -79,7 +79,7 @@ class Group:
         self._calls = [native_calls(native) for native in natives]
         self._told = natives[0].told if natives else sentence
         # One for each worker and chain; without native code a group can be read.
-        self._records = [_records(native, state) for native in natives]
+        self._records = [records_of(native, state) for native in natives]
         self._table = address_table(state)
 
     @property
@@ -230,7 +230,7 @@ class _Given(NamedTuple):
     address: int
 
 
-def _records(native: NativeModel, state: GroupState) -> list[Record | _Given]:
+def records_of(native: NativeModel, state: GroupState) -> list[Record | _Given]:
     """What each chain reads: the record of the model, or one with coordinates of the chain's own."""
     if state.written.size == 0:
         return [_Given(native.data)] * len(state.chains)
@@ -248,6 +248,21 @@ def split_into_groups(chain_ids: list[int]) -> list[slice]:
 def _window(n_dim: int, n_chains: int) -> int:
     """Return how many draws of each chain stay in memory until they are written."""
     return max(1, min(_WINDOW_BYTES, _WINDOWS_BYTES // n_chains) // draw_record(n_dim).itemsize)
+
+
+def plan_of(settings: Settings, window: int | None = None) -> GroupPlan:
+    """Say what each group is to do, with room for all of its draws or a window for some."""
+    return GroupPlan(
+        draws=settings.draws,
+        tune=settings.tune,
+        target_accept=settings.target_accept,
+        metric=settings.metric,
+        centring=settings.centring == "auto",
+        max_treedepth=settings.max_treedepth,
+        keep_warmup=settings.keep_warmup,
+        n_divergences=settings.draws if settings.keep_divergences else 0,
+        window=window,
+    )
 
 
 def new_groups(
@@ -270,17 +285,7 @@ def new_groups(
         What the groups will write into; windows if there is a folder.
     """
     n_dim = initial_points.shape[1]
-    plan = GroupPlan(
-        draws=settings.draws,
-        tune=settings.tune,
-        target_accept=settings.target_accept,
-        metric=settings.metric,
-        centring=settings.centring == "auto",
-        max_treedepth=settings.max_treedepth,
-        keep_warmup=settings.keep_warmup,
-        n_divergences=settings.draws if settings.keep_divergences else 0,
-        window=None if folder is None else _window(n_dim, len(chain_ids)),
-    )
+    plan = plan_of(settings, None if folder is None else _window(n_dim, len(chain_ids)))
     draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))
     statistics = np.zeros(draws.shape[:2], STATISTICS)
     groups, room = [], learning_room(plan, n_dim)  # one for all: the driver takes their barriers one after the other

@@ -198,24 +198,27 @@ def sample_numba(
         adaptation_state=adaptation_state,
         executor=executor,
     )
-    if not isinstance(model, CompiledModel):
-        start = time.perf_counter(), time.process_time()
-        model = _compile(model, var_names=var_names, fuse=fuse, lowering=lowering, progressbar=progressbar)
-        _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
-    return _sample(model, request)
+    options = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
+    return _sample(compiled_of(model, **options), request)
 
 
 sample = sample_numba  # the plain name
 
 
-def _compile(model, **options) -> CompiledModel:
+def compiled_of(model, **options) -> CompiledModel:
+    """Compile a model with the options of `compile_model`, unless it is compiled."""
+    if isinstance(model, CompiledModel):
+        return model
     from nutmill.model.compile_model import compile_model  # brings PyTensor, which a compiled model need not pay for
 
-    return compile_model(model, **options)
+    start = time.perf_counter(), time.process_time()
+    compiled = compile_model(model, **options)
+    _log.info("compiled in %.2f s (%.2f CPU s)", time.perf_counter() - start[0], time.process_time() - start[1])
+    return compiled
 
 
 def _sample(compiled: CompiledModel, request: Request):
-    request = _with_coordinates(request, compiled)
+    request = with_coordinates(request, compiled)
     if compiled.n_dim == 0:
         names = ", ".join(parameter.rv_name for parameter in compiled.description.parameters)
         raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")
@@ -234,7 +237,7 @@ def _sample(compiled: CompiledModel, request: Request):
         return sample_session(compiled, request, topology, starts._replace(folder=folder))
 
 
-def _with_coordinates(request: Request, compiled: CompiledModel) -> Request:
+def with_coordinates(request: Request, compiled: CompiledModel) -> Request:
     """Let chains keep the coordinates of a model that has no others, and refuse a metric of others for those."""
     request = request if compiled.code.sites else request._replace(centring="off")
     state = request.adaptation_state

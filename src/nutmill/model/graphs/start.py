@@ -1,6 +1,7 @@
 """Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import numpy as np
 import pytensor
@@ -47,11 +48,13 @@ def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callab
             list(inputs), graph, mode=_INTERPRETED, on_unused_input="ignore", allow_input_downcast=True
         )
     rngs = find_rng_nodes(function.maker.fgraph.outputs)
+    turn = Lock()  # what a function works on, and its random numbers, lie in the function
 
     def evaluated(values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
-        if rngs:
-            reseed_rngs(rngs, seed)
-        return [np.asarray(value) for value in function(*values)]
+        with turn:
+            if rngs:
+                reseed_rngs(rngs, seed)
+            return [np.asarray(value) for value in function(*values)]
 
     return evaluated
 

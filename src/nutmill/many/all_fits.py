@@ -1,0 +1,108 @@
+"""All fits, one after the other: threads, failures, what is said meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
+
+from nutmill.errors import ModelError, SamplingError
+from nutmill.layout.applied import apply_layout
+from nutmill.layout.layout import Layout
+from nutmill.many.datasets import DataSet
+from nutmill.many.fit_seed import fit_seed
+from nutmill.many.fitting import Fitter
+from nutmill.many.keeping import FITS, Groups, Keeper, row_of, row_without_draws
+from nutmill.many.side_by_side import in_order
+from nutmill.progress.stderr import say, unheard
+from nutmill.units import duration
+
+_log = logging.getLogger("nutmill")
+
+_SAID_EVERY_S = 5.0
+
+
+class Plan(NamedTuple):
+    """How to fit.
+
+    Attributes
+    ----------
+    fitter : Fitter
+    keep : Keeper
+    raises : bool
+        A fit that fails ends all; False: its row says so.
+    threads : int
+        Fits at a time.
+    """
+
+    fitter: Fitter
+    keep: Keeper
+    raises: bool
+    threads: int
+
+
+def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[Hashable, Groups]]:
+    """Fit data sets in threads, and give key and row of each, in their order.
+
+    Raises
+    ------
+    ModelError, SamplingError
+        If the names of the first are not those of the model's data, a stream of data sets raises, or a fit fails and
+        the plan says so.
+    """
+
+    def fitted(data: DataSet) -> tuple[Hashable, Groups]:
+        return data.key, _row(plan, data)
+
+    first = next(sets)
+    plan.fitter.expect(first)
+    layout, numbers = Layout(plan.threads), itertools.count()
+    with apply_layout(layout, calls_blas=plan.fitter.compiled.code.calls_blas) as applied:
+        yield from in_order(
+            fitted, itertools.chain([first], sets), plan.threads, lambda: applied.enter_worker(next(numbers))
+        )
+
+
+def _row(plan: Plan, data: DataSet) -> Groups:
+    try:
+        return row_of(plan.fitter.fit(data), plan.keep)
+    except (ModelError, SamplingError) as error:
+        if plan.raises:
+            raise type(error)(f"Data set {data.key!r}: {error}") from error
+        return row_without_draws(str(error), fit_seed(plan.fitter.request.seed, data.number))
+
+
+class Report:
+    """Says on stderr how far the fits are, and in the log at the end what became of them."""
+
+    def __init__(self, progressbar: bool, n_all: int | None):
+        self._shows, self._n_all = progressbar, n_all
+        self._begin = self._said = time.monotonic()
+        self._n_done = self._n_failed = self._n_doubtful = 0
+
+    def take(self, row: Groups) -> None:
+        """Count a row."""
+        self._n_done += 1
+        fits = row[FITS]
+        self._n_failed += bool(fits["failed"])
+        self._n_doubtful += bool(str(fits["problem"])) and not bool(fits["failed"])
+        now = time.monotonic()
+        if self._shows and now - self._said >= _SAID_EVERY_S:
+            self._said = now
+            of = "" if self._n_all is None else f" of {self._n_all}"
+            say(f"{self._n_done}{of} data sets fitted, {self._n_done / (now - self._begin):.3g} a second.")
+
+    def end(self) -> None:
+        """Say how many fits failed, and how many are doubtful."""
+        if self._shows:
+            say(f"{self._n_done} data sets fitted in {duration(time.monotonic() - self._begin)}.")
+        told = [
+            f"{count} of {self._n_done} fits {what}"
+            for count, what in ((self._n_failed, "failed"), (self._n_doubtful, "have divergences or a large R-hat"))
+            if count
+        ]
+        if told:
+            with unheard():
+                _log.warning("%s: the variable problem in the group fits says why.", ", and ".join(told))

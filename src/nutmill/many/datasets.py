@@ -1,0 +1,150 @@
+"""What a user may give as many data sets, a stream, a table or a Dataset, becomes one data set after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nutmill.errors import ModelError
+
+
+class DataSet(NamedTuple):
+    """One data set.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all, from 0 on; its random numbers depend on it.
+    key : hashable
+        What it is called in the result.
+    arrays : mapping
+        From names of `pm.Data` and observed variables to values.
+    """
+
+    number: int
+    key: Hashable
+    arrays: Mapping[str, Any]
+
+
+def data_sets(given: Any, by: str | None = None) -> Iterator[DataSet]:
+    """Go through what the user gave, from the first on; nothing of a stream is read ahead.
+
+    Parameters
+    ----------
+    given
+        An iterable of mappings from names to arrays, or of pairs of a key and such a mapping; a mapping from keys to
+        such mappings; a table of pandas or polars; or an `xarray.Dataset`.
+    by : str, optional
+        Of a table: the column that says which data set a row belongs to; of a Dataset: the dimension of data sets.
+
+    Raises
+    ------
+    ModelError
+        With what is wrong with them, and where; what a stream raises is its cause.
+    """
+    keys: set[Hashable] = set()
+    number = -1
+    for number, (key, arrays) in enumerate(_told(given, by)):
+        if key in keys:
+            raise ModelError(f"Two data sets are called {key!r}: give each its own key, or none.")
+        keys.add(key)
+        yield DataSet(number, key, arrays)
+    if number < 0:
+        raise ModelError("There are no data sets: nothing to fit.")
+
+
+def count_of(given: Any, by: str | None = None) -> int | None:
+    """How many data sets there are; None where a stream does not say."""
+    if _is_dataset(given):
+        return given.sizes.get(by)
+    if _is_table(given):
+        return None if by is None or by not in given.columns else len(np.unique(np.asarray(given[by]).astype(str)))
+    return len(given) if hasattr(given, "__len__") else None
+
+
+def _told(given: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
+    if _is_dataset(given):
+        return _of_dataset(given, by)
+    if _is_table(given):
+        return _of_table(given, by)
+    if by is not None:
+        raise ModelError("by names a column of a table or a dimension of a Dataset, and the data sets are neither.")
+    if isinstance(given, Mapping):
+        return ((key, _checked(arrays, key)) for key, arrays in given.items())
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes):
+        return _of_stream(given)
+    raise ModelError(
+        "datasets must be an iterable of mappings from names of data to arrays, a table with by=, or an "
+        f"xarray.Dataset with by=, not {type(given).__name__}."
+    )
+
+
+def _of_stream(given: Iterable) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
+    items, number = iter(given), 0
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise ModelError(
+                f"The data sets ended after {number} of them with an error: {type(error).__name__}: {error}."
+            ) from error
+        is_pair = isinstance(item, tuple) and len(item) == 2
+        key, arrays = item if is_pair else (number, item)
+        yield key, _checked(arrays, key)
+        number += 1
+
+
+def _checked(arrays: Any, key: Hashable) -> Mapping[str, Any]:
+    if not isinstance(arrays, Mapping):
+        raise ModelError(f"Data set {key!r} must be a mapping from names of data to arrays, not {arrays!r:.60}.")
+    return arrays
+
+
+def _is_table(given: Any) -> bool:
+    """Whether it is a table of pandas, polars or the like: none of them is imported for that."""
+    return hasattr(given, "columns") and hasattr(given, "__getitem__") and not isinstance(given, Mapping)
+
+
+def _is_dataset(given: Any) -> bool:
+    return hasattr(given, "data_vars") and hasattr(given, "isel")
+
+
+def _of_table(table: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
+    """Group the rows of a table, which keep their order, by a column; groups in the order of their keys."""
+    columns = [str(name) for name in table.columns]
+    if by is None or by not in columns:
+        asked = "by= must say" if by is None else f"There is no column {by}: by= must say"
+        raise ModelError(f"{asked} which column tells data sets apart; the table has {', '.join(columns)}.")
+    values = {name: np.asarray(table[name]) for name in columns}
+    keys, missing = values.pop(by), np.asarray(_is_missing(table[by]))
+    if missing.any():
+        raise ModelError(f"Column {by} has no value in row {int(np.argmax(missing))}: drop such rows.")
+    found, group_of = np.unique(keys, return_inverse=True)
+    order, sizes = np.argsort(group_of, kind="stable"), np.bincount(group_of, minlength=len(found))
+    rows = dict(zip(found.tolist(), np.split(order, np.cumsum(sizes)[:-1]), strict=True))
+    none = np.zeros(0, np.int64)
+    for key in [*rows, *(name for name in _categories(table[by]) if name not in rows)]:
+        yield key, {name: column[rows.get(key, none)] for name, column in values.items()}
+
+
+def _is_missing(column: Any) -> Any:
+    return column.isna() if hasattr(column, "isna") else column.is_null()
+
+
+def _categories(column: Any) -> list:
+    """Categories that pandas knows of a column, those of no row too."""
+    return list(column.cat.categories) if hasattr(getattr(column, "cat", None), "categories") else []
+
+
+def _of_dataset(dataset: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
+    """Go along one dimension of an `xarray.Dataset`; variables without it are the same for all."""
+    if by is None or by not in dataset.sizes:
+        raise ModelError(f"by must name a dimension of the Dataset, one of {', '.join(map(str, dataset.sizes))}.")
+    keys = dataset[by].values.tolist()
+    for number, key in enumerate(keys):
+        one = dataset.isel({by: number})
+        yield key, {str(name): one[name].values for name in dataset.data_vars}

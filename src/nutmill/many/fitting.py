@@ -1,0 +1,112 @@
+"""Fits one data set after the other: data bound, chains run, and what came of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nutmill.errors import ModelError
+from nutmill.many.datasets import DataSet
+from nutmill.many.fit_seed import fit_seed
+from nutmill.native.compiled import CompiledModel
+from nutmill.run.whole_runs import WholeRun, WholeRuns
+from nutmill.sampling.request import Request
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One of many fits, as `keep=` is given it; its arrays are overwritten by the next fit, so copy what you keep.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all, from 0 on.
+    key : hashable
+        What the data set is called.
+    seed : int
+        `sample_numba(model, random_seed=seed)` gives the same draws.
+    model : CompiledModel
+        Bound to the data of this fit.
+    run : WholeRun
+        Draws on the unconstrained scale, statistics, and chains as they ended.
+    """
+
+    number: int
+    key: Hashable
+    seed: int
+    model: CompiledModel
+    run: WholeRun
+
+    @cached_property
+    def draws(self) -> Mapping[str, np.ndarray]:
+        """Reported variables by name, (chain, draw, *shape) each."""
+        return self.model.expand(self.run.draws)
+
+    @property
+    def statistics(self) -> np.ndarray:
+        """Statistics of each draw as ArviZ names them, (chain, draw) structured."""
+        return self.run.statistics
+
+
+class Fitter:
+    """Fits data sets; may be called from several threads.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    request : Request
+        Of the chains of each fit; its seed is that of all fits.
+    """
+
+    def __init__(self, compiled: CompiledModel, request: Request):
+        self.compiled, self.request = compiled, request
+        self._names: frozenset[str] | None = None
+        self._mine = threading.local()
+
+    def expect(self, data: DataSet) -> None:
+        """Take note of the names that each data set must have: those of the first."""
+        self._names = frozenset(data.arrays)
+
+    def bind(self, data: DataSet) -> CompiledModel:
+        """Bind the model to a data set.
+
+        Raises
+        ------
+        ModelError
+            If names are not those of the others, there are no observations, or data do not fit the model.
+        """
+        if self._names is not None and self._names != set(data.arrays):
+            missing, more = sorted(self._names - set(data.arrays)), sorted(set(data.arrays) - self._names)
+            told = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(more)}"] * bool(more)
+            raise ModelError(f"It {' and '.join(told)}, unlike the first data set: all need the same names.")
+        model = self.compiled.with_data(**data.arrays)
+        observed = [array for array in model.description.arrays if array.observed and array.name in data.arrays]
+        if observed and all(array.value.size == 0 for array in observed):
+            raise ModelError(f"It holds no observations: {', '.join(str(array.name) for array in observed)} is empty.")
+        return model
+
+    def fit(self, data: DataSet) -> Fit:
+        """Fit one data set; what it gives is that of the newest call in this thread.
+
+        Raises
+        ------
+        ModelError, SamplingError
+            If the data do not fit the model, no start is found, or a chain has to stop.
+        """
+        request, model = self.request, self.bind(data)
+        seed = fit_seed(request.seed, data.number)
+        prior = request.starts == "prior"
+        starts = model.starts(request.initvals, request.chains, seed, jitter=request.jitter, from_prior=prior)
+        return Fit(data.number, data.key, seed, model, self._runs(model.n_dim).run(model.binding, starts, seed))
+
+    def _runs(self, n_dim: int) -> WholeRuns:
+        """Arrays of this thread for models of so many values."""
+        runs: Any = getattr(self._mine, "runs", None)
+        if runs is None or runs.n_dim != n_dim:
+            self._mine.runs = runs = WholeRuns(self.request.settings, range(self.request.chains), n_dim)
+        return runs

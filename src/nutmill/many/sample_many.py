@@ -1,0 +1,132 @@
+"""`sample_many`: one model fitted to many data sets, each by a run of its own, with one compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nutmill.errors import ModelError
+from nutmill.layout.machine.topology import topology
+from nutmill.many.all_fits import Plan, Report, rows_of
+from nutmill.many.datasets import count_of, data_sets
+from nutmill.many.fitting import Fit, Fitter
+from nutmill.many.keeping import keeper_of
+from nutmill.native.compiled import CompiledModel
+from nutmill.sampling.request import Request, Seed, checked_request
+from nutmill.sampling.sample import compiled_of, with_coordinates
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def sample_many(
+    model: Any,
+    datasets: Any,
+    *,
+    by: str | None = None,
+    keep: str | Callable[[Fit], Mapping[str, Any]] = "summary",
+    draws: int = 1000,
+    tune: int | None = None,
+    chains: int = 4,
+    cores: int | None = None,
+    target_accept: float = 0.8,
+    max_treedepth: int = 10,
+    random_seed: Seed = None,
+    initvals: Mapping | None = None,
+    jitter: bool = True,
+    starts: str = "jitter",
+    metric: str = "auto",
+    centring: str = "auto",
+    var_names: Sequence[str] | None = None,
+    on_error: str = "keep",
+    progressbar: bool = True,
+) -> xr.DataTree:
+    """Fit one model to many data sets: it is compiled once, and each fit takes little more than its native code.
+
+    Parameters
+    ----------
+    model
+        A `pm.Model`, or a `CompiledModel`.
+    datasets
+        An iterable of mappings from names of `pm.Data` and observed variables to arrays, as `CompiledModel.with_data`
+        takes them; or of pairs of a key and such a mapping; or a mapping from keys to such mappings. It is read as
+        fits are made, so it may be larger than memory. Lengths may differ from one to the next. Or a table of pandas
+        or polars, or an `xarray.Dataset`: see `by`.
+    by
+        The column of a table that says which data set a row belongs to; all others are data, by name. Of a Dataset
+        the dimension of data sets.
+    keep
+        What is kept of each fit. "summary": mean, standard deviation, Monte Carlo error, 5 %, 50 % and 95 % quantile,
+        R-hat and effective sample sizes of each value of each variable. "draws": the draws. A function: of a fit
+        (`nutmill.many.fitting.Fit`, with ``draws``, ``statistics``, ``key`` and ``model``) to a mapping from names to
+        numbers or arrays, called in several threads at once.
+    draws, tune, chains, target_accept, max_treedepth, initvals, jitter, starts, metric, centring, var_names
+        Of each fit, as in `sample_numba`.
+    cores
+        Fits at the same time; by default as many as there are cores to compute with. No result depends on it.
+    random_seed
+        As in `sample_numba`. A fit depends on it, its place among all and its own data: ``sample_numba(
+        compiled.with_data(**data), random_seed=nutmill.fit_seed(seed, i))`` makes the draws of fit i.
+    on_error
+        "keep": a fit whose data do not fit the model, that finds no start, or whose chains have to stop becomes a row
+        of NaN, whose ``problem`` says why; the others go on. "raise": the first of them ends all.
+    progressbar
+        Say on stderr how far the fits are.
+
+    Returns
+    -------
+    xarray.DataTree
+        All arrays begin with the dimension ``dataset``. Group ``fits``: of each fit whether it ``failed``, what looks
+        wrong (``problem``, empty for a clean one), ``divergences``, the worst R-hat and effective sample sizes, its
+        ``seed``. Group ``summary`` with the dimension ``statistic``; or ``posterior`` and ``sample_stats``; or
+        ``kept``. Where lengths differ, arrays are as long as the longest, filled up with NaN (whole numbers and truth
+        values: 0), and ``fits`` has the length of each as ``n_`` and the dimension's name.
+
+    Raises
+    ------
+    ModelError
+        If the model or an argument cannot be used, names of data are wrong, keys come twice, or reading data sets
+        raises.
+    SamplingError
+        If a chain has to stop, with ``on_error="raise"``.
+    """
+    request = checked_request(
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        target_accept=target_accept,
+        max_treedepth=max_treedepth,
+        random_seed=random_seed,
+        initvals=initvals,
+        jitter=jitter,
+        starts=starts,
+        metric=metric,
+        centring=centring,
+    )
+    if on_error not in ("keep", "raise"):
+        raise ModelError(f'on_error must be "keep" or "raise", not {on_error!r}.')
+    keeper, sets = keeper_of(keep), data_sets(datasets, by)
+    compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
+    request = with_coordinates(request, compiled)
+    plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", request.cores or topology().n_cores)
+    # It brings xarray, which takes as long to load as a hundred short fits.
+    from nutmill.many.gathered import Gathered, tree_of
+
+    gathered, report = Gathered(), Report(progressbar, count_of(datasets, by))
+    for key, row in rows_of(plan, sets):
+        gathered.add(key, row)
+        report.take(row)
+    report.end()
+    return tree_of(gathered, compiled.description, _attributes(request))
+
+
+def _attributes(request: Request) -> dict[str, str | int | float]:
+    return {
+        "inference_library": "nutmill",
+        "random_seed": str(request.seed),
+        "draws": request.draws,
+        "tune": "auto" if request.tune is None else request.tune,
+        "chains": request.chains,
+        "target_accept": request.target_accept,
+    }

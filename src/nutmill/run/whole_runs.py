@@ -1,0 +1,89 @@
+"""Runs one after the other on the same arrays, each group in one native call: for many short ones."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from nutmill.errors import SamplingError
+from nutmill.nuts.group import learning_room, new_group, renew_group
+from nutmill.nuts.state import START, STATISTICS, GroupState, address_table
+from nutmill.run.groups import plan_of, records_of, split_into_groups
+from nutmill.run.run import NativeModel, Settings
+
+
+class WholeModel(NativeModel, Protocol):
+    """A native model with the address of the kernel's `run`."""
+
+    @property
+    def run(self) -> int: ...
+
+
+class WholeRun(NamedTuple):
+    """A run that has come to its end.
+
+    Attributes
+    ----------
+    draws : (chains, n, n_dim) float64
+        In memory that the next run on the same arrays writes into.
+    statistics : (chains, n) structured
+        Likewise.
+    chains : (chains,) structured
+        What is known of each chain at its end (`nuts.state.CHAIN`).
+    n_warmup : (chains,) int64
+        Draws of warmup.
+    """
+
+    draws: np.ndarray
+    statistics: np.ndarray
+    chains: np.ndarray
+    n_warmup: np.ndarray
+
+
+class WholeRuns:
+    """Arrays for one run after the other; of one thread.
+
+    Parameters
+    ----------
+    settings : Settings
+    chain_ids : sequence of int
+    n_dim : int
+    """
+
+    def __init__(self, settings: Settings, chain_ids: Sequence[int], n_dim: int):
+        self.settings, self.chain_ids, self.n_dim = settings, list(chain_ids), n_dim
+        plan = plan_of(settings)
+        self._draws = np.empty((len(self.chain_ids), settings.draws, n_dim))
+        self._statistics = np.zeros(self._draws.shape[:2], STATISTICS)
+        room = learning_room(plan, n_dim)
+        self._groups: list[tuple[slice, GroupState, np.ndarray]] = []
+        for part in split_into_groups(self.chain_ids):
+            state = new_group(plan, np.zeros((part.stop - part.start, n_dim)), 0, self.chain_ids[part], room)
+            state = state._replace(draws=self._draws[part], statistics=self._statistics[part])
+            self._groups.append((part, state, address_table(state)))
+
+    def run(self, native: WholeModel, positions: np.ndarray, seed: int) -> WholeRun:
+        """Run all chains from where they start; their draws are those of `run.driver.drive`.
+
+        Raises
+        ------
+        SamplingError
+            A chain could not start, or its density asked it to stop.
+        """
+        call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(native.run)
+        for part, state, table in self._groups:
+            renew_group(state, positions[part], seed, self.chain_ids[part])
+            if self.settings.centring == "auto":
+                state.written[:], state.sites[:] = native.written, native.sites
+            records = records_of(native, state)
+            words = np.array([*(record.address for record in records), 0], np.int64)
+            status = call(table.ctypes.data, words.ctypes.data, self.settings.draws)
+            if status != 0:
+                what = "cannot start" if state.group[0]["phase"] == START else "had to stop"
+                chain_id = self.chain_ids[part][int(words[-1])]
+                raise SamplingError(f"Chain {chain_id} {what}: {native.told(status)}.")
+        states = [state for _, state, _ in self._groups]
+        n_warmup = [np.full(len(state.chains), state.group[0]["n_warmup"]) for state in states]
+        chains = np.concatenate([state.chains for state in states])
+        return WholeRun(self._draws, self._statistics, chains, np.concatenate(n_warmup))
