@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
     from nutmill.explanation.explaining import explain
     from nutmill.layout.layout import Layout
+    from nutmill.many.fit_seed import fit_seed
+    from nutmill.many.sample_many import sample_many
     from nutmill.model.compile_model import compile_model
     from nutmill.native.compiled import CompiledModel, load
     from nutmill.progress.status import status
@@ -40,10 +42,12 @@ __all__ = [
     "diagnose",
     "explain",
     "find_layout",
+    "fit_seed",
     "load",
     "merge",
     "resume",
     "sample",
+    "sample_many",
     "sample_numba",
     "status",
 ]
@@ -53,6 +57,8 @@ _HOMES = {
     "compile_model": "nutmill.model.compile_model",
     "sample": "nutmill.sampling.sample",
     "sample_numba": "nutmill.sampling.sample",
+    "sample_many": "nutmill.many.sample_many",
+    "fit_seed": "nutmill.many.fit_seed",
     "compare": "nutmill.comparison.comparing",
     "explain": "nutmill.explanation.explaining",
     "resume": "nutmill.sampling.resume",

@@ -14,6 +14,7 @@ from nutmill.errors import ModelError
 from nutmill.many.datasets import DataSet
 from nutmill.many.fit_seed import fit_seed
 from nutmill.native.compiled import CompiledModel
+from nutmill.native.newdata import check_names
 from nutmill.run.whole_runs import WholeRun, WholeRuns
 from nutmill.sampling.request import Request
 
@@ -69,7 +70,8 @@ class Fitter:
         self._mine = threading.local()
 
     def expect(self, data: DataSet) -> None:
-        """Take note of the names that each data set must have: those of the first."""
+        """Take the names of the first data set for those of all; raises ModelError if the model lacks one."""
+        check_names(self.compiled.description, data.arrays)
         self._names = frozenset(data.arrays)
 
     def bind(self, data: DataSet) -> CompiledModel:

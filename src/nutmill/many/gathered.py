@@ -78,9 +78,7 @@ def _joined(parts: Sequence[Groups], counts: Sequence[int]) -> Groups:
     return joined
 
 
-def _side_by_side(
-    found: Sequence[np.ndarray | None], counts: Sequence[int], ends: np.ndarray
-) -> np.ndarray:
+def _side_by_side(found: Sequence[np.ndarray | None], counts: Sequence[int], ends: np.ndarray) -> np.ndarray:
     there = [array for array in found if array is not None]
     shape = tuple(np.max([array.shape[1:] for array in there], axis=0).astype(int).tolist())
     dtype = np.result_type(*there)

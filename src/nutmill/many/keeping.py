@@ -80,7 +80,7 @@ def _lengths(fit: Fit) -> dict[str, np.ndarray]:
 
 
 def _draws_of(fit: Fit) -> Groups:
-    stats = {name: fit.statistics[name].astype(dtype) for name, dtype in SAMPLE_STATS.items()}
+    stats: dict[str, np.ndarray] = {name: fit.statistics[name].astype(dtype) for name, dtype in SAMPLE_STATS.items()}
     return {"posterior": {name: draws.copy() for name, draws in fit.draws.items()}, "sample_stats": stats}
 
 

@@ -11,7 +11,6 @@ from nutmill.many.all_fits import Plan, Report, rows_of
 from nutmill.many.datasets import count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import keeper_of
-from nutmill.native.compiled import CompiledModel
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.sample import compiled_of, with_coordinates
 

@@ -1,6 +1,6 @@
 """New data and new starts for a model that is compiled already: checks, and new lengths of dimensions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from numbers import Real
@@ -22,15 +22,7 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
     ModelError
         If a name is unknown, or an array has another rank or a dtype that cannot be converted without loss.
     """
-    named: dict[str, DataArray] = {}
-    for array in sorted(model.arrays, key=model.is_length):  # data stand for a length of the same name
-        if array.name is not None:
-            named.setdefault(array.name, array)
-    unknown = [name for name in arrays if name not in named]
-    if unknown:
-        raise ModelError(
-            f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
-        )
+    named = check_names(model, arrays)
     known = {dim for dims in model.array_dims.values() for dim in dims} | set(model.coords)
     strange = [dim for dim in coords if dim not in known]
     if strange:
@@ -49,6 +41,20 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
         updated.append(array)
     kept = {dim: labels for dim, labels in model.coords.items() if lengths.get(dim, len(labels)) == len(labels)}
     return replace(model, arrays=tuple(updated), coords={**kept, **coords}, missing=frozenset())
+
+
+def check_names(model: Description, names: Iterable[str]) -> dict[str, DataArray]:
+    """Give the arrays that can be replaced, by name; raises ModelError if one of `names` is not among them."""
+    named: dict[str, DataArray] = {}
+    for array in sorted(model.arrays, key=model.is_length):  # data stand for a length of the same name
+        if array.name is not None:
+            named.setdefault(array.name, array)
+    unknown = [name for name in names if name not in named]
+    if unknown:
+        raise ModelError(
+            f"The model has no data called {', '.join(unknown)}. Data that can be replaced: {', '.join(named)}."
+        )
+    return named
 
 
 def _converted(array: DataArray, value: object) -> np.ndarray:

@@ -22,7 +22,6 @@ _MAX_NUMBERS = 40_000
 # Centrednesses that are compared: 0, 0.05, ..., 1. Their learning needs some draws where directions need none.
 _N_CANDIDATES, _FEWEST_ROWS_PER_BLOCK = 21, 8
 
-
 # All that a run changes and a later draw may depend on, which begins with zeros.
 _LEFT_BY_A_RUN = (
     *("group", "chains", "blocks", "gradient", "centredness", "location", "log_scale", "directions", "moments", "rows"),

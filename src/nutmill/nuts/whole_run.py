@@ -34,7 +34,7 @@ def run_with(start, advance, pool):
         while group[0].phase != SAMPLING:
             for chain in range(n_chains):
                 n_missing = 0
-                if not without_draws(group[0].phase):
+                if group[0].phase not in WITHOUT_DRAWS:
                     n_missing = group[0].stage_end - chains[chain].n_draws
                 records[n_chains] = chain
                 status = advance(table, chain, n_missing, records[chain])
@@ -49,12 +49,3 @@ def run_with(start, advance, pool):
         return 0
 
     return run
-
-
-@kernel
-def without_draws(phase):
-    """Whether a chain makes no draws in a phase."""
-    for each in WITHOUT_DRAWS:
-        if phase == each:
-            return True
-    return False
