@@ -74,7 +74,7 @@ def _row(plan: Plan, data: DataSet) -> Groups:
         return row_without_draws(str(error), fit_seed(plan.fitter.request.seed, data.number))
 
 
-class Report:
+class ReportOfFits:
     """Says on stderr how far the fits are, and in the log at the end what became of them."""
 
     def __init__(self, progressbar: bool, n_all: int | None):

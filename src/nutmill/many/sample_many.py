@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nutmill.errors import ModelError
 from nutmill.layout.machine.topology import topology
-from nutmill.many.all_fits import Plan, Report, rows_of
+from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import keeper_of
@@ -112,7 +112,7 @@ def sample_many(
     # It brings xarray, which takes as long to load as a hundred short fits.
     from nutmill.many.gathered import Gathered, tree_of
 
-    gathered, report = Gathered(), Report(progressbar, count_of(datasets, by))
+    gathered, report = Gathered(), ReportOfFits(progressbar, count_of(datasets, by))
     for key, row in rows_of(plan, sets):
         gathered.add(key, row)
         report.take(row)

@@ -10,7 +10,7 @@ import numpy as np
 # Numbers are sorted by so many digits of so many bits at a time.
 DIGITS, DIGIT_BITS = 3, 11
 VALUES = 2**DIGIT_BITS
-# How many things `mixing.judge` and `precision.measure` find of each scalar, and what `summary.summarise` finds.
+# How many things `mixing.judge` and `precision.measure` find of each scalar, and what `scalar_summary.summarise` finds.
 N_MIXINGS, N_PRECISIONS = 3, 7
 SUMMARY = ("mean", "sd", "mcse_mean", "q5", "median", "q95", "r_hat", "ess_bulk", "ess_tail")
 
@@ -25,7 +25,7 @@ class MixingRoom(NamedTuple):
     draws : (n_chains, n_draws, n_scalars) float64
         Finite. `precision.measure` leaves the draws of each scalar in ascending order, chain after chain.
     found : (n_scalars, 3, 7 or 9) float64
-        R-hat, bulk and tail effective sample size; or what `precision.measure` or `summary.summarise` finds.
+        R-hat, bulk and tail effective sample size; or what `precision.measure` or `scalar_summary.summarise` finds.
     scores : (2 m + 1,) float64
         Normal score of each half of a rank.
     waves : (2, 2**k) float64
