@@ -15,6 +15,11 @@ def fit_seed(random_seed: int, number: int) -> int:
         Of `sample_many`.
     number : int
         Of the fit, from 0 on.
+
+    Returns
+    -------
+    int
+        Not negative, below 2**64.
     """
     sequence = np.random.SeedSequence(random_seed, spawn_key=(number, _OF_FITS))
     return int(sequence.generate_state(1, np.uint64)[0])
