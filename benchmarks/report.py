@@ -16,6 +16,7 @@ from benchmarks.figures import FIGURES
 from benchmarks.gradient_tables import goals_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.page import page
+from benchmarks.posted import tables as posted_tables
 from benchmarks.references import tables as references_tables
 from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
 from benchmarks.validation import tables as validation_tables
@@ -82,6 +83,7 @@ _SECTIONS = {
     "references": references_tables.sections,
     "calibration": calibration_tables.sections,
     "centred": centred_tables.sections,
+    "posted": posted_tables.sections,
 }
 
 # Of these there are pages of HTML, too.

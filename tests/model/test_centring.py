@@ -31,9 +31,31 @@ def hierarchy() -> pm.Model:
     return model
 
 
+def walks() -> pm.Model:
+    """Random walks with and without drift, of several panels and families, and autoregressions."""
+    with pm.Model() as model:
+        tau, rho = pm.HalfNormal("tau", 1.0), pm.Normal("rho", 0.0, 0.5, shape=2)
+        first = pm.Normal.dist(0.3, pm.HalfNormal("of_first", 1.0))
+        parts = [pm.GaussianRandomWalk("plain", sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=4)]
+        drift, spreads = pm.Normal("drift", 0.0, 1.0, shape=2), pm.HalfNormal("spreads", 1.0, shape=2)
+        parts += [pm.GaussianRandomWalk("panel", mu=drift, sigma=spreads, init_dist=first, shape=(2, 3))]
+        step = pm.StudentT.dist(nu=4.0, mu=0.1, sigma=tau)
+        parts += [pm.RandomWalk("student", init_dist=pm.Cauchy.dist(0.0, 1.0), innovation_dist=step, steps=1)]
+        parts += [pm.AR("ar", rho=rho[0], sigma=tau, init_dist=first, steps=3)]
+        parts += [pm.AR("level", rho=rho, sigma=spreads, constant=True, init_dist=first, shape=(2, 4))]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", part.sum(), part[..., -1].sum() ** 2 + 1.0, observed=[0.5, -1.0])
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, walks], ids=["hierarchy", "walks"])
+def build(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def compiled() -> CompiledModel:
-    return compile_model(hierarchy())
+def compiled(build) -> CompiledModel:
+    return compile_model(build())
 
 
 def centrednesses(compiled: CompiledModel, n: int):
@@ -45,8 +67,8 @@ def centrednesses(compiled: CompiledModel, n: int):
         yield is_site * rng.choice([0.0, 0.05, 0.3, 1.0, rng.uniform()], len(is_site))
 
 
-def test_as_it_is_written_the_density_is_that_of_pymc(compiled):
-    logp = hierarchy().compile_logp(mode=INTERPRETED)
+def test_as_it_is_written_the_density_is_that_of_pymc(build, compiled):
+    logp = build().compile_logp(mode=INTERPRETED)
     for q in np.random.default_rng(4).normal(size=(5, compiled.n_dim)):
         assert compiled.logp_dlogp(q)[0] == pytest.approx(logp(compiled.split(q)), rel=1e-12, abs=1e-11)
 

@@ -9,6 +9,8 @@ from pytensor.compile.mode import Mode
 from nutmill.model.graphs.positive import is_positive
 from nutmill.model.graphs.sites import find_sites
 
+NORMALS = pm.MvNormal.dist(np.zeros(2), np.eye(2))
+
 
 def sites_of(build, **coords) -> dict[str, float]:
     """Names of the sites that are found, in their order, with the centredness as written."""
@@ -104,6 +106,25 @@ def test_factors_of_lkj_priors_have_rows_as_long_as_standard_deviations(shape, p
         np.testing.assert_allclose(scale, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("build", "location"),
+    [
+        (lambda s, first: pm.GaussianRandomWalk("v", 0.5, s, init_dist=first, steps=3), [0.0, 2.5, 3.0, 3.5]),
+        (lambda s, first: pm.AR("v", rho=0.5, sigma=s, init_dist=first, steps=3), [0.0, 1.0, 0.5, 0.25]),
+        (lambda s, first: pm.AR("v", [8.0, 0.5], s, constant=True, init_dist=first, steps=3), [0.0, 9.0, 12.5, 14.25]),
+    ],
+    ids=["walk", "autoregression", "with a constant"],
+)
+def test_walks_have_the_location_where_they_would_go_without_noise(build, location):
+    with pm.Model() as model:
+        tau = pm.HalfNormal("tau", 1.0)
+        walk = build(tau, pm.Normal.dist(0.0, 1.0))
+    (site,) = find_sites(model)
+    assert (site.variable, site.written) == (walk, 1.0)
+    found = pt.stack([site.location, site.scale]).eval({walk: [2.0, 7.0, 7.0, 7.0], tau: 0.1}, mode=Mode("py", None))
+    np.testing.assert_allclose(found, [location, [1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
+
+
 def test_two_that_scale_each_other_are_not_both_sites():
     def build():
         a, b = pm.Normal("a", 0.0, 1.0), pm.Normal("b", 0.0, 1.0)
@@ -122,7 +143,9 @@ def test_two_that_scale_each_other_are_not_both_sites():
         lambda tau: pm.Normal("v", 0.0, tau, observed=np.zeros(3)),
         lambda tau: pm.MvNormal("v", np.zeros(2), cov=np.eye(2) * tau),
         lambda tau: pm.ZeroSumNormal("v", sigma=tau, shape=3),
-        lambda tau: pm.GaussianRandomWalk("v", sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=3),
+        lambda tau: pm.GaussianRandomWalk("v", tau, 2.0, init_dist=pm.Normal.dist(0.0, tau), steps=3),
+        lambda tau: pm.AR("v", rho=[tau, 0.1], sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=3),
+        lambda tau: pm.MvGaussianRandomWalk("v", mu=np.zeros(2), cov=np.eye(2) * tau, init_dist=NORMALS, steps=3),
         lambda tau: pm.Poisson("v", tau, observed=np.ones(3)),
     ],
 )

@@ -88,15 +88,11 @@ def recentred(
         xi = (x - c * location) * inverse_width(c, scale)
         v = location + scale * xi if site.found.written else xi
         now[site.value] = pt.cast(v, site.value.dtype)
-        terms += [_log_density(site.found, xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
+        terms += [site.found.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         written.append(Site(number, site.found.written, c, _double(whole + location), _double(whole + log_scale)))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
     return pt.add(rest, *terms), tuple(written)
-
-
-def _log_density(site: FoundSite, xi: Variable, further: Sequence[Variable]) -> Variable:
-    return pm.logp(site.family.standard(*further), xi).sum()
 
 
 def _log(scale: Variable) -> Variable:

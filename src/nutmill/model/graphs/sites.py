@@ -9,7 +9,6 @@ here may be stretched by the kernel (`model.graphs.centring`); a site that is no
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.logprob.transforms import LogTransform
@@ -19,41 +18,10 @@ from pytensor.scalar.basic import Mul, TrueDiv
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.math import Dot
-from pytensor.tensor.random import basic as random
 
+from nutmill.model.graphs.families import FAMILIES, Family
 from nutmill.model.graphs.positive import is_lkj_factor, is_positive, is_transpose
-
-
-class Family(NamedTuple):
-    """Distributions that differ by location and scale alone.
-
-    Attributes
-    ----------
-    standard : callable
-        (further parameters) -> the distribution of location 0 and scale 1.
-    location : int
-        Which of the parameters of a random variable is the location; the next one is the scale.
-    of_log : bool
-        The logarithm of the variable has it.
-    """
-
-    standard: Callable[..., Variable]
-    location: int = 0
-    of_log: bool = False
-
-
-# PyTensor makes single precision of plain numbers, and constants that PyMC computes from them follow.
-_ZERO, _ONE = np.float64(0.0), np.float64(1.0)
-
-_FAMILIES = {
-    random.NormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE)),
-    random.StudentTRV: Family(lambda nu: pm.StudentT.dist(nu=nu, mu=_ZERO, sigma=_ONE), location=1),
-    random.LaplaceRV: Family(lambda: pm.Laplace.dist(_ZERO, _ONE)),
-    random.LogisticRV: Family(lambda: pm.Logistic.dist(_ZERO, _ONE)),
-    random.CauchyRV: Family(lambda: pm.Cauchy.dist(_ZERO, _ONE)),
-    random.GumbelRV: Family(lambda: pm.Gumbel.dist(_ZERO, _ONE)),
-    random.LogNormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE), of_log=True),
-}
+from nutmill.model.graphs.walks import as_walk
 
 
 class FoundSite(NamedTuple):
@@ -66,16 +34,17 @@ class FoundSite(NamedTuple):
     written : float
         1 where its own prior has location and scale, 0 where the model multiplies it by the scale.
     location, scale : Variable
-    family : Family
+    log_density : callable
+        (standard deviates xi, `further`) -> the sum of their log densities.
     further : sequence of Variable
-        Other parameters of the family.
+        What else that needs.
     """
 
     variable: Variable
     written: float
     location: Variable
     scale: Variable
-    family: Family
+    log_density: Callable[[Variable, Sequence[Variable]], Variable]
     further: Sequence[Variable] = ()
 
     @property
@@ -97,7 +66,7 @@ def find_sites(model: pm.Model) -> list[FoundSite]:
 
 def _family_of(model: pm.Model, rv: Variable) -> Family | None:
     """Family of a variable whose parameter lies on the real line; None if it has another, or another transform."""
-    family = _FAMILIES.get(type(rv.owner.op))
+    family = FAMILIES.get(type(rv.owner.op))
     if family is None:
         return None
     transform = model.rvs_to_transforms.get(rv)
@@ -105,19 +74,16 @@ def _family_of(model: pm.Model, rv: Variable) -> Family | None:
     return family if fits else None
 
 
-def _parameters(rv: Variable, family: Family) -> tuple[Variable, Variable, list[Variable]]:
-    """Location, scale and what else a variable's distribution has."""
-    given = list(rv.owner.op.dist_params(rv.owner))
-    at = family.location
-    return given[at], given[at + 1], given[:at] + given[at + 2 :]
-
-
 def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | None:
-    family = _family_of(model, rv)
-    if family is None:
+    if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
+        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further)
+    elif (family := _family_of(model, rv)) is not None:
+        location, scale, further = family.parameters(rv)
+        site = FoundSite(rv, 1.0, location, scale, family.log_density, further)
+    else:
         return None
-    location, scale, further = _parameters(rv, family)
-    return FoundSite(rv, 1.0, location, scale, family, further) if _needs([scale], free) else None
+    # The shape of a walk is its own.
+    return site if free.intersection(ancestors([site.scale], blockers=[rv])) - {rv} else None
 
 
 def _is_standard(model: pm.Model, rv: Variable) -> bool:
@@ -125,7 +91,7 @@ def _is_standard(model: pm.Model, rv: Variable) -> bool:
     family = _family_of(model, rv)
     if family is None or family.of_log:
         return False
-    location, scale, further = _parameters(rv, family)
+    location, scale, further = family.parameters(rv)
     return not further and _constant(location) == 0.0 and _constant(scale) == 1.0
 
 
@@ -170,7 +136,7 @@ def _non_centred(
         scale = factor if scale is None else scale * factor
     if scale is None:
         return None
-    return FoundSite(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, _FAMILIES[type(rv.owner.op)])
+    return FoundSite(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, FAMILIES[type(rv.owner.op)].log_density)
 
 
 def _scaled(

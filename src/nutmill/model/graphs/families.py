@@ -1,0 +1,51 @@
+"""Distributions that differ by location and scale alone, by PyTensor's operations."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+from pytensor.graph.basic import Variable
+from pytensor.tensor.random import basic as random
+
+
+class Family(NamedTuple):
+    """Distributions that differ by location and scale alone.
+
+    Attributes
+    ----------
+    standard : callable
+        (further parameters) -> the distribution of location 0 and scale 1.
+    location : int
+        Which of the parameters of a random variable is the location; the next one is the scale.
+    of_log : bool
+        The logarithm of the variable has it.
+    """
+
+    standard: Callable[..., Variable]
+    location: int = 0
+    of_log: bool = False
+
+    def parameters(self, rv: Variable) -> tuple[Variable, Variable, list[Variable]]:
+        """Location, scale and what else a variable's distribution has."""
+        given = list(rv.owner.op.dist_params(rv.owner))
+        at = self.location
+        return given[at], given[at + 1], given[:at] + given[at + 2 :]
+
+    def log_density(self, xi: Variable, further: Sequence[Variable]) -> Variable:
+        """Sum of the log densities of standard deviates."""
+        return pm.logp(self.standard(*further), xi).sum()
+
+
+# PyTensor makes single precision of plain numbers, and constants that PyMC computes from them follow.
+_ZERO, _ONE = np.float64(0.0), np.float64(1.0)
+
+FAMILIES = {
+    random.NormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE)),
+    random.StudentTRV: Family(lambda nu: pm.StudentT.dist(nu=nu, mu=_ZERO, sigma=_ONE), location=1),
+    random.LaplaceRV: Family(lambda: pm.Laplace.dist(_ZERO, _ONE)),
+    random.LogisticRV: Family(lambda: pm.Logistic.dist(_ZERO, _ONE)),
+    random.CauchyRV: Family(lambda: pm.Cauchy.dist(_ZERO, _ONE)),
+    random.GumbelRV: Family(lambda: pm.Gumbel.dist(_ZERO, _ONE)),
+    random.LogNormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE), of_log=True),
+}
