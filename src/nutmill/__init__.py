@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.sampling.chosen_layout import find_layout
     from nutmill.sampling.merge import merge
     from nutmill.sampling.resume import resume
+    from nutmill.sampling.running import Running
     from nutmill.sampling.sample import sample, sample_numba
+    from nutmill.sampling.steering import Snapshot
     from nutmill.sampling.warm_start import adaptation_of
 
     __version__: str
@@ -34,7 +36,9 @@ __all__ = [
     "LayoutError",
     "ModelError",
     "NutmillError",
+    "Running",
     "SamplingError",
+    "Snapshot",
     "adaptation_of",
     "check_data",
     "compare",
@@ -67,6 +71,8 @@ _HOMES = {
     "check_data": "nutmill.results.fingerprints",
     "diagnose": "nutmill.diagnosis.verdict",
     "AdaptationState": "nutmill.run.adaptation",
+    "Running": "nutmill.sampling.running",
+    "Snapshot": "nutmill.sampling.steering",
     "adaptation_of": "nutmill.sampling.warm_start",
     "CheckpointError": "nutmill.errors",
     "Layout": "nutmill.layout.layout",

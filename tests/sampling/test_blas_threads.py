@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import large_factors
@@ -17,6 +18,7 @@ import nutmill
 from nutmill import Layout, SamplingError, adaptation_of, compile_model, sample_numba
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import scipy_blas
+from nutmill.sampling import steering
 from nutmill.sampling.kept_model import identity
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
@@ -146,3 +148,18 @@ def test_other_runs_end_meanwhile(process, plain, alone):
         threading.Timer(0.7, signal.raise_signal, (signal.SIGINT,)).start()
         assert sample_numba(plain, **SHORT | {"draws": 2_000_000}).attrs["stopped_by"] == "SIGINT"
         assert_same(run.result(), alone[ONE], DRAWN)
+
+
+def test_a_look_at_draws_leaves_chains_the_threads_that_they_have(process, alone, monkeypatch):
+    """It neither takes one away, by which later draws would differ, nor waits for the end of the run."""
+    monkeypatch.setattr(steering, "_INTERVAL_S", 0.0)
+    seen = []
+    result = sample_numba(process, **SHORT, layout=TWO, callback=lambda snapshot: seen.append(snapshot.draws()))
+    assert_same(result, alone[TWO], DRAWN)
+    assert len(seen) > 1
+    run = sample_numba(process, **SHORT | {"draws": 2000}, layout=TWO, blocking=False)
+    while not run.status()["draws"]:
+        run.draws()  # also before chains begin
+        time.sleep(0.1)
+    assert run.status()["is_running"]
+    assert run.stop().attrs["blas_threads"] == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from nutmill.checkpoint.lock import FolderLock
+from nutmill.checkpoint.lock import FolderLock, in_use, is_alive, read_owner
 from nutmill.checkpoint.manifest import (
     CHAINS,
     GROUPS,
@@ -75,6 +75,9 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             check_names(path)
             if has_begun(path):
+                owner = read_owner(path / LOCK)
+                if owner is not None and is_alive(owner, path / LOCK):
+                    raise in_use(path, owner)
                 raise CheckpointError(
                     f"{path} holds a run already: go on with it by nutmill.resume({str(path)!r}), or take another "
                     "folder."

@@ -83,7 +83,7 @@ class FolderLock:
                 if error.errno not in _NO_LOCKS:
                     os.close(descriptor)
                 if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
-                    raise self._in_use(owner) from error
+                    raise in_use(self._path.parent, owner) from error
                 if error.errno not in _NO_LOCKS:
                     raise
             if self._is_there(descriptor):
@@ -101,16 +101,18 @@ class FolderLock:
         # The lock of the system may not reach other hosts, so what is written counts as well.
         owner = _read(self._descriptor)
         if owner is not None and is_alive(owner, self._path):
-            raise self._in_use(owner)
+            raise in_use(self._path.parent, owner)
         content = json.dumps(this_process()._asdict()).encode()
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
 
-    def _in_use(self, owner: Owner | None) -> FolderInUse:
-        who = "another process" if owner is None else str(owner)
-        return FolderInUse(
-            f"{self._path.parent} is in use by {who}: wait until that has ended, or take another folder."
-        )
+
+def in_use(folder: Path, owner: Owner | None) -> FolderInUse:
+    """Say who has a folder, None: somebody."""
+    who = "another process" if owner is None else str(owner)
+    if owner == this_process():
+        who = "another run of this process"
+    return FolderInUse(f"{folder} is in use by {who}: wait until that has ended, or take another folder.")
 
 
 def this_process() -> Owner:

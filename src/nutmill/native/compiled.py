@@ -379,7 +379,7 @@ class CompiledModel:
             first += size
         return pieces
 
-    def expand(self, draws: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+    def expand(self, draws: np.ndarray, threads: int = 1, *, one_blas_thread: bool = True) -> dict[str, np.ndarray]:
         """Compute the reported variables of draws.
 
         Parameters
@@ -388,6 +388,8 @@ class CompiledModel:
             Positions on the unconstrained scale.
         threads : int
             How many blocks of draws are computed at the same time.
+        one_blas_thread : bool
+            False leaves BLAS the threads that it has.
 
         Returns
         -------
@@ -395,7 +397,10 @@ class CompiledModel:
             By name of the variable, in the model's order.
         """
         pieces = list(self.split(draws).values())
-        computed = self._expanded(self.binding, draws, threads)
+        if one_blas_thread:
+            computed = self._expanded(self.binding, draws, threads)
+        else:
+            computed = self.binding.expand(draws, threads)
         return {
             name: computed[name] if reported.parameter is None else pieces[reported.parameter]
             for name, reported in self.description.reported.items()

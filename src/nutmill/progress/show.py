@@ -42,7 +42,7 @@ class Progress(Protocol):
         """Take the newest state of some or all chains; cheap enough to be called after every block."""
 
 
-def open_progress(progressbar: bool = True, stream: TextIO | None = None) -> Progress:
+def open_progress(progressbar: bool = True, stream: TextIO | None = None, *, in_background: bool = False) -> Progress:
     """Choose the form of progress that fits where the output goes.
 
     Parameters
@@ -52,21 +52,23 @@ def open_progress(progressbar: bool = True, stream: TextIO | None = None) -> Pro
     stream
         Where to write, by default stderr as it is now. A terminal or a notebook gets a live table, a file
         lines, and what is closed or cannot be written nothing.
+    in_background
+        The user goes on meanwhile: a terminal, where somebody types, gets nothing.
     """
     stream = sys.stderr if stream is None else stream
     if not progressbar or stream is None:
         return NoProgress()
     with suppress(OSError, ValueError):  # a stream that is closed does not even say whether it is a terminal
-        return UntilItFails(_form_for(stream))
+        return UntilItFails(_form_for(stream, in_background))
     return NoProgress()
 
 
-def _form_for(stream: TextIO) -> Progress:
+def _form_for(stream: TextIO, in_background: bool) -> Progress:
     console = _Console(file=stream)
     if console.is_jupyter:
         return TableProgress(_notebook(), NOTEBOOK_WIDTH)
     if stream.isatty() and not console.is_dumb_terminal:
-        return TableProgress(_terminal(console), console.width, HOW_TO_STOP)
+        return NoProgress() if in_background else TableProgress(_terminal(console), console.width, HOW_TO_STOP)
     return LogProgress(stream)
 
 

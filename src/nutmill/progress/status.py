@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -86,25 +86,29 @@ class StatusFile:
         self._write(phase, stopped_by)
 
     def _write(self, phase: str, stopped_by: str | None = None) -> None:
-        lines = [chain_line(view) for view in self._views.values()]
-        rates = [line.gradients_per_draw * line.draws_per_s for line in lines if line.phase != "done" and line.draw]
-        left = [line.left_s for line in lines if line.phase != "done"]
         saved_s = self._last_saved_s()
-        content = {
-            "phase": phase,
-            "draws": min((line.draw for line in lines if line.phase != "warmup"), default=0)
-            if _all_sample(lines)
-            else 0,
-            "divergences": sum(line.divergences for line in lines),
-            "gradients_per_s": _finite(sum(rates)),
-            "left_s": _finite(max(left, default=0.0)),
-            "stopped_by": stopped_by,
+        content = facts(self._views, phase, stopped_by) | {
             "last_checkpoint": None if saved_s is None else time.strftime(_FORMAT, time.gmtime(saved_s)),
             "updated": time.strftime(_FORMAT, time.gmtime()),
-            "chains": [_of_chain(chain, view) for chain, view in sorted(self._views.items())],
         }
         with telling(self._path.parent):
             replace_file(self._path, json.dumps(content, indent=1).encode(), sync=False)
+
+
+def facts(views: Mapping[int, ProgressView], phase: str, stopped_by: str | None = None) -> dict[str, Any]:
+    """Say how a run is doing, in numbers that JSON knows; see `status`."""
+    lines = [chain_line(view) for view in views.values()]
+    rates = [line.gradients_per_draw * line.draws_per_s for line in lines if line.phase != "done" and line.draw]
+    left = [line.left_s for line in lines if line.phase != "done"]
+    return {
+        "phase": phase,
+        "draws": min((line.draw for line in lines), default=0) if _all_sample(lines) else 0,
+        "divergences": sum(line.divergences for line in lines),
+        "gradients_per_s": _finite(sum(rates)),
+        "left_s": _finite(max(left, default=0.0)),
+        "stopped_by": stopped_by,
+        "chains": [_of_chain(chain, view) for chain, view in sorted(views.items())],
+    }
 
 
 def _all_sample(lines: Sequence[Line]) -> bool:

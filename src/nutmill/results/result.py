@@ -39,15 +39,6 @@ def to_result(
     `asked` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
-    described = compiled.description
-    shown = compiled.origin.shown(described.values)
-    model = trace.ModelData(
-        # Copies: what users change in a result is no data of the model.
-        observed={name: np.array(shown[name]) for name in described.observed},
-        constant={name: np.array(shown[name]) for name in described.constant},
-        coords={**described.coords, "chain": run.chain_ids},
-        dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
-    )
     n_threads = layout["asked"]["chains_at_once"] * layout["asked"].get("blas_threads", 1)
     maker = DrawsMaker(compiled, n_threads, asked["idata_kwargs"]["include_transformed"], folder)
     warmup = None
@@ -58,11 +49,53 @@ def to_result(
         draws = draws._replace(log_likelihood=maker.log_likelihood(run.draws))
     return trace.to_arviz(
         draws,
-        model,
+        _model_data(compiled, run.chain_ids),
         warmup=warmup,
         divergences=None if run.divergences is None else _divergences(run.chain_ids, run.divergences),
         adaptation=_adaptation(run, centredness_of(compiled, run)),
         attrs=_attributes(compiled, run, asked, layout),
+    )
+
+
+def to_result_so_far(
+    compiled: CompiledModel,
+    draws: np.ndarray,
+    statistics: np.ndarray,
+    asked: Mapping[str, Any],
+    *,
+    one_blas_thread: bool = True,
+):
+    """Gather reported variables, statistics and data of a run that goes on.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+    draws : (chains, n, n_dim) float64
+    statistics : (chains, n) structured
+    asked : mapping
+        As in `to_result`.
+    one_blas_thread : bool
+        False while chains need more threads, which are those of the whole process: last bits of what the model computes
+        of its parameters may differ then from those of the result.
+    """
+    pieces = compiled.split(draws) if asked["idata_kwargs"]["include_transformed"] else None
+    expanded = compiled.expand(draws, one_blas_thread=one_blas_thread)
+    return trace.to_arviz(
+        trace.Draws(expanded, statistics, pieces),
+        _model_data(compiled, asked["chain_ids"]),
+        attrs={"/": {"seed": asked["random_seed"], "interrupted": draws.shape[1] < asked["draws"]}},
+    )
+
+
+def _model_data(compiled: CompiledModel, chain_ids: Sequence[int]) -> trace.ModelData:
+    described = compiled.description
+    shown = compiled.origin.shown(described.values)
+    return trace.ModelData(
+        # Copies: what users change in a result is no data of the model.
+        observed={name: np.array(shown[name]) for name in described.observed},
+        constant={name: np.array(shown[name]) for name in described.constant},
+        coords={**described.coords, "chain": chain_ids},
+        dims={**described.array_dims, **{p.name: p.dims for p in described.parameters if p.dims}},
     )
 
 

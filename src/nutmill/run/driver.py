@@ -37,7 +37,8 @@ def drive(
     interval_s: float = 0.25,
     block_draws: int | None = None,
     limits: Limits = NO_LIMITS,
-    is_called_off: Callable[[], bool] | None = None,
+    called_off_by: Callable[[], str | None] | None = None,
+    on_begin: Callable[[Sequence[Group]], None] | None = None,
 ) -> Run:
     """Run chains from where they start, or were when they were saved, to the last draw.
 
@@ -59,8 +60,10 @@ def drive(
     block_draws : int, optional
         Draws of one native call while sampling; by default as many as take about 0.2 s.
     limits : Limits, optional
-    is_called_off : callable, optional
-        Asked every `interval_s` seconds or so whether somebody elsewhere wants the run to end.
+    called_off_by : callable, optional
+        Asked every `interval_s` seconds or so who elsewhere wants the run to end; None: nobody.
+    on_begin : callable, optional
+        Called with the groups of all chains before any of them starts.
 
     Returns
     -------
@@ -92,8 +95,10 @@ def drive(
             Deadline(limits.max_time_s),
             stack.enter_context(Judge(limits.until, settings.draws, groups, natives[0].mixing)),
             interval_s,
-            is_called_off,
+            called_off_by,
         )
+        if on_begin is not None:
+            on_begin(groups)
         driver = _Driver(groups, block_draws, checkpoints, clock)
         stopped_by = driver.run(executor, watch, on_progress)
     run = collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)

@@ -15,7 +15,7 @@ from nutmill.errors import ModelError
 from nutmill.native.convergence import Precision, mixing_of, precision_of
 from nutmill.run.groups import Group
 
-# What ends a run, beside the names of signals.
+# What ends a run, beside the names of signals and who has called it off.
 MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
 # Ctrl-C; what schedulers send before they kill.
 INTERRUPT = (signal.SIGINT,)
@@ -229,7 +229,7 @@ class Judge:
         return min(group.n_at_hand(chain) for group in self._groups for chain in range(len(group.chain_ids)))
 
     def _is_enough(self, until: Until, count: int) -> bool:
-        chains = [group.positions(chain)[:count] for group in self._groups for chain in range(len(group.chain_ids))]
+        chains = [group.drawn(chain, count)[0] for group in self._groups for chain in range(len(group.chain_ids))]
         return until.is_met(np.stack(chains), self._mixing)
 
 
@@ -240,13 +240,13 @@ class Watch(NamedTuple):
     deadline: Deadline
     judge: Judge
     interval_s: float
-    is_called_off: Callable[[], bool] | None
+    called_off_by: Callable[[], str | None] | None
 
     @property
     def verdict(self) -> str | None:
         """Name of what ends the run now."""
         if self.judge.n_enough is not None:
             return UNTIL
-        if self.is_called_off is not None and self.is_called_off():
-            return CALLED_OFF
+        if self.called_off_by is not None and (who := self.called_off_by()) is not None:
+            return who
         return self.signals.caught or (MAX_TIME if self.deadline.left_s == 0.0 else None)

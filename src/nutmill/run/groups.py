@@ -118,14 +118,15 @@ class Group:
         return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
 
     def n_at_hand(self, chain: int) -> int:
-        """Return how many sampling draws `positions` gives: a chain in native code has drawn more than its file has."""
+        """Return how many sampling draws `drawn` can give: a chain in native code has drawn more than its file has."""
         return self.n_drawn(chain) if self.keeper is None else self.keeper.n_written("draws", chain)
 
-    def positions(self, chain: int) -> np.ndarray:
-        """Return the sampling draws of a chain so far, (n, n_dim) float64, those in files as they lie there."""
+    def drawn(self, chain: int, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions (n_draws, n_dim) and statistics (n_draws,) of the first draws of those at hand, uncopied."""
         if self.keeper is None:
-            return self.state.draws[chain, : self.n_drawn(chain)]
-        return self.keeper.read("draws", chain)["position"]
+            return self.state.draws[chain, :n_draws], self.state.statistics[chain, :n_draws]
+        records = self.keeper.read("draws", chain)[:n_draws]
+        return records["position"], records["statistics"]
 
     def position_as_written(self) -> np.ndarray:
         """Return where the chains are, (c, n_dim) float64, in the coordinates of the model as it is written."""

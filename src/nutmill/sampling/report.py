@@ -13,6 +13,7 @@ from nutmill.run.run import Run
 
 if TYPE_CHECKING:
     from nutmill.progress.show import Progress  # which brings rich: workers show nothing to users
+    from nutmill.sampling.steering import Steering
 
 
 class Report:
@@ -24,9 +25,12 @@ class Report:
         Gets a status file, and a sign of life with each report.
     progress : Progress or None
         Shows the chains to the user.
+    steering : Steering or None
+        Shows them to the user's code.
     """
 
-    def __init__(self, folder: RunFolder | None, progress: Progress | None = None):
+    def __init__(self, folder: RunFolder | None, progress: Progress | None = None, steering: Steering | None = None):
+        self.steering = steering
         self._folder = folder
         self._progress = progress
         self._status: StatusFile | None = None
@@ -56,10 +60,14 @@ class Report:
         if self._folder is not None and self._status is not None:
             self._status.update(rows)
             self._folder.beat()
+        if self.steering is not None:
+            self.steering.update(rows)
 
     def all_shown(self) -> None:
         """Show how the chains stand for the last time: what is said from now on stands beneath it."""
         self._shown.close()
+        if self.steering is not None:
+            self.steering.end()
 
     def end(self, run: Run) -> None:
         """Write how the run ended."""

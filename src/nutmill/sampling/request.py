@@ -1,5 +1,6 @@
 """What the user asked for: checked before anything is compiled, so that a wrong argument costs no time."""
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -15,6 +16,7 @@ from nutmill.nuts.state import GROUP_SIZE
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.ending import Limits, checked_limits
 from nutmill.run.run import Settings
+from nutmill.sampling.steering import Callback
 
 # What a seed may be.
 Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | None
@@ -53,6 +55,8 @@ class Request(NamedTuple):
     limits: Limits
     adaptation_state: AdaptationState | None
     executor: Executor | None
+    callback: Callback | None
+    blocking: bool
 
     @property
     def settings(self) -> Settings:
@@ -109,6 +113,8 @@ def checked_request(
     until=None,
     adaptation_state=None,
     executor=None,
+    callback=None,
+    blocking=True,
 ) -> Request:
     """Check the arguments of `sample_numba`; raises ModelError with one sentence for the first that is wrong."""
     unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
@@ -120,8 +126,8 @@ def checked_request(
         raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
-    if until:
-        _check_together(chain_ids, chains, executor)
+    _check_together(until, chain_ids, chains, executor)
+    _check_seen(callback, blocking, executor)
     return Request(
         draws=draws,
         tune=None if tune is None else _count("tune", tune, 0),
@@ -148,11 +154,15 @@ def checked_request(
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
         adaptation_state=_adaptation(adaptation_state),
         executor=_executor(executor),
+        callback=callback,
+        blocking=blocking,
     )
 
 
-def _check_together(chain_ids: list[int], chains: int, executor) -> None:
+def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
     """Refuse `until` where not all chains are sampled in one process."""
+    if not until:
+        return
     if len(chain_ids) < chains:
         raise ModelError(
             "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
@@ -161,6 +171,35 @@ def _check_together(chain_ids: list[int], chains: int, executor) -> None:
         raise ModelError(
             "until judges all chains of a run together, and an executor samples groups apart: leave one of both out."
         )
+
+
+def _check_seen(callback, blocking, executor) -> None:
+    """Check how the user's code sees a run, which it cannot where others sample."""
+    if not isinstance(blocking, bool):
+        raise ModelError(f"blocking must be True or False, not {blocking!r}.")
+    if callback is not None and not _takes_one(callback):
+        raise ModelError(
+            "callback must be a function of one argument, a snapshot of the run (with phase, n_draws, divergences, "
+            f"step_size, draws() and stop()), which it gets about once a second; not {callback!r}."
+        )
+    if executor is not None and (callback is not None or not blocking):
+        raise ModelError(
+            "callback= and blocking=False look at chains in threads of this process, and an executor samples them "
+            "elsewhere: leave one of both out; nutmill.status looks into the folder that checkpoint= names."
+        )
+
+
+def _takes_one(function) -> bool:
+    """Whether a function can be called with one argument, as far as can be seen."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # of functions of C nothing is known
+        return True
+    return True
 
 
 def _one_of(name: str, value, *known: str) -> str:

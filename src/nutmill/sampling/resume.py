@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder, has_parts
@@ -15,7 +16,8 @@ from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.run.checkpoints import SavedRun
 from nutmill.sampling.kept_model import check_same, compiled_for, identity, without_missing
 from nutmill.sampling.request import request_from
-from nutmill.sampling.session import sample_session
+from nutmill.sampling.running import sample_or_begin
+from nutmill.sampling.steering import Snapshot
 
 
 def resume(
@@ -31,6 +33,8 @@ def resume(
     progressbar: bool = True,
     compute_convergence_checks: bool = True,
     executor: Executor | None = None,
+    callback: Callable[[Snapshot], object] | None = None,
+    blocking: bool = True,
 ) -> Any:
     """Go on with a run that was stopped or killed, or has ended, and give its result.
 
@@ -59,6 +63,8 @@ def resume(
         but not the same as, those of a run that nothing has stopped, which log and result say.
     executor
         For a run that an executor has sampled; None: this process goes on with one group after the other.
+    callback, blocking
+        As in `sample_numba`, for a run that no executor has sampled.
 
     Returns
     -------
@@ -84,12 +90,15 @@ def resume(
         progressbar=progressbar,
         compute_convergence_checks=compute_convergence_checks,
         executor=executor,
+        callback=callback,
+        blocking=blocking,
     )
     if executor is not None and not has_parts(manifest):
         raise CheckpointError(f"{path} was not sampled by an executor: resume it without one.")
     compiled = compiled_for(model, manifest, path)
     topology = read_topology()
     check_same(identity(compiled, topology.cpu_model), manifest, path)
-    with RunFolder.open(path, request.every) as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder.open(path, request.every))
         folder.manifest["asked"] = request.as_json()
-        return sample_session(compiled, without_missing(request, compiled), topology, SavedRun(folder))
+        return sample_or_begin(compiled, without_missing(request, compiled), topology, SavedRun(folder), stack)

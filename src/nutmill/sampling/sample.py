@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import Starts
 from nutmill.sampling.kept_model import identity, keep_model
 from nutmill.sampling.request import Request, Seed, checked_request
-from nutmill.sampling.session import sample_session
+from nutmill.sampling.running import sample_or_begin
 from nutmill.sampling.space import check_disk, check_memory
+from nutmill.sampling.steering import Snapshot
 
 _log = logging.getLogger("nutmill")
 
@@ -56,6 +58,8 @@ def sample_numba(
     until: Mapping[str, float] | None = None,
     adaptation_state: AdaptationState | None = None,
     executor: Executor | None = None,
+    callback: Callable[[Snapshot], object] | None = None,
+    blocking: bool = True,
 ) -> Any:
     """Draw from the posterior of a PyMC model with NUTS, in native code, chains in threads.
 
@@ -155,12 +159,18 @@ def sample_numba(
         but not PyMC. A task has one core, unless `cores` or `layout` say what each may use. Draws are those of a run
         without it. With `checkpoint`, on a disk that workers share, the task of a lost worker goes on where that was;
         without, it begins anew.
+    callback
+        Called about once a second and at the end with a `Snapshot`: phase, draws, divergences and step size of each
+        chain, ``draws()`` so far, ``stop()``. Chains wait for one that takes longer than their draws under way. What it
+        raises ends the run: the result has the draws so far, and the log the error.
+    blocking
+        False: sample in a thread, and give a `Running` at once, to see the run and to stop it.
 
     Returns
     -------
     xarray.DataTree with ArviZ 1, arviz.InferenceData with ArviZ 0.23. The attribute ``interrupted`` is 1 if draws are
-    missing that were asked for, and ``stopped_by`` tells why: the name of a signal or "max_time". It is "until" for
-    draws that were good enough, which count as complete.
+    missing that were asked for, and ``stopped_by`` tells why: the name of a signal, "max_time", "callback" or "user".
+    It is "until" for draws that were good enough, which count as complete.
 
     Raises
     ------
@@ -197,6 +207,8 @@ def sample_numba(
         until=until,
         adaptation_state=adaptation_state,
         executor=executor,
+        callback=callback,
+        blocking=blocking,
     )
     options = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
     return _sample(compiled_of(model, **options), request)
@@ -227,14 +239,15 @@ def _sample(compiled: CompiledModel, request: Request):
         _ = compiled.likelihood  # what there is none of is known before a draw is made
     topology = read_topology()
     check_memory(compiled, request, topology)
-    if request.checkpoint is None:
-        return sample_session(compiled, request, topology, starts)
-    facts = {"asked": request.as_json(), **identity(compiled, topology.cpu_model)}
-    with RunFolder.create(request.checkpoint, facts, request.every) as folder:
-        check_disk(compiled, request, folder.path)
-        if request.executor is None:
-            keep_model(compiled, folder.path, log_likelihood=request.result["log_likelihood"])
-        return sample_session(compiled, request, topology, starts._replace(folder=folder))
+    with ExitStack() as stack:
+        if request.checkpoint is not None:
+            facts = {"asked": request.as_json(), **identity(compiled, topology.cpu_model)}
+            folder = stack.enter_context(RunFolder.create(request.checkpoint, facts, request.every))
+            check_disk(compiled, request, folder.path)
+            if request.executor is None:
+                keep_model(compiled, folder.path, log_likelihood=request.result["log_likelihood"])
+            starts = starts._replace(folder=folder)
+        return sample_or_begin(compiled, request, topology, starts, stack)
 
 
 def with_coordinates(request: Request, compiled: CompiledModel) -> Request:

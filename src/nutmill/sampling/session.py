@@ -19,6 +19,7 @@ from nutmill.sampling.chosen_layout import layout_for, natives_for
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
+from nutmill.sampling.steering import Steering
 
 _log = logging.getLogger("nutmill")
 
@@ -26,13 +27,22 @@ _log = logging.getLogger("nutmill")
 Sampler = Callable[[CompiledModel, Request, Topology, Starts | SavedRun, Report], tuple[Run, dict[str, Any]]]
 
 
-def sample_session(compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun):
+def sample_session(
+    compiled: CompiledModel,
+    request: Request,
+    topology: Topology,
+    start: Starts | SavedRun,
+    steering: Steering | None = None,
+):
     """Sample chains from their starts, or from what was saved of them, and make the result."""
     folder, sample = start.folder, _sampler(request, start.folder)
-    with Report(folder, open_progress(request.progressbar)) as report:
+    progress = open_progress(request.progressbar, in_background=not request.blocking)
+    with Report(folder, progress, steering) as report:
         run, layout = sample(compiled, request, topology, start, report)
         report.all_shown()
         _log_ending(run, folder)
+        if steering is not None and steering.error is not None:
+            _log_callback(steering.error)
         result = finish(compiled, run, request, layout, folder)
         report.end(run)
     return result
@@ -51,7 +61,7 @@ def sample_here(
     compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun, report: Report
 ) -> tuple[Run, dict[str, Any]]:
     """Run chains in threads of this process."""
-    folder = start.folder
+    folder, steering = start.folder, report.steering
     found = layout_for(
         compiled,
         request.layout,
@@ -73,6 +83,8 @@ def sample_here(
             on_worker=applied.enter_worker,
             on_progress=report.update,
             limits=request.limits,
+            called_off_by=None if steering is None else steering.who,
+            on_begin=None if steering is None else lambda groups: steering.begin(groups, found.layout.blas_threads),
         )
     return run, {"source": found.source} | applied.effective | {"notes": notes + applied.notes}
 
@@ -99,6 +111,12 @@ def finish(
         if request.progressbar:
             say(f"{verdict.summary()}.")
     return result
+
+
+def _log_callback(error: Exception) -> None:
+    """Log what a callback has raised, and where."""
+    with unheard():
+        _log.warning("callback has raised %s: %s", type(error).__name__, error, exc_info=error)
 
 
 def _log_ending(run: Run, folder: RunFolder | None) -> None:

@@ -16,6 +16,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape
 
 from nutmill.model.graphs.inner_graphs import expand_graphs
+from nutmill.model.order import COMPILING
 
 _INTERPRETED = Mode(linker="py", optimizer=None)
 
@@ -42,8 +43,9 @@ def evaluate(
 
 def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list[np.ndarray]]:
     """Make the function that `evaluate` calls, (values, seed) -> arrays, for graphs that run more than once."""
-    graph = _simplified(outputs)
-    with without_c():
+    # The result of a run in the background is made while its user may compile another model.
+    with COMPILING, without_c():
+        graph = _simplified(outputs)
         function = pytensor.function(
             list(inputs), graph, mode=_INTERPRETED, on_unused_input="ignore", allow_input_downcast=True
         )

@@ -23,7 +23,7 @@ from nutmill.layout.layout import Layout
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
-from nutmill.run.ending import Limits
+from nutmill.run.ending import CALLED_OFF, Limits
 from nutmill.run.run import Ending, Run, Settings
 from nutmill.sampling.chosen_layout import natives_for
 from nutmill.sampling.executor.sharing import Models, ModelSource
@@ -175,7 +175,7 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             on_worker=applied.enter_worker,
             on_progress=None if folder is None else report.update,
             limits=Limits(task.left_s),
-            is_called_off=_at_intervals(task.is_called_off),
+            called_off_by=_named(_at_intervals(task.is_called_off)),
         )
         report.end(run)
     if run.ending.stopped_by == signal.SIGTERM.name:
@@ -194,6 +194,10 @@ def _until(is_over: Callable[[], bool]) -> Callable[[], None]:
             raise _Over
 
     return ask
+
+
+def _named(is_called_off: Callable[[], bool]) -> Callable[[], str | None]:
+    return lambda: CALLED_OFF if is_called_off() else None
 
 
 def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:

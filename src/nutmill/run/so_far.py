@@ -1,0 +1,42 @@
+"""What the chains of a run have drawn so far, for whoever looks on while it goes on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nutmill.progress.lines import ChainProgress
+from nutmill.run.groups import Group
+
+
+class DrawsSoFar:
+    """The first draws of all chains, as many as each of them had when this was made, in the driver's thread.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+    rows : sequence of ChainProgress
+        Of all their chains: what is drawn beyond the draws that they tell of is not kept.
+
+    Attributes
+    ----------
+    n_draws : int
+        Of each chain; 0 while one is in its warmup.
+    """
+
+    def __init__(self, groups: Sequence[Group], rows: Sequence[ChainProgress]):
+        self._chains = [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
+        told = [0 if row.phase == "warmup" else row.draw for row in rows]
+        self.n_draws = min([*told, *(group.n_at_hand(chain) for group, chain in self._chains)], default=0)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copy them, from any thread, while chains run and afterwards.
+
+        Returns
+        -------
+        draws : (chains, n_draws, n_dim) float64
+            On the unconstrained scale.
+        statistics : (chains, n_draws) structured
+        """
+        pairs = [group.drawn(chain, self.n_draws) for group, chain in self._chains]
+        draws, statistics = zip(*pairs, strict=True)
+        return np.stack(draws), np.stack(statistics)
