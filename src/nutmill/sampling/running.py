@@ -149,7 +149,23 @@ class Running:
         return self._work.outcome.result() if self._work.outcome.done() else self._work.steering.draws()
 
     def stop(self, timeout: float | None = None) -> Any:
-        """End the run after the draws under way, and give its result, as `wait` does."""
+        """End the run after the draws under way.
+
+        Parameters
+        ----------
+        timeout
+            As in `wait`.
+
+        Returns
+        -------
+        xarray.DataTree or arviz.InferenceData
+            The result, with the draws that there are.
+
+        Raises
+        ------
+        ModelError, TimeoutError, NutmillError
+            As `wait`.
+        """
         self._work.steering.stop(USER)
         return self.wait(timeout)
 
@@ -161,8 +177,15 @@ class Running:
         timeout
             Seconds; None waits to the end.
 
+        Returns
+        -------
+        xarray.DataTree or arviz.InferenceData
+            As `sample` gives it.
+
         Raises
         ------
+        ModelError
+            If `timeout` is no number of seconds.
         TimeoutError
             If the run has not ended by then; it goes on.
         NutmillError

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from processes import output_of, start
-from results import assert_same
+from same_results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
 
 import nutmill
