@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from processes import output_of, start
-from same_results import assert_same
 from run_folders import OPTIONS, QUIET, compiled
+from same_results import assert_same
 
 import nutmill
 from nutmill import CheckpointError, ModelError, NutmillError, sample_numba

@@ -15,8 +15,8 @@ from pytensor.tensor.basic import alloc, constant
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape
 
+from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.inner_graphs import expand_graphs
-from nutmill.model.order import COMPILING
 
 _INTERPRETED = Mode(linker="py", optimizer=None)
 
