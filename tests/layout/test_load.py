@@ -3,7 +3,7 @@
 import pytest
 
 from nutmill.layout.machine.topology import topology
-from nutmill.layout.search.load import LoadMeter, Snapshot
+from nutmill.layout.search.load import LoadCounters, LoadMeter
 
 STAT = """cpu  9 9 9 9 9 9 9 9 9 9
 cpu0 100 10 50 1000 20 1 2 7 40 0
@@ -24,8 +24,8 @@ def write(root, **files):
 
 def between(own_s=0.0, wall_s=1.0, **changes):
     """Counters before and after; `changes` are what was added to those that exist."""
-    before = Snapshot(0.0, 0.0, *(0.0 if name in changes else None for name in Snapshot._fields[2:]))
-    return before, Snapshot(wall_s, own_s, *(changes.get(name) for name in Snapshot._fields[2:]))
+    before = LoadCounters(0.0, 0.0, *(0.0 if name in changes else None for name in LoadCounters._fields[2:]))
+    return before, LoadCounters(wall_s, own_s, *(changes.get(name) for name in LoadCounters._fields[2:]))
 
 
 def test_only_our_cpus_and_only_busy_time_count(tmp_path):

@@ -127,7 +127,6 @@ def checked_request(
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
     _check_together(until, chain_ids, chains, executor)
-    _check_seen(callback, blocking, executor)
     return Request(
         draws=draws,
         tune=None if tune is None else _count("tune", tune, 0),
@@ -154,7 +153,7 @@ def checked_request(
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
         adaptation_state=_adaptation(adaptation_state),
         executor=_executor(executor),
-        callback=callback,
+        callback=_seen_by(callback, blocking, executor),
         blocking=blocking,
     )
 
@@ -173,7 +172,7 @@ def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
         )
 
 
-def _check_seen(callback, blocking, executor) -> None:
+def _seen_by(callback, blocking, executor) -> Callback | None:
     """Check how the user's code sees a run, which it cannot where others sample."""
     if not isinstance(blocking, bool):
         raise ModelError(f"blocking must be True or False, not {blocking!r}.")
@@ -187,6 +186,7 @@ def _check_seen(callback, blocking, executor) -> None:
             "callback= and blocking=False look at chains in threads of this process, and an executor samples them "
             "elsewhere: leave one of both out; nutmill.status looks into the folder that checkpoint= names."
         )
+    return callback
 
 
 def _takes_one(function) -> bool:

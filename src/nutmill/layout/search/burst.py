@@ -12,7 +12,7 @@ from nutmill.errors import LayoutError
 from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
-from nutmill.layout.search.load import LoadMeter, Snapshot
+from nutmill.layout.search.load import LoadCounters, LoadMeter
 from nutmill.layout.search.measurements import Timing
 from nutmill.layout.search.measuring import Unavailable
 
@@ -79,7 +79,7 @@ class Bench:
             after = self._meter.read()
         return self._timing(crew, before, after)
 
-    def _timing(self, crew: "_Crew", before: Snapshot, after: Snapshot) -> Timing:
+    def _timing(self, crew: "_Crew", before: LoadCounters, after: LoadCounters) -> Timing:
         others = self._meter.others(before, after)
         self.sees_others = others is not None
         seconds = float(np.median([shift.seconds / shift.units for shift in crew.shifts]))

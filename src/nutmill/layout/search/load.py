@@ -12,7 +12,7 @@ _TICK_S = 0.01
 _BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
 
 
-class Snapshot(NamedTuple):
+class LoadCounters(NamedTuple):
     """Counters at one moment, in seconds; None where this system has no such counter."""
 
     wall_s: float
@@ -40,13 +40,13 @@ class LoadMeter:
         group_pressure = self._first_that_exists("cpu.pressure", ("", "unified"))
         self._pressure = group_pressure or self._root / "proc/pressure/cpu"
 
-    def read(self) -> Snapshot:
+    def read(self) -> LoadCounters:
         """Read all counters."""
-        return Snapshot(
+        return LoadCounters(
             time.perf_counter(), time.process_time(), self._busy_s(), self._throttled_s(), self._waiting_s()
         )
 
-    def others(self, before: Snapshot, after: Snapshot) -> float | None:
+    def others(self, before: LoadCounters, after: LoadCounters) -> float | None:
         """Give the share of the CPU time that this process could not have, 0 to 1.
 
         What other processes used and the hypervisor stole, or what the cgroup's quota withheld if that is more;
