@@ -114,3 +114,15 @@ def process_as_it_was():
     with threadpool_limits(3):  # no thread that has ended, or goes on, keeps others from setting limits
         assert set(thread_counts().values()) == {3}
     assert thread_counts() == before[0]
+
+
+@pytest.fixture
+def counted():
+    """Let Numba count what is allocated and given back."""
+    from numba.core.runtime import _nrt_python
+
+    were_on = _nrt_python.memsys_stats_enabled()
+    _nrt_python.memsys_enable_stats()
+    yield
+    if not were_on:
+        _nrt_python.memsys_disable_stats()

@@ -7,7 +7,7 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 from inlining import assert_same, inlined, interpreted, linked
-from numba.core.runtime import _nrt_python, rtsys
+from numba.core.runtime import rtsys
 from pytensor.compile.builders import OpFromGraph
 from pytensor.scalar import basic as scalar_ops
 from pytensor.scalar.basic import Composite, get_scalar_type
@@ -118,16 +118,6 @@ def every_operation(*, in_place):
     outputs.append(Elemwise(scalar_ops.add, inplace_pattern={0: 0} if in_place else {})(pt.exp(x), y)[::-1])
     outputs += [(x * 2.0).reshape((2, -1)), y.T.reshape((-1,)), (x + 1.0).T.reshape((2, -1)).sum()]
     return [x, y, line, number, n], outputs
-
-
-@pytest.fixture
-def counted():
-    """Let Numba count what is allocated and given back."""
-    were_on = _nrt_python.memsys_stats_enabled()
-    _nrt_python.memsys_enable_stats()
-    yield
-    if not were_on:
-        _nrt_python.memsys_disable_stats()
 
 
 def test_memory_is_given_back_once(counted):

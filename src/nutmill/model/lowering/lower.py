@@ -20,11 +20,10 @@ from numba.core import cgutils
 from nutmill.errors import Status
 from nutmill.model.lowering.entries import written
 from nutmill.model.lowering.fuse import Lowered
-from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter
+from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, Value
 from nutmill.model.lowering.inline.operation import call_of
 from nutmill.model.lowering.inline.steps import Program, call_program
 from nutmill.model.lowering.marshalling import (
-    Value,
     arguments,
     describe,
     fit,

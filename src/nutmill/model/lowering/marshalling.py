@@ -1,7 +1,6 @@
 """Between words and arrays, in LLVM IR: views of the record on the way in, copies on the way out."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numba
 from llvmlite import ir
@@ -11,6 +10,7 @@ from numba.core import cgutils
 from nutmill.model.lowering.inline.arrays import (
     WORD,
     Emitter,
+    Value,
     View,
     array_at,
     contiguous_strides,
@@ -20,13 +20,6 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.native.record import Slot
-
-
-class Value(NamedTuple):
-    """An array or a number, as Numba knows it and as IR has it."""
-
-    kind: types.Type
-    value: ir.Value
 
 
 def arguments(emitter: Emitter, slots: Sequence[Slot], q: ir.Value, record: ir.Value) -> list[Value]:

@@ -9,10 +9,12 @@ import logging
 from functools import cache
 from typing import Any
 
+from pytensor.compile.ops import DeepCopyOp, ViewOp
 from pytensor.graph.op import Op
 from pytensor.raise_op import CheckAndRaise
 from pytensor.scalar.basic import Composite, ScalarOp
 from pytensor.scalar.loop import ScalarLoop
+from pytensor.scan.op import Scan
 from pytensor.tensor import basic
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
@@ -59,6 +61,9 @@ KNOWN: dict[type[Op], tuple[str, ...]] = {
     Shape_i: ("i",),
     basic.ScalarFromTensor: (),
     basic.TensorFromScalar: (),
+    DeepCopyOp: (),
+    ViewOp: (),
+    Scan: (),  # its properties are fields of its `info`, which `inline/recursions.py` looks at
     compat.AdvancedSubtensor1: (),
     compat.AdvancedIncSubtensor1: ("inplace", "set_instead_of_inc"),
     AdvancedSubtensor: ("idx_list",),

@@ -12,6 +12,7 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabase
+from pytensor.scan.op import Scan
 from pytensor.tensor.basic import Alloc, AllocDiag, AllocEmpty, MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
@@ -19,7 +20,7 @@ from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
-from nutmill.model.compat import FUSES_ROWS, WRONG_REWRITES
+from nutmill.model.compat import FUSES_ROWS, STEPS_HAVE_MODES, WRONG_REWRITES, thawed
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
 from nutmill.model.rewriting.blas import lean_rewriter
@@ -99,6 +100,20 @@ def step_mode() -> Mode:
         (lean_rewriter(), _LEAN),
         (fuse_loops, _FUSE),
     )
+
+
+def step_graph(scan: Scan) -> FunctionGraph:
+    """Give the step that a scan repeats in the form that is compiled.
+
+    PyTensor 3 has rewritten it with the rest, and keeps its operations in an order in which what works in place comes
+    last, which a copy would lose.
+    """
+    if not STEPS_HAVE_MODES:
+        return scan.fgraph
+    step = thawed(scan.fgraph)
+    step.attach_feature(Supervisor(step.inputs))
+    step_mode().optimizer.rewrite(step)
+    return step
 
 
 def _drop_unread(fgraph: FunctionGraph, n_parameters: int) -> None:

@@ -1,4 +1,6 @@
-"""Arrays as IR sees them: where an element lies, views of one array, and new arrays."""
+"""Arrays as IR sees them: where an element lies, views of one array, new arrays and memory for those of a loop."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -16,8 +18,40 @@ from numba.np.numpy_support import from_dtype
 WORD = ir.IntType(64)
 ZERO, ONE = WORD(0), WORD(1)
 
-# Arrays of so many elements may lie on the stack.
-_ON_STACK = 16
+_BLOCK = types.MemInfoPointer(types.voidptr)
+
+# Arrays of so many elements may lie on the stack; in the step of a loop they would be allocated again and again.
+_ON_STACK, _ON_STACK_IN_STEP = 16, 256
+
+
+class Scratch:
+    """Memory for the arrays of a loop's step, which do not outlive the step: allocated once, not in each step.
+
+    Each place of the step that makes an array has a block of its own, which grows when the array does.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[ir.Value] = []
+
+    def block(self, emitter: Emitter, size: ir.Value, align: ir.Value) -> ir.Value:
+        """Pointer to memory of at least `size` bytes, for the place where the emitter stands."""
+        context, builder = emitter.context, emitter.builder
+        block = cgutils.alloca_once(builder, cgutils.voidptr_t)  # none at first: zeros
+        capacity = cgutils.alloca_once(builder, WORD)
+        self._blocks += [block, capacity]
+        with builder.if_then(builder.icmp_unsigned(">=", size, builder.load(capacity)), likely=False):
+            context.nrt.decref(builder, _BLOCK, builder.load(block))
+            builder.store(context.nrt.meminfo_alloc_aligned(builder, size, align), block)
+            builder.store(builder.add(size, ONE), capacity)  # so that no bytes are a block too
+        return context.nrt.meminfo_data(builder, builder.load(block))
+
+    def release(self, emitter: Emitter) -> None:
+        """Give all blocks back, once the loop is over."""
+        builder = emitter.builder
+        for block, capacity in zip(self._blocks[::2], self._blocks[1::2], strict=True):
+            emitter.context.nrt.decref(builder, _BLOCK, builder.load(block))
+            builder.store(block.type.pointee(None), block)
+            builder.store(ZERO, capacity)
 
 
 class Emitter(NamedTuple):
@@ -29,17 +63,27 @@ class Emitter(NamedTuple):
         Numba's and llvmlite's.
     stays : sequence of bool
         For each result whether it does not outlive the function, so that it may lie on the stack if it is small.
+    scratch : Scratch, optional
+        Within the step of a loop: where its arrays lie.
     """
 
     context: BaseContext
     builder: ir.IRBuilder
     typing: TypingContext
     stays: Sequence[bool] = (False,)
+    scratch: Scratch | None = None
 
     def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
         """Leave the function with a Python exception, which the object's entries turn into a status."""
         with self.builder.if_then(condition, likely=False):
             self.context.call_conv.return_user_exc(self.builder, exception, (message,))
+
+
+class Value(NamedTuple):
+    """An array or a number, as Numba knows it and as IR has it."""
+
+    kind: types.Type
+    value: ir.Value
 
 
 class View(NamedTuple):
@@ -128,26 +172,30 @@ def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], nu
     context, builder = emitter.context, emitter.builder
     strides = contiguous_strides(emitter, kind, shape)
     array = context.make_array(kind)(context, builder)
-    n_elements = _few(shape) if emitter.stays[number] else None
-    if n_elements:
+    n_elements = _few(shape, _ON_STACK_IN_STEP if emitter.scratch else _ON_STACK)
+    if n_elements and (emitter.scratch or emitter.stays[number]):
         # Nobody owns memory of the stack; LLVM keeps what fits in registers there.
         meminfo = None
         data = cgutils.alloca_once(builder, array.data.type.pointee, size=n_elements)
     else:
         size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
         align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
-        meminfo = context.nrt.meminfo_alloc_aligned(builder, size, align)
-        data = builder.bitcast(context.nrt.meminfo_data(builder, meminfo), array.data.type)
+        meminfo = None if emitter.scratch else context.nrt.meminfo_alloc_aligned(builder, size, align)
+        if emitter.scratch:
+            block = emitter.scratch.block(emitter, size, align)
+        else:
+            block = context.nrt.meminfo_data(builder, meminfo)
+        data = builder.bitcast(block, array.data.type)
     populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
     return array._getvalue(), View(kind, data, list(shape), strides)
 
 
-def _few(shape: Sequence[ir.Value]) -> int | None:
+def _few(shape: Sequence[ir.Value], most: int) -> int | None:
     """How many elements a shape has, if that is known and at least one and not more than a few."""
     if not all(isinstance(length, ir.Constant) for length in shape):
         return None
     n_elements = math.prod(length.constant for length in shape)
-    return n_elements if 1 <= n_elements <= _ON_STACK else None
+    return n_elements if 1 <= n_elements <= most else None
 
 
 def array_at(emitter: Emitter, view: View) -> ir.Value:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pytensor.compile.mode import get_mode
+from pytensor.compile.ops import DeepCopyOp, ViewOp
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 from pytensor.raise_op import CheckAndRaise
+from pytensor.scan.op import Scan
 from pytensor.tensor import basic
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.extra_ops import CumOp
@@ -32,6 +34,7 @@ from nutmill.model.lowering.inline import (
 )
 from nutmill.model.lowering.inline.foreign import foreign_form
 from nutmill.model.lowering.inline.operation import Operation, call_of
+from nutmill.model.lowering.inline.recursions import recursion
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
@@ -64,6 +67,9 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Shape_i: views.length_of_axis,
     basic.ScalarFromTensor: views.scalar_from_array,
     basic.TensorFromScalar: views.array_from_scalar,
+    DeepCopyOp: filling.deep_copy,
+    ViewOp: views.same_array,
+    Scan: lambda node: recursion(node, step_program),
 }
 _WRITERS |= dict.fromkeys(TAKING, indexed_rows.take) | dict.fromkeys(CHANGING, indexed_rows.change)
 
@@ -87,8 +93,19 @@ def graph_program(fgraph: FunctionGraph, *, numbers: bool = False) -> Program:
 
     With `numbers`, outputs without axes may be numbers in place of arrays.
     """
-    order = fgraph.toposort()
-    own = {node: _operation(node) for node in order}
+    return _program(fgraph, {node: _operation(node) for node in fgraph.toposort()}, numbers=numbers)
+
+
+def step_program(fgraph: FunctionGraph) -> tuple[Program, list[bool]]:
+    """Put the step of a loop in order; for each output whether it may share memory with an input of the step."""
+    own = {node: _operation(node) for node in fgraph.toposort()}
+    given = set(fgraph.inputs)
+    shares = [not given.isdisjoint(_leaving([variable], own)) for variable in fgraph.outputs]
+    return _program(fgraph, own, numbers=True), shares
+
+
+def _program(fgraph: FunctionGraph, own: Mapping[Apply, Operation | None], *, numbers: bool) -> Program:
+    order = list(own)
     unboxed = _final_numbers(fgraph, own) if numbers else set()
     leaving = _leaving([v for v in fgraph.outputs if v not in unboxed], own)
     finished = _finished(order, fgraph.outputs)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
+from pytensor.tensor.type import TensorType
 
 from nutmill.model.compat import join_axis
 from nutmill.model.lowering.inline.arrays import (
@@ -76,12 +77,12 @@ def _with_leading(view: View, shape: Sequence[ir.Value]) -> View:
     return View(kind, view.data, [WORD(1)] * n_new + list(view.shape), [ZERO] * n_new + list(view.strides))
 
 
-def fill(emitter: Emitter, source: Axes, target: View) -> None:
+def fill(emitter: Emitter, source: Axes, target: View, message: str = _MISFIT) -> None:
     """Copy an array over a new one of a shape that it broadcasts to; leaves with ValueError if it does not."""
     for axis, broadcasts in enumerate(source.broadcasts):
         if not broadcasts:
             differs = emitter.builder.icmp_unsigned("!=", source.view.shape[axis], target.shape[axis])
-            emitter.fail_if(differs, ValueError, _MISFIT)
+            emitter.fail_if(differs, ValueError, message)
     shape = target.shape
     flat = flattened(emitter, [source, Axes(target, (False,) * len(shape))], shape)
     if flat is not None:
@@ -100,6 +101,18 @@ def copy(emitter: Emitter, source: View, kind: types.Array) -> tuple[ir.Value, V
     value, view = new_array(emitter, kind, source.shape)
     fill(emitter, Axes(source, (False,) * len(source.shape)), view)
     return value, view
+
+
+def deep_copy(node: Apply) -> Operation | None:
+    """Write a `DeepCopyOp` node."""
+    if not isinstance(node.inputs[0].type, TensorType):
+        return None
+    kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
+
+    def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
+        return copy(emitter, view_of(emitter, kinds[0], values[0]), kind)[0]
+
+    return Operation(lambda operands: kind, emit)
 
 
 def uninitialised(node: Apply) -> Operation:

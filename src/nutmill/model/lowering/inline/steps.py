@@ -13,7 +13,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from pytensor.graph.basic import Constant, Variable
 
-from nutmill.model.lowering.inline.arrays import Emitter, load, view_of
+from nutmill.model.lowering.inline.arrays import Emitter, Value, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
 
 
@@ -84,6 +84,15 @@ def call_program(
     with cgutils.if_unlikely(builder, status.is_error):
         convention.return_status_propagate(builder, status)
     return result, value
+
+
+def write_program(
+    program: Program, emitter: Emitter, kinds: Sequence[types.Type], arguments: Sequence[ir.Value]
+) -> list[Value]:
+    """Write a program where the emitter stands: kind and IR of each output, as references that the caller owns."""
+    all_kinds = _kinds(program, kinds)
+    outputs = _write(program, all_kinds, emitter, arguments)
+    return [Value(all_kinds[variable], value) for variable, value in zip(program.outputs, outputs, strict=True)]
 
 
 def _kinds(program: Program, given: Sequence[types.Type]) -> dict[Variable, types.Type]:

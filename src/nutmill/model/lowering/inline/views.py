@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
+from pytensor.tensor.type import TensorType
 
 from nutmill.model.lowering.inline.arrays import (
     ONE,
@@ -98,6 +99,13 @@ def checked(node: Apply) -> Operation:
         return shared(emitter, kinds[0], values[0])
 
     return Operation(lambda operands: operands[0], emit)
+
+
+def same_array(node: Apply) -> Operation | None:
+    """Write a `ViewOp` node: the same array as one more reference."""
+    if not isinstance(node.inputs[0].type, TensorType):
+        return None
+    return Operation(lambda operands: operands[0], lambda emitter, kinds, values: shared(emitter, kinds[0], values[0]))
 
 
 def whole_shape(node: Apply) -> Operation:
