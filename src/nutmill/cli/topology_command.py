@@ -1,8 +1,9 @@
 """`nutmill topology`: what this process may use of the machine, and where each number was read."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:  # it imports NumPy, which the machine's numbers do not need
 def topology(
     *,
     json: Json = False,
-    blas: Annotated[bool, typer.Option("--blas", help="Find and load the BLAS libraries too.")] = False,
+    blas: Annotated[
+        bool | None,
+        typer.Option("--blas/--no-blas", help="Find, try and load the BLAS libraries too; by default, without --root."),
+    ] = None,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -31,7 +35,7 @@ def topology(
     if blas and root is not None:
         raise typer.BadParameter("a recorded machine has no libraries to load: leave out --blas or --root.")
     found = read(root or "/")
-    survey = _survey() if blas else None
+    survey = _survey() if blas is not False and root is None else None
     if json:
         libraries = {} if survey is None else {"blas": _survey_as_dict(survey)}
         print_json(found.as_dict() | libraries)
@@ -48,33 +52,42 @@ def _survey() -> "BlasSurvey":
 
 
 def _survey_as_dict(survey: "BlasSurvey") -> dict:
-    return {"libraries": [_library(library) for library in survey.libraries], "left_out": list(survey.left_out)}
+    libraries = [_library(library) for library in survey.libraries]
+    return {"libraries": libraries, "left_out": list(survey.left_out), "wide": list(survey.wide)}
 
 
 def _library(library: "BlasLibrary") -> dict:
-    facts = {"max_threads": library.max_threads, "can_limit": library.can_limit, "notes": list(library.notes)}
-    return library.as_dict() | facts
+    from nutmill.layout.blas.find import name_of
+
+    facts = {name: getattr(library, name) for name in ("integer_bits", "max_threads", "can_limit")}
+    return library.as_dict() | facts | {"as": name_of(library), "notes": list(library.notes)}
 
 
 def _print_survey(survey: "BlasSurvey") -> None:
-    rows = [
-        (
-            library.name,
-            library.version or "unknown",
-            library.layer,
-            "unknown" if library.max_threads is None else str(library.max_threads),
-            "yes" if library.can_limit else "no",
-            f"{library.origin}: {library.path}",
-        )
-        for library in survey.libraries
-    ]
-    heads = ("BLAS", "version", "threads by", "at most", "can be limited", "where")
+    rows = [_row(_library(library)) for library in survey.libraries] + [_row(facts) for facts in survey.wide]
+    heads = ("BLAS", "version", "runs as", "integers", "threads by", "at most", "can be limited", "where")
     if rows:
         _print_table(heads, rows)
     else:
         print("No BLAS was found.")
     for sentence in (*(note for library in survey.libraries for note in library.notes), *survey.left_out):
         stdout_console().print(sentence, markup=False)
+    for name, kind in (("OPENBLAS_CORETYPE", "OpenBLAS"), ("MKL_ENABLE_INSTRUCTIONS", "MKL")):
+        if value := os.environ.get(name):
+            print(f"{name}={value} is set, so that {kind} may run code of another processor than it would choose.")
+
+
+def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        facts["name"],
+        facts["version"] or "unknown",
+        facts["architecture"] or "unknown",
+        f"{facts['integer_bits']} bits",
+        facts["layer"],
+        "unknown" if facts["max_threads"] is None else str(facts["max_threads"]),
+        "yes" if facts["can_limit"] else "no",
+        f"{facts['origin']}: {facts['path']}",
+    )
 
 
 def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from nutmill.errors import LayoutError
 from nutmill.files import CODE_MODE, cache_folder, make_cache_folder, read_plain, replace_file, why_not_private
+from nutmill.layout.blas.identity import BlasIdentity
 from nutmill.layout.blas.library import BlasLibrary
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.findings import Sweep
@@ -61,6 +62,10 @@ class Profile:
         ISO 8601, UTC.
     nutmill : str
         Version.
+    libraries : tuple of BlasIdentity, optional
+        Those that were compared.
+    known_files : tuple of str, optional
+        Every file of the machine that might have been a BLAS when the profile was made.
     """
 
     machine: str
@@ -72,6 +77,13 @@ class Profile:
     load_averages: tuple[float, ...] = field(default_factory=lambda: _load_averages())
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     nutmill: str = field(default_factory=lambda: version("nutmill"))
+    libraries: tuple[BlasIdentity, ...] = ()
+    known_files: tuple[str, ...] = ()
+
+    @property
+    def library(self) -> BlasIdentity | None:
+        """The library of the chosen layout; None if it is SciPy's, which `blas` names."""
+        return next((one for one in self.libraries if one.blas == self.layout.blas is not None), None)
 
     @property
     def layout(self) -> Layout:
@@ -95,6 +107,8 @@ class Profile:
             "blas": self.blas._asdict(),
             "workload": {"fingerprint": self.workload, "size_class": dict(self.size_class)},
             "load_averages": list(self.load_averages),
+            "libraries": [one._asdict() for one in self.libraries],
+            "known_files": list(self.known_files),
             "sweep": self.sweep.as_dict(),
         }
 
@@ -114,6 +128,9 @@ class Profile:
                 load_averages=tuple(float(value) for value in values["load_averages"]),
                 created=_text(values["created"]),
                 nutmill=_text(values["nutmill"]),
+                # Profiles of the first weeks of this schema have none.
+                libraries=tuple(BlasIdentity.from_dict(one) for one in values.get("libraries", ())),
+                known_files=tuple(_text(one) for one in values.get("known_files", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, LayoutError):

@@ -1,25 +1,22 @@
 """Finds the BLAS libraries of this machine: SciPy's, those from packages, those of the system."""
 
-import ctypes.util
 import importlib.util
 import os
-import site
-import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from threadpoolctl import ThreadpoolController
 
 from nutmill.errors import LayoutError
-from nutmill.layout.blas.library import BlasLibrary, open_library
+from nutmill.layout.blas.library import BlasLibrary, open_library, wide_sentence
+from nutmill.layout.blas.places import Place, places
+from nutmill.layout.blas.trial import Trial, all_tried, tried
 
-__all__ = ["BlasLibrary", "BlasSurvey", "find_blas", "installed_blas", "scipy_blas", "survey_blas"]
+__all__ = ["BlasLibrary", "BlasSurvey", "find_blas", "installed_blas", "name_of", "scipy_blas", "survey_blas"]
 
 _NAMES = ("mkl", "openblas", "blis")
-_PATTERNS = ("libmkl_rt*", "lib*openblas*", "libblis*")
 _ENDINGS = (".so", ".dylib")
 
 
@@ -32,15 +29,13 @@ class BlasSurvey(NamedTuple):
         Those that compiled code can call; SciPy's first, if there is one.
     left_out : tuple of str
         A sentence for each of the others.
+    wide : tuple of dict
+        What is known of those others that are sound, but have 64-bit integers; see `trial.Trial`.
     """
 
     libraries: tuple[BlasLibrary, ...]
     left_out: tuple[str, ...]
-
-
-class _Candidate(NamedTuple):
-    path: str
-    origin: str
+    wide: tuple[dict[str, Any], ...] = ()
 
 
 @cache
@@ -83,8 +78,9 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
     Parameters
     ----------
     vendor
-        None for SciPy's; ``"openblas"``, ``"mkl"`` or ``"blis"`` for an installed one, with SciPy's own only
-        where there is no other of that name; or the path of a library.
+        None or ``"scipy"`` for SciPy's; ``"openblas"``, ``"mkl"`` or ``"blis"`` for an installed one, with SciPy's own
+        only where there is no other of that name; or the path of a library. Each but SciPy's is tried in a process of
+        its own first, once a process.
 
     Raises
     ------
@@ -93,15 +89,17 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
     """
     if vendor is None:
         return scipy_blas()
+    if vendor == "scipy":
+        return scipy_blas()
     if os.sep in vendor or vendor.endswith(_ENDINGS):
         if not os.path.isfile(vendor):
             raise LayoutError(f"There is no BLAS library {vendor}: the file does not exist.")
-        return _opened(_Candidate(os.path.realpath(vendor), "path given"))
+        return _opened(Place(os.path.realpath(vendor), "path given"))
     reasons = []
-    for candidate in _candidates():
-        if vendor in os.path.basename(candidate.path):
+    for place in places():
+        if vendor in os.path.basename(place.path):
             try:
-                library = _opened(candidate)
+                library = _opened(place)
             except LayoutError as error:
                 reasons.append(str(error))
                 continue
@@ -113,24 +111,37 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
     raise LayoutError(_nothing_called(vendor, reasons))
 
 
+def name_of(library: BlasLibrary) -> str | None:
+    """Say by which `Layout.blas` a library is found again: None for SciPy's, its vendor's name, or its path."""
+    if library is _scipy_or_none():
+        return None
+    try:
+        return library.name if find_blas(library.name) is library else library.path
+    except LayoutError:
+        return library.path
+
+
 def installed_blas() -> tuple[BlasLibrary, ...]:
     """The BLAS libraries of this machine that compiled code can call, SciPy's first; loads all of them."""
     return survey_blas().libraries
 
 
 def survey_blas() -> BlasSurvey:
-    """Look for BLAS libraries, load them, and say which cannot be used and why."""
+    """Look for BLAS libraries, try each in a process of its own, load the sound ones, and say why not the others."""
     own = _scipy_or_none()
     libraries = {} if own is None else {own.path: own}
-    left_out = {}
-    loaded = [_Candidate(path, "loaded already") for path in _loaded_files()]
-    for candidate in [*_candidates(), *loaded]:
+    left_out, wide = {}, {}
+    loaded = [Place(os.path.realpath(path), "loaded already") for path in _loaded_files()]
+    found = {place.path: place for place in (*loaded, *places()) if place.path not in libraries}
+    for place, trial in zip(found.values(), all_tried(found, _runtimes()), strict=True):
         try:
-            library = _opened(candidate)
+            library = _opened(place, trial)
             libraries.setdefault(library.path, library)
         except LayoutError as error:
-            left_out[os.path.realpath(candidate.path)] = str(error)
-    return BlasSurvey(tuple(libraries.values()), tuple(left_out.values()))
+            left_out[place.path] = str(error)
+            if trial.facts is not None and trial.facts["integer_bits"] != 32:
+                wide[trial.facts["path"]] = trial.facts | {"origin": place.origin}
+    return BlasSurvey(tuple(libraries.values()), tuple(left_out.values()), tuple(wide.values()))
 
 
 def _scipy_or_none() -> BlasLibrary | None:
@@ -143,16 +154,23 @@ def _scipy_or_none() -> BlasLibrary | None:
 _opened_by_path: dict[str, BlasLibrary] = {}
 
 
-def _opened(candidate: _Candidate) -> BlasLibrary:
-    """Load a candidate, or give the library that has been loaded from the same file."""
-    library = _opened_by_path.get(candidate.path)
+def _opened(place: Place, trial: Trial | None = None) -> BlasLibrary:
+    """Load a library that has been tried, or give the one that has been loaded from the same file."""
+    library = _opened_by_path.get(place.path)
     if library is None:
         own = _scipy_or_none()
-        library = open_library(candidate.path, candidate.origin, own)
+        if own is not None and own.path == place.path:
+            return own
+        facts, failure = trial or tried(place.path, _runtimes())
+        if failure is not None:
+            raise LayoutError(failure)
+        if facts is not None and facts["integer_bits"] != 32:
+            raise LayoutError(wide_sentence(place.path))
+        library = open_library(place.path, place.origin, own)
         if own is not None and own.path == library.path:
             library = own
         library = _opened_by_path.setdefault(library.path, library)
-        _opened_by_path[candidate.path] = library
+        _opened_by_path[place.path] = library
     return library
 
 
@@ -160,39 +178,9 @@ def _loaded_files() -> list[str]:
     return [info["filepath"] for info in ThreadpoolController().info() if info["user_api"] == "blas"]
 
 
-def _candidates() -> Iterator[_Candidate]:
-    """Files that may be BLAS libraries, each once, packages before the system's."""
-    seen = set()
-    for candidate in (*_from_package(), *_from_prefixes(), *_from_system()):
-        path = os.path.realpath(candidate.path) if os.path.exists(candidate.path) else candidate.path
-        if path not in seen:
-            seen.add(path)
-            yield _Candidate(path, candidate.origin)
-
-
-def _from_package() -> Iterator[_Candidate]:
-    found = importlib.util.find_spec("scipy_openblas32")
-    for folder in (found.submodule_search_locations or ()) if found is not None else ():
-        yield from _in_folder(Path(folder, "lib"), "package scipy-openblas32")
-
-
-def _from_prefixes() -> Iterator[_Candidate]:
-    for prefix in dict.fromkeys((sys.prefix, sys.base_prefix, site.getuserbase())):
-        yield from _in_folder(folder := Path(prefix, "lib"), f"folder {folder}")
-
-
-def _in_folder(folder: Path, origin: str) -> Iterator[_Candidate]:
-    for pattern in _PATTERNS:
-        for path in sorted(folder.glob(pattern)):
-            if any(ending in path.name for ending in _ENDINGS):
-                yield _Candidate(str(path), origin)
-
-
-def _from_system() -> Iterator[_Candidate]:
-    for name in ("openblas", "blis", "mkl_rt", "blas"):
-        found = ctypes.util.find_library(name)
-        if found is not None:
-            yield _Candidate(found, "the system")
+def _runtimes() -> list[str]:
+    """OpenMP libraries of this process: a BLAS may bring another, and some end the process then."""
+    return [info["filepath"] for info in ThreadpoolController().info() if info["user_api"] == "openmp"]
 
 
 def _nothing_called(vendor: str, reasons: list[str]) -> str:

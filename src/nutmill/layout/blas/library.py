@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
 
 from nutmill.errors import LayoutError
+from nutmill.layout.blas.vendors import Threads, described, symbol
 
 # How libraries spell the Fortran name `ddot`: SciPy's wheels, nearly everyone else, Apple, those that append nothing.
 _SPELLINGS = ("scipy_{}_", "{}_", "{}$NEWLAPACK", "{}")
 _WIDE_SPELLINGS = ("scipy_{}_64_", "{}_64_", "{}64_")  # libraries with 64-bit integers (ILP64) only
-_MKL_LAYERS = {0: "intel", 1: "sequential", 2: "pgi", 3: "gnu", 4: "tbb"}
-
-
-class Threads(NamedTuple):
-    """How a library's number of threads is read and set.
-
-    Attributes
-    ----------
-    get() -> int
-    set(count)
-    of_calling_thread : bool
-        The number belongs to the calling thread, and other threads keep theirs; else it is the process's.
-    """
-
-    get: Callable[[], int]
-    set: Callable[[int], object]
-    of_calling_thread: bool
 
 
 @dataclass(frozen=True, eq=False)
 class BlasLibrary:
-    """A loaded BLAS with 32-bit integers (LP64). Made by `scipy_blas`, `find_blas` and `installed_blas`.
+    """A loaded BLAS, mostly with 32-bit integers (LP64). Made by `scipy_blas`, `find_blas` and `installed_blas`.
 
     Attributes
     ----------
@@ -52,6 +36,10 @@ class BlasLibrary:
         Who brought it, for example ``"SciPy's"``.
     max_threads : int or None
         The most threads that the build allows, where it says so.
+    architecture : str or None
+        Whose processors' code it runs here, in the vendor's words, for example ``"Zen"``; None if it does not say.
+    integer_bits : int
+        Of its integers; compiled code can call those of 32 bits alone.
     """
 
     name: str
@@ -64,11 +52,22 @@ class BlasLibrary:
     spelling: str = field(repr=False)
     threads: Threads | None = field(repr=False)
     fallback: BlasLibrary | None = field(default=None, repr=False)
+    architecture: str | None = None
+    integer_bits: int = 32
 
     @property
     def label(self) -> str:
         """Name, version and origin in a few words."""
         return f"{self.name} {self.version or 'of unknown version'} ({self.origin})"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its file, in hexadecimal digits; empty where no file can be read."""
+        try:
+            state = os.stat(self.path)
+            return _digest(self.path, state.st_mtime_ns, state.st_size)
+        except OSError:
+            return ""
 
     @property
     def can_limit(self) -> bool:
@@ -106,7 +105,7 @@ class BlasLibrary:
 
     def as_dict(self) -> dict:
         """Give what identifies it, in a form that JSON can hold."""
-        names = ("name", "version", "layer", "path", "origin")
+        names = ("name", "version", "architecture", "layer", "path", "origin")
         return {name: getattr(self, name) for name in names}
 
     def get_threads(self) -> int | None:
@@ -132,8 +131,16 @@ class BlasLibrary:
         return None if self.name != "mkl" or get is None or set_ is None else (get, set_)
 
 
-def open_library(path: str, origin: str, fallback: BlasLibrary | None = None) -> BlasLibrary:
+def open_library(path: str, origin: str, fallback: BlasLibrary | None = None, *, wide: bool = False) -> BlasLibrary:
     """Load a file and say which BLAS it is.
+
+    Parameters
+    ----------
+    path, origin : str
+    fallback : BlasLibrary, optional
+        Has the routines that this one lacks.
+    wide : bool
+        Whether one with 64-bit integers will do: to be told of, not to be called.
 
     Raises
     ------
@@ -144,7 +151,15 @@ def open_library(path: str, origin: str, fallback: BlasLibrary | None = None) ->
         handle = load(path)
     except OSError as error:
         raise LayoutError(f"{path} cannot be loaded as a library: {error}.") from error
-    return recognise(handle, path, origin, fallback)
+    library = recognise(handle, path, origin, fallback)
+    if library.integer_bits != 32 and not wide:
+        raise LayoutError(wide_sentence(path))
+    return library
+
+
+def wide_sentence(path: str) -> str:
+    """Say why a library with 64-bit integers cannot be had."""
+    return f"{path} is a BLAS with 64-bit integers (ILP64), which compiled code cannot call."
 
 
 def load(path: str) -> ctypes.CDLL:
@@ -155,99 +170,23 @@ def load(path: str) -> ctypes.CDLL:
 
 def recognise(handle: ctypes.CDLL, path: str, origin: str, fallback: BlasLibrary | None = None) -> BlasLibrary:
     """Say which BLAS a loaded library is, or has among its dependencies; see `open_library`."""
-    spelling = next((s for s in _SPELLINGS if symbol(handle, s.format("ddot")) is not None), None)
+    every = (*_SPELLINGS, *_WIDE_SPELLINGS)
+    spelling = next((s for s in every if symbol(handle, s.format("ddot")) is not None), None)
     if spelling is None:
-        if any(symbol(handle, s.format("ddot")) is not None for s in _WIDE_SPELLINGS):
-            raise LayoutError(f"{path} is a BLAS with 64-bit integers (ILP64), which compiled code cannot call.")
         raise LayoutError(f"{path} is no BLAS: it has no routine ddot.")
     dot = symbol(handle, spelling.format("ddot"))
-    if not _takes_32_bit_integers(dot):
-        raise LayoutError(f"{path} is a BLAS with 64-bit integers (ILP64), which compiled code cannot call.")
+    bits = 32 if spelling in _SPELLINGS and _takes_32_bit_integers(dot) else 64
     path = os.path.realpath(_file_of(_address(dot)) or path)
-    for kind in (_openblas, _mkl, _blis):
-        described = kind(handle)
-        if described is not None:
-            break
-    else:
-        name = "accelerate" if "/Accelerate." in path or "/vecLib." in path else "blas"
-        described = _Description(name, None, "unknown", None, None)
-    name, version, layer, max_threads, threads = described
-    return BlasLibrary(name, version, path, layer, origin, max_threads, handle, spelling, threads, fallback)
+    name, version, layer, architecture, most, threads = described(handle, path)
+    return BlasLibrary(
+        name, version, path, layer, origin, most, handle, spelling, threads, fallback, architecture, bits
+    )
 
 
-def symbol(handle: ctypes.CDLL, name: str):
-    """Find a function in a library or in what it depends on; None if there is none."""
-    try:
-        return handle[name]
-    except AttributeError:
-        return None
-
-
-class _Description(NamedTuple):
-    name: str
-    version: str | None
-    layer: str
-    max_threads: int | None
-    threads: Threads | None
-
-
-def _openblas(handle: ctypes.CDLL) -> _Description | None:
-    prefix = next((p for p in ("", "scipy_") if symbol(handle, f"{p}openblas_get_config") is not None), None)
-    if prefix is None:
-        return None
-    config = _text(handle, f"{prefix}openblas_get_config")
-    version, most = re.search(r"OpenBLAS (\S+)", config), re.search(r"MAX_THREADS=(\d+)", config)
-    parallel = symbol(handle, f"{prefix}openblas_get_parallel")
-    layer = "unknown" if parallel is None else {0: "sequential", 1: "pthreads", 2: "openmp"}.get(parallel(), "unknown")
-    # With OpenMP the library's own setter is broken before 0.3.34 (OpenBLAS issue 5806): OpenMP's is used.
-    owner = "omp_{}_max_threads", "omp_set_num_threads"
-    if layer != "openmp":
-        owner = prefix + "openblas_{}_num_threads", prefix + "openblas_set_num_threads"
-    threads = _threads(handle, owner[0].format("get"), owner[1], of_calling_thread=layer == "openmp")
-    return _Description("openblas", version and version[1], layer, int(most[1]) if most else None, threads)
-
-
-def _mkl(handle: ctypes.CDLL) -> _Description | None:
-    version_string = symbol(handle, "MKL_Get_Version_String")
-    if version_string is None:
-        return None
-    buffer = ctypes.create_string_buffer(200)
-    version_string(buffer, ctypes.c_int(200))
-    text = buffer.value.decode(errors="replace").strip()
-    found = re.search(r"Version (\S+)", text)
-    # An invalid layer changes nothing and makes the function return the layer in use.
-    set_layer = symbol(handle, "MKL_Set_Threading_Layer")
-    layer = "unknown" if set_layer is None else _MKL_LAYERS.get(set_layer(-1), "unknown")
-    # Only the C names take an int: lower-case ones are the Fortran interface and would read it as an address.
-    threads = _threads(handle, "MKL_Get_Max_Threads", "MKL_Set_Num_Threads_Local", of_calling_thread=True)
-    return _Description("mkl", found[1] if found else text, layer, None, threads)
-
-
-def _blis(handle: ctypes.CDLL) -> _Description | None:
-    if symbol(handle, "bli_info_get_version_str") is None:
-        return None
-    version = _text(handle, "bli_info_get_version_str")
-    layers = {"openmp": "bli_info_get_enable_openmp", "pthreads": "bli_info_get_enable_pthreads"}
-    enabled = [layer for layer, name in layers.items() if (ask := symbol(handle, name)) is not None and ask()]
-    layer = enabled[0] if enabled else "sequential"
-    # Some versions keep one number for the process, others one for each thread; the latter is assumed.
-    threads = _threads(handle, "bli_thread_get_num_threads", "bli_thread_set_num_threads", of_calling_thread=True)
-    return _Description("blis", version, layer, None, threads)
-
-
-def _threads(handle: ctypes.CDLL, get_name: str, set_name: str, *, of_calling_thread: bool) -> Threads | None:
-    get, set_ = symbol(handle, get_name), symbol(handle, set_name)
-    if get is None or set_ is None:
-        return None
-    set_.argtypes = [ctypes.c_int]
-    # BLIS says -1 while nobody has set a number, and uses one thread then.
-    return Threads(lambda: max(1, get()), set_, of_calling_thread)
-
-
-def _text(handle: ctypes.CDLL, name: str) -> str:
-    function = symbol(handle, name)
-    function.restype = ctypes.c_char_p
-    return (function() or b"").decode(errors="replace")
+@lru_cache(maxsize=16)
+def _digest(path: str, mtime_ns: int, size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _takes_32_bit_integers(dot) -> bool:

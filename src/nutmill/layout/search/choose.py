@@ -1,4 +1,4 @@
-"""Decides from paired rounds which layout to take: more than one BLAS thread has to win by measurement.
+"""Decides from paired rounds which layout to take: more BLAS threads, or another BLAS, have to win by measurement.
 
 On a machine that others use, so have fewer chains at once than there might be: when the others leave, cores would idle.
 """
@@ -98,13 +98,14 @@ def simplicity(layout: Layout) -> tuple[int, bool]:
 
 
 def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
-    """Say whether `winner` beats a simpler layout: by the gain, and one with one BLAS thread not by chance either."""
+    """Say whether `winner` beats a simpler layout: by the gain, and not by chance one with fewer threads or SciPy's."""
     if loser not in rounds[-1]:  # dropped, perhaps by another: not by chance, and all that is known of both counts
         return _usual_cost(loser, rounds, job) >= (1.0 + gain) * _usual_cost(winner, rounds, job)
     found = compare(loser, winner, rounds, job)
     if found is None:
         return True
-    by_chance = loser.blas_threads == 1 < winner.blas_threads and found.low <= 1.0
+    is_simpler = loser.blas_threads == 1 < winner.blas_threads or (loser.blas is None and winner.blas is not None)
+    by_chance = is_simpler and found.low <= 1.0
     return found.estimate >= 1.0 + gain and not by_chance
 
 

@@ -41,7 +41,7 @@ class Measurement(NamedTuple):
     burst_s : float
         How long each worker was to compute.
     stage : str
-        "scan", "grid", "halving", "final" or "probe".
+        "library", "scan", "grid", "halving", "final" or "probe".
     round : int
         Within the stage.
     at_s : float

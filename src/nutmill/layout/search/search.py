@@ -1,4 +1,4 @@
-"""The search for a layout: two scans, the points of the grid that may still win, halving, final rounds.
+"""The search for a layout: libraries, two scans, the points of the grid that may still win, halving, final rounds.
 
 It knows neither threads nor clocks: a machine is a callable from a layout to a timing, so that tests plug in
 machines of 128 cores.
@@ -14,6 +14,7 @@ from nutmill.errors import LayoutError
 from nutmill.layout.layout import Layout
 from nutmill.layout.search.candidates import Job
 from nutmill.layout.search.choose import Round
+from nutmill.layout.search.libraries import worthwhile
 from nutmill.layout.search.measurements import Measurement, least_seconds, reference
 from nutmill.layout.search.measuring import FINALISTS, Measure, OnMeasure, Recorder, is_quiet, race
 
@@ -86,6 +87,7 @@ def search(
     hunt = _Search(recorder, layouts, job, np.random.default_rng(seed))
     hunt.begin()
     recorder.limit_s = _EXPLORE_SHARE * budget_s
+    hunt.compare_libraries()
     for family in hunt.families:
         hunt.scan_threads(family)
         hunt.scan_chains(family)
@@ -126,6 +128,11 @@ class _Search:
             )
         for other in others:
             self.recorder.take(other, "scan", self.burst_s)
+
+    def compare_libraries(self) -> None:
+        """Go on with the layouts of those libraries that may still win."""
+        self.families = worthwhile(self.recorder, self.families, self.job, self.burst_s)
+        self.choosable = [layout for layout in self.choosable if reference(layout) in self.families]
 
     def scan_threads(self, family: Layout) -> None:
         """Measure one chain with 1, 2, 4, ... BLAS threads, each twice, until more of them are of no use."""
