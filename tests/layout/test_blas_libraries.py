@@ -1,7 +1,8 @@
 """BLAS libraries of this machine: found, recognised, called at their addresses; and files that are none."""
 
 import _ctypes
-import ctypes.util
+import ctypes
+import hashlib
 import importlib.util
 import os
 import re
@@ -18,8 +19,10 @@ from nutmill.errors import LayoutError
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas import find as blas
 from nutmill.layout.blas import library as blas_library
+from nutmill.layout.blas import places as blas_places
 from nutmill.layout.blas.find import find_blas, installed_blas, scipy_blas, survey_blas
 from nutmill.layout.blas.library import open_library
+from nutmill.layout.blas.trial import Trial
 from nutmill.layout.layout import Layout
 
 # Errors of a product in the order of summation: the same sum in another order.
@@ -32,6 +35,7 @@ def made_up(tmp_path, monkeypatch):
 
     def make(symbols):
         monkeypatch.setattr(blas_library, "load", lambda path: MadeUpLibrary(symbols))
+        monkeypatch.setattr(blas, "tried", lambda path, runtimes: Trial({"integer_bits": 32}))
         path = tmp_path / "libmadeup.so"
         path.touch()
         return str(path)
@@ -90,16 +94,26 @@ def test_threads_are_read_and_set():
     assert library.max_threads >= 2
 
 
-def test_installed_libraries_and_those_left_out():
-    libraries, left_out = survey_blas()
+def test_installed_libraries_and_those_with_wide_integers():
+    libraries, _, wide = survey_blas()
     assert libraries[0] is scipy_blas()
     assert len({library.path for library in libraries}) == len(libraries)
     assert packaged() in {library.path for library in libraries}
-    wide = [info["filepath"] for info in threadpool_info() if "64_" in info["filepath"]]
-    assert wide, "NumPy's own library has 64-bit integers"
-    for path in wide:
+    known = [info["filepath"] for info in threadpool_info() if "64_" in info["filepath"]]
+    assert known, "NumPy's own library has 64-bit integers"
+    for path in known:
         assert path not in {library.path for library in libraries}
-        assert f"{path} is a BLAS with 64-bit integers (ILP64), which compiled code cannot call." in left_out
+        (facts,) = (facts for facts in wide if facts["path"] == path)
+        assert facts["integer_bits"] == 64 and facts["name"] == "openblas" and facts["version"].startswith("0.3.")
+        with pytest.raises(LayoutError, match=r"is a BLAS with 64-bit integers \(ILP64\)"):
+            find_blas(path)
+
+
+def test_libraries_tell_what_code_they_run():
+    for library in installed_blas():
+        (known,) = (info for info in threadpool_info() if info["filepath"] == library.path)
+        assert library.architecture == known["architecture"]
+        assert library.digest == hashlib.sha256(Path(library.path).read_bytes()).hexdigest()
 
 
 def test_another_openblas_goes_before_scipys():
@@ -109,13 +123,13 @@ def test_another_openblas_goes_before_scipys():
     assert library.address("dgemm") != scipy_blas().address("dgemm")
     assert re.match(r"0\.3\.\d+", library.version)
     assert library.version in library.label
-    assert set(library.as_dict()) == {"name", "version", "layer", "path", "origin"}
+    assert set(library.as_dict()) == {"name", "version", "architecture", "layer", "path", "origin"}
 
 
 def test_scipys_serves_where_there_is_no_other(monkeypatch):
-    monkeypatch.setattr(blas, "_candidates", lambda: iter(()))
+    monkeypatch.setattr(blas, "places", list)
     assert find_blas.__wrapped__("openblas") is scipy_blas()
-    assert find_blas.__wrapped__(None) is scipy_blas()
+    assert find_blas.__wrapped__(None) is find_blas.__wrapped__("scipy") is scipy_blas()
 
 
 def test_path_of_scipys_own_library_is_that_library():
@@ -124,8 +138,8 @@ def test_path_of_scipys_own_library_is_that_library():
 
 @pytest.mark.parametrize("name", ["mkl", "vecmat"])
 def test_unknown_names_get_a_list(name, monkeypatch):
-    monkeypatch.setattr(blas, "_from_prefixes", lambda: iter(()))
-    monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
+    monkeypatch.setattr(blas_places, "_from_prefixes", lambda: iter(()))
+    monkeypatch.setattr(blas_places, "_from_system", lambda: iter(()))
     with pytest.raises(LayoutError, match=f"No BLAS called '{name}' is installed") as error:
         find_blas.__wrapped__(name)
     for library in installed_blas():
@@ -136,8 +150,8 @@ def test_unknown_names_get_a_list(name, monkeypatch):
 def test_broken_library_of_that_name_is_told(tmp_path, monkeypatch):
     broken = tmp_path / "libmkl_rt.so.2"
     broken.write_text("not a library")
-    monkeypatch.setattr(blas, "_from_prefixes", lambda: blas._in_folder(tmp_path, "here"))
-    monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
+    monkeypatch.setattr(blas_places, "_from_prefixes", lambda: blas_places._in_folder(tmp_path, "here"))
+    monkeypatch.setattr(blas_places, "_from_system", lambda: iter(()))
     with pytest.raises(LayoutError, match=r"No BLAS called 'mkl'.*libmkl_rt\.so\.2 cannot be loaded"):
         find_blas.__wrapped__("mkl")
 

@@ -45,16 +45,21 @@ def test_rates_are_those_of_the_whole_job():
     found = heat(made())
     assert found.chains_at_once.tolist() == [1, 2, 4]
     assert found.blas_threads.tolist() == [1, 2]
-    # 4 chains in 4, 2 or 1 waves.
-    expected = [[1.0 / 0.01, 1.0 / 0.008], [2.0 / 0.012, 2.0 / 0.006], [4.0 / 0.02, 4.0 / 0.1]]
-    np.testing.assert_allclose(found.rate, expected)
+    # 4 chains in 4, 2 or 1 waves; a panel for each library.
+    of_scipy = [[1.0 / 0.01, 1.0 / 0.008], [2.0 / 0.012, 2.0 / 0.009], [4.0 / 0.02, 4.0 / 0.1]]
+    of_mkl = [[np.nan, np.nan], [np.nan, 2.0 / 0.006], [np.nan, np.nan]]
+    assert found.libraries == ("SciPy's", "mkl")
+    np.testing.assert_allclose(found.rate, [of_scipy, of_mkl])
     np.testing.assert_array_equal(found.is_oversubscribed, [[False, False], [False, False], [False, True]])
-    assert found.chosen == (1, 1)
+    assert found.chosen == (1, 1, 1)
+    assert heat(made(best=Layout(2, 2))).chosen == (0, 1, 1)
 
 
-def test_the_chosen_cell_shows_the_chosen_layout():
-    found = heat(made(best=Layout(2, 2)))
-    assert found.rate[1, 1] == pytest.approx(2.0 / 0.009)
+def test_libraries_are_called_by_their_labels_and_paths_by_their_files():
+    labels = {None: "openblas 0.3.30 (SciPy's)", "mkl": "mkl 2026.2"}
+    assert heat(made(), labels).libraries == ("openblas 0.3.30 (SciPy's)", "mkl 2026.2")
+    at_a_path = {Layout(1): 0.01, Layout(1, blas="/opt/lib/libblis.so.4"): 0.02}
+    assert _of(at_a_path).libraries == ("SciPy's", "libblis.so.4")
 
 
 def test_what_was_not_measured_is_nan():
@@ -72,13 +77,14 @@ def test_text():
     assert "40*" in shown and "*: more threads than cores" in shown
     assert "gradients per second of the whole job" in shown
     assert "2 chains x 2 BLAS threads (mkl); confidence: high" in " ".join(shown.split())
+    assert shown.index("SciPy's: chains at once") < shown.index("mkl: chains at once") < shown.index("▶333")
 
 
 def test_text_has_colours_that_differ():
     console = printed(text(heat(made())), force_terminal=True, color_system="truecolor")
     shown = console.export_text(styles=True)
     assert "48;2;254;232;56" in shown  # the best is yellow
-    assert len({part.split("m")[0] for part in shown.split("48;2;")[1:]}) == 6
+    assert len({part.split("m")[0] for part in shown.split("48;2;")[1:]}) == len(TIMES)
 
 
 def test_numbers_keep_three_digits():
@@ -109,6 +115,21 @@ def test_a_long_title_stays_within_the_picture(tmp_path):
     draw(heat(made()), tmp_path / "heat.png", place)
     pixels = image.imread(tmp_path / "heat.png")[..., :3]
     assert pixels[:, :5].min() == pixels[:, -5:].min() == pixels[:5].min() == 1.0
+
+
+def test_png_has_a_panel_for_each_library_on_one_scale(tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    alone = {layout: seconds for layout, seconds in TIMES.items() if layout.blas is None}
+    widths = {}
+    for name, times in (("one", alone), ("two", TIMES)):
+        draw(_of(times), tmp_path / f"{name}.png")
+        widths[name] = image.imread(tmp_path / f"{name}.png").shape[1]
+    assert widths["two"] > 1.2 * widths["one"]
+    # The fastest of all is one cell of the panel on the right; the scale beside it has the colour too.
+    yellow = np.array([254, 232, 56]) / 255.0
+    pixels = image.imread(tmp_path / "two.png")[..., :3]
+    columns = np.nonzero(np.abs(pixels - yellow).max(axis=-1) < 0.02)[1]
+    assert np.median(columns) > 0.5 * widths["two"]
 
 
 def test_png_of_one_cell(tmp_path):

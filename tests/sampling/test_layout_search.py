@@ -1,6 +1,7 @@
 """Layouts of compiled models: searched, kept, asked for, applied, and what they change in draws."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,78 @@ def test_auto_takes_the_stored_profile(process, own_folder):
     keep(found, "low")
     _, layout = drawn(process)
     assert layout["source"] == "default" and layout["notes"] == []
+
+
+def with_openblas(found, **changes):
+    """What was found, as if the second library of the tests' environment had won, in a profile of high confidence."""
+    profile, best = found.profile, Layout(2, 1, "openblas")
+    libraries = tuple(one._replace(**changes) if one.blas == "openblas" else one for one in profile.libraries)
+    sweep = replace(profile.sweep, best=best, confidence="high")
+    return replace(profile, sweep=sweep, libraries=libraries)
+
+
+def test_every_library_is_measured_and_the_one_of_a_profile_is_used(process, own_folder):
+    found = find_layout(process, chains=3, budget_s=3.0, keep=False)
+    assert [one.blas for one in found.profile.libraries][:1] == [None]
+    assert {"openblas", None} <= {row.layout.blas for row in found.profile.sweep.table()}
+    profile = with_openblas(found)
+    path = profiles.save(profile)
+    result, layout = drawn(process)
+    assert layout["source"] == "profile" and layout["asked"] == Layout(2, 1, "openblas").as_dict()
+    used = next(one for one in profile.libraries if one.blas == "openblas")
+    assert (layout["blas"]["path"], layout["blas"]["version"]) == (used.path, used.version)
+    assert layout["blas"]["digest"] == used.digest and layout["blas_threads"] == 1
+    assert "Draws are those of 1 BLAS thread a chain of openblas" in layout["notes"][0]
+    named, layout = drawn(process, layout=path)
+    assert layout["source"] == "asked" and layout["blas"]["path"] == used.path
+    same, _ = drawn(process, layout=Layout(3, 1, "openblas"))
+    for variable, values in values_of(result).items():
+        np.testing.assert_array_equal(values, values_of(named)[variable])
+        np.testing.assert_array_equal(values, values_of(same)[variable])
+
+
+def test_a_profile_of_another_library_does_not_hold_and_says_so(process, own_folder, caplog):
+    found = find_layout(process, chains=3, budget_s=3.0, keep=False)
+    path = profiles.save(with_openblas(found, digest="0" * 64, version="0.3.1"))
+    named = own_folder / "layout.json"
+    for options, what in (({}, "The layout profile of 20"), ({"layout": named}, str(named))):
+        caplog.clear()
+        result, layout = drawn(process, **options)
+        assert layout["source"] == "default" and layout["asked"]["blas"] is None
+        (note,) = layout["notes"]
+        assert note.startswith(what) and note in caplog.text
+        assert re.search(
+            r"does not hold here: openblas 0\.3\.1 \(.*\) is not here: what is here is openblas 0\.3\.", note
+        )
+        assert note.endswith("Before a long run, layouts are measured anew.")
+        if path.exists():
+            path.rename(named)
+    plain, _ = drawn(process, layout=None)
+    for variable, values in values_of(plain).items():
+        np.testing.assert_array_equal(values, values_of(result)[variable])
+
+
+def test_a_library_that_came_since_is_told_and_measured_where_the_run_is_long(process, own_folder, monkeypatch):
+    found = find_layout(process, chains=3, budget_s=3.0, keep=False)
+    known = tuple(path for path in found.profile.known_files if "scipy_openblas32" not in path)
+    sweep = replace(found.profile.sweep, confidence="high", best=Layout(2))
+    profiles.save(replace(found.profile, sweep=sweep, known_files=known))
+    _, layout = drawn(process)
+    assert layout["source"] == "profile"
+    assert any("came after the layout was measured: `nutmill tune` measures it too" in note for note in layout["notes"])
+    monkeypatch.setattr(search, "_gradient_s", lambda *_: 10.0)
+    monkeypatch.setattr(search, "find_layout", lambda *_, **__: found)
+    sizes = {"chains": 3, "draws": 300, "cores": None, "topology": read_topology()}
+    assert search.layout_for(process, "auto", **sizes).source == "sweep"
+
+
+def test_one_library_alone_where_the_user_says_so_or_nothing_calls_any(process, own_folder):
+    found = find_layout(process, chains=1, budget_s=2.0, blas=(None,), keep=False)
+    assert [one.blas for one in found.profile.libraries] == [None]
+    with pm.Model() as model:
+        pm.Normal("x")
+    found = find_layout(compile_model(model), chains=1, budget_s=2.0, keep=False)
+    assert [one.blas for one in found.profile.libraries] == [None]
 
 
 def test_a_measurement_that_changes_the_bits_of_draws_says_so(process, own_folder, monkeypatch, caplog):

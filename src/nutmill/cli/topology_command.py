@@ -72,6 +72,8 @@ def _print_survey(survey: "BlasSurvey") -> None:
         print("No BLAS was found.")
     for sentence in (*(note for library in survey.libraries for note in library.notes), *survey.left_out):
         stdout_console().print(sentence, markup=False)
+    if survey.wide:
+        print("Compiled code cannot call those with 64-bit integers (ILP64).")
     for name, kind in (("OPENBLAS_CORETYPE", "OpenBLAS"), ("MKL_ENABLE_INSTRUCTIONS", "MKL")):
         if value := os.environ.get(name):
             print(f"{name}={value} is set, so that {kind} may run code of another processor than it would choose.")

@@ -51,7 +51,11 @@ def _png(path: Path | None) -> Path | None:
 
 _Blas = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="Try this BLAS besides SciPy's: openblas, mkl, blis or a path. May be repeated."),
+    typer.Option(
+        metavar="NAME",
+        help="Try this BLAS besides SciPy's, and no others: openblas, mkl, blis, a path, or scipy for SciPy's alone. "
+        "May be repeated. By default all that are found.",
+    ),
 ]
 _File = {"dir_okay": False, "metavar": "FILE"}
 
@@ -113,7 +117,7 @@ def measure(options: Options) -> "Tuned":
             compiled,
             chains=options.chains,
             topology=machine,
-            blas=(None, *options.blas),
+            blas=(None, *options.blas) if options.blas else None,
             objective=options.objective.value,
             budget_s=options.budget_s,
             use_profile=False,
@@ -145,7 +149,7 @@ def write_files(tuned: "Tuned", options: Options) -> None:
         if options.png is not None:
             from nutmill.layout.search.heat import draw, heat
 
-            draw(heat(tuned.sweep), options.png, tuned.title, "gradients")
+            draw(heat(tuned.sweep, tuned.labels), options.png, tuned.title, "gradients")
         if options.profile is not None:
             options.profile.write_text(json_text.dumps(tuned.profile.as_dict(), indent=1))
     except OSError as error:

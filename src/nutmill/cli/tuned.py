@@ -103,6 +103,11 @@ class Tuned(NamedTuple):
         return f"{model} on {self.topology.cpu_model}, {n_cores} core{'s' * (n_cores > 1)}"
 
     @property
+    def labels(self) -> dict[str | None, str]:
+        """What people call the libraries that layouts name: with their versions."""
+        return {one.blas: one.label + (" (SciPy's)" if one.blas is None else "") for one in self.profile.libraries}
+
+    @property
     def gradients_per_s(self) -> float:
         """Of the whole job, all chains together, waves included."""
         return self.sweep.job.chains / self.sweep.wall_s
@@ -120,6 +125,7 @@ def as_dict(tuned: Tuned) -> dict:
             "description": tuned.profile.machine_description,
         },
         "layout": layout.as_dict(),
+        "libraries": [library._asdict() for library in tuned.profile.libraries],
         "seconds_per_gradient": sweep.seconds,
         "gradients_per_s": tuned.gradients_per_s,
         "confidence": sweep.confidence,
@@ -169,9 +175,9 @@ def print_tuned(tuned: Tuned, console: Console, *, for_jobs: bool) -> None:
         With the lines that are copied into job scripts.
     """
     sweep, layout = tuned.sweep, tuned.found.layout
-    console.print(_table(sweep, tuned.title))
+    console.print(_table(tuned))
     console.print()
-    console.print(heat.text(heat.heat(sweep), "", "gradients"))
+    console.print(heat.text(heat.heat(sweep, tuned.labels), "", "gradients"))
     console.print()
     for line in (*choice(tuned), *(f"Note: {note}" for note in tuned.found.notes)):
         console.print(Text(line))
@@ -204,30 +210,31 @@ def choice(tuned: Tuned) -> list[str]:
     return lines
 
 
-def _table(sweep: Sweep, title: str) -> Table:
+def _table(tuned: Tuned) -> Table:
     """Write a row a layout, in 80 columns; the BLAS only where several were tried."""
-    rows = sweep.table()
-    names = {row.layout.blas for row in rows}
-    table = Table(title=Text(title))
+    rows, best = tuned.sweep.table(), tuned.sweep.best
+    with_blas = len({row.layout.blas for row in rows}) > 1
+    table = Table(title=Text(tuned.title))
     table.add_column("")
     for head in ("chains\nat once", "BLAS\nthreads"):
         table.add_column(head, justify="right")
-    if len(names) > 1:
+    if with_blas:
         table.add_column("BLAS", overflow="fold")
     for head in ("per\ngradient", "CPU\ntime", "one of\neach chain", "gradients\nper s"):
         table.add_column(head, justify="right")
     for row in rows:
-        table.add_row(*_cells(row, sweep, len(names) > 1), style="bold" if row.layout == sweep.best else None)
+        table.add_row(*_cells(row, tuned, with_blas), style="bold" if row.layout == best else None)
     return table
 
 
-def _cells(row: Row, sweep: Sweep, with_blas: bool) -> list[str | Text]:
-    layout = row.layout
+def _cells(row: Row, tuned: Tuned, with_blas: bool) -> list[str | Text]:
+    layout, sweep = row.layout, tuned.sweep
+    name = tuned.labels.get(layout.blas) or ("SciPy's" if layout.blas is None else layout.blas)
     return [
         "▶" if layout == sweep.best else "*" if row.is_oversubscribed else "",
         str(layout.chains_at_once),
         str(layout.blas_threads),
-        *([Text(layout.blas or "SciPy's")] if with_blas else []),
+        *([Text(name)] if with_blas else []),
         duration(row.seconds),
         duration(row.cpu_seconds),
         duration(row.wall_s),

@@ -57,9 +57,10 @@ class Applied:
     layout : Layout
     effective : dict
         What took effect beside what was asked, in a form that JSON can hold. ``asked``: the layout. ``blas``: the
-        library that chains call, None if there is none. ``blas_threads``: those of each chain, as the library says;
-        None if it does not. ``libraries``: each loaded pool, with ``threads_asked`` and ``threads``. ``workers``: by
-        worker, once it has begun, the BLAS threads of its thread. ``notes``.
+        library that chains call, with a digest of its file where the layout names it; None if there is none.
+        ``blas_threads``: those of each chain, as the library says; None if it does not. ``libraries``: each loaded
+        pool, with ``threads_asked`` and ``threads``. ``workers``: by worker, once it has begun, the BLAS threads of its
+        thread. ``notes``.
     notes : list of str
         A sentence for everything that is not as asked; grows while workers begin.
     """
@@ -72,7 +73,7 @@ class Applied:
         self._limits = limits
         self.effective: dict[str, Any] = {
             "asked": layout.as_dict(),
-            "blas": None if library is None else library.as_dict(),
+            "blas": None if library is None else _facts(layout, library),
             "blas_threads": self._blas_threads if limits.are_needed else layout.blas_threads,
             "libraries": limits.read(),
             "workers": [None] * layout.chains_at_once,
@@ -110,6 +111,11 @@ class Applied:
                 f"the {self._blas_threads} of the layout: draws may have other last bits than those of another run."
             )
             _log.warning(self.notes[-1])
+
+
+def _facts(layout: Layout, library: BlasLibrary) -> dict[str, Any]:
+    """What is said of the library; that of a named one includes its content, since names may mean another elsewhere."""
+    return library.as_dict() | ({} if layout.blas is None else {"digest": library.digest})
 
 
 def _library_for(layout: Layout) -> tuple[BlasLibrary | None, list[str]]:

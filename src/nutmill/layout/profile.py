@@ -63,9 +63,9 @@ class Profile:
     nutmill : str
         Version.
     libraries : tuple of BlasIdentity, optional
-        Those that were compared.
+        Those that were compared; profiles from before 2026-11-29 do not tell.
     known_files : tuple of str, optional
-        Every file of the machine that might have been a BLAS when the profile was made.
+        Every file of the machine that might have been a BLAS when the profile was made; as well.
     """
 
     machine: str
@@ -83,7 +83,8 @@ class Profile:
     @property
     def library(self) -> BlasIdentity | None:
         """The library of the chosen layout; None if it is SciPy's, which `blas` names."""
-        return next((one for one in self.libraries if one.blas == self.layout.blas is not None), None)
+        named = self.layout.blas
+        return next((one for one in self.libraries if named is not None and one.blas == named), None)
 
     @property
     def layout(self) -> Layout:
@@ -128,7 +129,6 @@ class Profile:
                 load_averages=tuple(float(value) for value in values["load_averages"]),
                 created=_text(values["created"]),
                 nutmill=_text(values["nutmill"]),
-                # Profiles of the first weeks of this schema have none.
                 libraries=tuple(BlasIdentity.from_dict(one) for one in values.get("libraries", ())),
                 known_files=tuple(_text(one) for one in values.get("known_files", ())),
             )

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +19,8 @@ from nutmill.errors import LayoutError, ModelError
 from nutmill.layout import profile as profiles
 from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.blas.find import find_blas
+from nutmill.layout.blas.identity import BlasElsewhere, libraries_to_try
+from nutmill.layout.blas.places import places
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.machine.topology import topology as read_topology
@@ -69,7 +72,7 @@ def find_layout(
     *,
     chains: int = 4,
     topology: Topology | None = None,
-    blas: Sequence[str | None] = (None,),
+    blas: Sequence[str | None] | None = None,
     objective: Objective = "wall",
     budget_s: float = 20.0,
     use_profile: bool = True,
@@ -85,8 +88,9 @@ def find_layout(
         Of the whole job.
     topology : Topology, optional
         By default this machine's.
-    blas : sequence of str or None
-        BLAS libraries to try: None is the one that SciPy brought, others as in `Layout`.
+    blas : sequence of str or None, optional
+        BLAS libraries to try: None is the one that SciPy brought, others as in `Layout`. By default all that are
+        found, if the model calls any.
     objective : str
         "wall", or "core_hours" for those who pay for cores.
     budget_s : float
@@ -110,22 +114,32 @@ def find_layout(
     """
     topology = topology if topology is not None else read_topology()
     described = _describe(compiled, chains, topology)
-    if use_profile and (stored := _stored(described)) is not None:
-        return ChosenLayout(stored.layout, "profile", stored)
+    if use_profile and (stored := _stored_here(described, chains)[0]) is not None:
+        return stored
+    can_choose = compiled.code.fused and compiled.code.native.blas_routines
+    libraries, left_out = libraries_to_try(blas if blas is not None or can_choose else (None,))
     try:
         measured = sweep(
             Gradients(compiled),
             topology,
             chains=chains,
-            blas=blas,
+            blas=tuple(library.blas for library in libraries),
             objective=objective,
             budget_s=budget_s,
             on_measure=on_measure,
         )
     finally:
         compiled.binding.release()
-    made = Profile(described.machine, _in_a_line(topology), *described[1:], measured)
-    return ChosenLayout(measured.best, "sweep", made, profiles.save(made) if keep else None, measured.notes)
+    made = Profile(
+        described.machine,
+        _in_a_line(topology),
+        *described[1:],
+        measured,
+        libraries=tuple(libraries),
+        known_files=tuple(sorted(place.path for place in places())),
+    )
+    notes = (*left_out, *measured.notes)
+    return ChosenLayout(measured.best, "sweep", made, profiles.save(made) if keep else None, notes)
 
 
 def layout_for(
@@ -160,30 +174,51 @@ def layout_for(
     ModelError
         If both a layout and cores are given.
     """
+    notes: tuple[str, ...] = ()
     if asked is not None and asked != "auto":
         if cores is not None:
             raise ModelError("Pass either layout= or cores=: a layout says how many chains run at once.")
-        return _asked_for(asked, chains, kept)
+        try:
+            return _asked_for(asked, chains, kept)
+        except BlasElsewhere as error:
+            asked, notes = "auto", (_does_not_hold(asked, error),)
+    size = _RunSize(chains, draws, topology)
     usual = _usual(chains, topology.n_cores if cores is None else cores, kept)
-    may_choose = asked == "auto" and cores is None and topology.n_cores > 1 and compiled.code.native.blas_routines
-    stored = _stored(_describe(compiled, chains, topology)) if may_choose else None
+    may_choose = asked == "auto" and cores is None and compiled.code.native.blas_routines
+    stored, more = _stored_here(_describe(compiled, chains, topology), chains) if may_choose else (None, ())
+    notes += more
     if stored is not None and (kept is None or stored.layout.numerics == kept):
-        return _told(ChosenLayout(_at_most(stored.layout, chains), "profile", stored))
-    if kept is not None:
-        return ChosenLayout(usual, "kept")
-    if not may_choose:
-        return ChosenLayout(usual, "default")
-    gradient_s = _gradient_s(compiled, usual)
-    waves = math.ceil(chains / usual.chains_at_once)
-    expected_s = waves * (draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * gradient_s
+        found = stored._replace(notes=notes)
+        # Where a library came since, it is measured too, but not for a short run.
+        return _told(_measured_if_long(compiled, size, found) if more and kept is None else found)
+    if kept is not None or not may_choose:
+        return ChosenLayout(usual, "default" if kept is None else "kept", notes=notes)
+    found = _measured_if_long(compiled, size, ChosenLayout(usual, "default", notes=notes))
+    return found if found.profile is None else _told(found)
+
+
+class _RunSize(NamedTuple):
+    """How much a run is to draw, and on what."""
+
+    chains: int
+    draws: int
+    topology: Topology
+
+
+def _measured_if_long(compiled: CompiledModel, size: _RunSize, known: ChosenLayout) -> ChosenLayout:
+    """Search for a layout where a run is long enough to pay for it; else take the one that is known."""
+    gradient_s = _gradient_s(compiled, known.layout)
+    waves = math.ceil(size.chains / known.layout.chains_at_once)
+    expected_s = waves * (size.draws + _WARMUP_DRAWS) * _GRADIENTS_A_DRAW * gradient_s
     if gradient_s < _LIGHT_S or expected_s < _WORTH_S:
-        return ChosenLayout(usual, "default")
+        return known
     budget_s = min(_LONGEST_S, _SHARE * expected_s)
     try:
-        return _told(find_layout(compiled, chains=chains, topology=topology, budget_s=budget_s, use_profile=False))
+        found = find_layout(compiled, chains=size.chains, topology=size.topology, budget_s=budget_s, use_profile=False)
     except LayoutError as error:
         _log.info("no layout was searched for: %s", error)
-        return ChosenLayout(usual, "default", notes=(str(error),))
+        return known._replace(notes=(*known.notes, str(error)))
+    return found._replace(notes=(*known.notes, *found.notes))
 
 
 def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> ChosenLayout:
@@ -192,7 +227,7 @@ def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str
         profile, chosen = None, asked
     else:
         profile = profiles.load(asked)
-        chosen = profile.layout
+        chosen = _with_library(profile)
     layout = _at_most(chosen, chains)
     notes: tuple[str, ...] = ()
     if profile is not None and profile.doubt is not None:
@@ -205,6 +240,36 @@ def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str
     for note in notes:
         _log.warning("%s", note)
     return ChosenLayout(layout, "asked", profile, notes=notes)
+
+
+def _with_library(profile: Profile) -> Layout:
+    """The layout of a profile, its library named as it is found here; raises BlasElsewhere if it is not."""
+    known = profile.library
+    return profile.layout if known is None else replace(profile.layout, blas=known.found_here())
+
+
+def _does_not_hold(what: object, error: BlasElsewhere) -> str:
+    sentence = f"{what} does not hold here: {error} Before a long run, layouts are measured anew."
+    _log.warning("%s", sentence)
+    return sentence
+
+
+def _stored_here(described: _Described, chains: int) -> tuple[ChosenLayout | None, tuple[str, ...]]:
+    """The layout of the profile that fits and can be relied on, and a sentence on one that might have."""
+    profile = _stored(described)
+    if profile is None:
+        return None, ()
+    try:
+        layout = _with_library(profile)
+    except BlasElsewhere as error:
+        return None, (_does_not_hold(f"The layout profile of {profile.created}", error),)
+    notes: tuple[str, ...] = ()
+    if profile.known_files and (new := {place.path for place in places()} - set(profile.known_files)):
+        notes = (
+            f"{', '.join(sorted(new))} came after the layout was measured: `nutmill tune` measures "
+            f"{'it' if len(new) == 1 else 'them'} too, if that can be used.",
+        )
+    return ChosenLayout(_at_most(layout, chains), "profile", profile), notes
 
 
 def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
@@ -260,6 +325,7 @@ class Gradients:
 
     def __init__(self, compiled: CompiledModel):
         self._compiled = compiled
+        self._natives: dict[str | None, Binding] = {}
         self._start = compiled.starts(None, 1, 0, jitter=True)[0]
         compiled.binding.repeated(self._start)(1)  # loads and binds what a measurement should not pay for
 
@@ -269,7 +335,9 @@ class Gradients:
 
     def bound(self, applied: Applied) -> Callable[[int, int], int]:
         """Give each worker of a layout its own code and buffers."""
-        (native,) = natives_for(self._compiled, applied)
+        if applied.layout.blas not in self._natives:
+            (self._natives[applied.layout.blas],) = natives_for(self._compiled, applied)
+        native = self._natives[applied.layout.blas]
         loops = [native.repeated(self._start) for _ in range(applied.layout.chains_at_once)]
         return lambda worker, count: loops[worker](count)
 

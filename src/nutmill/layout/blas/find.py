@@ -28,9 +28,10 @@ class BlasSurvey(NamedTuple):
     libraries : tuple of BlasLibrary
         Those that compiled code can call; SciPy's first, if there is one.
     left_out : tuple of str
-        A sentence for each of the others.
+        A sentence for each that cannot be used.
     wide : tuple of dict
-        What is known of those others that are sound, but have 64-bit integers; see `trial.Trial`.
+        What is known of those that are sound, but have 64-bit integers (ILP64), which compiled code cannot call; see
+        `trial.Trial`.
     """
 
     libraries: tuple[BlasLibrary, ...]
@@ -138,9 +139,10 @@ def survey_blas() -> BlasSurvey:
             library = _opened(place, trial)
             libraries.setdefault(library.path, library)
         except LayoutError as error:
-            left_out[place.path] = str(error)
             if trial.facts is not None and trial.facts["integer_bits"] != 32:
                 wide[trial.facts["path"]] = trial.facts | {"origin": place.origin}
+            else:
+                left_out[place.path] = str(error)
     return BlasSurvey(tuple(libraries.values()), tuple(left_out.values()), tuple(wide.values()))
 
 

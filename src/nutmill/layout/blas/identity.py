@@ -1,12 +1,16 @@
 """Knows a BLAS library again, in another process or on another machine: by its content and its version."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.find import find_blas, name_of, survey_blas
 from nutmill.layout.blas.library import BlasLibrary
+
+
+class BlasElsewhere(LayoutError):
+    """What was measured with a library does not hold here: it is not there, or is another."""
 
 
 class BlasIdentity(NamedTuple):
@@ -61,7 +65,7 @@ class BlasIdentity(NamedTuple):
 
         Raises
         ------
-        LayoutError
+        BlasElsewhere
             If there is none of the same content and version, or it runs code of other processors here.
         """
         library = _named(self.blas) or _named(self.path if os.path.isfile(self.path) else None)
@@ -71,12 +75,51 @@ class BlasIdentity(NamedTuple):
         for other in others:
             if other.digest == self.digest and (other.version or "unknown") == self.version:
                 if other.architecture != self.architecture:
-                    raise LayoutError(
+                    raise BlasElsewhere(
                         f"{self.label} ran code for {self.architecture} then, and runs code for {other.architecture} "
-                        "here and now"
+                        "here and now."
                     )
                 return name_of(other)
-        raise LayoutError(f"{self.label} ({self.path}) is not here{_instead(self.name, others)}")
+        raise BlasElsewhere(f"{self.label} ({self.path}) is not here{_instead(self.name, others)}.")
+
+
+def libraries_to_try(asked: Sequence[str | None] | None = None) -> tuple[list[BlasIdentity], list[str]]:
+    """Name the libraries that a sweep compares, SciPy's first; loads them.
+
+    Parameters
+    ----------
+    asked : sequence of str or None, optional
+        Names as in `Layout.blas`; by default every library in reach whose number of threads can be set.
+
+    Returns
+    -------
+    libraries : list of BlasIdentity
+        Each content once.
+    left_out : list of str
+        A sentence for each that cannot be used.
+
+    Raises
+    ------
+    LayoutError
+        If one that is asked for cannot be had.
+    """
+    if asked is not None:
+        return _each_once([find_blas(blas) for blas in asked]), []
+    survey = survey_blas()
+    left_out = list(survey.left_out)
+    libraries = [library for library in survey.libraries if name_of(library) is None or library.can_limit]
+    left_out += [
+        f"{library.label} is not tried unless it is named: its number of threads cannot be set."
+        for library in survey.libraries
+        if library not in libraries
+    ]
+    return _each_once(libraries), left_out
+
+
+def _each_once(libraries: Sequence[BlasLibrary]) -> list[BlasIdentity]:
+    """Leave out copies of the same file."""
+    known = {library.digest or library.path: BlasIdentity.of(library) for library in reversed(libraries)}
+    return list(reversed(known.values()))
 
 
 def _named(blas: str | None) -> BlasLibrary | None:
@@ -89,4 +132,4 @@ def _named(blas: str | None) -> BlasLibrary | None:
 def _instead(name: str, others: list[BlasLibrary]) -> str:
     same_name = dict.fromkeys(f"{other.name} {other.version or 'of unknown version'}" for other in others)
     found = [label for label in same_name if label.startswith(f"{name} ")]
-    return f": here is {' and '.join(found)}, of other content" if found else ""
+    return f": what is here is {' and '.join(found)}, of other content" if found else ""

@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 def places() -> list[Place]:
     """Files that may be BLAS libraries, each once under its real path; packages before the system's."""
-    found = {}
+    found: dict[str, Place] = {}
     for path, origin in (*_from_packages(), *_from_prefixes(), *_from_system()):
         real = os.path.realpath(path) if os.path.exists(path) else path
         found.setdefault(real, Place(real, origin))

@@ -1,11 +1,13 @@
-"""The heat map of a sweep: how fast the whole job is, by chains at once and BLAS threads; in text and as PNG."""
+"""The heat map of a sweep: how fast the whole job is, by library, chains at once and BLAS threads; in text and PNG."""
 
 import os
+from collections.abc import Mapping
 from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
+from rich.console import Group
+from rich.table import Column, Table
 from rich.text import Text
 
 from nutmill.layout.search.findings import Sweep
@@ -13,48 +15,59 @@ from nutmill.units import rate
 
 
 class Heat(NamedTuple):
-    """Rates by layout; the best of modes and vendors where several were measured.
+    """Rates by layout: a panel for each BLAS library, all on one scale.
 
     Attributes
     ----------
+    libraries : tuple of str
+        What each is called, SciPy's first.
     chains_at_once : (n_rows,) int64
         Increasing.
     blas_threads : (n_columns,) int64
         Increasing.
-    rate : (n_rows, n_columns) float64
+    rate : (n_libraries, n_rows, n_columns) float64
         Units per second of the whole job, all chains together, waves included; NaN where nothing was measured.
     is_oversubscribed : (n_rows, n_columns) bool
         More threads than cores.
-    chosen : (row, column)
+    chosen : (library, row, column)
     caption : str
         The chosen layout, and how sure it is.
     """
 
+    libraries: tuple[str, ...]
     chains_at_once: np.ndarray
     blas_threads: np.ndarray
     rate: np.ndarray
     is_oversubscribed: np.ndarray
-    chosen: tuple[int, int]
+    chosen: tuple[int, int, int]
     caption: str
 
 
-def heat(sweep: Sweep) -> Heat:
-    """Arrange the measurements of a sweep in a grid."""
+def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:
+    """Arrange the measurements of a sweep in grids.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    labels : mapping, optional
+        What people call the library that layouts name so (`Layout.blas`).
+    """
     rows = sweep.table()
+    named = sorted({row.layout.blas for row in rows}, key=lambda blas: (blas is not None, blas or ""))
     chains = np.array(sorted({row.layout.chains_at_once for row in rows}), dtype=np.int64)
     threads = np.array(sorted({row.layout.blas_threads for row in rows}), dtype=np.int64)
-    rates = np.full((len(chains), len(threads)), np.nan)
+    rates = np.full((len(named), len(chains), len(threads)), np.nan)
     for row in rows:
-        cell = _cell(row.layout, chains, threads)
-        rates[cell] = np.fmax(rates[cell], sweep.job.chains / row.wall_s)
-    # The cell of the chosen layout shows that layout, not one that was faster and did not win.
-    chosen = _cell(sweep.best, chains, threads)
-    rates[chosen] = sweep.job.chains / sweep.wall_s
+        rates[named.index(row.layout.blas), *_cell(row.layout, chains, threads)] = sweep.job.chains / row.wall_s
     over = chains[:, None] * threads[None, :] > sweep.job.n_cores
-    return Heat(chains, threads, rates, over, chosen, f"{sweep.best}; confidence: {sweep.confidence}")
+    chosen = named.index(sweep.best.blas), *_cell(sweep.best, chains, threads)
+    called = tuple(
+        (labels or {}).get(blas) or ("SciPy's" if blas is None else os.path.basename(blas)) for blas in named
+    )
+    return Heat(called, chains, threads, rates, over, chosen, f"{sweep.best}; confidence: {sweep.confidence}")
 
 
-def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
+def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
     """Draw a heat map for the terminal, to be printed by rich.
 
     Parameters
@@ -65,12 +78,25 @@ def text(heat: Heat, title: str = "", unit: str = "units") -> Table:
     unit : str
         What the workload counts, in the plural.
     """
-    table = Table(title=title or None, caption=_caption(heat, unit))
-    table.add_column("chains at once \\ BLAS threads", justify="right", style="bold")
+    panels = [_text_panel(heat, library) for library in range(len(heat.libraries))]
+    panels[0].title = title or None
+    if len(panels) == 1:
+        panels[0].caption = _caption(heat, unit)
+        return Group(*panels)
+    return Group(*panels, Text(_caption(heat, unit), style="italic"))
+
+
+def _text_panel(heat: Heat, library: int) -> Table:
+    head = "chains at once \\ BLAS threads"
+    if len(heat.libraries) > 1:
+        head = f"{heat.libraries[library]}: {head}"
+    table = Table(Column(head, justify="right", style="bold"))
     for threads in heat.blas_threads:
         table.add_column(str(threads), justify="right")
     for row, chains in enumerate(heat.chains_at_once):
-        table.add_row(str(chains), *(_text_cell(heat, row, column) for column in range(len(heat.blas_threads))))
+        cells = [_text_cell(heat, (library, row, column)) for column in range(len(heat.blas_threads))]
+        if any(not np.isnan(rate) for rate in heat.rate[library, row]):
+            table.add_row(str(chains), *cells)
     return table
 
 
@@ -86,15 +112,32 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
     """
     from matplotlib.figure import Figure  # a figure of its own: pyplot would keep it, and touch the backend
 
-    n_rows, n_columns = heat.rate.shape
-    width = max(6.0, 2.6 + 0.95 * n_columns)
+    n_panels, n_rows, n_columns = heat.rate.shape
+    width = max(6.0, 1.6 + n_panels * (1.0 + 0.95 * n_columns))
     heading = [
         line for part in (title, f"chosen: {heat.caption}") for line in wrap(part, int(_LETTERS_PER_INCH * width))
     ]
     height = max(3.6, 2.2 + 0.62 * n_rows) + 0.17 * (len(heading) - 2)
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(heat.rate, cmap="cividis", aspect="auto", vmin=0.0)
+    panels = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
+    scale = {"cmap": "cividis", "aspect": "auto", "vmin": 0.0, "vmax": np.nanmax(heat.rate)}
+    for library, axes in enumerate(panels):
+        image = axes.imshow(heat.rate[library], **scale)
+        _rule(axes, heat)
+        _label_cells(axes, heat, library)
+        if n_panels > 1:
+            axes.set_title(heat.libraries[library], fontsize=10)
+    panels[0].set_ylabel("chains at once")
+    figure.supxlabel(f"BLAS threads per chain\n{_legend(heat)}", fontsize="medium")
+    _frame(panels[heat.chosen[0]], heat.chosen[1:])
+    figure.suptitle("\n".join(heading), fontsize=10)
+    figure.colorbar(image, ax=list(panels), label=f"{unit} per second, all chains")
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _rule(axes, heat: Heat) -> None:
+    """Mark rows and columns, and part the cells by white lines."""
+    n_rows, n_columns = heat.rate.shape[1:]
     axes.set_facecolor("0.92")
     axes.set_xticks(range(n_columns), [str(value) for value in heat.blas_threads])
     axes.set_yticks(range(n_rows), [str(value) for value in heat.chains_at_once])
@@ -102,21 +145,15 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
     axes.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="both", length=0)
-    axes.set_xlabel(f"BLAS threads per chain\n{_legend(heat)}")
-    axes.set_ylabel("chains at once")
-    axes.set_title("\n".join(heading), fontsize=10)
-    _label_cells(axes, heat)
-    _frame(axes, heat.chosen)
-    figure.colorbar(image, ax=axes, label=f"{unit} per second, all chains")
-    figure.savefig(path, dpi=150, format="png")
 
 
-def _label_cells(axes, heat: Heat) -> None:
-    share = _share(heat)
-    for row, column in np.argwhere(~np.isnan(heat.rate)):
+def _label_cells(axes, heat: Heat, library: int) -> None:
+    share = _share(heat)[library]
+    for row, column in np.argwhere(~np.isnan(heat.rate[library])):
         colour = "black" if share[row, column] > 0.6 else "white"
         mark = "*" if heat.is_oversubscribed[row, column] else ""
-        axes.text(column, row, rate(heat.rate[row, column]) + mark, ha="center", va="center", color=colour)
+        label = rate(heat.rate[library, row, column]) + mark
+        axes.text(column, row, label, ha="center", va="center", color=colour)
 
 
 def _frame(axes, cell: tuple[int, int]) -> None:
@@ -127,16 +164,16 @@ def _frame(axes, cell: tuple[int, int]) -> None:
     axes.plot(*corners, color="crimson", linewidth=2.5, solid_joinstyle="miter")
 
 
-def _text_cell(heat: Heat, row: int, column: int) -> Text:
-    value = heat.rate[row, column]
+def _text_cell(heat: Heat, cell: tuple[int, int, int]) -> Text:
+    value = heat.rate[cell]
     if np.isnan(value):
         return Text("·", style="dim")
-    share = float(_share(heat)[row, column])
+    share = float(_share(heat)[cell])
     red, green, blue = (round(np.interp(share, (0.0, 0.5, 1.0), ends)) for ends in _COLOURS)
     style = f"{'black' if share > 0.6 else 'white'} on rgb({red},{green},{blue})"
-    if (row, column) == heat.chosen:
+    if cell == heat.chosen:
         return Text(f"▶{rate(value)}", style=f"bold {style}")
-    return Text(rate(value) + ("*" if heat.is_oversubscribed[row, column] else ""), style=style)
+    return Text(rate(value) + ("*" if heat.is_oversubscribed[cell[1:]] else ""), style=style)
 
 
 # Red, green and blue of cividis at its dark blue end, in the middle and at its yellow end: it reads the same without

@@ -16,8 +16,9 @@ _ROUNDS_LEAST, _ROUNDS_MOST = 2, 4
 def worthwhile(recorder: Recorder, families: Sequence[Layout], job: Job, burst_s: float) -> list[Layout]:
     """Measure one chain with one BLAS thread of each library in turn, and return those that may still win.
 
-    Fastest times are compared, since other programs only add time. SciPy's library always stays, so that the gain of
-    another is known for the whole job, and so does what the budget did not reach.
+    Least CPU times are compared: with one thread that is the time of the work itself, whatever else the machine does.
+    SciPy's library always stays, so that the gain of another is known for the whole job, and so does what the budget
+    did not reach.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def worthwhile(recorder: Recorder, families: Sequence[Layout], job: Job, burst_s
 
 
 def _in_reach(alive: Sequence[Layout], recorder: Recorder, factor: float) -> list[Layout]:
-    fastest = {family: recorder.ledger.fastest(family) for family in alive if family in recorder.ledger}
-    most_s = factor * min(fastest.values(), default=0.0)
-    return [family for family in alive if family.blas is None or fastest.get(family, 0.0) <= most_s]
+    least: dict[Layout, float] = {}
+    for layout, timing, *_ in recorder.ledger.measurements:
+        least[layout] = min(timing.cpu_seconds, least.get(layout, timing.cpu_seconds))
+    most_s = factor * min((least[family] for family in alive if family in least), default=0.0)
+    return [family for family in alive if family.blas is None or least.get(family, 0.0) <= most_s]

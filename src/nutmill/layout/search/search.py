@@ -172,7 +172,7 @@ class _Search:
     def probe(self) -> None:
         """Measure once what needs more threads than there are cores."""
         for layout in self.probes:
-            if reference(layout) in self.ledger:
+            if reference(layout) in self.ledger and reference(layout) in self.families:
                 self.recorder.take(layout, "probe", self.burst_s)
 
     def grid(self) -> None:
@@ -191,7 +191,8 @@ class _Search:
     def halve(self) -> list[Layout]:
         """Measure the better ones in turn with longer and longer bursts; keep a third each time, until few are left.
 
-        The best with one BLAS thread stays among them, since others have to win against it, and the second best.
+        The best with one BLAS thread stays among them, and the best of SciPy's library, since others have to win
+        against these; and the second best.
         """
         alive = self._hopeful([layout for layout in self.choosable if layout in self.ledger])
         n_rounds = 0
@@ -202,7 +203,8 @@ class _Search:
             alive = self._hopeful(alive)[: max(FINALISTS, math.ceil(len(alive) / 3))]
         ranked = sorted((layout for layout in self.choosable if layout in self.ledger), key=self._cost)
         one_thread = [layout for layout in ranked if layout.blas_threads == 1]
-        return list(dict.fromkeys([*alive, *one_thread[:1], *ranked[:2]]))
+        of_scipy = [layout for layout in ranked if layout.blas is None]
+        return list(dict.fromkeys([*alive, *one_thread[:1], *of_scipy[:1], *ranked[:2]]))
 
     def found(self, rounds: list[Round]) -> Searched:
         """Sum up; where there were no final rounds, with one of typical values."""
