@@ -17,6 +17,7 @@ from nutmill.layout.blas.find import installed_blas
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.results.trace import group
 from nutmill.sampling import chosen_layout as search
+from nutmill.sampling.layout_workload import natives_for
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 20, "tune": 30, "chains": 3, "random_seed": 1, **QUIET}
@@ -220,7 +221,7 @@ def test_another_blas_gives_the_same_density(process):
     position = process.starts(None, 1, 0, jitter=True)[0]
     _, logp, gradient = process.binding.density(position)
     with apply_layout(Layout(1, blas=str(others[0].path))) as applied:
-        (native,) = search.natives_for(process, applied)
+        (native,) = natives_for(process, applied)
         _, other_logp, other_gradient = native.density(position)
     assert other_logp == pytest.approx(logp, rel=1e-10)
     np.testing.assert_allclose(other_gradient, gradient, rtol=1e-8)
@@ -231,7 +232,7 @@ def test_a_model_without_blas_needs_no_other():
         pm.Normal("x")
     compiled = compile_model(model)
     with apply_layout(Layout(2, blas="openblas")) as applied:
-        assert search.natives_for(compiled, applied) == [compiled.binding]
+        assert natives_for(compiled, applied) == [compiled.binding]
 
 
 def test_gradients_as_a_workload_run_as_often_as_asked(process):

@@ -15,7 +15,8 @@ from nutmill.progress.stderr import say, unheard
 from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
 from nutmill.run.run import Run
-from nutmill.sampling.chosen_layout import layout_for, natives_for
+from nutmill.sampling.chosen_layout import layout_for
+from nutmill.sampling.layout_workload import natives_for
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request

@@ -25,8 +25,8 @@ from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
 from nutmill.run.ending import CALLED_OFF, Limits
 from nutmill.run.run import Ending, Run, Settings
-from nutmill.sampling.chosen_layout import natives_for
 from nutmill.sampling.executor.sharing import Models, ModelSource
+from nutmill.sampling.layout_workload import natives_for
 from nutmill.sampling.report import Report
 
 # How often a worker looks whether its group is still wanted, and whether a folder has become free.
