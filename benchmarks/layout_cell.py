@@ -15,7 +15,7 @@ def main(request: str, answer: str) -> None:
     from nutmill.layout.machine import topology
     from nutmill.layout.search.burst import Bench
     from nutmill.layout.search.candidates import Job, candidates
-    from nutmill.sampling.chosen_layout import Gradients
+    from nutmill.sampling.layout_workload import Gradients
 
     cell = json.loads(request)
     machine = topology()

@@ -19,7 +19,7 @@ from nutmill.errors import LayoutError
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas import find as blas
 from nutmill.layout.blas import library as blas_library
-from nutmill.layout.blas import places as blas_places
+from nutmill.layout.blas import library_files as blas_places
 from nutmill.layout.blas.find import find_blas, installed_blas, scipy_blas, survey_blas
 from nutmill.layout.blas.library import open_library
 from nutmill.layout.blas.trial import Trial

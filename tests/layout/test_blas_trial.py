@@ -8,11 +8,11 @@ import pytest
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas import find as blas
-from nutmill.layout.blas import places as blas_places
+from nutmill.layout.blas import library_files as blas_places
 from nutmill.layout.blas import trial
 from nutmill.layout.blas.find import find_blas, scipy_blas, survey_blas
 from nutmill.layout.blas.identity import BlasElsewhere, BlasIdentity, libraries_to_try
-from nutmill.layout.blas.places import Place, places
+from nutmill.layout.blas.library_files import LibraryFile, places
 
 DOT = """
 double ddot_(int *n, double *x, int *dx, double *y, int *dy)
@@ -77,7 +77,7 @@ def test_what_is_sound_is_used_and_what_it_lacks_is_scipys(built):
 def test_a_survey_tells_of_the_broken_and_goes_on(built, monkeypatch):
     path = built(BROKEN["crash"][0])
     around = places()
-    monkeypatch.setattr(blas, "places", lambda: [*around, Place(path, "here")])
+    monkeypatch.setattr(blas, "places", lambda: [*around, LibraryFile(path, "here")])
     survey = survey_blas()
     assert path not in {library.path for library in survey.libraries} and scipy_blas() in survey.libraries
     assert any(
@@ -90,7 +90,7 @@ def test_a_survey_tells_of_the_broken_and_goes_on(built, monkeypatch):
 
 def test_a_library_that_cannot_be_limited_is_tried_only_where_it_is_named(built, monkeypatch):
     path = built(DOT + PRODUCT)
-    monkeypatch.setattr(blas, "places", lambda: [Place(path, "here")])
+    monkeypatch.setattr(blas, "places", lambda: [LibraryFile(path, "here")])
     libraries, left_out = libraries_to_try()
     assert path not in {library.path for library in libraries}
     assert any("its number of threads cannot be set" in sentence for sentence in left_out)

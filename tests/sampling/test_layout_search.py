@@ -17,7 +17,7 @@ from nutmill.layout.blas.find import installed_blas
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.results.trace import group
 from nutmill.sampling import chosen_layout as search
-from nutmill.sampling.layout_workload import natives_for
+from nutmill.sampling.layout_workload import Gradients, natives_for
 
 QUIET = {"progressbar": False, "compute_convergence_checks": False}
 SHORT = {"draws": 20, "tune": 30, "chains": 3, "random_seed": 1, **QUIET}
@@ -239,7 +239,7 @@ def test_gradients_as_a_workload_run_as_often_as_asked(process):
     position = process.starts(None, 1, 0, jitter=True)[0]
     assert process.binding.repeated(position)(3) == 0
     assert process.binding.repeated(np.full(process.n_dim, np.nan))(3) in (0, 3)
-    assert search.Gradients(process)(0, 2) is None
+    assert Gradients(process)(0, 2) is None
 
 
 def test_workers_beyond_the_chains_are_left_out(process):

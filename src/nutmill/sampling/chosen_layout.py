@@ -20,7 +20,7 @@ from nutmill.layout import profile as profiles
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import find_blas
 from nutmill.layout.blas.identity import BlasElsewhere, libraries_to_try
-from nutmill.layout.blas.places import places
+from nutmill.layout.blas.library_files import places
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.machine.topology import topology as read_topology

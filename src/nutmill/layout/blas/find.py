@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.library import BlasLibrary, open_library, wide_sentence
-from nutmill.layout.blas.places import Place, places
+from nutmill.layout.blas.library_files import LibraryFile, places
 from nutmill.layout.blas.trial import Trial, all_tried, tried
 
 __all__ = ["BlasLibrary", "BlasSurvey", "find_blas", "installed_blas", "name_of", "scipy_blas", "survey_blas"]
@@ -95,7 +95,7 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
     if os.sep in vendor or vendor.endswith(_ENDINGS):
         if not os.path.isfile(vendor):
             raise LayoutError(f"There is no BLAS library {vendor}: the file does not exist.")
-        return _opened(Place(os.path.realpath(vendor), "path given"))
+        return _opened(LibraryFile(os.path.realpath(vendor), "path given"))
     reasons = []
     for place in places():
         if vendor in os.path.basename(place.path):
@@ -132,7 +132,7 @@ def survey_blas() -> BlasSurvey:
     own = _scipy_or_none()
     libraries = {} if own is None else {own.path: own}
     left_out, wide = {}, {}
-    loaded = [Place(os.path.realpath(path), "loaded already") for path in _loaded_files()]
+    loaded = [LibraryFile(os.path.realpath(path), "loaded already") for path in _loaded_files()]
     found = {place.path: place for place in (*loaded, *places()) if place.path not in libraries}
     for place, trial in zip(found.values(), all_tried(found, _runtimes()), strict=True):
         try:
@@ -156,7 +156,7 @@ def _scipy_or_none() -> BlasLibrary | None:
 _opened_by_path: dict[str, BlasLibrary] = {}
 
 
-def _opened(place: Place, trial: Trial | None = None) -> BlasLibrary:
+def _opened(place: LibraryFile, trial: Trial | None = None) -> BlasLibrary:
     """Load a library that has been tried, or give the one that has been loaded from the same file."""
     library = _opened_by_path.get(place.path)
     if library is None:

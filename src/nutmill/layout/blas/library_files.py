@@ -17,23 +17,23 @@ _ENDINGS = (".so", ".dylib")
 _OF_LOADER = re.compile(r"^\s*(lib(?:mkl_rt|\w*openblas\w*|blis\S*|blas|f77blas)\.so\S*) .*=> (\S+)$", re.MULTILINE)
 
 
-class Place(NamedTuple):
+class LibraryFile(NamedTuple):
     """A file that may be a BLAS library, and who brought it."""
 
     path: str
     origin: str
 
 
-def places() -> list[Place]:
+def places() -> list[LibraryFile]:
     """Files that may be BLAS libraries, each once under its real path; packages before the system's."""
-    found: dict[str, Place] = {}
+    found: dict[str, LibraryFile] = {}
     for path, origin in (*_from_packages(), *_from_prefixes(), *_from_system()):
         real = os.path.realpath(path) if os.path.exists(path) else path
-        found.setdefault(real, Place(real, origin))
+        found.setdefault(real, LibraryFile(real, origin))
     return list(found.values())
 
 
-def _from_packages() -> Iterator[Place]:
+def _from_packages() -> Iterator[LibraryFile]:
     for package in ("scipy_openblas32", "scipy_openblas64"):
         found = importlib.util.find_spec(package)
         for folder in (found.submodule_search_locations or ()) if found is not None else ():
@@ -46,7 +46,7 @@ def _from_packages() -> Iterator[Place]:
         yield from _in_folder(Path(folder, "cmeel.prefix", "lib"), "package cmeel-openblas")
 
 
-def _from_prefixes() -> Iterator[Place]:
+def _from_prefixes() -> Iterator[LibraryFile]:
     prefixes = dict.fromkeys((sys.prefix, sys.base_prefix, site.getuserbase(), os.environ.get("CONDA_PREFIX")))
     prefixes |= dict.fromkeys((os.environ.get("MKLROOT"), "/opt/intel/oneapi/mkl/latest"))
     for prefix in filter(None, prefixes):
@@ -55,22 +55,22 @@ def _from_prefixes() -> Iterator[Place]:
         yield from _in_folder(Path(name), f"folder {name}")
 
 
-def _in_folder(folder: Path, origin: str) -> Iterator[Place]:
+def _in_folder(folder: Path, origin: str) -> Iterator[LibraryFile]:
     for pattern in _PATTERNS:
         for path in sorted(folder.glob(pattern)):
             if any(ending in path.name for ending in _ENDINGS):
-                yield Place(str(path), origin)
+                yield LibraryFile(str(path), origin)
 
 
-def _from_system() -> Iterator[Place]:
+def _from_system() -> Iterator[LibraryFile]:
     known = _known_to_loader()
     if known is not None:
         for _, path in _OF_LOADER.findall(known):
-            yield Place(path, "the system")
+            yield LibraryFile(path, "the system")
         return
     for name in ("openblas", "blis", "mkl_rt", "blas", "Accelerate"):
         if (found := ctypes.util.find_library(name)) is not None:
-            yield Place(found, "the system")
+            yield LibraryFile(found, "the system")
 
 
 @cache
