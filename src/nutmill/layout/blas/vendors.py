@@ -31,7 +31,7 @@ class Threads(NamedTuple):
     of_calling_thread: bool
 
 
-class Description(NamedTuple):
+class SelfReport(NamedTuple):
     """What a library says of itself; the fields are those of `BlasLibrary`."""
 
     name: str
@@ -42,14 +42,14 @@ class Description(NamedTuple):
     threads: Threads | None
 
 
-def described(handle: ctypes.CDLL, path: str) -> Description:
+def described(handle: ctypes.CDLL, path: str) -> SelfReport:
     """Ask a loaded library that has been called once, from file `path`."""
     for kind in (_openblas, _mkl, _blis):
         if (found := kind(handle, path)) is not None:
             return found
     if "/Accelerate." in path or "/vecLib." in path:
-        return Description("accelerate", None, "unknown", platform.machine(), None, None)
-    return Description("blas", None, "unknown", None, None, None)
+        return SelfReport("accelerate", None, "unknown", platform.machine(), None, None)
+    return SelfReport("blas", None, "unknown", None, None, None)
 
 
 def symbol(handle: ctypes.CDLL, name: str):
@@ -60,7 +60,7 @@ def symbol(handle: ctypes.CDLL, name: str):
         return None
 
 
-def _openblas(handle: ctypes.CDLL, path: str) -> Description | None:
+def _openblas(handle: ctypes.CDLL, path: str) -> SelfReport | None:
     named = next((n for n in _OPENBLAS_NAMES if symbol(handle, n.format("openblas_get_config")) is not None), None)
     if named is None:
         return None
@@ -73,10 +73,10 @@ def _openblas(handle: ctypes.CDLL, path: str) -> Description | None:
     if layer != "openmp":
         owner = named.format("openblas_get_num_threads"), named.format("openblas_set_num_threads")
     threads = _threads(handle, *owner, of_calling_thread=layer == "openmp")
-    return Description("openblas", version and version[1], layer, core or None, int(most[1]) if most else None, threads)
+    return SelfReport("openblas", version and version[1], layer, core or None, int(most[1]) if most else None, threads)
 
 
-def _mkl(handle: ctypes.CDLL, path: str) -> Description | None:
+def _mkl(handle: ctypes.CDLL, path: str) -> SelfReport | None:
     version_string = symbol(handle, "MKL_Get_Version_String")
     if version_string is None:
         return None
@@ -89,7 +89,7 @@ def _mkl(handle: ctypes.CDLL, path: str) -> Description | None:
     layer = "unknown" if set_layer is None else _MKL_LAYERS.get(set_layer(-1), "unknown")
     # Only the C names take an int: lower-case ones are the Fortran interface and would read it as an address.
     threads = _threads(handle, "MKL_Get_Max_Threads", "MKL_Set_Num_Threads_Local", of_calling_thread=True)
-    return Description("mkl", found[1] if found else text, layer, _mkl_kernels(path), None, threads)
+    return SelfReport("mkl", found[1] if found else text, layer, _mkl_kernels(path), None, threads)
 
 
 def _mkl_kernels(path: str) -> str | None:
@@ -103,7 +103,7 @@ def _mkl_kernels(path: str) -> str | None:
     return ", ".join(sorted("generic" if one == "def" else one for one in kernels)) or None
 
 
-def _blis(handle: ctypes.CDLL, path: str) -> Description | None:
+def _blis(handle: ctypes.CDLL, path: str) -> SelfReport | None:
     if symbol(handle, "bli_info_get_version_str") is None:
         return None
     version = _text(handle, "bli_info_get_version_str")
@@ -114,7 +114,7 @@ def _blis(handle: ctypes.CDLL, path: str) -> Description | None:
     threads = _threads(handle, "bli_thread_get_num_threads", "bli_thread_set_num_threads", of_calling_thread=True)
     kind = symbol(handle, "bli_arch_query_id")
     architecture = None if kind is None else _text(handle, "bli_arch_string", kind()) or None
-    return Description("blis", version, layer, architecture, None, threads)
+    return SelfReport("blis", version, layer, architecture, None, threads)
 
 
 def _threads(handle: ctypes.CDLL, get_name: str, set_name: str, *, of_calling_thread: bool) -> Threads | None:
