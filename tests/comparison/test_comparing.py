@@ -117,11 +117,26 @@ def test_one_that_takes_too_long_is_given_up():
     assert "nutmill gave up: no result within 0.05 s" in str(found)
 
 
-def test_what_is_not_installed_is_listed(monkeypatch):
+@pytest.fixture
+def ghost(monkeypatch):
+    """A sampler that is not installed."""
     monkeypatch.setitem(SAMPLERS, "ghost", Sampler("a ghost", "nutmill", needs=("no_such_package",)))
-    found = nutmill.compare(build(), samplers=["ghost"])
+
+
+def test_what_is_not_installed_is_listed(ghost, monkeypatch):
+    monkeypatch.setattr("nutmill.comparison.comparing.USUAL", ("ghost",))
+    found = nutmill.compare(build())
     assert (found.rows, found.missing) == ([], {"ghost": ("no_such_package",)})
     assert "ghost is not installed: pip install no_such_package" in str(found)
+
+
+def test_a_named_sampler_that_is_not_installed_is_an_error(ghost, tmp_path, monkeypatch):
+    with pytest.raises(ModelError, match=r"^ghost cannot be compared, .*: pip install no_such_package\.$"):
+        nutmill.compare(build(), samplers=["nutmill", "ghost"])
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(MODEL)
+    done = CliRunner().invoke(app, ["compare", "model.py:model", "--sampler", "ghost"])
+    assert done.stdout == "" and isinstance(done.exception, NutmillError)
 
 
 def test_a_version_that_was_not_tested_is_told(monkeypatch):

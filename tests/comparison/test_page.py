@@ -5,13 +5,14 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from comparison.rows import row
+from comparison.rows import row, spent
 
+from nutmill.cli import compare
 from nutmill.comparison.comparison import Comparison
 from nutmill.comparison.page import Bar, bars
 from nutmill.comparison.rounds import ComparisonSettings
 from nutmill.comparison.summary import summarize
-from nutmill.comparison.tables import number
+from nutmill.comparison.tables import number, sentences_of
 
 NAMES = ("nutmill", "numpyro", "pymc-c")
 
@@ -39,7 +40,30 @@ def test_sentences(comparison):
         "A note.",
         "pymc-c gave up: killed by signal 9 (SIGKILL)",
         "blackjax is not installed: pip install jax 'blackjax<1.6'",
+        "nutmill's effective draws per CPU second of sampling are 1 times those of numpyro.",
     ]
+
+
+def test_the_last_sentence_has_what_draws_cost():
+    rows = [row("nutpie", sampled=spent(10.0, 42.0)), row("nutmill"), row("pymc-c", sampled=spent(10.0, 5.0))]
+    rows.append(row("numpyro", failure="no"))
+    said = sentences_of(summarize(rows, [each["sampler"] for each in rows]), [], {})
+    assert said[-1] == (
+        "nutmill's effective draws per CPU second of sampling are 0.25 times those of pymc-c, "
+        "2.1 times those of nutpie."
+    )
+    assert "CPU second" not in str(sentences_of(summarize(rows[:1], ["nutpie"]), [], {}))
+    assert "CPU second" not in str(sentences_of(summarize(rows[1:2], ["nutmill"]), [], {}))
+
+
+def test_tables_fit_80_columns(comparison, capsys, monkeypatch):
+    """No word is cut; a row may take two lines where names are long."""
+    monkeypatch.setenv("COLUMNS", "80")
+    compare._print(comparison)
+    shown = capsys.readouterr().out
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 80
+    words = {word for table in comparison.tables for head in table.heads for word in head.split()}
+    assert words <= set(shown.split())
 
 
 def test_tables_hold_who_has_draws(comparison):
@@ -48,7 +72,7 @@ def test_tables_hold_who_has_draws(comparison):
         assert all(len(line) == len(table.heads) for line in table.rows)
     draws = comparison.tables[1]
     assert draws.rows[1][draws.heads.index("ESS per 1000 gradients")] == "-"
-    assert comparison.tables[2].rows[0][-1] == "the reference"
+    assert comparison.tables[2].rows[0][-1] == "is the reference"
     text = str(comparison)
     assert "nutmill" in text and "SIGKILL" in text
 

@@ -4,7 +4,7 @@ import contextlib
 import json as json_text
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -72,15 +72,18 @@ def _write_files(found: "Comparison", html: Path | None, out: Path | None) -> No
 
 
 def _print(found: "Comparison") -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     console = stdout_console()
     for each in found.tables:
-        table = Table(title=Text(each.title))
+        # A frame would take what 80 columns need for names.
+        table = Table(title=Text(each.title), box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for head in each.heads:
-            is_name = head == "sampler"
-            table.add_column(head, justify="left" if is_name else "right", no_wrap=is_name)
+            is_name, is_text = head == "sampler", head.startswith("BLAS")
+            justify: Literal["left", "right"] = "left" if is_name or is_text else "right"
+            table.add_column(head, justify=justify, no_wrap=is_name, overflow="fold")
         for row in each.rows:
             table.add_row(*map(Text, row), style="bold" if row[0] == "nutmill" else None)
         console.print(table)

@@ -14,6 +14,7 @@ from nutmill.comparison.comparison import Comparison
 from nutmill.comparison.rounds import ComparedModel, ComparisonSettings, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
+from nutmill.comparison.tables import install
 from nutmill.errors import ModelError
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def compare(
     Raises
     ------
     ModelError
-        There is no such sampler or Stan program, too few draws or chains are asked for, or the model cannot be sent to
-        another process.
+        There is no such sampler or Stan program, one that is named is not installed, too few draws or chains are asked
+        for, or the model cannot be sent to another process.
     """
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
@@ -93,6 +94,8 @@ def compare_source(
     _check_sizes(settings)
     _check_program(names, source.program)
     missing = {name: packages for name in names if (packages := SAMPLERS[name].missing())}
+    for name in missing if samplers else ():
+        raise ModelError(f"{name} cannot be compared, because it is not installed: {install(missing[name])}.")
     settings = settings._replace(samplers=tuple(name for name in names if name not in missing))
     date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
     rows = list(measure(source, settings, progress))

@@ -72,14 +72,21 @@ class Comparison(NamedTuple):
 
     def _page(self) -> str:
         about, settings = self.machine, self.settings
+        date = self.date.replace("T", " ").replace("+00:00", " UTC")
         about_it = (
-            f"{self.date}, {about['cpu']}, {settings.cores} of {about['usable_cores']} usable cores, "
-            f"Python {about['python']}; {settings.chains} chains of {settings.draws} draws, {settings.repeats} runs "
-            "each, every run in a process of its own. Medians."
+            f"{date}, {about['cpu']}, {settings.cores} of {about['usable_cores']} usable cores, Python "
+            f"{about['python']}; {settings.chains} chains of {settings.draws} draws, {_runs(settings.repeats)}."
         )
         opening = page.opening(self.title, about_it, self.sentences)
         parts = [*opening, *page.plots_of(self.summaries), *map(page.table_html, self.tables)]
         return page.document(self.title, [*parts, page.closing(about)])
+
+
+def _runs(repeats: int) -> str:
+    """Say how often each sampler has run."""
+    if repeats == 1:
+        return "one run of each sampler, in a process of its own"
+    return f"medians of {repeats} runs of each sampler, every run in a process of its own"
 
 
 def _plain(value: object) -> Any:

@@ -25,37 +25,37 @@ Column = tuple[str, Callable[[Summary], str]]
 
 _COST: tuple[Column, ...] = (
     (f"to {WANTED_ESS} ESS, model new (s)", lambda each: number(each.to_ess_cold_s)),
-    ("model known (s)", lambda each: number(each.to_ess_warm_s)),
+    (f"to {WANTED_ESS} ESS, model known (s)", lambda each: number(each.to_ess_warm_s)),
     ("import (s)", lambda each: number(each.import_s)),
     ("compile, new (s)", lambda each: number(each.compile_cold_s)),
     ("compile, known (s)", lambda each: number(each.compile_warm_s)),
     ("sample (s)", lambda each: number(each.sample_s)),
-    ("sample (CPU s)", lambda each: number(each.sample_cpu_s)),
-    ("memory (MB)", lambda each: number(each.peak_rss_mb)),
 )
 
 _DRAWS: tuple[Column, ...] = (
     ("ESS per 1000 gradients", lambda each: number(each.ess_per_1000_gradients)),
-    ("without warmup", lambda each: number(each.ess_per_1000_draw_gradients)),
+    ("the same without warmup", lambda each: number(each.ess_per_1000_draw_gradients)),
     ("ESS per s", lambda each: number(each.ess_per_s)),
     ("ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
     ("gradients", lambda each: number(each.gradients)),
-    ("of them warmup", lambda each: number(each.warmup_gradients)),
+    ("of them in warmup", lambda each: number(each.warmup_gradients)),
 )
 
 _QUALITY: tuple[Column, ...] = (
     ("bulk ESS, least", lambda each: number(each.ess_bulk_min)),
-    ("median", lambda each: number(each.ess_bulk_median)),
+    ("bulk ESS, median", lambda each: number(each.ess_bulk_median)),
     ("tail ESS, least", lambda each: number(each.ess_tail_min)),
-    ("median ", lambda each: number(each.ess_tail_median)),
-    ("R-hat", lambda each: f"{each.rhat_max:.3f}"),
-    ("divergences", lambda each: str(each.divergences)),
-    ("means off by", lambda each: _off_by(each)),
+    ("tail ESS, median", lambda each: number(each.ess_tail_median)),
+    ("R-hat, largest", lambda each: f"{each.rhat_max:.3f}"),
+    ("draws that diverged", lambda each: str(each.divergences)),
+    ("mean off (standard errors)", lambda each: _off_by(each)),
 )
 
 _CORES: tuple[Column, ...] = (
-    ("cores busy while sampling", lambda each: number(each.cores_busy)),
-    ("times apart", lambda each: f"{each.spread:.2f}"),
+    ("sample (CPU s)", lambda each: number(each.sample_cpu_s)),
+    ("cores busy meanwhile", lambda each: number(each.cores_busy)),
+    ("slowest run / fastest", lambda each: f"{each.spread:.2f}"),
+    ("memory (MB)", lambda each: number(each.peak_rss_mb)),
     ("BLAS in the process, after sampling", lambda each: "; ".join(each.blas)),
 )
 
@@ -67,7 +67,7 @@ def tables_of(summaries: Sequence[Summary]) -> list[Table]:
         ("The way to the draws", _COST),
         ("What the draws cost", _DRAWS),
         ("What the draws are worth", _QUALITY),
-        ("Cores and BLAS", _CORES),
+        ("Cores, memory and BLAS", _CORES),
     )
     return [
         Table(
@@ -80,7 +80,7 @@ def tables_of(summaries: Sequence[Summary]) -> list[Table]:
 
 
 def sentences_of(summaries: Sequence[Summary], notes: Sequence[str], missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say who was first, what disagrees, what failed, and what could be installed.
+    """Say who was first, what disagrees, what failed, what could be installed, and at last what draws cost.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def sentences_of(summaries: Sequence[Summary], notes: Sequence[str], missing: Ma
     said = [*_first(_ranked(summaries)), *_disagreements(summaries), *notes]
     said += [f"{each.sampler} gave up: {each.failure}" for each in summaries if each.failure]
     said += [f"{name} is not installed: {install(packages)}" for name, packages in missing.items()]
-    return said
+    return [*said, *_bottom_line(_ranked(summaries))]
 
 
 def install(packages: Sequence[str]) -> str:
@@ -119,7 +119,7 @@ def aligned(table: Table) -> str:
 
 def _off_by(summary: Summary) -> str:
     agreement = summary.agreement
-    return "the reference" if agreement is None else f"{agreement.furthest:+.1f} ({agreement.label})"
+    return "is the reference" if agreement is None else f"{agreement.furthest:+.1f} ({agreement.label})"
 
 
 def _ranked(summaries: Sequence[Summary]) -> list[Summary]:
@@ -136,6 +136,17 @@ def _first(ranked: Sequence[Summary]) -> list[str]:
         f"{number(first.to_ess_cold_s)} s after its start; {SAMPLERS[second.sampler].title} follows after "
         f"{number(second.to_ess_cold_s)} s."
     ]
+
+
+def _bottom_line(ranked: Sequence[Summary]) -> list[str]:
+    """Say how many effective draws a CPU second of nutmill gives, and of the others."""
+    own = next((each for each in ranked if each.sampler == "nutmill"), None)
+    others = [each for each in ranked if each.sampler != "nutmill" and each.ess_per_cpu_s > 0.0]
+    if own is None or not others or not own.ess_per_cpu_s > 0.0:
+        return []
+    times = sorted((own.ess_per_cpu_s / each.ess_per_cpu_s, each.sampler) for each in others)
+    listed = ", ".join(f"{number(ratio)} times those of {name}" for ratio, name in times)
+    return [f"nutmill's effective draws per CPU second of sampling are {listed}."]
 
 
 def _disagreements(summaries: Sequence[Summary]) -> list[str]:
