@@ -1,5 +1,7 @@
 """The command as a whole: help, versions, exit codes, and how little it imports."""
 
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -7,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from processes import environment
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import nutmill as package
+from nutmill.cli.app import COMMANDS as COMMANDS_WITH_EXAMPLES
 from nutmill.cli.app import app, main
+from nutmill.cli.help import INSIGHT, MACHINE, MODEL
 from nutmill.errors import LayoutError
 
 HEAVY = {"pymc", "pytensor", "numba", "llvmlite", "arviz", "xarray", "scipy", "matplotlib", "IPython"}
@@ -62,6 +67,50 @@ def test_each_command_has_help(command):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0 and "Usage" in result.stdout
     assert command == "cache" or "Exit codes: 0 - it has finished; 1 - an error" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "compare", "explain"])
+def test_help_has_no_types_of_python(command, monkeypatch):
+    """What stands between angle brackets is what there is to choose from."""
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(app, [command, "--help"]).stdout
+    assert all("|" in kind for kind in re.findall(r"<[^<>]*>", shown)), shown
+    assert not re.search(r"\b(int|float|bool|str|range|Path|ModelPlace)\b", shown) and "{" not in shown
+
+
+def test_help_groups_the_commands_and_has_examples():
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    places = [shown.index(f"─ {group} ─") for group in (MODEL, MACHINE, INSIGHT)]
+    assert places == sorted(places)
+    assert places[0] < shown.index(" status ") < places[1] < shown.index(" tune ") < places[2] < shown.index(" cache ")
+
+
+@pytest.mark.parametrize("line", [line for one in COMMANDS_WITH_EXAMPLES for line in one.examples])
+def test_examples_of_the_help_are_commands(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "draws.nc").touch()
+    for folder in ("run", "runs", "part0", "part1"):
+        (tmp_path / folder).mkdir()
+    group, arguments = get_command(app), shlex.split(line)
+    name, command, rest = group.resolve_command(group.make_context("nutmill", list(arguments)), arguments)
+    command.make_context(name, rest)  # raises what is wrong with it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sample", "m.py:m", "--draws", "x"], "'--draws': it is a whole number."),
+        (["sample", "m.py:m", "--draws", "0"], "'--draws': it is at least 1."),
+        (["sample", "m.py:m", "--max-treedepth", "30"], "'--max-treedepth': it is at most 20."),
+        (["sample", "m.py:m", "--target-accept", "x"], "'--target-accept': it is a number."),
+        (["sample", "m.py:m", "--metric", "x"], "'--metric': 'x' is not one of 'auto', 'diag'."),
+        (["tune", "m.py:m", "--png", "heat.pdf"], "the heat map is a picture in PNG: call it heat.png."),
+    ],
+)
+def test_wrong_values_are_told_in_words(arguments, said, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 2 and said in shown.stderr
 
 
 def test_version():

@@ -79,6 +79,18 @@ def test_text_says_what_is_to_be_known():
     assert load(Path("draws.zarr"))["posterior"].sizes["draw"] == 60
 
 
+def test_the_file_of_a_result_is_named_after_the_model():
+    assert sample("--draws", 20, "--chains", 2).stdout.splitlines()[-1] == "Result: model.nc"
+    before = Path("model.nc").read_bytes()
+    refused = " ".join(sample("--draws", 30, code=2).stderr.replace("│", "").split())
+    assert "model.nc is there already: name another file with --out, or write --out model.nc to replace it." in refused
+    assert Path("model.nc").read_bytes() == before
+    sample("--draws", 30, "--out", "model.nc")
+    assert load(Path("model.nc"))["posterior"].sizes["draw"] == 30
+    sample("--draws", 20, "--checkpoint", "run")
+    assert load(Path("model.nc"))["posterior"].sizes["draw"] == 30
+
+
 def test_strict_judges_the_draws():
     document = json.loads(sample("--draws", 20, "--out", "draws.nc", "--strict", "--json", code=4).stdout)
     assert {finding["kind"] for finding in document["findings"]} >= {"ess"}
@@ -191,7 +203,6 @@ def test_other_data():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["sample", "model.py:model"], "name --out, --checkpoint, or both"),
         (["sample", "model.py:model", "--out", "a.nc", "--resume"], "name its folder"),
         (["sample", "model.py:model", "--out", "a.nc", "--chains", "4", "--chain-ids", "4-7"], "the last of"),
         (["sample", "model.py:model", "--out", "a.nc", "--chain-ids", "7-4"], "ends before it begins"),

@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -23,28 +23,56 @@ from nutmill.cli import (
     topology_command,
     tune,
 )
+from nutmill.cli.help import INSIGHT, MACHINE, MODEL, Command, Group, epilog
 from nutmill.errors import NutmillError
 from nutmill.progress.stderr import say
 
 app = typer.Typer(
     name="nutmill",
-    help="Sample PyMC models with NUTS at machine speed on CPUs.",
+    cls=Group,
+    help="Sample PyMC models with NUTS at machine speed on CPUs. FILE.PY:NAME is a model in a file of Python, such as "
+    "model.py:model.",
+    epilog="Example:\n\n  nutmill sample model.py:model\n\n`nutmill COMMAND --help` has examples of each.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("sample", epilog=outcome.epilog(outcome.STOPPABLE))(sample_command.sample)
-app.command("resume", epilog=outcome.epilog(outcome.STOPPABLE))(resume_command.resume)
-app.command("status", epilog=outcome.epilog(outcome.ALWAYS))(status_command.status)
-app.command("merge", epilog=outcome.epilog(outcome.STOPPABLE))(merge_command.merge)
-app.command("compile", epilog=outcome.epilog(outcome.ALWAYS))(compile.compile_)
-app.command("diagnose", epilog=outcome.epilog(outcome.JUDGES))(diagnose.diagnose)
-app.command("tune", epilog=outcome.epilog(outcome.ALWAYS))(tune.tune)
-app.command("compare", epilog=outcome.epilog(outcome.ALWAYS))(compare.compare)
-app.command("explain", epilog=outcome.epilog(outcome.ALWAYS))(explain.explain)
-app.command("topology", epilog=outcome.epilog(outcome.ALWAYS))(topology_command.topology)
-app.command("sbatch", epilog=outcome.epilog(outcome.ALWAYS))(sbatch.sbatch)
-app.add_typer(cache_command.app, name="cache")
+
+
+class Entry(NamedTuple):
+    """A command, the group in which the help lists it, how it ends, and how it is called."""
+
+    name: str
+    function: Callable[..., None]
+    group: str
+    codes: tuple[outcome.Exit, ...]
+    examples: tuple[str, ...]
+
+
+_FOLDER_RUN = "sample model.py:model --checkpoint run/ --until ess=400,rhat=1.01"
+COMMANDS = (
+    Entry("sample", sample_command.sample, MODEL, outcome.STOPPABLE,
+           ("sample model.py:model", "sample model.py:model --draws 2000 --seed 1 --out draws.nc", _FOLDER_RUN)),
+    Entry("resume", resume_command.resume, MODEL, outcome.STOPPABLE,
+           ("resume run/", "resume run/ --draws 4000 --out draws.nc")),
+    Entry("status", status_command.status, MODEL, outcome.ALWAYS, ("status run/", "status runs/ --watch")),
+    Entry("diagnose", diagnose.diagnose, MODEL, outcome.JUDGES, ("diagnose draws.nc", "diagnose run/ --strict")),
+    Entry("merge", merge_command.merge, MODEL, outcome.STOPPABLE, ("merge part0/ part1/ --out draws.nc",)),
+    Entry("compile", compile.compile_, MODEL, outcome.ALWAYS,
+           ("compile model.py:model --out model.nut", "compile model.py:model --out model.nut --target x86-64-v3")),
+    Entry("tune", tune.tune, MACHINE, outcome.ALWAYS,
+           ("tune model.py:model", "tune model.py:model --chains 8 --png heat.png --profile layout.json")),
+    Entry("topology", topology_command.topology, MACHINE, outcome.ALWAYS, ("topology", "topology --blas")),
+    Entry("sbatch", sbatch.sbatch, MACHINE, outcome.ALWAYS, ("sbatch model.py:model --chains 64 --nodes 4",)),
+    Entry("compare", compare.compare, INSIGHT, outcome.ALWAYS,
+           ("compare model.py:model --html page.html", "compare model.py:model --sampler nutmill --sampler nutpie")),
+    Entry("explain", explain.explain, INSIGHT, outcome.ALWAYS, ("explain model.py:model",)),
+)  # fmt: skip
+for _one in COMMANDS:
+    app.command(_one.name, cls=Command, rich_help_panel=_one.group, epilog=epilog(_one.codes, *_one.examples))(
+        _one.function
+    )
+app.add_typer(cache_command.app, name="cache", cls=Group, rich_help_panel=INSIGHT)
 
 
 def _print_version(wanted: bool) -> None:

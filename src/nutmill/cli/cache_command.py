@@ -5,6 +5,7 @@ from datetime import datetime
 import typer
 
 from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.help import Command
 from nutmill.cli.options import Json
 from nutmill.errors import NutmillError
 from nutmill.files import cache_folder
@@ -13,7 +14,7 @@ from nutmill.units import size
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_entries(*, json: Json = False) -> None:
     """List the entries, the one used last first."""
     from nutmill.native import cache
@@ -30,7 +31,7 @@ def list_entries(*, json: Json = False) -> None:
     print(f"{_entries(len(entries))} in {cache_folder()}: {share}.")
 
 
-@app.command()
+@app.command(cls=Command)
 def prune(*, json: Json = False) -> None:
     """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
     from nutmill.native import cache
@@ -42,7 +43,7 @@ def prune(*, json: Json = False) -> None:
     _print_removed(n_removed, json)
 
 
-@app.command()
+@app.command(cls=Command)
 def clear(*, json: Json = False) -> None:
     """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
     from nutmill.native import cache
@@ -53,13 +54,24 @@ def clear(*, json: Json = False) -> None:
     _print_removed(n_removed, json)
 
 
-@app.command()
+@app.command(cls=Command)
 def path(*, json: Json = False) -> None:
     """Print the folder; NUTMILL_CACHE_DIR moves it."""
     if json:
         print_json({"folder": str(cache_folder())})
     else:
         print(cache_folder())
+
+
+# What users know of what is kept; `--json` has the names that the cache itself uses.
+_KINDS = {
+    "model": "code of a model",
+    "functions": "code of a model's parts",
+    "reading": "which model it is",
+    "start": "where it starts",
+    "kernel": "the sampler",
+    "kernel-object": "the sampler, linked",
+}
 
 
 def _print_removed(n_removed: int, json: bool) -> None:
@@ -86,7 +98,7 @@ def _print_entries(entries) -> None:
         table.add_column(head, justify="right" if head == "size" else "left", overflow="fold")
     for entry in entries:
         header = entry.header
-        kind = "?" if header is None else header.kind
+        kind = "?" if header is None else _KINDS.get(header.kind, header.kind)
         what = "damaged, or of another version of nutmill" if header is None else header.about or header.key[:16]
         used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
         table.add_row(*map(Text, (kind, size(entry.n_bytes), used, what)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -223,7 +223,14 @@ Data = Annotated[
         exists=True, dir_okay=False, metavar="FILE.NPZ", help="Arrays that replace data of the model, by name."
     ),
 ]
-Out = Annotated[
-    Path | None, typer.Option(callback=checked_out, metavar="FILE", help="The result: draws.nc or draws.zarr.")
-]
+
+
+def result_option(more: str = "") -> Any:
+    """Make the option that names the file of a result."""
+    return typer.Option(
+        "--out", callback=checked_out, metavar="FILE", help=f"The result: draws.nc or draws.zarr. {more}".rstrip()
+    )
+
+
+Out = Annotated[Path | None, result_option()]
 Cores = Annotated[int | None, typer.Option(min=1, help="Chains at once, with one BLAS thread each.")]

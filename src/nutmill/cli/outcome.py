@@ -44,9 +44,9 @@ _MEANINGS = {
 }
 
 
-def epilog(codes: tuple[Exit, ...]) -> str:
-    """Say at the end of a command's help what its exit codes mean."""
-    return "Exit codes: " + "; ".join(f"{code.value} - {_MEANINGS[code]}" for code in codes) + "."
+def meaning(code: Exit) -> str:
+    """Say what a code means, for a command's help."""
+    return f"{code.value} - {_MEANINGS[code]}"
 
 
 # What may be missing of a result because the user wants it so.

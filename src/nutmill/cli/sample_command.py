@@ -43,7 +43,7 @@ def sample(
     layout: options.LayoutSource = "auto",
     cores: options.Cores = None,
     data: options.Data = None,
-    out: options.Out = None,
+    out: Annotated[Path | None, options.result_option("Default, without --checkpoint: model.nc for model.py.")] = None,
     keep_warmup: _KeepWarmup = False,
     json: options.Json = False,
     strict: options.Strict = False,
@@ -51,7 +51,9 @@ def sample(
     """Sample a model. With a checkpoint, a run that is stopped or killed goes on where it was, to the same draws."""
     import nutmill
 
-    _check(out, checkpoint, resume, chain_ids, chains)
+    _check(checkpoint, resume, chain_ids, chains)
+    if out is None and checkpoint is None:
+        out = _own_file(model)
     asked: dict[str, Any] = {
         "draws": draws,
         "tune": tune,
@@ -88,12 +90,18 @@ def sample(
         finish(result, wanted)
 
 
-def _check(
-    out: Path | None, checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int
-) -> None:
+def _own_file(model: model_file.ModelPlace) -> Path:
+    """Name the file of a result after the model's; one that is there may be the only copy of a long run."""
+    path = Path(model.path.stem + ".nc")
+    if path.exists():
+        raise typer.BadParameter(
+            f"{path} is there already: name another file with --out, or write --out {path} to replace it."
+        )
+    return path
+
+
+def _check(checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int) -> None:
     """Refuse options that have no meaning together."""
-    if out is None and checkpoint is None:
-        raise typer.BadParameter("draws that go nowhere are lost: name --out, --checkpoint, or both.")
     if resume and checkpoint is None:
         raise typer.BadParameter("--resume goes on with the run of --checkpoint: name its folder.")
     if chain_ids is not None and chain_ids.ids[-1] >= chains:
