@@ -23,13 +23,13 @@ from nutmill.cli import (
     topology_command,
     tune,
 )
-from nutmill.cli.help import INSIGHT, MACHINE, MODEL, Command, Group, epilog
+from nutmill.cli.help import INSIGHT, MACHINE, MODEL, HelpfulCommand, HelpfulGroup, epilog
 from nutmill.errors import NutmillError
 from nutmill.progress.stderr import say
 
 app = typer.Typer(
     name="nutmill",
-    cls=Group,
+    cls=HelpfulGroup,
     help="Sample PyMC models with NUTS at machine speed on CPUs. FILE.PY:NAME is a model in a file of Python, such as "
     "model.py:model.",
     epilog="Example:\n\n  nutmill sample model.py:model\n\n`nutmill COMMAND --help` has examples of each.",
@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command, the group in which the help lists it, how it ends, and how it is called."""
 
     name: str
@@ -51,28 +51,28 @@ class Entry(NamedTuple):
 
 _FOLDER_RUN = "sample model.py:model --checkpoint run/ --until ess=400,rhat=1.01"
 COMMANDS = (
-    Entry("sample", sample_command.sample, MODEL, outcome.STOPPABLE,
+    CommandEntry("sample", sample_command.sample, MODEL, outcome.STOPPABLE,
            ("sample model.py:model", "sample model.py:model --draws 2000 --seed 1 --out draws.nc", _FOLDER_RUN)),
-    Entry("resume", resume_command.resume, MODEL, outcome.STOPPABLE,
+    CommandEntry("resume", resume_command.resume, MODEL, outcome.STOPPABLE,
            ("resume run/", "resume run/ --draws 4000 --out draws.nc")),
-    Entry("status", status_command.status, MODEL, outcome.ALWAYS, ("status run/", "status runs/ --watch")),
-    Entry("diagnose", diagnose.diagnose, MODEL, outcome.JUDGES, ("diagnose draws.nc", "diagnose run/ --strict")),
-    Entry("merge", merge_command.merge, MODEL, outcome.STOPPABLE, ("merge part0/ part1/ --out draws.nc",)),
-    Entry("compile", compile.compile_, MODEL, outcome.ALWAYS,
+    CommandEntry("status", status_command.status, MODEL, outcome.ALWAYS, ("status run/", "status runs/ --watch")),
+    CommandEntry("diagnose", diagnose.diagnose, MODEL, outcome.JUDGES, ("diagnose draws.nc", "diagnose run/ --strict")),
+    CommandEntry("merge", merge_command.merge, MODEL, outcome.STOPPABLE, ("merge part0/ part1/ --out draws.nc",)),
+    CommandEntry("compile", compile.compile_, MODEL, outcome.ALWAYS,
            ("compile model.py:model --out model.nut", "compile model.py:model --out model.nut --target x86-64-v3")),
-    Entry("tune", tune.tune, MACHINE, outcome.ALWAYS,
+    CommandEntry("tune", tune.tune, MACHINE, outcome.ALWAYS,
            ("tune model.py:model", "tune model.py:model --chains 8 --png heat.png --profile layout.json")),
-    Entry("topology", topology_command.topology, MACHINE, outcome.ALWAYS, ("topology", "topology --blas")),
-    Entry("sbatch", sbatch.sbatch, MACHINE, outcome.ALWAYS, ("sbatch model.py:model --chains 64 --nodes 4",)),
-    Entry("compare", compare.compare, INSIGHT, outcome.ALWAYS,
+    CommandEntry("topology", topology_command.topology, MACHINE, outcome.ALWAYS, ("topology", "topology --blas")),
+    CommandEntry("sbatch", sbatch.sbatch, MACHINE, outcome.ALWAYS, ("sbatch model.py:model --chains 64 --nodes 4",)),
+    CommandEntry("compare", compare.compare, INSIGHT, outcome.ALWAYS,
            ("compare model.py:model --html page.html", "compare model.py:model --sampler nutmill --sampler nutpie")),
-    Entry("explain", explain.explain, INSIGHT, outcome.ALWAYS, ("explain model.py:model",)),
+    CommandEntry("explain", explain.explain, INSIGHT, outcome.ALWAYS, ("explain model.py:model",)),
 )  # fmt: skip
 for _one in COMMANDS:
-    app.command(_one.name, cls=Command, rich_help_panel=_one.group, epilog=epilog(_one.codes, *_one.examples))(
+    app.command(_one.name, cls=HelpfulCommand, rich_help_panel=_one.group, epilog=epilog(_one.codes, *_one.examples))(
         _one.function
     )
-app.add_typer(cache_command.app, name="cache", cls=Group, rich_help_panel=INSIGHT)
+app.add_typer(cache_command.app, name="cache", cls=HelpfulGroup, rich_help_panel=INSIGHT)
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 import typer
 
 from nutmill.cli.console import print_json, stdout_console
-from nutmill.cli.help import Command
+from nutmill.cli.help import HelpfulCommand
 from nutmill.cli.options import Json
 from nutmill.errors import NutmillError
 from nutmill.files import cache_folder
@@ -14,7 +14,7 @@ from nutmill.units import size
 app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_args_is_help=True)
 
 
-@app.command("list", cls=Command)
+@app.command("list", cls=HelpfulCommand)
 def list_entries(*, json: Json = False) -> None:
     """List the entries, the one used last first."""
     from nutmill.native import cache
@@ -31,7 +31,7 @@ def list_entries(*, json: Json = False) -> None:
     print(f"{_entries(len(entries))} in {cache_folder()}: {share}.")
 
 
-@app.command(cls=Command)
+@app.command(cls=HelpfulCommand)
 def prune(*, json: Json = False) -> None:
     """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
     from nutmill.native import cache
@@ -43,7 +43,7 @@ def prune(*, json: Json = False) -> None:
     _print_removed(n_removed, json)
 
 
-@app.command(cls=Command)
+@app.command(cls=HelpfulCommand)
 def clear(*, json: Json = False) -> None:
     """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
     from nutmill.native import cache
@@ -54,7 +54,7 @@ def clear(*, json: Json = False) -> None:
     _print_removed(n_removed, json)
 
 
-@app.command(cls=Command)
+@app.command(cls=HelpfulCommand)
 def path(*, json: Json = False) -> None:
     """Print the folder; NUTMILL_CACHE_DIR moves it."""
     if json:

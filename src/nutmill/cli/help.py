@@ -37,7 +37,7 @@ def epilog(codes: Sequence[Exit], *examples: str) -> str:
     return "\n\n".join([*(lines if examples else []), f"Exit codes: {'; '.join(map(meaning, codes))}."])
 
 
-class Command(TyperCommand):
+class HelpfulCommand(TyperCommand):
     """A command whose help shows how values look, not which types of Python hold them."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -53,7 +53,7 @@ class Command(TyperCommand):
             raise
 
 
-class Group(TyperGroup):
+class HelpfulGroup(TyperGroup):
     """A command that has commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
