@@ -33,7 +33,8 @@ MAY_IMPORT = {
         "diagnosis",
     },
     "many": {
-        *("errors", "units", "nuts", "layout", "native", "progress", "run", "results", "sampling"),
+        *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "model", "progress", "run", "results"),
+        "sampling",
     },
     "explanation": {"errors", "units", "layout", "native", "model"},
     "comparison": {"__init__", "errors", "diagnosis", "results"},

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.calibration.bands import p_value
 from benchmarks.calibration.experiments import EXPERIMENTS
 from benchmarks.calibration.ranks import N_RANKS, calibrate
 from benchmarks.results_file import RESULTS, record
+from nutmill.many.rank_bands import p_value
 
 CALIBRATION = "calibration"
 _SEED, _DATA_SETS = 20261129, 1000

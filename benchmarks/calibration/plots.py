@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmarks.calibration.bands import bands
+from nutmill.many.rank_bands import bands
 
 _WIDTH, _HEIGHT, _ROOM = 220, 100, 26
 _COLOUR = "#3b7dd8"

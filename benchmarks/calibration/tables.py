@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.calibration.bands import p_value
 from benchmarks.calibration.plots import LEVEL, strayed
 from benchmarks.tables import head, line
 from nutmill.comparison.page import document, table_html, versions_line
 from nutmill.comparison.tables import Table
+from nutmill.many.rank_bands import p_value
 
 # Of all scalars together: how often a page of right draws would name one.
 FALSE_ALARMS = 0.01

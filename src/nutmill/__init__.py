@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.layout.layout import Layout
     from nutmill.many.fit_seed import fit_seed
     from nutmill.many.sample_many import sample_many
+    from nutmill.many.sbc import sbc
     from nutmill.model.compile_model import compile_model
     from nutmill.native.compiled import CompiledModel, load
     from nutmill.progress.status import status
@@ -53,6 +54,7 @@ __all__ = [
     "sample",
     "sample_many",
     "sample_numba",
+    "sbc",
     "status",
 ]
 
@@ -62,6 +64,7 @@ _HOMES = {
     "sample": "nutmill.sampling.sample",
     "sample_numba": "nutmill.sampling.sample",
     "sample_many": "nutmill.many.sample_many",
+    "sbc": "nutmill.many.sbc",
     "fit_seed": "nutmill.many.fit_seed",
     "compare": "nutmill.comparison.comparing",
     "explain": "nutmill.explanation.explaining",

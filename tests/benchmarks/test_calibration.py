@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.calibration import command
-from benchmarks.calibration.bands import bands, p_value
 from benchmarks.calibration.tables import page, sections, uneven
+from nutmill.many.rank_bands import bands, p_value
 
 RNG = np.random.default_rng(20261129)
 

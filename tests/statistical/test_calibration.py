@@ -5,8 +5,8 @@ import pytest
 from assertions import MIN_P
 
 from benchmarks.calibration import experiments
-from benchmarks.calibration.bands import p_value
 from benchmarks.calibration.ranks import N_RANKS, calibrate
+from nutmill.many.rank_bands import p_value
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from nutmill.errors import ModelError, SamplingError
@@ -43,26 +43,21 @@ class Plan(NamedTuple):
     threads: int
 
 
-def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[Hashable, Groups]]:
-    """Fit data sets in threads, and give key and row of each, in their order.
+def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
+    """Fit data sets in threads, and give each with its row, in their order.
 
     Raises
     ------
     ModelError, SamplingError
-        If the names of the first are not those of the model's data, a stream of data sets raises, or a fit fails and
-        the plan says so.
+        If a stream of data sets raises, or a fit fails and the plan says so.
     """
 
-    def fitted(data: DataSet) -> tuple[Hashable, Groups]:
-        return data.key, _row(plan, data)
+    def fitted(data: DataSet) -> tuple[DataSet, Groups]:
+        return data, _row(plan, data)
 
-    first = next(sets)
-    plan.fitter.expect(first)
     layout, numbers = Layout(plan.threads), itertools.count()
     with apply_layout(layout, calls_blas=plan.fitter.compiled.code.calls_blas) as applied:
-        yield from in_order(
-            fitted, itertools.chain([first], sets), plan.threads, lambda: applied.enter_worker(next(numbers))
-        )
+        yield from in_order(fitted, sets, plan.threads, lambda: applied.enter_worker(next(numbers)))
 
 
 def _row(plan: Plan, data: DataSet) -> Groups:
@@ -77,8 +72,8 @@ def _row(plan: Plan, data: DataSet) -> Groups:
 class ReportOfFits:
     """Says on stderr how far the fits are, and in the log at the end what became of them."""
 
-    def __init__(self, progressbar: bool, n_all: int | None):
-        self._shows, self._n_all = progressbar, n_all
+    def __init__(self, progressbar: bool, n_all: int | None, n_before: int = 0):
+        self._shows, self._n_all, self._n_before = progressbar, n_all, n_before
         self._begin = self._said = time.monotonic()
         self._n_done = self._n_failed = self._n_doubtful = 0
 
@@ -92,12 +87,14 @@ class ReportOfFits:
         if self._shows and now - self._said >= _SAID_EVERY_S:
             self._said = now
             of = "" if self._n_all is None else f" of {self._n_all}"
-            say(f"{self._n_done}{of} data sets fitted, {self._n_done / (now - self._begin):.3g} a second.")
+            rate = self._n_done / (now - self._begin)
+            say(f"{self._n_before + self._n_done}{of} data sets fitted, {rate:.3g} a second.")
 
     def end(self) -> None:
         """Say how many fits failed, and how many are doubtful."""
         if self._shows:
-            say(f"{self._n_done} data sets fitted in {duration(time.monotonic() - self._begin)}.")
+            before = f", {self._n_before} before" if self._n_before else ""
+            say(f"{self._n_done} data sets fitted in {duration(time.monotonic() - self._begin)}{before}.")
         told = [
             f"{count} of {self._n_done} fits {what}"
             for count, what in ((self._n_failed, "failed"), (self._n_doubtful, "have divergences or a large R-hat"))

@@ -44,17 +44,27 @@ class Gathered:
         if len(self._rows) == _STACKED:
             self._stack()
 
+    def add_many(self, keys: Sequence[Hashable], groups: Groups) -> None:
+        """Take rows that are stacked already."""
+        self._stack()
+        self.keys += keys
+        self._stacks.append(groups)
+
     def groups(self) -> Groups:
         """Give all rows as arrays, (n, ...) each, by group and name."""
         self._stack()
         self._stacks = [_joined(self._stacks, [len(stack[FITS]["failed"]) for stack in self._stacks])]
-        return self._stacks[0]
+        return dict(self._stacks[0])
 
     def _stack(self) -> None:
         if self._rows:
-            rows = [{group: _as_rows(arrays) for group, arrays in row.items()} for row in self._rows]
-            self._stacks.append(_joined(rows, [1] * len(rows)))
+            self._stacks.append(joined(self._rows))
             self._rows = []
+
+
+def joined(rows: Sequence[Groups]) -> Groups:
+    """Stack rows: arrays (n, ...) by group and name."""
+    return _joined([{group: _as_rows(arrays) for group, arrays in row.items()} for row in rows], [1] * len(rows))
 
 
 def _as_rows(arrays: Arrays) -> Arrays:
@@ -68,14 +78,14 @@ def _joined(parts: Sequence[Groups], counts: Sequence[int]) -> Groups:
         for group, arrays in part.items():
             names.setdefault(group, {}).update(dict.fromkeys(arrays))
     ends = np.cumsum(counts)
-    joined: Groups = {}
+    whole: Groups = {}
     for group, of_group in names.items():
         made: dict[str, np.ndarray] = {}
         for name in of_group:
             found = [part.get(group, {}).get(name) for part in parts]
             made[name] = _side_by_side(found, counts, ends)
-        joined[group] = made
-    return joined
+        whole[group] = made
+    return whole
 
 
 def _side_by_side(found: Sequence[np.ndarray | None], counts: Sequence[int], ends: np.ndarray) -> np.ndarray:
@@ -105,7 +115,12 @@ def tree_of(gathered: Gathered, description: Description, attrs: Mapping[str, An
     labels = {dim: values for dim, values in description.coords.items() if dim not in ragged}
     labels = {**labels, "statistic": np.array(SUMMARY), DATASET: label_array(gathered.keys)}
     groups[FITS] = {**groups[FITS], **{f"n_{dim}": lengths for dim, lengths in ragged.items()}}
-    tree = xr.DataTree.from_dict({name: _dataset(name, arrays, description, labels) for name, arrays in groups.items()})
+    tree = xr.DataTree.from_dict(
+        {
+            name: variables_of(arrays, _LEADING.get(name, (DATASET,)), description, labels)
+            for name, arrays in groups.items()
+        }
+    )
     tree.attrs = dict(attrs)
     return tree
 
@@ -116,8 +131,10 @@ def _ragged(lengths: Mapping[str, np.ndarray], failed: np.ndarray) -> dict[str, 
     return {dim: each for dim, each in found.items() if len(np.unique(each[~failed])) > 1}
 
 
-def _dataset(group: str, arrays: Arrays, description: Description, labels: Mapping[str, Any]) -> xr.Dataset:
-    leading = _LEADING.get(group, (DATASET,))
+def variables_of(
+    arrays: Arrays, leading: tuple[str, ...], description: Description, labels: Mapping[str, Any] | None = None
+) -> xr.Dataset:
+    """Make a Dataset of arrays whose first axes are `leading`, and whose other ones the model names."""
     sizes: dict[str, int] = {}
     variables = {}
     for name, array in arrays.items():
@@ -126,4 +143,4 @@ def _dataset(group: str, arrays: Arrays, description: Description, labels: Mappi
         dims = (*leading, *fitting_dims(name, array.shape[len(leading) :], wanted, sizes))
         sizes |= dict(zip(dims, array.shape, strict=True))
         variables[name] = (dims, array)
-    return xr.Dataset(variables, coords=coordinates(sizes, labels))
+    return xr.Dataset(variables, coords=coordinates(sizes, description.coords if labels is None else labels))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from nutmill.errors import ModelError
 from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
-from nutmill.many.datasets import count_of, data_sets
+from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import keeper_of
+from nutmill.sampling.kept_model import identity
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.sample import compiled_of, with_coordinates
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from nutmill.many.row_folder import RowFolder
 
 
 def sample_many(
@@ -38,6 +44,8 @@ def sample_many(
     centring: str = "auto",
     var_names: Sequence[str] | None = None,
     on_error: str = "keep",
+    checkpoint: str | os.PathLike | None = None,
+    every: float = 10.0,
     progressbar: bool = True,
 ) -> xr.DataTree:
     """Fit one model to many data sets: it is compiled once, and each fit takes little more than its native code.
@@ -69,6 +77,11 @@ def sample_many(
     on_error
         "keep": a fit whose data do not fit the model, that finds no start, or whose chains have to stop becomes a row
         of NaN, whose ``problem`` says why; the others go on. "raise": the first of them ends all.
+    checkpoint
+        A folder, to which what is kept of the fits goes as they are made. The same call on the same data sets goes on
+        there after a kill, and gives the same bytes as one that nothing happened to.
+    every
+        Seconds between two files in it; what a kill can cost.
     progressbar
         Say on stderr how far the fits are.
 
@@ -88,6 +101,8 @@ def sample_many(
         raises.
     SamplingError
         If a chain has to stop, with ``on_error="raise"``.
+    CheckpointError
+        If the folder is of another call or other data sets, or cannot be written.
     """
     request = checked_request(
         draws=draws,
@@ -102,6 +117,8 @@ def sample_many(
         starts=starts,
         metric=metric,
         centring=centring,
+        checkpoint=checkpoint,
+        every=every,
     )
     if on_error not in ("keep", "raise"):
         raise ModelError(f'on_error must be "keep" or "raise", not {on_error!r}.')
@@ -109,15 +126,40 @@ def sample_many(
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
     plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", request.cores or topology().n_cores)
+    first = next(sets)
+    plan.fitter.expect(first)
     # It brings xarray, which takes as long to load as a hundred short fits.
     from nutmill.many.gathered import Gathered, tree_of
 
-    gathered, report = Gathered(), ReportOfFits(progressbar, count_of(datasets, by))
-    for key, row in rows_of(plan, sets):
-        gathered.add(key, row)
-        report.take(row)
-    report.end()
+    gathered = Gathered()
+    with ExitStack() as stack:
+        folder, sets, n_before = None, itertools.chain([first], sets), 0
+        if request.checkpoint is not None:
+            folder = stack.enter_context(_folder(plan.fitter, first, keep))
+            n_before = folder.restore(sets, gathered)
+        report = ReportOfFits(progressbar, count_of(datasets, by), n_before)
+        for data, row in rows_of(plan, sets):
+            gathered.add(data.key, row)
+            report.take(row)
+            if folder is not None:
+                folder.keep(data, row)
+        report.end()
     return tree_of(gathered, compiled.description, _attributes(request))
+
+
+def _folder(fitter: Fitter, first: DataSet, keep: str | Callable) -> RowFolder:
+    """Say what rows depend on, by the model bound to the first data set, or as it is if these do not fit."""
+    from nutmill.many.row_folder import RowFolder
+
+    request = fitter.request
+    try:
+        bound = fitter.bind(first)
+    except ModelError:
+        bound = fitter.compiled
+    asked = {**request.as_json(), "keep": keep if isinstance(keep, str) else "a function"}
+    facts = {"asked": asked, **identity(bound, topology().cpu_model)}
+    assert request.checkpoint is not None
+    return RowFolder(request.checkpoint, facts, request.every)
 
 
 def _attributes(request: Request) -> dict[str, str | int | float]:

@@ -229,6 +229,14 @@ def data_of(model: pm.Model) -> dict[str, np.ndarray]:
     return {name: held(variable) for variable, name in names.items() if variable not in lengths}
 
 
+def data_name_of(model: pm.Model, observed: Variable) -> str:
+    """Name under which `with_data` takes other data of an observed variable; raises ModelError if there is none."""
+    root, (names, _) = _root(model.rvs_to_values[observed]), _data_names(model)
+    if root is None:
+        raise ModelError(f"The observations of {observed.name} are computed: observe a pm.Data or an array itself.")
+    return names[root]
+
+
 def _root(value: Variable) -> Variable | None:
     """The constant or shared variable that observed data come from, behind casts; None if it is computed."""
     while value.owner is not None and len(value.owner.inputs) == 1:

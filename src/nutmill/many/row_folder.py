@@ -1,0 +1,159 @@
+"""The folder of many fits: rows in files as they are made, so that a killed call goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from nutmill.checkpoint.lock import FolderLock
+from nutmill.checkpoint.records import telling
+from nutmill.errors import CheckpointError
+from nutmill.files import read_plain, replace_file
+from nutmill.many.datasets import DataSet
+from nutmill.many.gathered import Gathered, joined
+from nutmill.many.keeping import Groups
+from nutmill.sampling.kept_model import check_same
+
+_ASKED = "asked.json"
+_DIGEST = "digest"  # of the data sets of a file, beside its arrays
+
+
+class RowFolder:
+    """Keeps rows on the disk, within a `with`.
+
+    Parameters
+    ----------
+    path : Path
+        Of the folder: new, empty, or that of a call with the same facts.
+    facts : mapping
+        What rows depend on beside their data: ``asked``, and what `sampling.kept_model.identity` says of the model.
+    every_s : float
+        Seconds between two files; what a kill can cost.
+
+    Raises
+    ------
+    CheckpointError
+        On entering, if it is of another call, holds other files, another process has it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, Any], every_s: float):
+        self._path, self._facts, self._every_s = path, facts, every_s
+        self._lock = FolderLock(path / "lock")
+        self._rows: list[Groups] = []
+        self._first, self._digest = 0, hashlib.sha256()
+        self._written_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        with telling(self._path):
+            self._path.mkdir(parents=True, exist_ok=True)
+            asked = self._path / _ASKED
+            if not asked.exists() and any(self._path.iterdir()):
+                raise CheckpointError(f"{self._path} holds other files: take a new folder.")
+            self._lock.__enter__()
+            try:
+                if asked.exists():
+                    self._check(read_plain(asked))
+                else:
+                    replace_file(asked, json.dumps(self._facts).encode())
+            except BaseException as error:
+                self._lock.__exit__(type(error), error, error.__traceback__)
+                raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._write()
+        finally:
+            self._lock.__exit__(kind, error, trace)
+
+    def restore(self, sets: Iterator[DataSet], gathered: Gathered) -> int:
+        """Take the rows that are there, and pass over their data sets; return how many.
+
+        Raises
+        ------
+        CheckpointError
+            If a data set is another than the one that was fitted, or a file is damaged.
+        """
+        for path in sorted(self._path.glob("rows-*.npz")):
+            groups, told = _read(path)
+            count, digest, keys = len(groups["fits"]["failed"]), hashlib.sha256(), []
+            for _ in range(count):
+                data = next(sets, None)
+                if data is not None:
+                    keys.append(data.key)
+                    _add(digest, data)
+            if digest.hexdigest() != told:
+                last = self._first + count - 1
+                raise CheckpointError(
+                    f"The data sets {self._first} to {last} are others than those that {self._path} was made of: pass "
+                    "the same in the same order, or take a new folder."
+                )
+            gathered.add_many(keys, groups)
+            self._first += count
+        return self._first
+
+    def keep(self, data: DataSet, row: Groups) -> None:
+        """Take the next row; it is on the disk within `every_s`, or at the end."""
+        self._rows.append(row)
+        _add(self._digest, data)
+        if time.monotonic() - self._written_s >= self._every_s:
+            self._write()
+
+    def _write(self) -> None:
+        if self._rows:
+            arrays = {f"{group}/{name}": a for group, found in joined(self._rows).items() for name, a in found.items()}
+            content = io.BytesIO()
+            np.savez(content, allow_pickle=False, **{_DIGEST: np.array(self._digest.hexdigest()), **arrays})
+            with telling(self._path):
+                replace_file(self._path / f"rows-{self._first:012d}.npz", content.getvalue())
+            self._first += len(self._rows)
+            self._rows, self._digest = [], hashlib.sha256()
+        self._written_s = time.monotonic()
+
+    def _check(self, content: bytes) -> None:
+        """Refuse a folder of another call."""
+        try:
+            theirs = json.loads(content)
+            asked = theirs["asked"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self._path / _ASKED} is damaged: take a new folder.") from error
+        mine = json.loads(json.dumps(self._facts))
+        for name, value in mine["asked"].items():
+            if asked.get(name) != value:
+                raise CheckpointError(
+                    f"{self._path} is of a call with {name}={asked.get(name)!r}, not {value!r}: take a new folder."
+                )
+        check_same(mine, theirs, self._path)
+
+
+def _read(path: Path) -> tuple[Groups, str]:
+    try:
+        with np.load(io.BytesIO(read_plain(path)), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        told = str(arrays.pop(_DIGEST))
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in arrays.items():
+            group, _, variable = name.partition("/")
+            groups.setdefault(group, {})[variable] = array
+        groups["fits"]["failed"]  # which each file has
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): remove it and all that come after it.") from error
+    return dict(groups), told
+
+
+def _add(digest: Any, data: DataSet) -> None:
+    """Let a digest tell one data set from another."""
+    digest.update(repr(data.key).encode())
+    for name, value in data.arrays.items():
+        array = np.asarray(value)
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes())
