@@ -72,8 +72,9 @@ def _row(plan: Plan, data: DataSet) -> Groups:
 class ReportOfFits:
     """Says on stderr how far the fits are, and in the log at the end what became of them."""
 
-    def __init__(self, progressbar: bool, n_all: int | None, n_before: int = 0):
-        self._shows, self._n_all, self._n_before = progressbar, n_all, n_before
+    def __init__(self, progressbar: bool, n_all: int | None):
+        self.n_before = 0  # fits that were made by an earlier call
+        self._shows, self._n_all = progressbar, n_all
         self._begin = self._said = time.monotonic()
         self._n_done = self._n_failed = self._n_doubtful = 0
 
@@ -88,12 +89,12 @@ class ReportOfFits:
             self._said = now
             of = "" if self._n_all is None else f" of {self._n_all}"
             rate = self._n_done / (now - self._begin)
-            say(f"{self._n_before + self._n_done}{of} data sets fitted, {rate:.3g} a second.")
+            say(f"{self.n_before + self._n_done}{of} data sets fitted, {rate:.3g} a second.")
 
     def end(self) -> None:
         """Say how many fits failed, and how many are doubtful."""
         if self._shows:
-            before = f", {self._n_before} before" if self._n_before else ""
+            before = f", {self.n_before} before" if self.n_before else ""
             say(f"{self._n_done} data sets fitted in {duration(time.monotonic() - self._begin)}{before}.")
         told = [
             f"{count} of {self._n_done} fits {what}"

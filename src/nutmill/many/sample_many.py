@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from nutmill.sampling.sample import compiled_of, with_coordinates
 if TYPE_CHECKING:
     import xarray as xr
 
+    from nutmill.many.gathered import Gathered
     from nutmill.many.row_folder import RowFolder
 
 
@@ -126,25 +127,31 @@ def sample_many(
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
     plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", request.cores or topology().n_cores)
-    first = next(sets)
-    plan.fitter.expect(first)
     # It brings xarray, which takes as long to load as a hundred short fits.
-    from nutmill.many.gathered import Gathered, tree_of
+    from nutmill.many.gathered import tree_of
 
-    gathered = Gathered()
+    gathered = _gathered(plan, sets, keep, ReportOfFits(progressbar, count_of(datasets, by)))
+    return tree_of(gathered, compiled.description, _attributes(request))
+
+
+def _gathered(plan: Plan, sets: Iterator[DataSet], keep: str | Callable, report: ReportOfFits) -> Gathered:
+    """Fit all data sets but those whose rows are there already."""
+    from nutmill.many.gathered import Gathered
+
+    gathered, first = Gathered(), next(sets)
+    plan.fitter.expect(first)
     with ExitStack() as stack:
-        folder, sets, n_before = None, itertools.chain([first], sets), 0
-        if request.checkpoint is not None:
+        folder, sets = None, itertools.chain([first], sets)
+        if plan.fitter.request.checkpoint is not None:
             folder = stack.enter_context(_folder(plan.fitter, first, keep))
-            n_before = folder.restore(sets, gathered)
-        report = ReportOfFits(progressbar, count_of(datasets, by), n_before)
+            report.n_before = folder.restore(sets, gathered)
         for data, row in rows_of(plan, sets):
             gathered.add(data.key, row)
             report.take(row)
             if folder is not None:
                 folder.keep(data, row)
         report.end()
-    return tree_of(gathered, compiled.description, _attributes(request))
+    return gathered
 
 
 def _folder(fitter: Fitter, first: DataSet, keep: str | Callable) -> RowFolder:
