@@ -2,7 +2,7 @@
 
 from nutmill.explanation.blas_calls import BlasCall
 from nutmill.explanation.explaining import Explanation
-from nutmill.explanation.measured import DataFact
+from nutmill.explanation.measured import DataFact, LibrarySpeed
 from nutmill.explanation.speeds import MachineSpeed
 from nutmill.layout.machine.topology import Cache, Topology
 from nutmill.model.anatomy import Operations
@@ -28,6 +28,10 @@ OPERATIONS = Operations(
 )
 
 
+# With which the longest call takes half of the time.
+MKL = LibrarySpeed("mkl 2026.2", "mkl", "avx512", 7e-4, [BlasCall("dgemv", (500, 1000), 2, 2.5e-4, 2e6)])
+
+
 def made_up(**changed) -> Explanation:
     facts = {
         "parameters": {"mu": (), "theta_log__": (8,)},
@@ -45,5 +49,6 @@ def made_up(**changed) -> Explanation:
         "blas": "openblas 0.3 (SciPy's), 2 threads unless limited",
         "speed": MachineSpeed(1e10, 4e10),
         "machine": MACHINE,
+        "libraries": [],
     }
     return Explanation(**(facts | changed))

@@ -1,11 +1,13 @@
 """What is said of made-up measurements."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from explanation.made_up import MACHINE, made_up
+from explanation.made_up import MACHINE, MKL, made_up
 
 from nutmill.explanation.answers import advice, answers, as_text
+from nutmill.explanation.blas_calls import BlasCall
 
 
 def test_derived_figures():
@@ -19,7 +21,7 @@ def test_derived_figures():
 
 def test_answers():
     said = {question: " ".join(sentences) for question, sentences in answers(made_up()).items()}
-    runs, time, cores, memory, elsewhere, _ = said.values()
+    runs, time, cores, blas, memory, elsewhere, _ = said.values()
     assert "has 32 operations. Rewriting leaves 9 in each gradient (fused loop x 3, LeanDot x 1, views" in runs
     assert "and 2 arrays and lengths that depend on data alone" in runs
     assert "They were lowered by nutmill's own LLVM IR, and linked into one object of 83 KiB" in runs
@@ -29,6 +31,7 @@ def test_answers():
     assert "it could not take less than 400 us" in time
     assert "2 cores may compute, all physical cores of the machine." in cores
     assert "With 2 BLAS threads a gradient takes 600 us: 1.67 times as fast on 2 times the cores" in cores
+    assert blas == "SciPy's is the only one that was found here, so that nothing is compared."
     assert "at 4 GB/s, 40% of what one core here reads from memory." in memory
     assert "a gradient takes 500 us, which is 2.00 times as fast" in elsewhere
     assert "the log density at the start moves by 2e-05" in elsewhere
@@ -61,6 +64,32 @@ def test_advice(changed, said):
     assert any(said in sentence for sentence in advice(made_up(**changed)))
 
 
+def test_other_libraries_are_told_call_by_call():
+    said = as_text(made_up(libraries=[MKL]))
+    assert "takes 1 ms with SciPy's and 700 us with mkl 2026.2, which runs code for avx512, one thread each." in said
+    assert "dgemv(500, 1000) x 2: 500 us with SciPy's, 250 us with mkl 2026.2." in said
+    assert "dpotrf(9): " not in said  # it was not seen to make that call
+    assert "mkl 2026.2 makes a gradient 1.43 times as fast as SciPy's BLAS: `nutmill tune` measures it" in said
+    slower = MKL._replace(gradient_s=9.9e-4)
+    assert "times as fast as SciPy's BLAS" not in as_text(made_up(libraries=[slower]))
+    assert "It calls none." in as_text(made_up(calls=[], gradient_s_all_threads=None))
+    assert "runs through a pointer" in as_text(made_up(calls=None, fused=False, gradient_s_all_threads=None))
+
+
+def test_mkl_is_worth_trying_on_intel_where_blas_counts():
+    intel = replace(MACHINE, cpu_model="Intel(R) Xeon(R)")
+    sentence = "60% of a gradient is BLAS, and MKL is not installed: on Intel's processors it is worth trying"
+    assert sentence in as_text(made_up(machine=intel))
+    for changed in (
+        {"machine": MACHINE},
+        {"machine": intel, "libraries": [MKL._replace(gradient_s=1e-3)]},
+        {"machine": intel, "gradient_s": 1e-5},
+        {"machine": intel, "blas": "mkl 2026.2 (SciPy's)"},
+        {"machine": intel, "calls": [BlasCall("dpotrf", (9,), 1, 1e-4, 243.0)]},
+    ):
+        assert "MKL is not installed" not in as_text(made_up(**changed))
+
+
 def test_one_core_needs_no_advice_on_threads():
     machine = MACHINE.__class__(**{**vars(MACHINE), "n_cores": 1})
     found = made_up(machine=machine, gradient_s_all_threads=None)
@@ -68,7 +97,8 @@ def test_one_core_needs_no_advice_on_threads():
 
 
 def test_all_of_it_is_json():
-    document = json.loads(json.dumps(made_up().as_dict()))
+    document = json.loads(json.dumps(made_up(libraries=[MKL]).as_dict()))
+    assert document["libraries"][0]["calls"][0]["routine"] == "dgemv"
     assert document["calls"][0]["sizes"] == [500, 1000]
     assert document["operations"]["after"] == {"fused loop": 3, "LeanDot": 1, "views and lengths": 5}
     assert document["advice"] and document["machine"]["n_cores"] == 2

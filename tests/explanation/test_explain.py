@@ -88,6 +88,11 @@ def test_a_gaussian_process():
     assert 0.0 < found.blas_share <= 1.0 and found.gradient_s > 0.0
     assert found.speed.bytes_per_s > 1e8 and found.speed.flops_per_s > 1e8
     assert "dpotrf(10)" in str(found)
+    (other,) = (one for one in found.libraries if one.blas == "openblas")  # of the tests' environment
+    assert other.gradient_s > 0.0 and {"dpotrf"} <= {call.routine for call in other.calls}
+    assert sorted((call.routine, call.sizes, call.count) for call in other.calls) == sorted(
+        (call.routine, call.sizes, call.count) for call in found.calls
+    )
 
 
 def test_a_hierarchy_calls_no_blas():

@@ -3,8 +3,9 @@
 import html
 from collections.abc import Mapping
 
-from nutmill.explanation.blas_calls import BlasCall
+from nutmill.explanation.blas_calls import call_name
 from nutmill.explanation.measured import Measured
+from nutmill.explanation.other_blas import advice_on_blas, other_blas
 from nutmill.units import duration, size
 
 _N_NAMED = 6
@@ -23,6 +24,7 @@ def answers(found: Measured) -> dict[str, list[str]]:
         "What runs when this model is sampled?": _what_runs(found),
         "Where does the time of a gradient go?": _time(found),
         "Which cores are busy, and what does BLAS do there?": _cores(found),
+        "Would another BLAS be faster?": other_blas(found),
         "What does it read?": _memory(found),
         "Would float32 or a GPU be faster?": _elsewhere(found),
         "What can be done?": advice(found),
@@ -52,17 +54,13 @@ def advice(found: Measured) -> list[str]:
         said.append("A gradient is too short for more BLAS threads to help: give every chain a core of its own.")
     elif found.gradient_s_all_threads is not None:
         said.append(_on_threads(found))
+    said += advice_on_blas(found)
     if _reads_memory(found) and _reading_share(found) > _BOUND:
         said.append(
             "Reading data bounds this model, and chains at once share the memory: `nutmill tune` measures how many "
             "are best."
         )
     return said or ["Nothing stands out: the default layout, one BLAS thread a chain, fits."]
-
-
-def call_name(call: BlasCall) -> str:
-    """Write a call with its sizes, as dgemm(200, 200, 1) x 3."""
-    return f"{call.routine}({', '.join(map(str, call.sizes))})" + (f" x {call.count}" if call.count > 1 else "")
 
 
 def _what_runs(found: Measured) -> list[str]:

@@ -71,12 +71,19 @@ class BlasCall(NamedTuple):
     flops: float
 
 
-def record_calls(binding: Binding, position: np.ndarray) -> list[BlasCall]:
+def call_name(call: BlasCall) -> str:
+    """Write a call with its sizes, as dgemm(200, 200, 1) x 3."""
+    return f"{call.routine}({', '.join(map(str, call.sizes))})" + (f" x {call.count}" if call.count > 1 else "")
+
+
+def record_calls(binding: Binding, position: np.ndarray, original: Callable[[str], int] = address) -> list[BlasCall]:
     """Evaluate density and gradient, and return the calls that this makes, the longest first.
 
     Parameters
     ----------
     position : (n_dim,) float64
+    original : callable
+        Gives the address of a routine by its name: those that are timed. SciPy's by default.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def record_calls(binding: Binding, position: np.ndarray) -> list[BlasCall]:
     """
     if not binding.code.fused:
         raise ModelError("Calls of BLAS can only be watched in fused code, and this model runs through a pointer.")
-    recorder = _Recorder()
+    recorder = _Recorder(original)
     watched = binding.with_blas(recorder.address)
     runs = []
     for _ in range(_REPEATS + 1):
@@ -104,7 +111,8 @@ def record_calls(binding: Binding, position: np.ndarray) -> list[BlasCall]:
 class _Recorder:
     """Gives addresses of functions that note each call and make it."""
 
-    def __init__(self):
+    def __init__(self, original: Callable[[str], int]):
+        self._original = original
         self.seen: list[tuple[str, tuple[int, ...], float]] = []
         self._kept: dict[str, Any] = {}
 
@@ -116,7 +124,7 @@ class _Recorder:
 
     def _watching(self, routine: str) -> Any:
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(_ARGUMENTS[routine]))
-        original, form = kind(address(routine)), _FORMS[routine]
+        original, form = kind(self._original(routine)), _FORMS[routine]
 
         def call(*arguments: int) -> None:
             begin = time.perf_counter()

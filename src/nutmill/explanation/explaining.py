@@ -9,7 +9,7 @@ import numpy as np
 from nutmill.errors import LayoutError
 from nutmill.explanation.answers import advice, as_html, as_text
 from nutmill.explanation.blas_calls import record_calls
-from nutmill.explanation.measured import DataFact, Measured
+from nutmill.explanation.measured import DataFact, LibrarySpeed, Measured
 from nutmill.explanation.speeds import gradient_seconds, machine_speed
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
@@ -40,6 +40,7 @@ class Explanation(Measured):
             "calls": None if self.calls is None else [call._asdict() for call in self.calls],
             "speed": self.speed._asdict(),
             "machine": self.machine.as_dict(),
+            "libraries": [one._asdict() | {"calls": [call._asdict() for call in one.calls]} for one in self.libraries],
             "n_dim": self.n_dim,
             "data_bytes": self.data_bytes,
             "blas_share": self.blas_share,
@@ -62,7 +63,7 @@ def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
     """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient.
 
     Takes a few seconds and one core. A `pm.Model` is rewritten once more, to count its operations, and compiled in
-    single precision, too.
+    single precision, too. If the model calls BLAS, every library of it that is found is loaded and measured.
 
     Parameters
     ----------
@@ -119,7 +120,22 @@ def _explained(compiled: CompiledModel, single: CompiledModel | None, counted: O
         blas=_blas(),
         speed=machine_speed(),
         machine=machine,
+        libraries=_other_libraries(binding, position) if calls else [],
     )
+
+
+def _other_libraries(binding: Binding, position: np.ndarray) -> list[LibrarySpeed]:
+    """Measure the gradient, and each of its calls, with the other BLAS libraries of this machine."""
+    from nutmill.layout.blas.identity import libraries_to_try
+
+    found = []
+    for library in libraries_to_try()[0]:
+        if library.blas is not None:
+            with apply_layout(Layout(1, blas=library.blas)) as applied:
+                calls = record_calls(binding, position, applied.blas.address)
+                seconds = gradient_seconds(binding.with_blas(applied.blas.address), position, 1)
+            found.append(LibrarySpeed(library.label, library.blas, library.architecture, seconds, calls))
+    return found
 
 
 def _with_threads(binding: Binding, position: np.ndarray, count: int) -> float | None:
@@ -161,4 +177,5 @@ def _blas() -> str:
 
     found = scipy_blas()
     threads = "" if found.threads is None else f", {found.threads.get()} threads unless limited"
-    return f"{found.label}{threads}"
+    code = "" if found.architecture is None else f", running code for {found.architecture}"
+    return f"{found.label}{code}{threads}"

@@ -23,6 +23,28 @@ class DataFact(NamedTuple):
     n_bytes: int
 
 
+class LibrarySpeed(NamedTuple):
+    """What a model takes with another BLAS than SciPy's, one thread each.
+
+    Attributes
+    ----------
+    label : str
+        Name and version.
+    blas : str
+        As `Layout.blas` names it.
+    architecture : str or None
+        Whose processors' code it runs here.
+    gradient_s : float
+    calls : list of BlasCall
+    """
+
+    label: str
+    blas: str
+    architecture: str | None
+    gradient_s: float
+    calls: list[BlasCall]
+
+
 class Measured(NamedTuple):
     """What was found out about a model; times in seconds.
 
@@ -57,6 +79,8 @@ class Measured(NamedTuple):
         The library behind SciPy, with its version and its threads unless limited.
     speed : MachineSpeed
     machine : Topology
+    libraries : list of LibrarySpeed
+        The other BLAS libraries of this machine; none where no BLAS is called, or the model runs through a pointer.
     """
 
     parameters: dict[str, tuple[int, ...]]
@@ -74,6 +98,7 @@ class Measured(NamedTuple):
     blas: str
     speed: MachineSpeed
     machine: Topology
+    libraries: list[LibrarySpeed]
 
     @property
     def n_dim(self) -> int:

@@ -83,7 +83,7 @@ def _mkl(handle: ctypes.CDLL, path: str) -> SelfReport | None:
     buffer = ctypes.create_string_buffer(200)
     version_string(buffer, ctypes.c_int(200))
     text = buffer.value.decode(errors="replace").strip()
-    found = re.search(r"Version (\S+)", text)
+    found = re.search(r"Version ([^\s-]+)", text)
     # An invalid layer changes nothing and makes the function return the layer in use.
     set_layer = symbol(handle, "MKL_Set_Threading_Layer")
     layer = "unknown" if set_layer is None else _MKL_LAYERS.get(set_layer(-1), "unknown")
