@@ -88,7 +88,8 @@ def test_help_groups_the_commands_and_has_examples():
 @pytest.mark.parametrize("line", [line for one in COMMANDS_WITH_EXAMPLES for line in one.examples])
 def test_examples_of_the_help_are_commands(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "draws.nc").touch()
+    for file in ("draws.nc", "sales.csv", "sales.parquet"):
+        (tmp_path / file).touch()
     for folder in ("run", "runs", "part0", "part1"):
         (tmp_path / folder).mkdir()
     group, arguments = get_command(app), shlex.split(line)

@@ -13,6 +13,7 @@ from nutmill.cli import (
     compile,
     diagnose,
     explain,
+    many_command,
     merge_command,
     outcome,
     resume_command,
@@ -55,6 +56,8 @@ COMMANDS = (
            ("sample model.py:model", "sample model.py:model --draws 2000 --seed 1 --out draws.nc", _FOLDER_RUN)),
     CommandEntry("resume", resume_command.resume, MODEL, outcome.STOPPABLE,
            ("resume run/", "resume run/ --draws 4000 --out draws.nc")),
+    CommandEntry("many", many_command.many, MODEL, outcome.STOPPABLE,
+           ("many model.py:model sales.csv --by shop", "many model.py:model sales.parquet --by shop --out shops.zarr")),
     CommandEntry("status", status_command.status, MODEL, outcome.ALWAYS, ("status run/", "status runs/ --watch")),
     CommandEntry("diagnose", diagnose.diagnose, MODEL, outcome.JUDGES, ("diagnose draws.nc", "diagnose run/ --strict")),
     CommandEntry("merge", merge_command.merge, MODEL, outcome.STOPPABLE, ("merge part0/ part1/ --out draws.nc",)),
@@ -86,7 +89,7 @@ def _print_version(wanted: bool) -> None:
 # What typer makes of KeyboardInterrupt: what shells give a process that SIGINT has ended.
 _BY_CTRL_C = 128 + signal.SIGINT
 # What can be gone on with after a signal; other commands end by it.
-_STOPPABLE = {"sample", "resume", "merge"}
+_STOPPABLE = {"sample", "resume", "merge", "many"}
 
 
 @app.callback()

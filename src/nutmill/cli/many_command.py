@@ -1,0 +1,136 @@
+"""`nutmill many`: one model fitted to each data set of a table, with one compile."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nutmill.cli import model_file, options
+from nutmill.cli.console import print_json
+from nutmill.cli.outcome import Exit, code_of
+from nutmill.cli.stopping import stoppable
+from nutmill.errors import ModelError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class KeptOfFits(StrEnum):
+    """What is kept of each fit."""
+
+    SUMMARY = "summary"
+    DRAWS = "draws"
+
+
+_Table = Annotated[
+    Path,
+    typer.Argument(
+        exists=True,
+        dir_okay=False,
+        metavar="TABLE",
+        help="Data: a .csv or .parquet; or a .nc, by xarray.",
+    ),
+]
+_By = Annotated[str, typer.Option(metavar="COLUMN", help="Which data set a row is of; of a .nc: the dimension.")]
+_Columns = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Columns that are data of the model. Default: all others.")
+]
+_Keep = Annotated[KeptOfFits, typer.Option(help="Of each fit: summaries of its variables, or draws.")]
+_Checkpoint = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, metavar="FOLDER", help="Keep what is done here; the same command goes on with it."),
+]
+_Fits = Annotated[int | None, typer.Option(min=1, help="Fits at once. Default: as many as there are cores.")]
+
+
+def many(
+    model: options.Model,
+    table: _Table,
+    *,
+    by: _By,
+    columns: _Columns = None,
+    keep: _Keep = KeptOfFits.SUMMARY,
+    draws: options.Draws = 1000,
+    tune: options.Tune = None,
+    chains: Annotated[int, typer.Option(min=1, help="Chains of each fit.")] = 4,
+    seed: options.Seed = None,
+    target_accept: options.TargetAccept = 0.8,
+    cores: _Fits = None,
+    checkpoint: _Checkpoint = None,
+    out: Annotated[Path, options.result_option("Default: fits.nc.")] = Path("fits.nc"),
+    json: options.Json = False,
+    strict: options.Strict = False,
+) -> None:
+    """Fit a model to each data set of a table. What looks wrong with a fit stands in its row."""
+    import nutmill
+    from nutmill.results.storage import check_target, save
+
+    check_target(out)
+    asked: dict[str, Any] = {
+        "keep": str(keep),
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "random_seed": seed,
+        "target_accept": target_accept,
+        "cores": cores,
+        "checkpoint": checkpoint,
+    }
+    if checkpoint is not None and seed is None:
+        raise typer.BadParameter("--checkpoint needs a --seed: this command goes on there if it has the same.")
+    with stoppable(None if checkpoint is None else lambda: "the same command goes on"):
+        with contextlib.redirect_stdout(sys.stderr):
+            data = _read(table, by, None if columns is None else columns.split(","))
+            result = nutmill.sample_many(model_file.compiled_model(model), data, by=by, **asked)
+            save(result, out)
+        _tell(result, out, is_json=json, strict=strict)
+
+
+def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> None:
+    """Print how many fits there are, and how many failed or are doubtful; end the command."""
+    failed, problems = result["fits"]["failed"].values, result["fits"]["problem"].values
+    found = {
+        "result": str(out),
+        "n_fits": len(failed),
+        "n_failed": int(failed.sum()),
+        "n_doubtful": int(((problems != "") & ~failed).sum()),
+    }
+    if is_json:
+        print_json(found)
+    else:
+        print(f"{found['n_fits']} fits, {found['n_failed']} failed, {found['n_doubtful']} doubtful. Result: {out}")
+    raise typer.Exit(code_of(found["n_failed"] + found["n_doubtful"] > 0, strict=strict) or Exit.GOOD)
+
+
+def _read(path: Path, by: str, columns: list[str] | None) -> Any:
+    """Read a table or a Dataset, and of it what was asked for.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or lacks one of the columns.
+    """
+    import pandas as pd
+    import xarray as xr
+
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".nc": xr.load_dataset,
+    }
+    if path.suffix not in readers:
+        raise ModelError(f"A table is a file {', '.join(readers)}, not {path.name!r}.")
+    try:
+        table = readers[path.suffix](path)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"The table {path} cannot be read: {error}.") from error
+    if columns is None:
+        return table
+    there = list(table.data_vars if isinstance(table, xr.Dataset) else table.columns)
+    if missing := [name for name in columns if name not in there]:
+        raise ModelError(f"The table {path} has no column {', '.join(missing)}; it has {', '.join(map(str, there))}.")
+    return table[columns if isinstance(table, xr.Dataset) else list(dict.fromkeys([by, *columns]))]
