@@ -11,7 +11,7 @@ import typer
 
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json
-from nutmill.cli.outcome import Exit, code_of
+from nutmill.cli.outcome import code_of
 from nutmill.cli.stopping import stoppable
 from nutmill.errors import ModelError
 
@@ -92,18 +92,17 @@ def many(
 
 def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> None:
     """Print how many fits there are, and how many failed or are doubtful; end the command."""
-    failed, problems = result["fits"]["failed"].values, result["fits"]["problem"].values
-    found = {
-        "result": str(out),
-        "n_fits": len(failed),
-        "n_failed": int(failed.sum()),
-        "n_doubtful": int(((problems != "") & ~failed).sum()),
-    }
+    from nutmill.results.trace import group
+
+    fits = group(result, "fits")
+    failed, problems = fits["failed"].values, fits["problem"].values
+    n_failed, n_doubtful = int(failed.sum()), int(((problems != "") & ~failed).sum())
     if is_json:
-        print_json(found)
+        told = {"n_fits": len(failed), "n_failed": n_failed, "n_doubtful": n_doubtful}
+        print_json({"result": str(out), **told})
     else:
-        print(f"{found['n_fits']} fits, {found['n_failed']} failed, {found['n_doubtful']} doubtful. Result: {out}")
-    raise typer.Exit(code_of(found["n_failed"] + found["n_doubtful"] > 0, strict=strict) or Exit.GOOD)
+        print(f"{len(failed)} fits, {n_failed} failed, {n_doubtful} doubtful. Result: {out}")
+    raise typer.Exit(code_of(n_failed + n_doubtful > 0, strict=strict))
 
 
 def _read(path: Path, by: str, columns: list[str] | None) -> Any:
