@@ -8,7 +8,7 @@ from nutmill.collecting import seldom_collecting
 if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr__` does it
     from nutmill.comparison.comparing import compare
     from nutmill.diagnosis.verdict import diagnose
-    from nutmill.errors import CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
+    from nutmill.errors import ArgumentError, CheckpointError, LayoutError, ModelError, NutmillError, SamplingError
     from nutmill.explanation.explaining import explain
     from nutmill.layout.layout import Layout
     from nutmill.many.fit_seed import fit_seed
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
 
 __all__ = [
     "AdaptationState",
+    "ArgumentError",
     "CheckpointError",
     "CompiledModel",
     "Layout",
@@ -82,6 +83,7 @@ _HOMES = {
     "load": "nutmill.native.compiled",
     "find_layout": "nutmill.sampling.chosen_layout",
     "LayoutError": "nutmill.errors",
+    "ArgumentError": "nutmill.errors",
     "ModelError": "nutmill.errors",
     "NutmillError": "nutmill.errors",
     "SamplingError": "nutmill.errors",

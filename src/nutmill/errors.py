@@ -34,6 +34,10 @@ class ModelError(NutmillError, ValueError):
     """The model, its data or its start cannot be sampled; the message names the variable and what to do."""
 
 
+class ArgumentError(NutmillError, ValueError, TypeError):
+    """An argument is unknown, of a wrong type or out of range; the message names it and says what to write."""
+
+
 class SamplingError(NutmillError, RuntimeError):
     """A chain had to stop; the message carries the status sentence and the chain."""
 

@@ -14,7 +14,7 @@ import nutmill
 from nutmill.cli.app import app
 from nutmill.comparison import rounds, samplers
 from nutmill.comparison.samplers import SAMPLERS, Sampler
-from nutmill.errors import ModelError, NutmillError
+from nutmill.errors import ArgumentError, ModelError, NutmillError
 
 Y = np.array([0.5, 1.5, 1.0, 2.0])
 MODEL = """
@@ -131,7 +131,7 @@ def test_what_is_not_installed_is_listed(ghost, monkeypatch):
 
 
 def test_a_named_sampler_that_is_not_installed_is_an_error(ghost, tmp_path, monkeypatch):
-    with pytest.raises(ModelError, match=r"^ghost cannot be compared, .*: pip install no_such_package\.$"):
+    with pytest.raises(ArgumentError, match=r"^ghost cannot be compared, .*: pip install no_such_package\.$"):
         nutmill.compare(build(), samplers=["nutmill", "ghost"])
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text(MODEL)
@@ -153,12 +153,12 @@ def test_samplers_that_are_installed_for_the_tests_are_those_that_were_tested():
 
 @pytest.mark.parametrize(("name", "value"), [("draws", 3), ("chains", 1), ("repeats", 0)])
 def test_too_little_to_compare(name, value):
-    with pytest.raises(ModelError, match=f"{name} must be at least .* to compare samplers, not {value}"):
+    with pytest.raises(ArgumentError, match=f"{name} must be at least .* to compare samplers, not {value}"):
         nutmill.compare(build(), samplers=["nutmill"], **{name: value})
 
 
 def test_bad_input():
-    with pytest.raises(ModelError, match="no sampler 'nutpi' to compare; choose among nutmill"):
+    with pytest.raises(ArgumentError, match="no sampler 'nutpi' to compare; choose among nutmill"):
         nutmill.compare(build(), samplers=["nutpi"])
     model = build()
     model.lock = threading.Lock()

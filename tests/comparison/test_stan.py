@@ -15,7 +15,7 @@ import nutmill
 from benchmarks import models
 from nutmill.cli.app import app
 from nutmill.comparison.samplers import stan
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 
 PROGRAM = """
 data { array[4] real y; }
@@ -102,9 +102,9 @@ def test_a_program_of_another_model():
 
 
 def test_a_program_that_is_not_there():
-    with pytest.raises(ModelError, match=r"name the file, as in stan='model\.stan'"):
+    with pytest.raises(ArgumentError, match=r"name the file, as in stan='model\.stan'"):
         nutmill.compare(build(), samplers=["stan"])
-    with pytest.raises(ModelError, match=r"There is no Stan program .*nowhere\.stan"):
+    with pytest.raises(ArgumentError, match=r"There is no Stan program .*nowhere\.stan"):
         nutmill.compare(build(), samplers=["stan"], stan="nowhere.stan")
 
 
@@ -112,7 +112,7 @@ def test_the_command_names_the_program(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text("import pymc as pm\nwith pm.Model() as model:\n    pm.Normal('x')\n")
     result = CliRunner().invoke(app, ["compare", "model.py:model", "--stan", "nowhere.stan"])
-    assert isinstance(result.exception, ModelError) and "There is no Stan program" in str(result.exception)
+    assert isinstance(result.exception, ArgumentError) and "There is no Stan program" in str(result.exception)
 
 
 @pytest.mark.parametrize("name", models.MODELS)

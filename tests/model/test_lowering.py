@@ -10,7 +10,7 @@ from assertions import assert_mean_and_variance
 from model.test_gradients import EXPENSIVE, QUICK, positions
 from pytensor.scan.op import Scan
 
-from nutmill import ModelError, compile_model, sample_numba
+from nutmill import ArgumentError, ModelError, compile_model, sample_numba
 from nutmill.explanation.explaining import explain
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.pymc_model import from_pymc
@@ -115,7 +115,7 @@ def test_what_is_refused():
     def density(q, gradient, data):
         return 0.0
 
-    with pytest.raises(ModelError, match='lowering must be "nutmill" or "numba", not \'jax\''):
+    with pytest.raises(ArgumentError, match='lowering must be "nutmill" or "numba", not \'jax\''):
         compile_model(zoo.imputed(), lowering="jax")
     with pytest.raises(ModelError, match="An njit density is compiled by Numba"):
         compile_model(density, n_dim=1, lowering="numba")

@@ -15,7 +15,7 @@ from assertions import assert_same_mean
 
 import nutmill
 from nutmill import compile_model, sample_numba
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
@@ -136,7 +136,7 @@ def test_the_posterior_does_not_move(single, double, seed):
 
 
 def test_bad_input():
-    with pytest.raises(ModelError, match='dtype must be "float64" or "float32", not \'float16\''):
+    with pytest.raises(ArgumentError, match='dtype must be "float64" or "float32", not \'float16\''):
         compile_model(logistic(), dtype="float16")
 
     @numba.njit

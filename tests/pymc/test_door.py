@@ -113,7 +113,7 @@ def test_blas_is_left_as_pymc_has_found_it(model):
 
 
 def test_wrong_words_are_answered(model):
-    with pytest.raises(nutmill.ModelError, match="nutmill has no option maxdepth; it has exact_tune, layout, "):
+    with pytest.raises(nutmill.ArgumentError, match="nutmill has no option maxdepth; it has exact_tune, layout, "):
         sample(model, {"maxdepth": 3})
     with pytest.raises(ValueError, match=r"Sampler nutmil not found\. Is 'nutmill' meant\?"), model:
         pm.sample(nuts_sampler="nutmil", **RUN)

@@ -24,7 +24,7 @@ from same_results import assert_same
 from workers import loaded_modules
 
 import nutmill
-from nutmill import CheckpointError, Layout, LayoutError, ModelError, adaptation_of, sample_numba
+from nutmill import ArgumentError, CheckpointError, Layout, LayoutError, ModelError, adaptation_of, sample_numba
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.container import pack, unpack
 from nutmill.native.saved_model import MAGIC
@@ -217,7 +217,7 @@ def test_an_interrupted_run_keeps_most_draws(counts, chain_ids, n_draws):
     ],
 )
 def test_arguments_that_are_refused(threads, changes, sentence):
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ArgumentError, match=sentence):
         sample_numba(short(), **{"executor": threads, **OPTIONS, **changes})
 
 

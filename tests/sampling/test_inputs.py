@@ -14,7 +14,7 @@ import zoo
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from nutmill import ModelError, SamplingError, compile_model, sample_numba
+from nutmill import ArgumentError, ModelError, SamplingError, compile_model, sample_numba
 from nutmill.model import build as model_compile
 
 QUICK = {"draws": 20, "tune": 50, "chains": 1, "progressbar": False, "compute_convergence_checks": False}
@@ -36,9 +36,9 @@ def one_normal(**kwargs) -> pm.Model:
     return model
 
 
-def refused(pattern: str):
+def refused(pattern: str, error=ModelError):
     """Expect one sentence, or a sentence and a table, that matches."""
-    return pytest.raises(ModelError, match=pattern)
+    return pytest.raises(error, match=pattern)
 
 
 def test_no_model():
@@ -47,7 +47,7 @@ def test_no_model():
 
 
 def test_something_that_is_no_model():
-    with refused("pm.Model"):
+    with refused("pm.Model", ArgumentError):
         sample_numba(3.0, **QUICK)
 
 
@@ -123,7 +123,7 @@ def test_unknown_var_names():
 )
 def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, monkeypatch):
     monkeypatch.delattr("nutmill.model.compile_model.compile_model")
-    with refused(pattern):
+    with refused(pattern, ArgumentError):
         sample_numba(one_normal(), **QUICK | arguments)
 
 
@@ -175,7 +175,7 @@ def test_new_data(arrays, pattern):
 
 
 def test_position_of_wrong_length():
-    with refused(r"must have shape \(6,\), not \(2,\)"):
+    with refused(r"must have shape \(6,\), not \(2,\)", ArgumentError):
         zoo.compiled("regression").logp_dlogp(np.zeros(2))
 
 
@@ -288,5 +288,5 @@ def test_njit_density_without_its_dimension():
     density = numba.njit(lambda q, gradient, data: 0.0)
     with refused("needs n_dim="):
         compile_model(density)
-    with refused("n_dim must be the number of values"):
+    with refused("n_dim must be the number of values", ArgumentError):
         compile_model(density, n_dim=0)

@@ -10,7 +10,7 @@ import pytest
 import zoo
 from campaigns.process_state import thread_counts
 
-from nutmill import Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
+from nutmill import ArgumentError, Layout, LayoutError, ModelError, compile_model, find_layout, sample_numba
 from nutmill.layout import profile as profiles
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.blas.find import installed_blas
@@ -251,7 +251,7 @@ def test_workers_beyond_the_chains_are_left_out(process):
     ("options", "kind", "message"),
     [
         ({"layout": Layout(1), "cores": 2}, ModelError, "either layout= or cores="),
-        ({"layout": 3}, ModelError, 'layout must be "auto", a Layout, the path of a layout profile, or None'),
+        ({"layout": 3}, ArgumentError, 'layout must be "auto", a Layout, the path of a layout profile, or None'),
         ({"layout": "no/such/profile.json"}, LayoutError, "no/such/profile.json cannot be read"),
         ({"layout": Layout(1, blas="none-such")}, LayoutError, "none-such"),
         ({"draws": 10**12}, ModelError, "3 chains of 1000000000000 draws need about .* GB, and this process may use"),

@@ -10,7 +10,7 @@ from run_folders import OPTIONS, QUIET, compiled
 from same_results import FROM_DRAWS, assert_same
 
 import nutmill
-from nutmill import ModelError, adaptation_of, sample_numba
+from nutmill import ArgumentError, ModelError, adaptation_of, sample_numba
 from nutmill.results.trace import group
 from nutmill.run.ending import counts_to_judge
 
@@ -121,7 +121,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("changes, sentence", REFUSED)
 def test_arguments_that_are_refused(changes, sentence):
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ArgumentError, match=sentence):
         sample_numba(compiled(), **OPTIONS | changes)
 
 

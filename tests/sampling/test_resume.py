@@ -14,7 +14,7 @@ from run_folders import OPTIONS, QUIET, compiled
 from same_results import assert_same
 
 import nutmill
-from nutmill import CheckpointError, ModelError, sample_numba
+from nutmill import ArgumentError, CheckpointError, ModelError, sample_numba
 from nutmill.checkpoint.manifest import read_manifest, sealed
 from nutmill.results.trace import group
 
@@ -183,5 +183,5 @@ def test_a_model_of_pymc_goes_on_with_a_run(tmp_path):
     assert_same(nutmill.merge([tmp_path / "run"], zoo.regression(), compute_convergence_checks=False), whole)
     with pytest.raises(CheckpointError, match="is a run of another model"):
         nutmill.resume(tmp_path / "run", zoo.counts(), **QUIET)
-    with pytest.raises(ModelError, match=r"A model is a pm\.Model"):
+    with pytest.raises(ArgumentError, match=r"A model is a pm\.Model"):
         nutmill.resume(tmp_path / "run", 17, **QUIET)

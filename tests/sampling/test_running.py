@@ -13,7 +13,7 @@ from run_folders import OPTIONS, QUIET, compiled
 from same_results import assert_same
 
 import nutmill
-from nutmill import CheckpointError, ModelError, NutmillError, sample_numba
+from nutmill import ArgumentError, CheckpointError, NutmillError, sample_numba
 from nutmill.results.trace import group
 from nutmill.sampling import steering
 
@@ -216,15 +216,17 @@ def test_wrong_arguments_are_refused_before_anything_begins():
         ({"callback": 3}, r"callback must be a function of one argument, a snapshot .*; not 3\."),
         ({"callback": lambda trace, draw: None}, "callback must be a function of one argument"),
     ):
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(ArgumentError, match=sentence):
             sample_numba(compiled(), **OPTIONS, **given)
     with ThreadPoolExecutor(1) as executor:
         for given in ({"callback": print}, {"blocking": False}):
-            with pytest.raises(ModelError, match=r"an executor samples them elsewhere: leave one of both out"):
+            with pytest.raises(ArgumentError, match=r"an executor samples them elsewhere: leave one of both out"):
                 sample_numba(compiled(), **OPTIONS, **given, executor=executor)
     run = sample_numba(compiled(), **OPTIONS, blocking=False)
     for timeout in (-1.0, "5", True):
-        with pytest.raises(ModelError, match=r"^timeout must be a number of seconds, or None to wait to the end, not "):
+        with pytest.raises(
+            ArgumentError, match=r"^timeout must be a number of seconds, or None to wait to the end, not "
+        ):
             run.wait(timeout)
     run.wait(float("inf"))
 

@@ -15,7 +15,7 @@ from nutmill.comparison.rounds import ComparedModel, ComparisonSettings, measure
 from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.comparison.tables import install
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -68,9 +68,11 @@ def compare(
 
     Raises
     ------
+    ArgumentError
+        There is no such sampler or Stan program, one that is named is not installed, or too few draws or chains are
+        asked for.
     ModelError
-        There is no such sampler or Stan program, one that is named is not installed, too few draws or chains are asked
-        for, or the model cannot be sent to another process.
+        The model cannot be sent to another process.
     """
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
@@ -90,12 +92,12 @@ def compare_source(
     usual = USUAL if source.program is None else (*USUAL, STAN)
     names = tuple(samplers or usual)
     if unknown := [name for name in names if name not in SAMPLERS]:
-        raise ModelError(f"There is no sampler {unknown[0]!r} to compare; choose among {', '.join(SAMPLERS)}.")
+        raise ArgumentError(f"There is no sampler {unknown[0]!r} to compare; choose among {', '.join(SAMPLERS)}.")
     _check_sizes(settings)
     _check_program(names, source.program)
     missing = {name: packages for name in names if (packages := SAMPLERS[name].missing())}
     for name in missing if samplers else ():
-        raise ModelError(f"{name} cannot be compared, because it is not installed: {install(missing[name])}.")
+        raise ArgumentError(f"{name} cannot be compared, because it is not installed: {install(missing[name])}.")
     settings = settings._replace(samplers=tuple(name for name in names if name not in missing))
     date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
     rows = list(measure(source, settings, progress))
@@ -114,14 +116,14 @@ def _check_sizes(settings: ComparisonSettings) -> None:
     # What effective sample sizes and R-hat need.
     for name, least in (("draws", 4), ("chains", 2), ("repeats", 1)):
         if (value := getattr(settings, name)) < least:
-            raise ModelError(f"{name} must be at least {least} to compare samplers, not {value}.")
+            raise ArgumentError(f"{name} must be at least {least} to compare samplers, not {value}.")
 
 
 def _check_program(names: Sequence[str], program: str | None) -> None:
     if STAN in names and program is None:
-        raise ModelError("Stan samples a program of its own: name the file, as in stan='model.stan'.")
+        raise ArgumentError("Stan samples a program of its own: name the file, as in stan='model.stan'.")
     if program is not None and not Path(program).is_file():
-        raise ModelError(f"There is no Stan program {program}.")
+        raise ArgumentError(f"There is no Stan program {program}.")
 
 
 def _pickled(model: pm.Model, path: Path) -> Path:

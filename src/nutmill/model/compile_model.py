@@ -11,7 +11,7 @@ import numpy as np
 from pytensor.graph.basic import Variable
 
 from nutmill.collecting import seldom_collecting
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.model.compile_order import COMPILING, LOWERINGS, Order
 from nutmill.model.graphs.densities import from_njit, from_pytensor
 from nutmill.model.graphs.graph import ModelGraph
@@ -77,13 +77,13 @@ def compile_model(
 
     Raises
     ------
-    ModelError
+    ArgumentError, ModelError
         If the model cannot be sampled by NUTS; the message says which variable, and what to do.
     """
     if dtype not in ("float64", "float32"):
-        raise ModelError(f'dtype must be "float64" or "float32", not {dtype!r}.')
+        raise ArgumentError(f'dtype must be "float64" or "float32", not {dtype!r}.')
     if lowering not in LOWERINGS:
-        raise ModelError(f'lowering must be "nutmill" or "numba", not {lowering!r}.')
+        raise ArgumentError(f'lowering must be "nutmill" or "numba", not {lowering!r}.')
     order = Order(find_target(target), fuse, isolate)
     if (target != NATIVE or isolate) and not fuse:
         raise ModelError("Code that goes through a pointer lives in this process: leave out target= and isolate=True.")
@@ -131,7 +131,7 @@ def _pymc_model(model):
     except TypeError as error:
         raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
     if not isinstance(found, pymc.Model):
-        raise ModelError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
+        raise ArgumentError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
     return found
 
 

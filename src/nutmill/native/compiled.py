@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.files import CODE_MODE, read_plain, replace_file
 from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.layout import Layout
@@ -101,12 +101,12 @@ class CompiledModel:
 
         Raises
         ------
-        ModelError
+        ArgumentError
             If the position has another shape.
         """
         position = np.ascontiguousarray(q, dtype=np.float64)
         if position.shape != (self.n_dim,):
-            raise ModelError(f"The position must have shape ({self.n_dim},), not {position.shape}.")
+            raise ArgumentError(f"The position must have shape ({self.n_dim},), not {position.shape}.")
         status, logp, gradient = self.binding.density(position)
         return (logp, gradient) if status == 0 else (-np.inf, np.full(self.n_dim, np.nan))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError
 from nutmill.sampling.sample import sample_numba
 
 # Of `sample_numba`, but said to `pm.sample` itself.
@@ -37,14 +37,14 @@ class NUTS:
 
     Raises
     ------
-    ModelError
+    ArgumentError
         If there is no such option.
     """
 
     def __init__(self, *, exact_tune: bool = False, **options: Any):
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:
-            raise ModelError(
+            raise ArgumentError(
                 f"nutmill has no option {', '.join(unknown)}; it has exact_tune, {', '.join(OPTIONS)}. "
                 "All others belong to pm.sample itself."
             )

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError
 from nutmill.native.convergence import Precision, mixing_of, precision_of
 from nutmill.run.groups import Group
 
@@ -90,23 +90,23 @@ def checked_limits(max_time, until: Mapping[str, float] | None, *, chains: int, 
 
     Raises
     ------
-    ModelError
+    ArgumentError
         If one has no meaning, or can never be met with the draws asked for.
     """
     if max_time is not None and not (_is_number(max_time) and max_time > 0):
-        raise ModelError(f"max_time must be a number of seconds above 0, not {max_time!r}.")
+        raise ArgumentError(f"max_time must be a number of seconds above 0, not {max_time!r}.")
     return Limits(max_time, None if not until else _checked_until(until, chains, draws))
 
 
 def _checked_until(until, chains: int, draws: int) -> Until:
     if not isinstance(until, Mapping) or set(until) - set(Until._fields):
         known = ", ".join(f'"{name}"' for name in Until._fields)
-        raise ModelError(f"until must be a dict with one or more of {known}, not {until!r}.")
+        raise ArgumentError(f"until must be a dict with one or more of {known}, not {until!r}.")
     for name, value in until.items():
         if not (_is_number(value) and value > 0):
-            raise ModelError(f"until: {name} must be a number above 0, not {value!r}.")
+            raise ArgumentError(f"until: {name} must be a number above 0, not {value!r}.")
     if draws < LOOKS * FIRST_COUNT:
-        raise ModelError(
+        raise ArgumentError(
             f"until can never be met by {draws} draws: they are first judged at {FIRST_COUNT}, and must be good enough "
             f"at {LOOKS} counts in a row."
         )
@@ -114,13 +114,13 @@ def _checked_until(until, chains: int, draws: int) -> Until:
     most = chains * draws * math.log10(chains * draws)
     errors = (until[name] ** -2 for name in ("mcse",) if name in until)
     if (wanted := max([until.get("ess", 0.0), until.get("ess_tail", 0.0), *errors])) > most:
-        raise ModelError(
+        raise ArgumentError(
             f"until can never be met: {chains} chains of {draws} draws have an effective sample size of at most "
             f"{most:.0f}, below {wanted:g}. Ask for more draws."
         )
     if "rhat" in until and (until["rhat"] <= 1.0 or chains == 1):
         near = f"R-hat comes near 1 from above, and {until['rhat']:g} is not above"
-        raise ModelError(f"until can never be met: {'one chain has no R-hat' if chains == 1 else near}.")
+        raise ArgumentError(f"until can never be met: {'one chain has no R-hat' if chains == 1 else near}.")
     return Until(**until)
 
 

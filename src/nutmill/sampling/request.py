@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError
 from nutmill.layout.layout import Layout
 from nutmill.nuts.state import GROUP_SIZE
 from nutmill.run.adaptation import AdaptationState
@@ -116,14 +116,14 @@ def checked_request(
     callback=None,
     blocking=True,
 ) -> Request:
-    """Check the arguments of `sample_numba`; raises ModelError with one sentence for the first that is wrong."""
+    """Check the arguments of `sample_numba`; raises ArgumentError with one sentence for the first that is wrong."""
     unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
     if unknown:
-        raise ModelError(
+        raise ArgumentError(
             f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
         )
     if not isinstance(target_accept, Real) or not 0.0 < float(target_accept) < 1.0:
-        raise ModelError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
+        raise ArgumentError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
     draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
     chain_ids = _chain_ids(chain_ids, chains)
     _check_together(until, chain_ids, chains, executor)
@@ -163,11 +163,11 @@ def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
     if not until:
         return
     if len(chain_ids) < chains:
-        raise ModelError(
+        raise ArgumentError(
             "until judges all chains of a run together, and chain_ids names only some: leave one of both out."
         )
     if executor is not None:
-        raise ModelError(
+        raise ArgumentError(
             "until judges all chains of a run together, and an executor samples groups apart: leave one of both out."
         )
 
@@ -175,14 +175,14 @@ def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
 def _seen_by(callback, blocking, executor) -> Callback | None:
     """Check how the user's code sees a run, which it cannot where others sample."""
     if not isinstance(blocking, bool):
-        raise ModelError(f"blocking must be True or False, not {blocking!r}.")
+        raise ArgumentError(f"blocking must be True or False, not {blocking!r}.")
     if callback is not None and not _takes_one(callback):
-        raise ModelError(
+        raise ArgumentError(
             "callback must be a function of one argument, a snapshot of the run (with phase, n_draws, divergences, "
             f"step_size, draws() and stop()), which it gets about once a second; not {callback!r}."
         )
     if executor is not None and (callback is not None or not blocking):
-        raise ModelError(
+        raise ArgumentError(
             "callback= and blocking=False look at chains in threads of this process, and an executor samples them "
             "elsewhere: leave one of both out; nutmill.status looks into the folder that checkpoint= names."
         )
@@ -205,19 +205,19 @@ def _takes_one(function) -> bool:
 def _one_of(name: str, value, *known: str) -> str:
     if value not in known:
         quoted = " or ".join(f'"{one}"' for one in known)
-        raise ModelError(f"{name} must be {quoted}, not {value!r}.")
+        raise ArgumentError(f"{name} must be {quoted}, not {value!r}.")
     return value
 
 
 def _adaptation(state) -> AdaptationState | None:
     if state is not None and not isinstance(state, AdaptationState):
-        raise ModelError(f"adaptation_state must be what nutmill.adaptation_of gives, not {state!r}.")
+        raise ArgumentError(f"adaptation_state must be what nutmill.adaptation_of gives, not {state!r}.")
     return state
 
 
 def _executor(executor) -> Executor | None:
     if executor is not None and not isinstance(executor, Executor):
-        raise ModelError(
+        raise ArgumentError(
             "executor must be a concurrent.futures.Executor, such as a ProcessPoolExecutor or Dask's "
             f"client.get_executor(), not {executor!r}."
         )
@@ -226,13 +226,13 @@ def _executor(executor) -> Executor | None:
 
 def _path(name: str, value) -> Path:
     if not isinstance(value, str | os.PathLike):
-        raise ModelError(f"{name} must be the path of a folder, not {value!r}.")
+        raise ArgumentError(f"{name} must be the path of a folder, not {value!r}.")
     return Path(value)
 
 
 def _seconds(name: str, value) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
-        raise ModelError(f"{name} must be a number of seconds above 0, not {value!r}.")
+        raise ArgumentError(f"{name} must be a number of seconds above 0, not {value!r}.")
     return float(value)
 
 
@@ -244,7 +244,7 @@ def _chain_ids(chain_ids, chains: int) -> list[int]:
     groups = sorted({chain_id // GROUP_SIZE for chain_id in named})
     wanted = [k for g in groups for k in range(GROUP_SIZE * g, min(GROUP_SIZE * (g + 1), chains))]
     if not named or named != wanted:
-        raise ModelError(
+        raise ArgumentError(
             f"chain_ids must name whole groups of {GROUP_SIZE} chains, which share their warmup: "
             f"{wanted or list(range(min(GROUP_SIZE, chains)))} rather than {list(chain_ids)} (of {chains} chains)."
         )
@@ -255,7 +255,7 @@ def _count(name: str, value, least: int, most: int | None = None) -> int:
     is_count = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_count or value < least or (most is not None and value > most):
         limits = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise ModelError(f"{name} must be a whole number, {limits}, not {value!r}.")
+        raise ArgumentError(f"{name} must be a whole number, {limits}, not {value!r}.")
     return int(value)
 
 
@@ -269,7 +269,7 @@ def _seed(random_seed) -> int:
     try:
         return int(np.random.SeedSequence(random_seed).generate_state(1, np.uint64)[0])
     except (TypeError, ValueError) as error:
-        raise ModelError(
+        raise ArgumentError(
             f"random_seed must be a non-negative integer, a sequence of them or a Generator, not {random_seed!r}."
         ) from error
 
@@ -277,4 +277,4 @@ def _seed(random_seed) -> int:
 def _layout(layout):
     if layout is None or isinstance(layout, Layout | str | os.PathLike):
         return layout
-    raise ModelError(f'layout must be "auto", a Layout, the path of a layout profile, or None, not {layout!r}.')
+    raise ArgumentError(f'layout must be "auto", a Layout, the path of a layout profile, or None, not {layout!r}.')

@@ -74,7 +74,7 @@ def resume(
     ------
     CheckpointError
         If the folder holds no run, is in use, is damaged, or belongs to another model or version.
-    ModelError, SamplingError
+    ArgumentError, ModelError, SamplingError
         As `sample_numba`.
     """
     manifest = read_manifest(path)

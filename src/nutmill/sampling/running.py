@@ -17,7 +17,7 @@ from numbers import Real
 from typing import Any
 
 from nutmill.checkpoint.folder import has_parts
-from nutmill.errors import CheckpointError, ModelError, SamplingError
+from nutmill.errors import ArgumentError, CheckpointError, SamplingError
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.progress.status import facts
@@ -163,7 +163,7 @@ class Running:
 
         Raises
         ------
-        ModelError, TimeoutError, NutmillError
+        ArgumentError, TimeoutError, NutmillError
             As `wait`.
         """
         self._work.steering.stop(USER)
@@ -184,7 +184,7 @@ class Running:
 
         Raises
         ------
-        ModelError
+        ArgumentError
             If `timeout` is no number of seconds.
         TimeoutError
             If the run has not ended by then; it goes on.
@@ -193,7 +193,7 @@ class Running:
         """
         is_number = isinstance(timeout, Real) and not isinstance(timeout, bool)
         if timeout is not None and not (is_number and timeout >= 0):
-            raise ModelError(f"timeout must be a number of seconds, or None to wait to the end, not {timeout!r}.")
+            raise ArgumentError(f"timeout must be a number of seconds, or None to wait to the end, not {timeout!r}.")
         self._check_process()
         outcome, end_s = self._work.outcome, math.inf if timeout is None else time.monotonic() + timeout
         while not outcome.done():

@@ -20,6 +20,7 @@ from nutmill.native.compiled import CompiledModel
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import Starts
 from nutmill.sampling.kept_model import identity, keep_model
+from nutmill.sampling.keywords import answering
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.running import sample_or_begin
 from nutmill.sampling.space import check_disk, check_memory
@@ -28,6 +29,7 @@ from nutmill.sampling.steering import Snapshot
 _log = logging.getLogger("nutmill")
 
 
+@answering
 def sample_numba(
     model=None,
     *,
@@ -174,8 +176,10 @@ def sample_numba(
 
     Raises
     ------
+    ArgumentError
+        If an argument is not known or has no meaning; the message says what to write instead.
     ModelError
-        If the model or an argument cannot be used; the message says what to do.
+        If the model cannot be used; the message says what to do.
     SamplingError
         If a chain had to stop.
     CheckpointError

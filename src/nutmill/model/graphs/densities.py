@@ -10,7 +10,7 @@ from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors, explicit_graph_inputs
 from pytensor.tensor.type import TensorType
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.model.graphs.graph import GraphArray, GraphParameter, ModelGraph, Node, Terms, lift, open_input
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import without_gaps
@@ -65,7 +65,7 @@ def from_njit(density: Callable, n_dim: int, data: np.ndarray | Sequence[np.ndar
         An array, or a tuple of arrays; the density gets the same.
     """
     if isinstance(n_dim, bool) or int(n_dim) != n_dim or n_dim < 1:
-        raise ModelError(f"n_dim must be the number of values of the density, at least 1, not {n_dim!r}.")
+        raise ArgumentError(f"n_dim must be the number of values of the density, at least 1, not {n_dim!r}.")
     given = {"data": data} if isinstance(data, np.ndarray) else {f"data_{i}": a for i, a in enumerate(data)}
     named = {name: without_gaps(name, array, observed=False) for name, array in given.items()}
     arrays = [GraphArray(name, pt.as_tensor(array).type(name), array, False) for name, array in named.items()]
