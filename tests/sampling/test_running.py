@@ -224,9 +224,7 @@ def test_wrong_arguments_are_refused_before_anything_begins():
                 sample_numba(compiled(), **OPTIONS, **given, executor=executor)
     run = sample_numba(compiled(), **OPTIONS, blocking=False)
     for timeout in (-1.0, "5", True):
-        with pytest.raises(
-            ArgumentError, match=r"^timeout must be a number of seconds, or None to wait to the end, not "
-        ):
+        with pytest.raises(ArgumentError, match=r"^timeout must be a number of seconds, or None to wait to the end"):
             run.wait(timeout)
     run.wait(float("inf"))
 
