@@ -19,6 +19,7 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.graphs.broadcast_lengths import with_open_lengths
+from nutmill.model.graphs.named_dims import plain, without_named_dims
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
 
@@ -193,8 +194,9 @@ def lift(
     ModelError
         If values are masked: PyMC puts a mask over NaN that `pm.set_data` is given.
     """
-    names = {_storage(variable): name for variable, name in names.items()}
-    observed = {_storage(variable) for variable in observed}
+    names = {_storage(plain(variable)): name for variable, name in names.items()}
+    observed = {_storage(plain(variable)) for variable in observed}
+    outputs = without_named_dims(outputs)
     outputs, lengths = with_open_lengths(outputs, lambda v: _is_data(v, is_observed=_storage(v) in observed))
     structural = _shape_constants(outputs)
     arrays: dict[object, GraphArray] = {}

@@ -33,6 +33,7 @@ from nutmill.model.graphs.graph import (
     open_input,
     with_own_constants,
 )
+from nutmill.model.graphs.named_dims import named_like, plain, transform_of
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
@@ -61,7 +62,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     lifted, arrays = lift(_joined(sections), *_data_names(model))
     _check_observed(arrays)
     parameters = _parameters(model)
-    casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(model.value_vars, parameters, strict=True)}
+    casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
     pointwise, (rest,), *others, located = _parted(lifted, sections)
     logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
@@ -83,7 +84,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
         constant={name: value for name, value in named.items() if name not in observed},
         pointwise=dict(zip(observed, pointwise, strict=True)),
         terms=lambda: _terms(model),
-        point_variables=lambda: model.value_vars,
+        point_variables=lambda: _values_of(model),
         prior=lambda: _prior(model),
         start_given=lambda given: start_given(model, given),
         starting=lambda: _starting(model),
@@ -101,11 +102,16 @@ def _parted(outputs: Sequence[Variable], sections: Sequence[Sequence[Variable]])
     return [[next(rest) for _ in section] for section in sections]
 
 
+def _values_of(model: pm.Model) -> list[Variable]:
+    """Parameters of the log density in PyMC's graphs, once these are lifted."""
+    return [plain(value) for value in model.value_vars]
+
+
 def _parameters(model: pm.Model) -> tuple[GraphParameter, ...]:
     parameters = []
     for value in model.value_vars:
         rv_name = model.values_to_rvs[value].name
-        variable = open_input(value.type.clone(dtype="float64"), value.name)
+        variable = open_input(plain(value).type.clone(dtype="float64"), value.name)
         parameters.append(GraphParameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
     return tuple(parameters)
 
@@ -125,7 +131,7 @@ def start_expressions(model: pm.Model, overrides: Mapping, *, transformed: bool 
     given = convert_str_to_rv_dict(model, dict(overrides))
     expressions = make_initial_point_expression(
         free_rvs=model.free_RVs,
-        rvs_to_transforms=model.rvs_to_transforms,
+        rvs_to_transforms={rv: transform_of(rv, model.rvs_to_transforms.get(rv)) for rv in model.free_RVs},
         initval_strategies={**model.rvs_to_initial_values, **given},
         return_transformed=transformed,
     )
@@ -160,9 +166,10 @@ def _prior(model: pm.Model) -> tuple[list[GraphArray], list[Variable]]:
 
 def _starting(model: pm.Model) -> Starting:
     variables = [model.values_to_rvs[value] for value in model.value_vars]
-    given = {rv: rv.type.clone(shape=(None,) * rv.type.ndim)(name=rv.name) for rv in variables}
+    given = {rv: TensorType(rv.dtype, (None,) * rv.type.ndim)(name=rv.name) for rv in variables}
     # As a start is computed from its variable's value and back, with the roundings of both ways.
-    current = dict(zip(variables, start_expressions(model, given, transformed=False), strict=True))
+    expressions = start_expressions(model, given, transformed=False)
+    current = {rv: named_like(rv, value) for rv, value in zip(variables, expressions, strict=True)}
     usual = [_usual(rv, model.rvs_to_initial_values.get(rv)) for rv in variables]
     pieces = [open_input(value.type.clone(dtype="float64"), value.name) for value in model.value_vars]
     backward = [_backward(model, rv, piece) for rv, piece in zip(variables, pieces, strict=True)]
@@ -176,7 +183,8 @@ def _starting(model: pm.Model) -> Starting:
     outputs, arrays = lift([output for section in sections for output in section], *_data_names(model))
     n = len(variables)
     starts, usual, starts_given, usual_given, backward = (outputs[k * n : (k + 1) * n] for k in range(len(sections)))
-    return Starting(arrays, starts, usual, list(given.values()), starts_given, usual_given, pieces, backward)
+    inputs = list(given.values()), [plain(piece) for piece in pieces]
+    return Starting(arrays, starts, usual, inputs[0], starts_given, usual_given, inputs[1], backward)
 
 
 def _usual(variable: Variable, strategy: object) -> Variable:
