@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds the source distribution, the wheel from it, and tries the wheel in a new environment: its size, its kernel, a run.
 #
-# Usage: .ci/wheel.sh PYTHON CONSTRAINTS, where PYTHON has the `build` package.
+# Usage: .ci/wheel.sh PYTHON CONSTRAINTS [FOLDER], where PYTHON has the `build` package. The wheel is left in FOLDER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1 constraints=$PWD/$2
+python=$1 constraints=$PWD/$2 folder=${3:-}
 
 work=$(mktemp --directory --tmpdir nutmill-wheel.XXXXXX)
 trap 'rm -rf "$work"' EXIT
@@ -13,6 +13,7 @@ trap 'rm -rf "$work"' EXIT
 wheel=$(echo "$work"/*.whl)
 size=$(stat --format %s "$wheel")
 echo "$(basename "$wheel"): $((size / 1024)) KiB; $(basename "$work"/*.tar.gz): $(($(stat --format %s "$work"/*.tar.gz) / 1024)) KiB"
+[[ -z $folder ]] || cp "$wheel" "$folder"
 ((size < 3 * 1024 * 1024)) || { echo "wheel.sh: the wheel is larger than 3 MiB" >&2; exit 1; }
 
 "$python" -m venv "$work/venv"
