@@ -18,7 +18,16 @@ def _pages(command, path: str) -> Iterator[str]:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     parts = [f"## `{path}`", f"```sh\n{usage}\n```", _prose(command.help)]
     parts += [_entry(*told) for one in command.get_params(context) if (told := one.get_help_record(context))]
-    yield "\n\n".join([*parts, _prose(command.epilog)])
+    yield "\n\n".join([*parts, *_closing(command.epilog)])
+
+
+def _closing(epilog: str | None) -> Iterator[str]:
+    """Give the end of a command's help: its examples as code, the rest as it is."""
+    paragraphs = (epilog or "").split("\n\n")
+    examples = [line.strip() for line in paragraphs if line.startswith("  ")]
+    if examples:
+        yield f"{paragraphs[0]}\n\n```sh\n{chr(10).join(examples)}\n```"
+    yield _prose(paragraphs[-1])
 
 
 def _prose(text: str | None) -> str:

@@ -45,7 +45,7 @@ class Fit:
 
     @cached_property
     def draws(self) -> Mapping[str, np.ndarray]:
-        """Reported variables by name, (chain, draw, *shape) each."""
+        """Reported variables by name, of shape (chain, draw, ...) each."""
         return self.model.expand(self.run.draws)
 
     @property
