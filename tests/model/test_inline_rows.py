@@ -52,6 +52,18 @@ def test_many_values_for_few_places_are_all_added(n):
     assert_agrees([x, i], [pt.inc_subtensor(x[i], 2.0)], point[:2], rtol=0)
 
 
+def test_rows_counted_from_the_end_by_any_integers_in_any_layout():
+    """Integers of 64 bits are looked through first, and copied if one of them counts from the end."""
+    x, values, i, table = pt.vector(), pt.vector(), pt.lvector(), pt.lmatrix()
+    outputs = [x[i], pt.exp(x[i]).sum(), pt.inc_subtensor(x[i], values), x[table], pt.set_subtensor(x[i], 1.5)]
+    rng = np.random.default_rng(3)
+    points = []
+    for lowest in (0, -7):
+        for rows in everywhere(rng.integers(lowest, 7, (6, 5)), columns=True).values():
+            points.append([rng.normal(size=7), rng.normal(size=6), rows[:, 1], rows])
+    assert_agrees([x, values, i, table], outputs, *points, rtol=1e-14)
+
+
 @pytest.mark.parametrize("bad", [[3], [-4], [0, 1, 2**62], [-(2**63), 0]])
 def test_indices_out_of_range_are_refused(bad):
     x, i, values = pt.vector(), pt.lvector(), pt.vector()

@@ -10,10 +10,10 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, load, new_array, shared, store, view_of
-from nutmill.model.lowering.inline.indexed_rows import RowIndex
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
+from nutmill.model.lowering.inline.row_index import RowIndex
 from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
@@ -103,7 +103,7 @@ class _Loop:
             self._write(emitter, operands, results, shape)
         for operand in operands:
             if operand.index is not None:
-                operand.index.check()
+                operand.index.end()
         given = [self._end(emitter, number, result) for number, result in enumerate(results)]
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, self.result(kinds), given)
 

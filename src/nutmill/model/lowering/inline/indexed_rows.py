@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.compat import advanced_indices
@@ -25,46 +24,12 @@ from nutmill.model.lowering.inline.arrays import (
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
 from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.row_index import RowIndex
 
 # With more than so many values for each place, sums take turns: a power of two of them.
 _CROWDED, _TURNS = 8, 4
 
-_OUT_OF_RANGE = "an index in the model is out of range"
 _MISFIT = "an array of the model does not fit the rows of another one that it should go to"
-
-
-class RowIndex:
-    """An array of integers into one axis of another; negative ones count from the end.
-
-    An index out of range reads the first row instead, which does not stop a loop from being vectorised; `check` tells
-    after the loop.
-    """
-
-    def __init__(self, emitter: Emitter, given: View, n_rows: ir.Value):
-        self._emitter, self._given, self._n_rows = emitter, given, n_rows
-        self._is_bad = cgutils.alloca_once(emitter.builder, ir.IntType(1))
-        builder = emitter.builder
-        builder.store(ir.IntType(1)(0), self._is_bad)
-        # With no row at all there is no first one to read instead.
-        nothing = builder.icmp_signed("==", n_rows, ZERO)
-        for length in given.shape:
-            nothing = builder.and_(nothing, builder.icmp_signed(">", length, ZERO))
-        emitter.fail_if(nothing, IndexError, _OUT_OF_RANGE)
-
-    def row(self, memory: Memory, *position: ir.Value) -> ir.Value:
-        """The row that the element at `position` names."""
-        builder = self._emitter.builder
-        kind = self._given.kind.dtype
-        given = memory.load_given(self._given, position)
-        index = self._emitter.context.cast(builder, given, kind, types.int64)
-        index = builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, self._n_rows), index)
-        is_bad = builder.icmp_unsigned(">=", index, self._n_rows)
-        builder.store(builder.or_(builder.load(self._is_bad), is_bad), self._is_bad)
-        return builder.select(is_bad, ZERO, index)
-
-    def check(self) -> None:
-        """Leave with IndexError if one of the indices was out of range."""
-        self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
 
 
 class _RowPlan:
@@ -113,10 +78,10 @@ class RowPlace:
             where[axis] = index.row(memory, *at(given, position))
         return [where[axis] for axis in sorted(where)]
 
-    def check(self) -> None:
+    def end(self) -> None:
         """Leave with IndexError if one of the indices was out of range."""
         for index in self._indices:
-            index.check()
+            index.end()
 
 
 def _with_leading(view: View, ndim: int) -> View:
@@ -140,7 +105,7 @@ def take(node: Apply) -> Operation | None:
         value, result = new_array(emitter, kind, place.shape)
         with nest(emitter, result.shape) as indices:
             memory.store_new(result, indices, memory.load_given(views[0], place.of(memory, indices)))
-        place.check()
+        place.end()
         return value
 
     return Operation(lambda operands: kind, emit)
@@ -169,7 +134,7 @@ def change(node: Apply) -> Operation | None:
             _add(emitter, change)
         else:
             _write_each(emitter, change, add=True)
-        change.place.check()
+        change.place.end()
         return value
 
     return Operation(lambda operands: operands[0] if node.op.inplace else copied_kind, emit)
