@@ -19,7 +19,7 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.tensor.elemwise import DimShuffle
 
-from nutmill.model.graphs.graph import GraphParameter, Site, open_input
+from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
 from nutmill.model.graphs.sites import FoundSite
 from nutmill.model.graphs.widths import inverse_width, log_width
 
@@ -83,7 +83,7 @@ def recentred(
         number = places[site.value]
         location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
         x = parameters[number].variable
-        c = open_input(x.type, f"{x.name}_centredness")
+        c = parameter_input(x.type, f"{x.name}_centredness")
         log_scale = _log(scale)
         xi = (x - c * location) * inverse_width(c, scale)
         v = location + scale * xi if site.found.written else xi

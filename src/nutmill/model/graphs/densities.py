@@ -11,7 +11,16 @@ from pytensor.graph.traversal import ancestors, explicit_graph_inputs
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ArgumentError, ModelError
-from nutmill.model.graphs.graph import GraphArray, GraphParameter, ModelGraph, Node, Terms, lift, open_input
+from nutmill.model.graphs.graph import (
+    GraphArray,
+    GraphParameter,
+    ModelGraph,
+    Node,
+    Terms,
+    lift,
+    open_input,
+    parameter_input,
+)
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import without_gaps
 
@@ -40,7 +49,7 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
         raise ModelError(f"The log density has two inputs called {twice[0]}: give each a name of its own.")
     values = [_start_value(v, {getattr(k, "name", k): value for k, value in start.items()}) for v in inputs]
     (lifted,), arrays = lift(stacked([logp], lambda _: False), {v: v.name for v in _shared(logp)}, set())
-    variables = [open_input(v.type.clone(dtype="float64"), v.name) for v in inputs]
+    variables = [parameter_input(v.type, v.name) for v in inputs]
     casts = {old: pt.cast(new, old.dtype) for old, new in zip(inputs, variables, strict=True)}
     return ModelGraph(
         parameters=tuple(GraphParameter(v.name, v, v.name) for v in variables),

@@ -26,6 +26,9 @@ from nutmill.native.newdata import without_gaps
 # Tag of constants that nutmill makes of what the model is.
 OWN = "made_by_nutmill"
 
+# Along an axis of so many parameters, loops over rows of them are unrolled, and so vectorise over the rows.
+_SHORT = 8
+
 
 class GraphParameter(NamedTuple):
     """A free variable on the unconstrained scale: a piece of the flat position."""
@@ -229,6 +232,15 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     """Make an input of the same dtype and rank; lengths are open, except those of one, which broadcast."""
     shape = tuple(1 if length == 1 else None for length in type_.shape)
     return type_.clone(shape=shape)(name=name)
+
+
+def parameter_input(type_: TensorType, name: str | None) -> Variable:
+    """Make a float64 input of the same rank for a parameter; short lengths that the type tells stay: loops unroll.
+
+    No data can change these: a parameter that follows data or a dimension has an open length in PyMC, too.
+    """
+    shape = tuple(n if n is not None and n <= _SHORT else None for n in type_.shape)
+    return type_.clone(dtype="float64", shape=shape)(name=name)
 
 
 def _is_data(variable: Variable, *, is_observed: bool) -> bool:

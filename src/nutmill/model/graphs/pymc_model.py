@@ -30,7 +30,7 @@ from nutmill.model.graphs.graph import (
     Terms,
     held,
     lift,
-    open_input,
+    parameter_input,
     with_own_constants,
 )
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
@@ -111,7 +111,7 @@ def _parameters(model: pm.Model) -> tuple[GraphParameter, ...]:
     parameters = []
     for value in model.value_vars:
         rv_name = model.values_to_rvs[value].name
-        variable = open_input(plain(value).type.clone(dtype="float64"), value.name)
+        variable = parameter_input(plain(value).type, value.name)
         parameters.append(GraphParameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
     return tuple(parameters)
 
@@ -171,7 +171,7 @@ def _starting(model: pm.Model) -> Starting:
     expressions = start_expressions(model, given, transformed=False)
     current = {rv: named_like(rv, value) for rv, value in zip(variables, expressions, strict=True)}
     usual = [_usual(rv, model.rvs_to_initial_values.get(rv)) for rv in variables]
-    pieces = [open_input(value.type.clone(dtype="float64"), value.name) for value in model.value_vars]
+    pieces = [parameter_input(value.type, value.name) for value in model.value_vars]
     backward = [_backward(model, rv, piece) for rv, piece in zip(variables, pieces, strict=True)]
     sections = [
         start_expressions(model, {}),
