@@ -4,7 +4,8 @@ PyTensor 3 has a rewrite for this and PyTensor 2 has none; this one serves both,
 stop it from being vectorised: additions at indices, which may meet the same place twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,28 @@ from pytensor.graph.rewriting.basic import graph_rewriter
 from pytensor.graph.utils import InconsistencyError
 from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce, Elemwise
+from pytensor.tensor.rewriting.elemwise import FusionOptimizer
 
 from nutmill.model.compat import taken_rows
 from nutmill.model.lowering.properties import is_known
 
+_MANY = 1024  # operands of one loop: as PyTensor has it with a C compiler
+
 REDUCERS = (scalar_ops.Add, scalar_ops.Mul, scalar_ops.Maximum, scalar_ops.Minimum, scalar_ops.AND, scalar_ops.OR)
+
+
+def _with_globals(function: Callable, **others: object) -> Callable:
+    """The same code, for which some names of its module mean something else; nobody else notices."""
+    return FunctionType(function.__code__, {**function.__globals__, **others}, closure=function.__closure__)
+
+
+class WideFusion(FusionOptimizer):
+    """PyTensor's fusion of elementwise operations, without the bound of 32 operands that NumPy's loops have.
+
+    PyTensor has that bound where it has no C compiler, and leaves what is beyond it without any fusion.
+    """
+
+    apply = _with_globals(FusionOptimizer.apply, elemwise_max_operands_fct=lambda node: _MANY)
 
 
 class Stored(NamedTuple):

@@ -25,7 +25,8 @@ from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
 from nutmill.model.rewriting.blas import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
-from nutmill.model.rewriting.fusion import fuse_loops
+from nutmill.model.rewriting.columns import compute_by_columns
+from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
 from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
@@ -48,6 +49,7 @@ _CHEAP = (
 _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SUMS, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.08, 47.1, 47.2
+_COLUMNS, _WIDE = 47.3, 47.4
 _FUSE = 101.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
@@ -98,6 +100,8 @@ def step_mode() -> Mode:
         (share_sums, _SUMS),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
+        (compute_by_columns, _COLUMNS),
+        (WideFusion(), _WIDE),
         (fuse_loops, _FUSE),
     )
 
