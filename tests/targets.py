@@ -31,6 +31,8 @@ class Target(IntEnum):
     FLAT = 11  # -x^4: no gradient at 0
     CLIFF = 12  # uniform on a box of width 10^-12: no step size will do
     NECK = 13  # a centred hierarchy: x0 = log s with s ~ |N(0, 1)|, x_i ~ N(0, s), seen with errors N(0, 1)
+    LESSER_MODE = 15  # N(20, I), and e^-30 times N(-20, I)
+    NARROW_MODE = 16  # equal masses: N(20, I / 100) and N(-20, I)
     RIDGE = 14  # N(0, I), but x0 + x1 is 10^4 times as wide, and x0 - x1 10^5 times as narrow
 
 
@@ -71,6 +73,14 @@ def independent_term(position, data, i):
     if data == Target.TWO_MODES:
         centre = 20.0 if position[0] > 0.0 else -20.0
         return -0.5 * (x - centre) ** 2, centre - x
+    if data == Target.LESSER_MODE:
+        is_lesser = position[0] < 0.0
+        from_centre = x + 20.0 if is_lesser else x - 20.0
+        return -0.5 * from_centre**2 - (30.0 if is_lesser and i == 0 else 0.0), -from_centre
+    if data == Target.NARROW_MODE:
+        if position[0] < 0.0:
+            return -0.5 * (x + 20.0) ** 2, -x - 20.0
+        return -50.0 * (x - 20.0) ** 2 + math.log(10.0), -100.0 * (x - 20.0)
     if data == Target.FLAT:
         return -(x**4), -4.0 * x**3
     if data == Target.CLIFF:

@@ -61,6 +61,10 @@ CHAIN = np.dtype(
         ("n_warmup_divergences", "i8"),
         ("shortest_divergence", "f8"),  # logarithm of the shortest step that (nearly) diverged in this terminal stage
         ("rank", "i8"),  # directions of the metric
+        ("n_lesser", "i8"),  # epochs in a row at whose end its mode was found negligible
+        ("restarted_at", "i8"),  # draws when it last went on where another chain was; 0: never
+        ("restarted_from", "i8"),  # that chain
+        ("log_mass", "f8"),  # of the mode that it left, beside that of the other: at most
         ("can_move", "?"),  # to the centrednesses that are proposed: density and gradient are finite there
         ("admitted", "?"),
         ("member", "?"),  # of the chains that are learned from just now

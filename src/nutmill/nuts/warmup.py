@@ -8,6 +8,7 @@ from nutmill.nuts.agreement import Trails, chains_agree
 from nutmill.nuts.centredness import propose
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
+from nutmill.nuts.lesser_modes import leave_lesser_modes
 from nutmill.nuts.moments import clear_block
 from nutmill.nuts.pooling import (
     average_dual_averaging,
@@ -42,6 +43,8 @@ def pool_chains(state):
             trails = Trails(state.blocks, state.moments, state.warmup_lp, state.warmup_energy, group.stage_end)
             group.n_agreed = group.n_agreed + 1 if chains_agree(chains, trails) else 0
             is_done = group.n_agreed >= _ENOUGH_AGREEMENTS
+            if not is_done:
+                leave_lesser_modes(state)
         if is_done:
             group.stage = _last_stage_that_learns(schedule)
         elif not is_ready:

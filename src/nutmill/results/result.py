@@ -101,8 +101,8 @@ def _model_data(compiled: CompiledModel, chain_ids: Sequence[int]) -> trace.Mode
 
 def _adaptation(run: Run, centredness: Mapping[str, np.ndarray]) -> trace.AdaptationGroup:
     state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
-    target_accept = run.adaptation.target_accept
-    return trace.AdaptationGroup(**state.trimmed()._asdict(), target_accept=target_accept, centredness_of=centredness)
+    of_warmup = {name: getattr(run.adaptation, name) for name in ("target_accept", "restarted_at")}
+    return trace.AdaptationGroup(**state.trimmed()._asdict(), **of_warmup, centredness_of=centredness)
 
 
 def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:

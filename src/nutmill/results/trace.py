@@ -68,6 +68,7 @@ class AdaptationGroup(NamedTuple):
     directions: np.ndarray  # (chain, rank, n_dim) float64, see run.adaptation.AdaptationState
     stretch: np.ndarray  # (chain, rank) float64
     target_accept: np.ndarray  # (chain,) float64, more than was asked for where draws of warmup's end diverged
+    restarted_at: np.ndarray  # (chain,) int64, draws of warmup when it left a mode of negligible mass; 0: never
     centredness: np.ndarray  # (chain, n_dim) float64, or (chain, 0), see there
     centredness_of: Mapping[str, np.ndarray] = {}  # variable -> (chain, *shape)
 
@@ -182,7 +183,7 @@ def _adaptation_group(adaptation: AdaptationGroup, model: ModelData) -> xr.Datas
     row = ("chain", "unconstrained_parameter")
     direction = ("chain", "direction", "unconstrained_parameter")
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
-    dims["target_accept"] = row[:1]
+    dims["target_accept"] = dims["restarted_at"] = row[:1]
     dims["centredness"] = row
     # A dimension of length 0 is one without end in netCDF: without directions there is none.
     found = {name: np.asarray(getattr(adaptation, name)) for name in dims}

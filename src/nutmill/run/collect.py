@@ -101,6 +101,7 @@ def _adaptation(groups: list[Group], draws: Chains) -> Adaptation:
         target_accept=np.repeat(
             [group.state.group[0]["target_accept"] for group in groups], [len(group.chain_ids) for group in groups]
         ),
+        restarted_at=_of_chains(groups, "restarted_at"),
     )
 
 
@@ -162,7 +163,23 @@ def _messages(group: Group, settings: Settings) -> list[str]:
             f"Chains {_listed(group.chain_ids)} did not agree in {ADAPTIVE_WARMUP_DRAWS} draws of warmup; "
             "the posterior may have several modes, or need a longer warmup: pass tune=."
         )
-    return messages
+    return messages + _restarts(group)
+
+
+def _restarts(group: Group) -> list[str]:
+    """Say which chains left modes of negligible mass during warmup."""
+    chains = group.state.chains
+    left = np.flatnonzero(chains["restarted_at"] > 0)
+    if len(left) == 0:
+        return []
+    who = _listed([group.chain_ids[number] for number in left])
+    others = _listed([group.chain_ids[number] for number in sorted(set(chains["restarted_from"][left].tolist()))])
+    share, last = np.exp(chains["log_mass"][left].max()), chains["restarted_at"][left].max()
+    return [
+        f"Chain{'s' * (len(left) > 1)} {who} had settled in a lesser mode, of at most {share:.0e} times the mass of "
+        f"that of chain{'s' * (',' in others)} {others}, and went on from there after draw {last} of warmup. If you "
+        "expect several modes, look for further ones with other starts (initvals=, starts=)."
+    ]
 
 
 def _force_ratios(group: Group) -> np.ndarray:

@@ -139,6 +139,8 @@ class Adaptation(NamedTuple):
         The last draws.
     target_accept : (chains,) float64
         Mean acceptance that the step size was tuned for at last: more than was asked for where draws diverged.
+    restarted_at : (chains,) int64
+        Draws of warmup when a chain last left a mode of negligible mass for where another was; 0: never.
     """
 
     step_size: np.ndarray
@@ -150,6 +152,7 @@ class Adaptation(NamedTuple):
     admitted: np.ndarray
     position: np.ndarray
     target_accept: np.ndarray
+    restarted_at: np.ndarray
 
 
 class Seconds(NamedTuple):
