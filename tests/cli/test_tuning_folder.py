@@ -74,7 +74,7 @@ def test_the_readme_names_every_model_and_template():
         assert str(path.relative_to(ROOT)) in README or str(path.relative_to(TUNING)) in README
 
 
-@pytest.mark.parametrize(("name", "n_dim"), [("gp", 3), ("regression", 52), ("schools", 10)])
+@pytest.mark.parametrize(("name", "n_dim"), [("gp", 3), ("regression", 52), ("schools", 10), ("lkj", 8211)])
 def test_models_are_models(name, n_dim):
     path = TUNING / "models" / f"{name}.py"
     assert "build" in {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
@@ -83,7 +83,7 @@ def test_models_are_models(name, n_dim):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "has_blas"), [("gp", True), ("regression", True), ("schools", False)])
+@pytest.mark.parametrize(("name", "has_blas"), [("gp", True), ("regression", True), ("schools", False), ("lkj", True)])
 def test_models_compile_and_use_the_blas_as_they_say(name, has_blas):
     compiled = compile_model(load_model(ModelPlace(TUNING / "models" / f"{name}.py", "model")))
     assert bool(compiled.code.native.blas_routines) == has_blas

@@ -29,6 +29,7 @@ OPERATIONS = Operations(
 
 
 # With which the longest call takes half of the time.
+SCIPYS = LibrarySpeed("openblas 0.3", None, "Zen", 1e-3, [BlasCall("dgemv", (500, 1000), 2, 5e-4, 2e6)])
 MKL = LibrarySpeed("mkl 2026.2", "mkl", "avx512", 7e-4, [BlasCall("dgemv", (500, 1000), 2, 2.5e-4, 2e6)])
 
 

@@ -10,7 +10,7 @@ from nutmill.errors import LayoutError
 from nutmill.explanation.answers import advice, as_html, as_text
 from nutmill.explanation.blas_calls import record_calls
 from nutmill.explanation.measured import DataFact, LibrarySpeed, Measured
-from nutmill.explanation.speeds import gradient_seconds, machine_speed
+from nutmill.explanation.speeds import gradient_seconds, machine_speed, side_by_side
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
@@ -120,22 +120,27 @@ def _explained(compiled: CompiledModel, single: CompiledModel | None, counted: O
         blas=_blas(),
         speed=machine_speed(),
         machine=machine,
-        libraries=_other_libraries(binding, position) if calls else [],
+        libraries=_libraries(binding, position) if calls else [],
     )
 
 
-def _other_libraries(binding: Binding, position: np.ndarray) -> list[LibrarySpeed]:
-    """Measure the gradient, and each of its calls, with the other BLAS libraries of this machine."""
+def _libraries(binding: Binding, position: np.ndarray) -> list[LibrarySpeed]:
+    """Measure the gradient, and each of its calls, with every BLAS library of this machine."""
+    from nutmill.layout.blas.find import find_blas
     from nutmill.layout.blas.identity import libraries_to_try
 
-    found = []
-    for library in libraries_to_try()[0]:
-        if library.blas is not None:
-            with apply_layout(Layout(1, blas=library.blas)) as applied:
-                calls = record_calls(binding, position, applied.blas.address)
-                seconds = gradient_seconds(binding.with_blas(applied.blas.address), position, 1)
-            found.append(LibrarySpeed(library.label, library.blas, library.architecture, seconds, calls))
-    return found
+    known, _ = libraries_to_try()
+    calls, bound = [], []
+    for one in known:
+        with apply_layout(Layout(1, blas=one.blas)):
+            address = find_blas(one.blas).address
+            calls.append(record_calls(binding, position, address))
+            bound.append(binding.with_blas(address))
+    seconds = side_by_side(bound, position)
+    return [
+        LibrarySpeed(one.label, one.blas, one.architecture, gradient_s, its_calls)
+        for one, gradient_s, its_calls in zip(known, seconds, calls, strict=True)
+    ]
 
 
 def _with_threads(binding: Binding, position: np.ndarray, count: int) -> float | None:

@@ -24,22 +24,24 @@ class DataFact(NamedTuple):
 
 
 class LibrarySpeed(NamedTuple):
-    """What a model takes with another BLAS than SciPy's, one thread each.
+    """What a model takes with a BLAS library, one thread each.
 
     Attributes
     ----------
     label : str
         Name and version.
-    blas : str
-        As `Layout.blas` names it.
+    blas : str or None
+        As `Layout.blas` names it; None for SciPy's.
     architecture : str or None
         Whose processors' code it runs here.
     gradient_s : float
+        CPU time of the thread, which other programs disturb less than the clock's; measured in turn with the others.
     calls : list of BlasCall
+        What one gradient calls, by the clock.
     """
 
     label: str
-    blas: str
+    blas: str | None
     architecture: str | None
     gradient_s: float
     calls: list[BlasCall]
@@ -80,7 +82,8 @@ class Measured(NamedTuple):
     speed : MachineSpeed
     machine : Topology
     libraries : list of LibrarySpeed
-        The other BLAS libraries of this machine; none where no BLAS is called, or the model runs through a pointer.
+        The BLAS libraries of this machine, SciPy's first; none where no BLAS is called, or the model runs through a
+        pointer.
     """
 
     parameters: dict[str, tuple[int, ...]]

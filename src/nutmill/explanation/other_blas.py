@@ -15,14 +15,13 @@ def other_blas(found: Measured) -> list[str]:
     """Say what a gradient and its longest calls take with each library."""
     if not found.calls:
         return ["It calls none." if found.calls is not None else "It cannot be given one: it runs through a pointer."]
-    if not found.libraries:
+    if len(found.libraries) < 2:
         return ["SciPy's is the only one that was found here, so that nothing is compared."]
-    others = ", ".join(f"{duration(one.gradient_s)} with {_named(one)}" for one in found.libraries)
-    said = [f"A gradient takes {duration(found.gradient_s)} with SciPy's and {others}, one thread each."]
+    taken = ", ".join(f"{duration(one.gradient_s)} with {_named(one)}" for one in found.libraries)
+    said = [f"In CPU time of one thread, measured in turn, a gradient takes {taken}."]
     for call in found.calls[:_N_CALLS]:
-        taken = [f"{duration(seconds)} with {one.label}" for one in found.libraries if (seconds := _of(one, call))]
-        if taken:
-            said.append(f"{call_name(call)}: {duration(call.seconds)} with SciPy's, {', '.join(taken)}.")
+        each = [f"{duration(seconds)} with {one.label}" for one in found.libraries if (seconds := _of(one, call))]
+        said.append(f"{call_name(call)}: {', '.join(each)}.")
     return said
 
 
@@ -30,13 +29,15 @@ def advice_on_blas(found: Measured) -> list[str]:
     """Say what follows: measure a faster one with the layouts, or install one that is worth trying."""
     if not found.calls or found.gradient_s < _LIGHT_S:
         return []
-    fastest = min(found.libraries, key=lambda one: one.gradient_s, default=None)
-    if fastest is not None and found.gradient_s >= _GAIN * fastest.gradient_s:
-        gain = found.gradient_s / fastest.gradient_s
-        return [
-            f"{fastest.label} makes a gradient {gain:.2f} times as fast as SciPy's BLAS: `nutmill tune` measures it "
-            "with chains and threads, and sampling takes it from then on."
-        ]
+    if len(found.libraries) > 1:
+        own, *others = found.libraries
+        fastest = min(others, key=lambda one: one.gradient_s)
+        if own.gradient_s >= _GAIN * fastest.gradient_s:
+            gain = own.gradient_s / fastest.gradient_s
+            return [
+                f"{fastest.label} makes a gradient {gain:.2f} times as fast as SciPy's BLAS: `nutmill tune` measures "
+                "it with chains and threads, and sampling takes it from then on."
+            ]
     has_mkl = "mkl" in found.blas or any(one.label.startswith("mkl") for one in found.libraries)
     if found.blas_share >= _SHARE and not has_mkl and "Intel" in found.machine.cpu_model:
         return [
@@ -47,7 +48,9 @@ def advice_on_blas(found: Measured) -> list[str]:
 
 
 def _named(library: LibrarySpeed) -> str:
-    return library.label + (f", which runs code for {library.architecture}" if library.architecture else "")
+    notes = [] if library.blas is not None else ["SciPy's"]
+    notes += [] if library.architecture is None else [f"code for {library.architecture}"]
+    return library.label + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _of(library: LibrarySpeed, call: BlasCall) -> float:

@@ -1,7 +1,8 @@
 """What one core of this machine can do, and what one gradient takes: measured."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from nutmill.native.binding import Binding
 # Larger than the last cache of most machines, and read in some ten milliseconds.
 _VECTOR_BYTES = 1 << 26
 _MATRIX = 640
-_REPEATS, _LEAST_S = 5, 0.02
+_REPEATS, _LEAST_S, _ROUNDS = 5, 0.02, 15
 
 
 class MachineSpeed(NamedTuple):
@@ -53,6 +54,24 @@ def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) 
         seconds = best(lambda: repeat(count)) / count
     binding.release()
     return seconds
+
+
+def side_by_side(bindings: Sequence[Binding], position: np.ndarray) -> list[float]:
+    """CPU seconds of one evaluation by each binding, with one BLAS thread each, measured in turn in many rounds."""
+    loops = [binding.repeated(position) for binding in bindings]
+    least = [math.inf] * len(loops)
+    with apply_layout(Layout(1)):
+        for loop in loops:
+            loop(1)
+        count = max(1, int(_LEAST_S / (4 * best(lambda: loops[0](1)))))
+        for _ in range(_ROUNDS):
+            for place, loop in enumerate(loops):
+                begin = time.thread_time()
+                loop(count)
+                least[place] = min(least[place], (time.thread_time() - begin) / count)
+    for binding in bindings:
+        binding.release()
+    return least
 
 
 def best(work: Callable[[], object], repeats: int = _REPEATS) -> float:

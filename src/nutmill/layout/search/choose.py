@@ -66,7 +66,8 @@ def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
     notes = []
     lead = None if best == leader else compare(best, leader, rounds, job)
     if lead is not None:
-        notes.append(_why_not(leader, best, lead, busy or few))
+        of_all = None if best in rounds[-1] else _usual_cost(best, rounds, job) / _usual_cost(leader, rounds, job)
+        notes.append(_why_not(leader, best, lead, of_all, unsure=(busy or few) and _is_safer(best, leader)))
     confidence: Confidence = "high"
     if busy or few or (margin is not None and margin.low * _DOUBTFUL < 1.0):
         confidence = "low"
@@ -122,15 +123,21 @@ def _simplest(
     leader = order[0]
     unbeaten = [leader]
     for layout in order[1:]:
-        is_safer = layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader)
-        gain = unsure_gain if is_safer else TIE
+        gain = unsure_gain if _is_safer(layout, leader) else TIE
         if preference(layout) < preference(leader) and not has_won(leader, layout, rounds, job, gain):
             unbeaten.append(layout)
     return min(unbeaten, key=lambda layout: (preference(layout), order.index(layout)))
 
 
-def _why_not(leader: Layout, best: Layout, lead: Interval, unsure: bool) -> str:
-    """Say why the layout that measured fastest was not taken."""
+def _is_safer(layout: Layout, leader: Layout) -> bool:
+    """Whether a layout is to be kept on a busy machine unless the other gains a fifth."""
+    return layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader)
+
+
+def _why_not(leader: Layout, best: Layout, lead: Interval, of_all: float | None, *, unsure: bool) -> str:
+    """Say why the layout that measured fastest was not taken; `of_all`: its gain in all rounds, if not all have both."""
     gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
+    if of_all is not None and not unsure:
+        gain += f" in the rounds that have both, and by {100.0 * (of_all - 1.0):.0f} % in all"
     need = "20 % on a machine that others use or after few rounds" if unsure else "3 %, and more than chance"
     return f"{leader} measured faster than {best} by {gain}; to be taken it needs {need}."
