@@ -74,6 +74,7 @@ def test_the_readme_names_every_model_and_template():
         assert str(path.relative_to(ROOT)) in README or str(path.relative_to(TUNING)) in README
 
 
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")  # which initial_point() looks for
 @pytest.mark.parametrize(("name", "n_dim"), [("gp", 3), ("regression", 52), ("schools", 10), ("lkj", 8211)])
 def test_models_are_models(name, n_dim):
     path = TUNING / "models" / f"{name}.py"

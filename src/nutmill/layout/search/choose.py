@@ -135,7 +135,7 @@ def _is_safer(layout: Layout, leader: Layout) -> bool:
 
 
 def _why_not(leader: Layout, best: Layout, lead: Interval, of_all: float | None, *, unsure: bool) -> str:
-    """Say why the layout that measured fastest was not taken; `of_all`: its gain in all rounds, if not all have both."""
+    """Say why the layout that measured fastest was not taken; `of_all`: costs in all rounds, if not all have both."""
     gain = f"{100.0 * (lead.estimate - 1.0):.0f} % ({100.0 * (lead.low - 1.0):.0f} to {100.0 * (lead.high - 1.0):.0f})"
     if of_all is not None and not unsure:
         gain += f" in the rounds that have both, and by {100.0 * (of_all - 1.0):.0f} % in all"
