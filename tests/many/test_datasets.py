@@ -6,7 +6,8 @@ import pytest
 import xarray as xr
 from many_models import effects, line, points, schools
 
-from nutmill import ModelError, sample_many
+from nutmill import ArgumentError, ModelError, sample_many
+from nutmill.many.room_for_rows import RoomForRows
 
 FAST = {"draws": 8, "tune": 10, "random_seed": 1, "progressbar": False}
 
@@ -75,7 +76,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("given", "options", "said"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said(given, options, said):
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises((ModelError, ArgumentError), match=said):
         sample_many(line(), given, **{**FAST, **options})
 
 
@@ -127,6 +128,17 @@ def test_a_category_without_rows_is_a_flagged_row():
     assert keys(result) == ["a", "b", "c", "d"]
     assert result["fits"]["failed"].values.tolist() == [False, False, False, True]
     assert "no observations" in str(result["fits"]["problem"].values[3])
+
+
+@pytest.mark.parametrize("n_all", [1000, None], ids=["known", "stream"])
+def test_more_than_memory_is_refused(n_all):
+    row = {"posterior": {"x": np.zeros(1250)}}  # 10 kB, and as much again in the end
+    enough, too_little = (RoomForRows(memory, n_all) for memory in (21_000_000, 19_000_000))
+    for _ in range(n_all or 1000):
+        enough.take(row)
+    with pytest.raises(ModelError, match=r"needs about 0\.0[12]\d* GB, and this process may use 0\.019 GB"):
+        for _ in range(1 if n_all else 1000):
+            too_little.take(row)
 
 
 def test_fits_are_counted_at_the_end(caplog):

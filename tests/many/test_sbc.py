@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from nutmill import ModelError, sbc
+from nutmill import ArgumentError, ModelError, sbc
 from nutmill.many.sbc import N_RANKS, _rank
 from nutmill.run.whole_runs import WholeRuns
 
@@ -93,5 +93,5 @@ def test_what_cannot_be_simulated_is_told(build, said):
 
 
 def test_too_few_draws_are_told():
-    with pytest.raises(ModelError, match="ranked among 64 draws"):
+    with pytest.raises(ArgumentError, match="ranked among 64 draws"):
         sbc(hierarchy(), n=3, **{**OPTIONS, "draws": 10})

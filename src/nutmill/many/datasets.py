@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 
 
 class DataSet(NamedTuple):
@@ -41,6 +41,8 @@ def data_sets(given: Any, by: str | None = None) -> Iterator[DataSet]:
 
     Raises
     ------
+    ArgumentError
+        If it is none of these, or `by` does not fit it.
     ModelError
         With what is wrong with them, and where; what a stream raises is its cause.
     """
@@ -70,12 +72,12 @@ def _told(given: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, A
     if _is_table(given):
         return _of_table(given, by)
     if by is not None:
-        raise ModelError("by names a column of a table or a dimension of a Dataset, and the data sets are neither.")
+        raise ArgumentError("by names a column of a table or a dimension of a Dataset, and the data sets are neither.")
     if isinstance(given, Mapping):
         return ((key, _checked(arrays, key)) for key, arrays in given.items())
     if isinstance(given, Iterable) and not isinstance(given, str | bytes):
         return _of_stream(given)
-    raise ModelError(
+    raise ArgumentError(
         "datasets must be an iterable of mappings from names of data to arrays, a table with by=, or an "
         f"xarray.Dataset with by=, not {type(given).__name__}."
     )
@@ -118,7 +120,7 @@ def _of_table(table: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[st
     columns = [str(name) for name in table.columns]
     if by is None or by not in columns:
         asked = "by= must say" if by is None else f"There is no column {by}: by= must say"
-        raise ModelError(f"{asked} which column tells data sets apart; the table has {', '.join(columns)}.")
+        raise ArgumentError(f"{asked} which column tells data sets apart; the table has {', '.join(columns)}.")
     values = {name: np.asarray(table[name]) for name in columns}
     keys, missing = values.pop(by), np.asarray(_is_missing(table[by]))
     if missing.any():
@@ -143,7 +145,7 @@ def _categories(column: Any) -> list:
 def _of_dataset(dataset: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
     """Go along one dimension of an `xarray.Dataset`; variables without it are the same for all."""
     if by is None or by not in dataset.sizes:
-        raise ModelError(f"by must name a dimension of the Dataset, one of {', '.join(map(str, dataset.sizes))}.")
+        raise ArgumentError(f"by must name a dimension of the Dataset, one of {', '.join(map(str, dataset.sizes))}.")
     keys = dataset[by].values.tolist()
     for number, key in enumerate(keys):
         one = dataset.isel({by: number})

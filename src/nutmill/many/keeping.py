@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.many.fitting import Fit
 from nutmill.native.convergence import Summaries
 from nutmill.nuts.mixing_room import SUMMARY
@@ -36,7 +36,7 @@ def keeper_of(keep: Any) -> Keeper:
         return lambda fit, summaries: _draws_of(fit)
     if callable(keep):
         return lambda fit, summaries: {"kept": _as_arrays(keep(fit))}
-    raise ModelError(f'keep must be "summary", "draws" or a function of a fit, not {keep!r}.')
+    raise ArgumentError(f'keep must be "summary", "draws" or a function of a fit, not {keep!r}.')
 
 
 def row_of(fit: Fit, keep: Keeper) -> Groups:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import keeper_of
+from nutmill.many.room_for_rows import RoomForRows
 from nutmill.sampling.kept_model import identity
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.sample import compiled_of, with_coordinates
@@ -97,9 +98,11 @@ def sample_many(
 
     Raises
     ------
+    ArgumentError
+        If an argument cannot be used.
     ModelError
-        If the model or an argument cannot be used, names of data are wrong, keys come twice, or reading data sets
-        raises.
+        If the model cannot be used, names of data are wrong, keys come twice, reading data sets raises, or what is kept
+        does not go into memory.
     SamplingError
         If a chain has to stop, with ``on_error="raise"``.
     CheckpointError
@@ -122,7 +125,7 @@ def sample_many(
         every=every,
     )
     if on_error not in ("keep", "raise"):
-        raise ModelError(f'on_error must be "keep" or "raise", not {on_error!r}.')
+        raise ArgumentError(f'on_error must be "keep" or "raise", not {on_error!r}.')
     keeper, sets = keeper_of(keep), data_sets(datasets, by)
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
@@ -130,15 +133,19 @@ def sample_many(
     # It brings xarray, which takes as long to load as a hundred short fits.
     from nutmill.many.gathered import tree_of
 
-    gathered = _gathered(plan, sets, keep, ReportOfFits(progressbar, count_of(datasets, by)))
+    n_all = count_of(datasets, by)
+    room = RoomForRows(topology().memory_bytes, n_all)
+    gathered = _gathered(plan, sets, keep, (ReportOfFits(progressbar, n_all), room))
     return tree_of(gathered, compiled.description, _attributes(request))
 
 
-def _gathered(plan: Plan, sets: Iterator[DataSet], keep: str | Callable, report: ReportOfFits) -> Gathered:
+def _gathered(
+    plan: Plan, sets: Iterator[DataSet], keep: str | Callable, watching: tuple[ReportOfFits, RoomForRows]
+) -> Gathered:
     """Fit all data sets but those whose rows are there already."""
     from nutmill.many.gathered import Gathered
 
-    gathered, first = Gathered(), next(sets)
+    (report, room), gathered, first = watching, Gathered(), next(sets)
     plan.fitter.expect(first)
     with ExitStack() as stack:
         folder, sets = None, itertools.chain([first], sets)
@@ -148,6 +155,7 @@ def _gathered(plan: Plan, sets: Iterator[DataSet], keep: str | Callable, report:
         for data, row in rows_of(plan, sets):
             gathered.add(data.key, row)
             report.take(row)
+            room.take(row)
             if folder is not None:
                 folder.keep(data, row)
         report.end()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError
 from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import data_sets
@@ -72,6 +72,8 @@ def sbc(
 
     Raises
     ------
+    ArgumentError
+        If an argument cannot be used.
     ModelError
         If data cannot be simulated from the model, or a fit fails.
     SamplingError
@@ -88,7 +90,7 @@ def sbc(
         random_seed=random_seed,
     )
     if request.draws * request.chains < N_RANKS:
-        raise ModelError(f"Truths are ranked among {N_RANKS} draws: take at least that many, all chains together.")
+        raise ArgumentError(f"Truths are ranked among {N_RANKS} draws: take at least that many, all chains together.")
     made = list(simulations(model if simulate_from is None else simulate_from, n, request.seed))
     compiled = compiled_of(model, progressbar=progressbar)
     fitter = Fitter(compiled, with_coordinates(request, compiled))

@@ -1,0 +1,48 @@
+"""Looks ahead whether what is kept of all fits goes into memory: after the first, and while a stream goes on."""
+
+from __future__ import annotations
+
+from nutmill.errors import ModelError
+from nutmill.many.keeping import Groups
+
+_GB = 1e9
+# Rows and the arrays that they become are there at the same time.
+_COPIES = 2
+
+
+class RoomForRows:
+    """Counts the bytes of rows.
+
+    Parameters
+    ----------
+    memory_bytes : int or None
+        What this process may use; None: nobody knows.
+    n_all : int or None
+        How many rows there will be; None: a stream does not say.
+    """
+
+    def __init__(self, memory_bytes: int | None, n_all: int | None):
+        self._memory_bytes, self._n_all = memory_bytes, n_all
+        self._n_rows = self._n_bytes = 0
+
+    def take(self, row: Groups) -> None:
+        """Count a row.
+
+        Raises
+        ------
+        ModelError
+            If rows like those so far will not all go into memory, or, of a stream, the next may not.
+        """
+        self._n_rows += 1
+        self._n_bytes += sum(array.nbytes for arrays in row.values() for array in arrays.values())
+        if self._memory_bytes is None:
+            return
+        n_all = max(self._n_rows, self._n_all or 0)
+        needed = _COPIES * self._n_bytes * n_all // self._n_rows
+        if needed > self._memory_bytes:
+            told = f"What is kept of {n_all} fits" if self._n_all else f"What is kept of {n_all} fits so far"
+            there = self._memory_bytes / _GB
+            raise ModelError(
+                f"{told} needs about {needed / _GB:.3g} GB, and this process may use {there:.3g} GB: take "
+                'keep="summary" or a function, fewer draws, or report fewer variables (var_names=).'
+            )
