@@ -15,7 +15,7 @@ MODULES = {
 }
 
 # A room is a folder of the package, or one of the files beside them; it may import itself and these.
-GROUND = {"errors", "files", "units", "_jit", "collecting"}
+GROUND = {"errors", "files", "units", "_jit", "collecting", "frames"}
 MAY_IMPORT = {
     **{room: set() for room in GROUND},
     "nuts": {"errors", "_jit"},
@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "native": {"errors", "files", "nuts", "layout"},
     "checkpoint": {"errors", "files", "nuts"},
     "progress": {"errors", "files", "checkpoint"},
-    "model": {"errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
+    "model": {"frames", "errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
     "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
-    "results": {"errors", "files", "native", "checkpoint", "model", "run"},
+    "results": {"frames", "errors", "files", "native", "checkpoint", "model", "run"},
     "diagnosis": {"errors", "units", "nuts", "native", "model", "progress", "results"},
     "sampling": {
         *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model", "run", "results"),

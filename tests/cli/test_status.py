@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -64,19 +65,27 @@ def told(*arguments):
     return result.stdout
 
 
+def ago(seconds):
+    return {"last_checkpoint": (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
 def test_a_run_that_goes_on():
-    assert lines(Path("run"), STATE) == [
+    head, chain = lines(Path("run"), STATE | ago(7260))
+    assert head == (
         "run: sampling; 650/1000 draws, 2 divergent, 1.23M gradients/s, 2 min 5 s left, "
-        "last checkpoint 2026-11-25T09:00:00Z, process 17 on n1",
-        "    chain 4: sampling 650/1000, 2 divergent, step size 0.704",
-    ]
+        "last checkpoint 2 h 1 min ago, process 17 on n1"
+    )
+    assert chain == "    chain 4: sampling 650/1000, 2 divergent, step size 0.704"
 
 
 def test_a_run_that_was_killed():
-    assert lines(Path("run"), STATE | KILLED)[0] == (
-        "run: no longer running, last seen in sampling; 650/1000 draws, 2 divergent, "
-        "last checkpoint 2026-11-25T09:00:00Z"
+    assert lines(Path("run"), STATE | KILLED | ago(7260))[0] == (
+        "run: no longer running, last seen in sampling; 650/1000 draws, 2 divergent, last checkpoint 2 h 1 min ago"
     )
+
+
+def test_a_checkpoint_by_a_clock_that_is_ahead():
+    assert f"last checkpoint at {ago(-3600)['last_checkpoint']}" in lines(Path("run"), STATE | ago(-3600))[0]
 
 
 def test_a_run_that_has_just_begun():

@@ -132,7 +132,10 @@ def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, m
     [
         ({"slope": 1.0}, "initvals has no such variable: slope. Free variables: level, beta, sigma"),
         ({"beta": np.zeros(3)}, "initval of beta has shape"),
-        ({"beta": np.zeros((4, 2))}, r"do not fit their variables \(beta has shape \(4, 2\)\)"),
+        (
+            {"beta": np.zeros((4, 2))},
+            r"do not fit their variables: beta has shape \(4, 2\), and its variable \(2,\)\.$",
+        ),
         ({"sigma": -1.0}, "initval of sigma lies outside its support"),
         ({"sigma": np.nan}, "initval of sigma lies outside its support"),
         ({"beta": [np.nan, 0.0]}, "initval of beta lies outside its support"),

@@ -131,7 +131,7 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     try:
         content = read_plain(path / MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(f"{path} holds no run that has begun: there is nothing to resume.") from error
+        raise CheckpointError(f"{path} holds no run that has begun.") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     try:

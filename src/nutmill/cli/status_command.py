@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,11 +67,19 @@ def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
         f"{state['divergences']} divergent",
         f"{rate(state['gradients_per_s'])} gradients/s" if is_live and state["gradients_per_s"] is not None else None,
         f"{duration(state['left_s'])} left" if is_live and state["left_s"] is not None else None,
-        None if state["last_checkpoint"] is None else f"last checkpoint {state['last_checkpoint']}",
+        None if state["last_checkpoint"] is None else f"last checkpoint {_ago(state['last_checkpoint'])}",
         f"process {state['owner']['pid']} on {state['owner']['host']}" if is_live else None,
     ]
     head = f"{printable(run)}: {phase}; {', '.join(part for part in parts if part is not None)}"
     return [head, *(_chain(chain) for chain in state["chains"])]
+
+
+def _ago(moment: str) -> str:
+    """Say how long ago a moment in UTC was; of one that lies ahead, by a clock of another machine, when it is."""
+    from nutmill.progress.lines import duration
+
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0.0 else f"at {moment}"
 
 
 def _chain(chain: Mapping[str, Any]) -> str:

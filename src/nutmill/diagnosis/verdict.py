@@ -78,7 +78,7 @@ class Verdict(NamedTuple):
         chains = f"{n_chains} chain{'s' * (n_chains != 1)}{which}"
         said = [f"{chains} x {self.n_draws} draws{time}, {self.n_divergences} divergent"]
         if self.rhat is not None:
-            said.append(f"largest R-hat {self.rhat[0]:.4g} ({self.rhat[1]})")
+            said.append(f"largest R-hat {self.rhat[0]:.3f} ({self.rhat[1]})")
         tail, ess = self.ess_tail, self.ess
         if ess is not None and tail is not None:
             said.append(f"least effective sample size {ess[0]:.0f} ({ess[1]}), of tails {tail[0]:.0f} ({tail[1]})")

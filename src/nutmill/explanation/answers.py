@@ -69,9 +69,10 @@ def _what_runs(found: Measured) -> list[str]:
         before, after = sum(found.operations.before.values()), sum(found.operations.after.values())
         said.append(
             f"PyTensor's graph of log density and gradient has {before} operations. Rewriting leaves {after} in each "
-            f"gradient ({_listed(found.operations.after)}), and {found.operations.hoisted} arrays and lengths that "
-            "depend on data alone are computed once."
+            f"gradient ({_listed(found.operations.after)})."
         )
+        if found.operations.hoisted:
+            said.append(f"{found.operations.hoisted} arrays and lengths that depend on data alone are computed once.")
     if found.fused:
         said.append(
             f"They were lowered by {found.lowered_by}, and linked into one object of {size(found.object_bytes)}, which "
@@ -82,7 +83,7 @@ def _what_runs(found: Measured) -> list[str]:
     said += [f"{op} runs in Python, once a gradient, with one chain at a time." for op in found.python_ops]
     kinds = sorted({fact.dtype for fact in found.data})
     data = f"its data is {', '.join(kinds)}" if kinds else "it has no data"
-    said.append(f"The position has {found.n_dim} values of float64; {data}.")
+    said.append(f"The position has {found.n_dim} value{'s' * (found.n_dim != 1)} of float64; {data}.")
     return said
 
 
@@ -130,6 +131,8 @@ def _cores(found: Measured) -> list[str]:
 
 
 def _memory(found: Measured) -> list[str]:
+    if found.data_bytes == 0:
+        return ["Nothing beside the position: it has no data."]
     said = [f"Data of {size(found.data_bytes)} at most."]
     if _reads_memory(found):
         share = _reading_share(found)

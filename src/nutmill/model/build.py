@@ -15,6 +15,7 @@ from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
 
 from nutmill.errors import ModelError
+from nutmill.frames import users_level
 from nutmill.model.build_apart import compile_apart
 from nutmill.model.cache.models import cache_key, find, keep
 from nutmill.model.compile_order import COMPILING, Order, stage
@@ -179,7 +180,7 @@ def _tell_of_engine(graph: ModelGraph) -> None:
     if graph.lowering == "numba":
         _log.info(said)
     else:
-        warnings.warn(f"nutmill: {said}", stacklevel=3)
+        warnings.warn(f"nutmill: {said}", stacklevel=users_level())
 
 
 def _stands_alone(lowered: Mapping[str, Lowered], *, fused: bool) -> bool:
@@ -299,5 +300,5 @@ def _naming_python_ops():
         warnings.warn(
             f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "
             "with one chain at a time; write it with PyTensor's ops to have it compiled.",
-            stacklevel=2,
+            stacklevel=users_level(),
         )

@@ -5,6 +5,8 @@ import warnings
 from functools import cache
 from importlib.metadata import version
 
+from nutmill.frames import users_level
+
 # The bounds in pyproject.toml, which an installation without dependencies passes by.
 NEWEST = {"pytensor": "3.3.8", "numba": "0.68.0", "llvmlite": "0.50.0"}
 
@@ -14,7 +16,7 @@ def warn_of_newer() -> None:
     """Say once a process which of them are newer here."""
     newer = newer_than_tested({name: version(name) for name in NEWEST})
     if newer:
-        warnings.warn(newer, stacklevel=4)
+        warnings.warn(newer, stacklevel=users_level())
 
 
 def newer_than_tested(installed: dict[str, str]) -> str | None:

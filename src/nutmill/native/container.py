@@ -55,10 +55,10 @@ def unpack(content: bytes, magic: bytes = MAGIC) -> tuple[Header, dict[str, byte
     """
     start = len(magic) + _DIGEST + 1
     if not content.startswith(magic):
-        raise Damaged("it does not begin as a file of this version")
+        raise Damaged("it does not begin as a file of this version of nutmill")
     rest = content[start:]
     if hashlib.sha256(rest).hexdigest().encode() + b"\n" != content[len(magic) : start]:
-        raise Damaged("its checksum does not fit")
+        raise Damaged("its checksum does not fit, so it is damaged or cut off: copy it again, or make it anew")
     line, _, body = rest.partition(b"\n")
     header = _header(line)
     parts, first = {}, 0
@@ -81,7 +81,7 @@ def _are_sizes(sizes, n_bytes: int) -> bool:
 def unpack_header(beginning: bytes) -> Header:
     """Read the header alone, from as many bytes of the file as hold it; the checksum is not looked at."""
     if not beginning.startswith(MAGIC):
-        raise Damaged("it does not begin as a file of this version")
+        raise Damaged("it does not begin as a file of this version of nutmill")
     return _header(beginning[len(MAGIC) + _DIGEST + 1 :].partition(b"\n")[0])
 
 

@@ -196,6 +196,16 @@ def nan_places(model: Description) -> list[str]:
     return [f"{name} is NaN at {_first(is_nan)}" for name, is_nan in found if is_nan.any()]
 
 
+def _misfits(given: Mapping[str, Any], usual: Mapping[str, np.ndarray], error: Exception) -> str:
+    """Say which initvals have another shape than starts have; what else is wrong, by the error's first line."""
+    told = [
+        f"{name} has shape {np.shape(value)}, and its variable {np.shape(usual[name])}"
+        for name, value in given.items()
+        if name in usual and np.shape(value) != np.shape(usual[name])
+    ]
+    return f"The initvals do not fit their variables: {'; '.join(told) or str(error).partition(chr(10))[0]}."
+
+
 def _unfit(model: Description, why: str) -> ModelError:
     shapes = ", ".join(f"{array.name} {array.value.shape}" for array in model.arrays if array.name)
     return ModelError(f"The model cannot be evaluated with these data ({shapes}): {why}.")
@@ -247,14 +257,15 @@ def start_with(
     """
     by_name = {str(name): value for name, value in given.items()}
     names = {p.name: p.rv_name for p in model.parameters if {p.name, p.rv_name} & set(by_name)}
+    default = origin.start(model.values, seed)
     try:
         values = origin.start_given(by_name, model.values, seed)
     except ModelError:
         raise
     except (TypeError, ValueError) as error:
-        shapes = ", ".join(f"{name} has shape {np.shape(value)}" for name, value in by_name.items())
-        raise ModelError(f"The initvals do not fit their variables ({shapes}): {error}") from error
-    default = origin.start(model.values, seed)
+        pairs = zip(model.parameters, default, strict=True)
+        starts = {name: start for p, start in pairs for name in (p.name, p.rv_name)}
+        raise ModelError(_misfits(by_name, starts, error)) from error
     for parameter, value, usual in zip(model.parameters, values, default, strict=True):
         if np.shape(value) != np.shape(usual):
             raise ModelError(

@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from xarray.indexes import PandasIndex
 
+from nutmill.frames import users_level
 from nutmill.native import labels
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _dataset(
             warnings.warn(
                 f"The dimensions {tuple(wanted)} of {name!r} do not fit its shape {shape}: its axes are "
                 f"stored as {dims}. Give it other dims in the model.",
-                stacklevel=2,
+                stacklevel=users_level(),
             )
         sizes |= zip(dims, shape, strict=True)
         variables[name] = _variable((*sample_dims, *dims), values)

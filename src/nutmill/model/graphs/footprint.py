@@ -5,6 +5,7 @@ import warnings
 
 from pytensor.graph.traversal import ancestors
 
+from nutmill.frames import users_level
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.native.process_memory import available_bytes
 
@@ -39,5 +40,5 @@ def warn_of_memory(graph: ModelGraph) -> None:
         warnings.warn(
             f"nutmill: compiling this model will take about {expected / 1e9:.1f} GB of memory, and {there / 1e9:.1f} "
             "GB are free: compile it on a machine with more and save() it, or write it with fewer, larger variables.",
-            stacklevel=2,
+            stacklevel=users_level(),
         )
