@@ -31,9 +31,10 @@ def hierarchy() -> pm.Model:
     return model
 
 
-def walks() -> pm.Model:
-    """Random walks with and without drift, of several panels and families, and autoregressions."""
+def dependent() -> pm.Model:
+    """Random walks with and without drift, of several panels and families, autoregressions, an LKJ factor."""
     with pm.Model() as model:
+        lkj, _, _ = pm.LKJCholeskyCov("lkj", n=3, eta=2.0, sd_dist=pm.HalfNormal.dist(1.0))
         tau, rho = pm.HalfNormal("tau", 1.0), pm.Normal("rho", 0.0, 0.5, shape=2)
         first = pm.Normal.dist(0.3, pm.HalfNormal("of_first", 1.0))
         parts = [pm.GaussianRandomWalk("plain", sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=4)]
@@ -43,12 +44,13 @@ def walks() -> pm.Model:
         parts += [pm.RandomWalk("student", init_dist=pm.Cauchy.dist(0.0, 1.0), innovation_dist=step, steps=1)]
         parts += [pm.AR("ar", rho=rho[0], sigma=tau, init_dist=first, steps=3)]
         parts += [pm.AR("level", rho=rho, sigma=spreads, constant=True, init_dist=first, shape=(2, 4))]
+        parts += [pm.Normal("z", 0.0, 1.0, shape=(2, 3)) @ lkj.T]
         for number, part in enumerate(parts):
             pm.Normal(f"y{number}", part.sum(), part[..., -1].sum() ** 2 + 1.0, observed=[0.5, -1.0])
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, walks], ids=["hierarchy", "walks"])
+@pytest.fixture(scope="module", params=[hierarchy, dependent], ids=["independent", "dependent"])
 def build(request):
     return request.param
 

@@ -99,7 +99,7 @@ def test_factors_of_lkj_priors_have_rows_as_long_as_standard_deviations(shape, p
         own = pt.linalg.cholesky(pm.HalfNormal("tau", 1.0) * np.eye(2))
         z = pm.Normal("z", 0.0, 1.0, shape=shape)
         pm.Deterministic("product", product(z, lkj, own))
-    sites = find_sites(model)
+    sites = [site for site in find_sites(model) if site.variable is z]
     assert len(sites) == found
     if found and shape == (5, 2):
         scale, expected = pm.draw([sites[0].scale, sds], random_seed=1, mode=Mode("py", None))
@@ -123,6 +123,15 @@ def test_walks_have_the_location_where_they_would_go_without_noise(build, locati
     assert (site.variable, site.written) == (walk, 1.0)
     found = pt.stack([site.location, site.scale]).eval({walk: [2.0, 7.0, 7.0, 7.0], tau: 0.1}, mode=Mode("py", None))
     np.testing.assert_allclose(found, [location, [1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
+
+
+def test_elements_of_a_packed_factor_have_the_scale_on_the_diagonal_of_their_row():
+    with pm.Model() as model:
+        pm.LKJCholeskyCov("lkj", n=3, eta=2.0, sd_dist=pm.HalfNormal.dist(1.0))
+    (site,) = find_sites(model)
+    assert (site.variable, site.written, site.is_prior) == (model["lkj"], 1.0, False)
+    scale = site.scale.eval({model["lkj"]: [0.5, -7.0, 0.2, -7.0, 7.0, 0.3]}, mode=Mode("py", None))
+    np.testing.assert_allclose(scale, [1.0, 0.2, 1.0, 0.3, 0.3, 1.0])
 
 
 def test_two_that_scale_each_other_are_not_both_sites():

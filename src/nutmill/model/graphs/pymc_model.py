@@ -260,7 +260,7 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
 
 def _observed_and_total(model: pm.Model, sites: Sequence[FoundSite]) -> tuple[list[Variable], list[Variable]]:
     """Log densities of observed variables, and the sum of all but those of sites: without any, of `pm.Model.logp`."""
-    apart = {site.variable for site in sites}
+    apart = {site.variable for site in sites if site.is_prior}
     free = [rv for rv in model.free_RVs if rv not in apart]
     terms = _log_densities(model, [*free, *model.observed_RVs, *model.potentials])
     total = variadic_add(*(part.sum() for part in terms.values()))

@@ -20,7 +20,8 @@ from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.math import Dot
 
 from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.positive import is_lkj_factor, is_positive, is_transpose
+from nutmill.model.graphs.lkj import packed_scale, row_lengths
+from nutmill.model.graphs.positive import is_positive
 from nutmill.model.graphs.walks import as_walk
 
 
@@ -38,6 +39,8 @@ class FoundSite(NamedTuple):
         (standard deviates xi, `further`) -> the sum of their log densities.
     further : sequence of Variable
         What else that needs.
+    is_prior : bool
+        Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
     """
 
     variable: Variable
@@ -46,6 +49,7 @@ class FoundSite(NamedTuple):
     scale: Variable
     log_density: Callable[[Variable, Sequence[Variable]], Variable]
     further: Sequence[Variable] = ()
+    is_prior: bool = True
 
     @property
     def expressions(self) -> list[Variable]:
@@ -77,6 +81,8 @@ def _family_of(model: pm.Model, rv: Variable) -> Family | None:
 def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
         site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further)
+    elif (scale := packed_scale(rv, model)) is not None:
+        return FoundSite(rv, 1.0, pt.zeros_like(scale), scale, _log_volume, [scale], is_prior=False)
     elif (family := _family_of(model, rv)) is not None:
         location, scale, further = family.parameters(rv)
         site = FoundSite(rv, 1.0, location, scale, family.log_density, further)
@@ -84,6 +90,11 @@ def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | 
         return None
     # The shape of a walk is its own.
     return site if free.intersection(ancestors([site.scale], blockers=[rv])) - {rv} else None
+
+
+def _log_volume(_xi: Variable, further: Sequence[Variable]) -> Variable:
+    """Log volume of a variable as the model is written, of its standard deviates, given its scale."""
+    return pt.sum(pt.log(further[0]))
 
 
 def _is_standard(model: pm.Model, rv: Variable) -> bool:
@@ -147,7 +158,7 @@ def _scaled(
         first, second = node.inputs
         other = second if first is product else first
         if _multiplies_matrices(node):
-            lengths = _row_lengths(other, product is first, model)
+            lengths = row_lengths(other, product is first, model)
             if lengths is None:
                 continue
             other = lengths[:, None] if product is second else lengths
@@ -159,26 +170,6 @@ def _scaled(
         if needs and rv not in needs:
             divides = isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, TrueDiv)
             yield (pt.reciprocal(other) if divides else other), node.outputs[0]
-
-
-def _row_lengths(matrix: Variable, is_right: bool, model: pm.Model) -> Variable | None:
-    """Lengths (k,) of the rows of the Cholesky factor of an LKJ prior; None if the matrix is none.
-
-    Parameters
-    ----------
-    matrix
-        The factor, its transpose if it stands on the right of what it multiplies.
-    is_right
-        Whether it does.
-    """
-    if is_right:
-        if matrix.type.ndim != 2 or not is_transpose(matrix):
-            return None
-        matrix = matrix.owner.inputs[0]
-    if not is_lkj_factor(matrix, model):
-        return None
-    # The exponential says that it is positive.
-    return pt.exp(0.5 * pt.log(pt.sum(pt.sqr(matrix), axis=1)))
 
 
 def _keeps_shape(node: Apply, rv: Variable) -> bool:
