@@ -32,7 +32,7 @@ class Gathered:
     def __init__(self) -> None:
         self.keys: list[Hashable] = []
         self._rows: list[Groups] = []
-        self._stacks: list[Groups] = []
+        self._stacks: list[dict[str, dict[str, np.ndarray]]] = []
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -48,13 +48,13 @@ class Gathered:
         """Take rows that are stacked already."""
         self._stack()
         self.keys += keys
-        self._stacks.append(groups)
+        self._stacks.append({group: dict(arrays) for group, arrays in groups.items()})
 
     def groups(self) -> Groups:
         """Give all rows as arrays, (n, ...) each, by group and name."""
         self._stack()
         self._stacks = [_joined(self._stacks, [len(stack[FITS]["failed"]) for stack in self._stacks])]
-        return dict(self._stacks[0])
+        return {**self._stacks[0]}
 
     def _stack(self) -> None:
         if self._rows:
@@ -62,27 +62,30 @@ class Gathered:
             self._rows = []
 
 
-def joined(rows: Sequence[Groups]) -> Groups:
+def joined(rows: Sequence[Groups]) -> dict[str, dict[str, np.ndarray]]:
     """Stack rows: arrays (n, ...) by group and name."""
     return _joined([{group: _as_rows(arrays) for group, arrays in row.items()} for row in rows], [1] * len(rows))
 
 
-def _as_rows(arrays: Arrays) -> Arrays:
+def _as_rows(arrays: Arrays) -> dict[str, np.ndarray]:
     return {name: array[None] for name, array in arrays.items()}
 
 
-def _joined(parts: Sequence[Groups], counts: Sequence[int]) -> Groups:
-    """Join arrays along their first axis; where some are shorter along others, or not there, NaN or 0 fills them up."""
+def _joined(
+    parts: Sequence[dict[str, dict[str, np.ndarray]]], counts: Sequence[int]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Join arrays along their first axis, and take them out of `parts`; what is missing of some is NaN or 0."""
     names: dict[str, dict[str, None]] = {}
     for part in parts:
         for group, arrays in part.items():
             names.setdefault(group, {}).update(dict.fromkeys(arrays))
     ends = np.cumsum(counts)
-    whole: Groups = {}
+    whole: dict[str, dict[str, np.ndarray]] = {}
     for group, of_group in names.items():
         made: dict[str, np.ndarray] = {}
         for name in of_group:
-            found = [part.get(group, {}).get(name) for part in parts]
+            # Taken out, so that parts and whole are there at the same time of one variable alone.
+            found = [part[group].pop(name, None) if group in part else None for part in parts]
             made[name] = _side_by_side(found, counts, ends)
         whole[group] = made
     return whole
