@@ -105,6 +105,17 @@ def test_what_is_not_used_is_told(model):
             sample(model, callback=print)
 
 
+def test_a_callback_of_nutmill_sees_the_run(model, result):
+    seen = []
+    found = sample(model, {"callback": seen.append})
+    assert seen[-1].n_draws == [RUN["draws"]] * RUN["chains"]
+    np.testing.assert_array_equal(posterior(found)["mu"].values, posterior(result)["mu"].values)
+    with pytest.raises(
+        nutmill.ModelError, match=r"^pm\.sample gives a result: for a run in the background call nutmill\."
+    ):
+        sample(model, {"blocking": False})
+
+
 def test_blas_is_left_as_pymc_has_found_it(model):
     before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
     found = sample(model, mp_ctx="spawn", blas_cores=2)  # PyMC limits the process around the call

@@ -38,7 +38,7 @@ class NUTS:
     Raises
     ------
     ArgumentError
-        If there is no such option.
+        If there is no such option, or it has no meaning here.
     """
 
     def __init__(self, *, exact_tune: bool = False, **options: Any):
@@ -47,6 +47,10 @@ class NUTS:
             raise ArgumentError(
                 f"nutmill has no option {', '.join(unknown)}; it has exact_tune, {', '.join(OPTIONS)}. "
                 "All others belong to pm.sample itself."
+            )
+        if not options.get("blocking", True):
+            raise ArgumentError(
+                "pm.sample gives a result: for a run in the background call nutmill.sample(model, blocking=False)."
             )
         self._options = options
         self._exact_tune = exact_tune
