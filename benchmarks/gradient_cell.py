@@ -31,8 +31,8 @@ def main(request: str, answer: str) -> None:
     # sets one by itself.
     with threadpool_limits(1, user_api="blas"):
         times = {
-            "gradient": bare_gradient(program, _position(model), threads=1),
-            "gradient_two_threads": bare_gradient(program, _position(model), threads=2),
+            "gradient": bare_gradient(program, starting_position(model), threads=1),
+            "gradient_two_threads": bare_gradient(program, starting_position(model), threads=2),
         }
     threads = cell["blas_threads"]
     with threadpool_limits(threads, user_api="blas") if threads else nullcontext():
@@ -93,7 +93,7 @@ def _burst_length(loop: Callable[[int], int]) -> int:
         count *= 4
 
 
-def _position(model) -> np.ndarray:
+def starting_position(model) -> np.ndarray:
     """Return a point near the model's start, away from the zeros that could make arithmetic cheap."""
     start = np.concatenate([np.ravel(value) for value in model.initial_point().values()]).astype(float)
     return start + 0.1 * np.random.default_rng(1).normal(size=start.size)

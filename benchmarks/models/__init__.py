@@ -87,6 +87,11 @@ ALONE = {
     "gaussian_process_500": ("gaussian_process", {"points": 500}),
 }
 
+# Recursions beside those of the suite: `python -m benchmarks.recursions`.
+RECURSIONS = {
+    kind: ("recursions", {"kind": kind}) for kind in ("autoregression", "forward", "season", "euler_maruyama")
+}
+
 # Further ones on which compiling is measured: name -> file and sizes.
 COMPILED = {
     "generated": ("generated", {}),  # 2000 nodes of density and gradient, 760 of them of the density
@@ -98,7 +103,7 @@ COMPILED = {
 # Sampled before the suite, so that what is compiled once per installation is told from what a model costs.
 PRIMING = "standard_normal"
 
-NAMES = (*MODELS, *FURTHER, *SIZED, *ALONE, *COMPILED, PRIMING)
+NAMES = (*MODELS, *FURTHER, *SIZED, *ALONE, *RECURSIONS, *COMPILED, PRIMING)
 
 
 def build(name: str, **sizes: int) -> "pm.Model":
@@ -118,7 +123,9 @@ def build(name: str, **sizes: int) -> "pm.Model":
     """
     if name not in NAMES:
         raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(NAMES)}")
-    file, own = (FAMILIES | SIZED | ALONE | COMPILED).get(name, (f"further.{name}" if name in FURTHER else name, {}))
+    file, own = (FAMILIES | SIZED | ALONE | RECURSIONS | COMPILED).get(
+        name, (f"further.{name}" if name in FURTHER else name, {})
+    )
     return import_module(f"benchmarks.models.{file}").build(**(own | sizes))
 
 

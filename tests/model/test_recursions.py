@@ -1,6 +1,7 @@
 """Scans as loops of our own: states, taps, sequences, what is collected, early ends; against plain loops of NumPy."""
 
 import numpy as np
+import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
@@ -10,7 +11,8 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scan.op import Scan
 from pytensor.scan.utils import until
 
-from nutmill import compile_model
+from benchmarks import models
+from nutmill import ModelError, compile_model
 from nutmill.model.lowering.inline import graph_function
 from nutmill.model.lowering.inline.foreign import noting_foreign
 from nutmill.model.rewriting.blas import declare_slots
@@ -199,3 +201,53 @@ def test_what_does_not_fit():
     grows = compiled([x, n], [scan(lambda state: pt.concatenate([state, state]), None, [x], None, n)])
     with pytest.raises(ValueError, match="a scan in the model gives an array of another shape"):
         grows([1.0], 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "euler_maruyama" else pytest.param(name, marks=pytest.mark.slow) for name in models.RECURSIONS],
+)
+def test_models_as_users_write_them(name):
+    compiled = compile_model(models.build(name))
+    assert compiled.code.fused and compiled.code.stands_alone and not compiled.code.by_numba
+    rng, step = np.random.default_rng(3), 1e-3
+    q, direction = rng.normal(0.0, 0.3, (2, compiled.n_dim))
+    values = [compiled.logp_dlogp(q + n * step * direction)[0] for n in (-2, -1, 1, 2)]
+    slope = compiled.logp_dlogp(q)[1] @ direction
+    assert slope == pytest.approx(np.dot([1, -8, 8, -1], values) / (12 * step), rel=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.RECURSIONS)
+def test_models_are_what_pytensor_makes_of_them(name):
+    ours, theirs = (compile_model(models.build(name), lowering=lowering) for lowering in ("nutmill", "numba"))
+    q = np.random.default_rng(4).normal(0.0, 0.3, ours.n_dim)
+    for found, expected in zip(ours.logp_dlogp(q), theirs.logp_dlogp(q), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_new_data_of_another_length():
+    """The number of steps is a length of the data; more steps than data are refused, and not read beyond their end."""
+    rng = np.random.default_rng(0)
+    with pm.Model() as model:
+        y, phi = pm.Data("y", rng.normal(size=6)), pm.Flat("phi")
+        squares = [
+            scan(lambda now, state, phi: phi * state + now, [y], [ZERO], [phi], n_steps) ** 2 for n_steps in (None, 4)
+        ]
+        pm.Potential("terms", -0.5 * squares[0].sum() - 0.5 * squares[1].sum())
+    compiled = compile_model(model)
+
+    def terms(y, phi):
+        states = [0.0]
+        for now in y:
+            states.append(phi * states[-1] + now)
+        return -0.5 * np.sum(np.square(states)) - 0.5 * np.sum(np.square(states[:5]))
+
+    for length in (6, 20, 4):
+        y, step = rng.normal(size=length), 1e-3
+        value, (gradient,) = compiled.with_data(y=y).logp_dlogp(np.array([0.4]))
+        assert value == pytest.approx(terms(y, 0.4), rel=1e-13)
+        values = [terms(y, 0.4 + n * step) for n in (-2, -1, 1, 2)]
+        assert gradient == pytest.approx(np.dot([1, -8, 8, -1], values) / (12 * step), rel=1e-8)
+    with pytest.raises(ModelError, match="cannot be evaluated with these data"):
+        compiled.with_data(y=rng.normal(size=3))
