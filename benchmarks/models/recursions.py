@@ -31,14 +31,14 @@ def _autoregression(rng: np.random.Generator, steps: int) -> None:
     weights, first = pm.Normal("weights", 0.0, 0.3, shape=3), pm.Normal("first", shape=3)
     shocks = pm.Normal("shocks", shape=steps)
 
-    def step(shock, third, second, before, level, weights, scale):
-        return level + weights[0] * before + weights[1] * second + weights[2] * third + scale * shock
+    def step(shock, third, second, before, weights):
+        return weights[0] * before + weights[1] * second + weights[2] * third + shock
 
     values = _scan(
         step,
-        sequences=[shocks],
+        sequences=[level + scale * shocks],
         outputs_info=[{"initial": first, "taps": [-3, -2, -1]}],
-        non_sequences=[level, weights, scale],
+        non_sequences=[weights],
     )
     pm.Normal("y", values, 1.0, observed=rng.normal(size=steps))
 

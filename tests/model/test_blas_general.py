@@ -33,6 +33,16 @@ def test_inverse_and_determinants():
             np.testing.assert_allclose(found, value, rtol=1e-8, atol=1e-10)
 
 
+def test_products_of_known_lengths():
+    """Short lengths that types tell are constants of the code, and such products are loops without BLAS."""
+    x, y, v = (pt.tensor(shape=shape, dtype="float64") for shape in ((3, 16), (16, 5), (16,)))
+    function = lean_function([x, y, v], [x @ y, y.T @ x.T, x @ v, v @ y, x[:, ::-1] @ y])
+    rng = np.random.default_rng(13)
+    a, b, c = rng.normal(size=(3, 16)), rng.normal(size=(16, 5)), rng.normal(size=16)
+    for found, value in zip(function(a, b, c), [a @ b, (a @ b).T, a @ c, c @ b, a[:, ::-1] @ b], strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_singular_system_has_no_solution(symmetric):
     a, b, c = pt.matrix(), pt.vector(), pt.matrix()

@@ -217,15 +217,6 @@ def test_models_as_users_write_them(name):
     assert slope == pytest.approx(np.dot([1, -8, 8, -1], values) / (12 * step), rel=1e-7)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.RECURSIONS)
-def test_models_are_what_pytensor_makes_of_them(name):
-    ours, theirs = (compile_model(models.build(name), lowering=lowering) for lowering in ("nutmill", "numba"))
-    q = np.random.default_rng(4).normal(0.0, 0.3, ours.n_dim)
-    for found, expected in zip(ours.logp_dlogp(q), theirs.logp_dlogp(q), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
-
-
 def test_new_data_of_another_length():
     """The number of steps is a length of the data; more steps than data are refused, and not read beyond their end."""
     rng = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_
 
 from nutmill.model.lowering.inline import factors, lu, products, spectral
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
-from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest
+from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.matrices import check_square, check_system
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
@@ -43,7 +43,8 @@ def lean(node: Apply) -> Operation:
     result_kind = kinds_out[0] if len(kinds_out) == 1 else types.Tuple(kinds_out)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
-        operands = [view_of(emitter, kind, value) for kind, value in zip(kinds, values, strict=True)]
+        given_views = zip(node.inputs, map(partial(view_of, emitter), kinds, values), strict=True)
+        operands = [_with_known_lengths(emitter, view, v.type.shape) for v, view in given_views]
         batch = _batch(emitter, operands, broadcasts)
         check(emitter, *(_item(emitter, view, [ZERO] * n_batch) for view in operands))
         cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(_least, emitter))
@@ -59,6 +60,11 @@ def lean(node: Apply) -> Operation:
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
 
     return Operation(lambda operands: result_kind, emit)
+
+
+def _with_known_lengths(emitter: Emitter, view: View, static: Sequence[int | None]) -> View:
+    """The same array, with short lengths that its type tells as constants: products of these are loops of their own."""
+    return view._replace(shape=short_lengths(emitter, view.shape, static))
 
 
 def _least(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
