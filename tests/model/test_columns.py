@@ -70,3 +70,14 @@ def test_columns_that_are_not_as_many_are_refused():
     function = numba_njit(graph_function(fgraph).py_func, final_function=True)
     with pytest.raises(AssertionError):
         function(np.ones(4), np.ones(3), np.ones((4, 5)))
+
+
+def test_columns_are_moved():
+    wide = pt.join(1, pt.zeros((X.shape[0], 1)), TABLE, pt.ones((X.shape[0], 1)))
+    steps = wide[:, 1:] - wide[:, :-1]
+    parts = pt.split(steps, [1, 3], n_splits=2, axis=1)
+    zeros = pt.zeros((X.shape[0], 5))
+    placed = pt.inc_subtensor(pt.set_subtensor(zeros[:, 1:], steps)[:, :-1], -steps)
+    backwards = (steps[:, ::-1] * 2.0).sum(axis=0)
+    outputs = [steps.sum(axis=1), parts[1].sum(axis=0), parts[0].sum(axis=1), placed.sum(axis=0), placed, backwards]
+    assert tables_left(outputs) == 0

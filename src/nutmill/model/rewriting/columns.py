@@ -8,19 +8,19 @@ five inside. As vectors, one for each column, all of it becomes one loop, which 
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import copy_stack_trace, graph_rewriter
 from pytensor.scalar.basic import AND, OR, Add, Maximum, Minimum, Mul
 from pytensor.tensor import math
-from pytensor.tensor.basic import Join, cast, stack
+from pytensor.tensor.basic import Alloc, alloc, cast, constant, stack
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import specify_shape
 
-from nutmill.model.compat import join_axis
+from nutmill.model.rewriting.column_moves import moved, moves_columns
 
 # Tables of more columns would make loops of too many values at once.
-_FEW = 8
+FEW = 8
 
 _REDUCERS = {Add: math.sum, Mul: math.prod, Maximum: math.max, Minimum: math.min, AND: math.all, OR: math.any}
 
@@ -42,19 +42,14 @@ def compute_by_columns(fgraph: FunctionGraph) -> None:
 def _is_table(variable: Variable) -> bool:
     """Whether a variable has open rows and so few columns."""
     shape = variable.type.shape
-    return len(shape) == 2 and shape[0] is None and shape[1] is not None and 1 <= shape[1] <= _FEW
+    many = len(shape) == 2 and (shape[0] is None or shape[0] > FEW)
+    return many and shape[1] is not None and 1 <= shape[1] <= FEW
 
 
 def _is_computed(variable: Variable) -> bool:
-    """Whether a table is made element by element, or of other tables side by side."""
+    """Whether a table is made element by element, or of columns of others."""
     node = variable.owner
-    if node is None or not _is_table(variable):
-        return False
-    if isinstance(node.op, Join):
-        return join_axis(node)[0] == 1 and all(
-            part.type.shape[1] is not None for part in node.inputs[join_axis(node)[1] :]
-        )
-    return isinstance(node.op, Elemwise)
+    return node is not None and _is_table(variable) and (isinstance(node.op, Elemwise) or moves_columns(node))
 
 
 def _is_partial(client: object) -> bool:
@@ -132,8 +127,9 @@ class _Columns:
     def _made(self, table: Variable) -> list[Variable]:
         node = table.owner
         n_columns = table.type.shape[1]
-        if isinstance(node.op, Join):
-            return [column for part in node.inputs[join_axis(node)[1] :] for column in self._of(part)]
+        if moves_columns(node):
+            self._columns.update(zip(node.outputs, moved(node, self._of), strict=True))
+            return self._columns[table]
         operands = [self._of(_of_columns(operand, n_columns)) for operand in node.inputs]
         op = Elemwise(node.op.scalar_op)
         made = [op(*(o[k if len(o) > 1 else 0] for o in operands), return_list=True) for k in range(n_columns)]
@@ -148,9 +144,15 @@ class _Columns:
         if n_columns == 1:
             column = node.inputs[0] if order == [0, "x"] else variable.dimshuffle(0)
             return [self._replaced.get(column, column)]
+        if isinstance(variable, Constant) and n_rows == 1:
+            return [constant(variable.data[0, k : k + 1]) for k in range(n_columns)]
         if n_rows == 1:
             row = node.inputs[0] if order == ["x", 0] else variable[0]
             return [row[k : k + 1] for k in range(n_columns)]
+        if node is not None and isinstance(node.op, Alloc) and node.inputs[0].type.ndim == 0:
+            return [alloc(node.inputs[0], node.inputs[1])] * n_columns
+        if node is not None and isinstance(node.op, Alloc) and node.inputs[0].type.broadcastable == (True, True):
+            return [alloc(node.inputs[0].dimshuffle(0), node.inputs[1])] * n_columns
         return [variable[:, k] for k in range(n_columns)]
 
 

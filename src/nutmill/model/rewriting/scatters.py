@@ -26,10 +26,10 @@ def share_sums(fgraph: FunctionGraph) -> None:
         if _adds(node):
             alike[(node.op, *node.inputs[1:])].append(node)
     for nodes in alike.values():
-        sums = next((node.outputs[0] for node in nodes if _is_zero(node.inputs[0])), None)
+        sums = next((node.outputs[0] for node in nodes if is_zero(node.inputs[0])), None)
         for node in nodes:
             base, old = node.inputs[0], node.outputs[0]
-            if sums is not None and not _is_zero(base) and base.type == sums.type == old.type:
+            if sums is not None and not is_zero(base) and base.type == sums.type == old.type:
                 new = base + sums
                 copy_stack_trace(old, new)
                 fgraph.replace(old, new, reason="share sums")
@@ -39,7 +39,8 @@ def _adds(node: Apply) -> bool:
     return isinstance(node.op, CHANGING) and not node.op.set_instead_of_inc
 
 
-def _is_zero(variable: Variable) -> bool:
+def is_zero(variable: Variable) -> bool:
+    """Whether a variable is known to be zero everywhere."""
     while variable.owner is not None and isinstance(variable.owner.op, Alloc | DimShuffle):
         variable = variable.owner.inputs[0]
     return isinstance(variable, Constant) and not np.any(variable.data)

@@ -1,0 +1,64 @@
+"""Operations that move columns of tables without computing anything: side by side, parts, and parts set or added to."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.scalar.basic import ScalarConstant
+from pytensor.tensor.basic import Join, Split, cast
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
+
+from nutmill.model.compat import join_axis, split_axis
+
+
+def moves_columns(node: Apply) -> bool:
+    """Whether an operation moves whole columns, by places that are known."""
+    if isinstance(node.op, Join):
+        axis, first = join_axis(node)
+        return axis == 1 and all(part.type.shape[1] is not None for part in node.inputs[first:])
+    if isinstance(node.op, Split):
+        return split_axis(node) == 1 and isinstance(node.inputs[-1], Constant)
+    if isinstance(node.op, Subtensor | IncSubtensor):
+        values = node.inputs[1] if isinstance(node.op, IncSubtensor) else None
+        is_wide = values is None or (values.type.ndim == 2 and values.type.shape[0] != 1)
+        return is_wide and node.inputs[0].type.ndim == 2 and _places(node) is not None
+    return False
+
+
+def moved(node: Apply, columns_of: Callable[[Variable], Sequence[Variable]]) -> list[list[Variable]]:
+    """The columns of each result, of those of the operands."""
+    if isinstance(node.op, Join):
+        return [[column for part in node.inputs[join_axis(node)[1] :] for column in columns_of(part)]]
+    whole = list(columns_of(node.inputs[0]))
+    if isinstance(node.op, Split):
+        ends = np.cumsum(node.inputs[-1].data)
+        return [whole[end - length : end] for end, length in zip(ends, node.inputs[-1].data, strict=True)]
+    places = _places(node)
+    assert places is not None
+    if isinstance(node.op, Subtensor):
+        return [[whole[place] for place in places]]
+    given = columns_of(node.inputs[1])
+    for number, place in enumerate(places):
+        value = cast(given[number if len(given) > 1 else 0], node.outputs[0].type.dtype)
+        whole[place] = value if node.op.set_instead_of_inc else whole[place] + value
+    return [whole]
+
+
+def _places(node: Apply) -> list[int] | None:
+    """Numbers of the columns that a slice names; None if it names no columns of all rows, or is not known."""
+    n_before = 2 if isinstance(node.op, IncSubtensor) else 1
+    n_columns = node.inputs[0].type.shape[1]
+    entries = indices_from_subtensor(node.inputs[n_before:], node.op.idx_list)
+    if n_columns is None or len(entries) != 2 or not all(isinstance(entry, slice) for entry in entries):
+        return None
+    if any(end is not None for end in (entries[0].start, entries[0].stop, entries[0].step)):
+        return None
+    ends = [_number(end) for end in (entries[1].start, entries[1].stop, entries[1].step)]
+    return None if False in ends else list(range(n_columns)[slice(*ends)])
+
+
+def _number(end: object) -> int | bool | None:
+    """An end of a slice; False if it is computed."""
+    if end is None or isinstance(end, int):
+        return end
+    return int(end.data) if isinstance(end, Constant | ScalarConstant) else False
