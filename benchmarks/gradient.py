@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from benchmarks.models import ALONE
 from benchmarks.programs import PROGRAMS
 from benchmarks.results_file import RESULTS, record
 from nutmill.comparison.rounds import run_module
 
-# Kept draws of the shorter of two sampling runs: enough for seconds, few enough for minutes.
+# Kept draws of the shorter of two sampling runs: enough for seconds, few enough for minutes; 0: gradients alone.
 DRAWS = {"eight_schools": 20_000, "radon": 400, "regression": 30, "gaussian_process_200": 100}
+FURTHER = ("varying_slopes", "ordinal", "negative_binomial", "gauss_mix", "irt", "latent_process")
+DRAWS |= dict.fromkeys((*ALONE, *FURTHER), 0)
 
 # Where a program's threads may fight the chains, it is also measured with one BLAS thread set by hand.
 BLAS_BOUND = ("regression", "gaussian_process_200")

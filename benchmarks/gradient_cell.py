@@ -21,7 +21,7 @@ BURST_S, BURSTS = 0.2, 7
 def main(request: str, answer: str) -> None:
     """Time what the JSON text `request` asks for and write microseconds to the file `answer`.
 
-    The request holds model, program, draws (of the shorter sampling run) and blas_threads, with which
+    The request holds model, program, draws (of the shorter sampling run; 0: none) and blas_threads, with which
     sampling runs (null: leave them).
     """
     cell = json.loads(request)
@@ -35,11 +35,12 @@ def main(request: str, answer: str) -> None:
             "gradient_two_threads": bare_gradient(program, starting_position(model), threads=2),
         }
     threads = cell["blas_threads"]
-    with threadpool_limits(threads, user_api="blas") if threads else nullcontext():
-        times |= {
-            "sampling": sampling(program, cell["draws"], cores=1),
-            "sampling_two_cores": sampling(program, cell["draws"], cores=2),
-        }
+    if cell["draws"]:
+        with threadpool_limits(threads, user_api="blas") if threads else nullcontext():
+            times |= {
+                "sampling": sampling(program, cell["draws"], cores=1),
+                "sampling_two_cores": sampling(program, cell["draws"], cores=2),
+            }
     Path(answer).write_text(json.dumps({name: spent._asdict() for name, spent in times.items()}))
 
 

@@ -37,7 +37,7 @@ class Times:
         times = [
             row["measurement"][column][clock]
             for row in self.rows
-            if (row["model"], row["program"], row["blas_threads"]) == cell
+            if (row["model"], row["program"], row["blas_threads"]) == cell and column in row["measurement"]
         ]
         return median(times) if times else math.nan
 
@@ -64,6 +64,21 @@ def goals_section(rows: Sequence[dict], models: Sequence[str]) -> str:
         for each in (overhead(times, model), two_cores(times, model), *blas(times, model)):
             numbers = [show(each.ours), show(each.theirs)]
             lines.append(line([model, each.quantity, *numbers, each.goal, verdict(each)]))
+    return "\n".join(lines)
+
+
+def ratios_section(rows: Sequence[dict]) -> str:
+    """Render the CPU time of bare gradients, ours beside the baseline's, and the geometric mean of the ratios."""
+    times, ratios = Times(rows), []
+    lines = ["## Bare gradients", "", "Microseconds of CPU, one BLAS thread, medians of the rounds.", ""]
+    lines += head(["model", OURS, BASELINE, "times faster"])
+    for model in dict.fromkeys(row["model"] for row in rows):
+        ours, theirs = (times.of((model, program, None), "gradient", "cpu") for program in (OURS, BASELINE))
+        ratios.append(theirs / ours)
+        lines.append(line([model, show(ours), show(theirs), show(ratios[-1])]))
+    known = [ratio for ratio in ratios if not math.isnan(ratio)]
+    mean = math.exp(sum(map(math.log, known)) / len(known)) if known else math.nan
+    lines.append(line(["geometric mean", "", "", show(mean)]))
     return "\n".join(lines)
 
 

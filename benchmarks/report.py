@@ -13,7 +13,8 @@ from benchmarks.calibration import tables as calibration_tables
 from benchmarks.centred import tables as centred_tables
 from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
-from benchmarks.gradient_tables import goals_section, times_section
+from benchmarks.gradient import DRAWS
+from benchmarks.gradient_tables import goals_section, ratios_section, times_section
 from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.page import page
 from benchmarks.posted import tables as posted_tables
@@ -64,7 +65,8 @@ def efficiency_sections(report: dict) -> list[str]:
 
 def gradient_sections(report: dict) -> list[str]:
     """Render times per gradient, and what follows from them for the kernel."""
-    return [times_section(report["rows"]), goals_section(report["rows"], report["settings"]["models"])]
+    rows, sampled = report["rows"], [model for model in report["settings"]["models"] if DRAWS.get(model, 1)]
+    return [ratios_section(rows), times_section(rows), goals_section(rows, sampled)]
 
 
 def layout_sections(report: dict) -> list[str]:

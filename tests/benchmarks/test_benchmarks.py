@@ -11,7 +11,16 @@ import nutmill
 from benchmarks import efficiency, models
 from benchmarks.comparison import Ratio, geometric_mean, ratio
 from benchmarks.distances import distances, scalars
-from benchmarks.gradient_tables import Times, blas, goals_section, overhead, times_section, two_cores, verdict
+from benchmarks.gradient_tables import (
+    Times,
+    blas,
+    goals_section,
+    overhead,
+    ratios_section,
+    times_section,
+    two_cores,
+    verdict,
+)
 from benchmarks.models.posteriordb import Reference
 from benchmarks.tables import show
 from nutmill.comparison.quality import quality
@@ -124,6 +133,15 @@ def test_the_tables_of_the_gradient_name_what_was_missed_and_what_was_not_measur
     assert "| gp | nutmill | default | 1 / 1 | 1 / 1 | 2 / 2 | 1 / 1 |" in times_section(rows)
     assert "| gp | overhead, us | 1 | not measured | < 0.2 | **missed** |" in goals_section(rows, ["gp"])
     assert "| gp | overhead, us | not measured | not measured | < 0.2 | not measured |" in goals_section([], ["gp"])
+
+
+def test_bare_gradients_have_a_geometric_mean_of_ratios():
+    rows = [timed_row("nutmill", gradient=2.0, sampling=1.0, two=1.0) | {"model": model} for model in ("a", "b")]
+    rows += [timed_row("nutpie", gradient=4.0, sampling=1.0, two=1.0) | {"model": "a"}]
+    rows += [timed_row("nutpie", gradient=16.0, sampling=1.0, two=1.0) | {"model": "b"}]
+    assert "| geometric mean |  |  | 4 |" in ratios_section(rows)
+    del rows[0]["measurement"]["gradient"]
+    assert "| a | not measured | 4 | not measured |" in ratios_section(rows)
 
 
 def test_the_end_of_a_process_is_put_in_words():
