@@ -12,7 +12,7 @@ from benchmarks.exhaustive import exhaustive_sweep
 def main(request: str, answer: str) -> None:
     """Sweep what the JSON text `request` asks for, and write what was measured to the file `answer`."""
     import nutmill
-    from nutmill.layout.machine import topology
+    from nutmill.layout.machine.topology import topology
     from nutmill.layout.search.burst import Bench
     from nutmill.layout.search.candidates import Job, candidates
     from nutmill.sampling.layout_workload import Gradients
@@ -25,7 +25,9 @@ def main(request: str, answer: str) -> None:
     found = nutmill.find_layout(compiled, budget_s=cell["budget"], **options)
     sweep_s = time.perf_counter() - begin
     measure, job = Bench(Gradients(compiled), machine).measure, Job(cell["chains"], machine.n_cores)
-    every = exhaustive_sweep(measure, candidates(machine, job.chains), job, repeats=cell["repeats"])
+    libraries = [library.blas for library in found.profile.libraries]
+    layouts = candidates(machine, job.chains, blas=libraries)
+    every = exhaustive_sweep(measure, layouts, job, repeats=cell["repeats"])
     rows = [row._asdict() | {"layout": row.layout.as_dict()} for row in every.table()]
     measured = {
         "n_cores": machine.n_cores,
