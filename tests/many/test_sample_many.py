@@ -6,7 +6,12 @@ import pytest
 from many_models import effects, line, points, schools, single
 
 from nutmill import ModelError, fit_seed, sample_many
+from nutmill.many.datasets import DataSet
+from nutmill.many.fitting import Fitter
 from nutmill.results.trace import group
+from nutmill.run import whole_runs
+from nutmill.sampling.request import checked_request
+from nutmill.sampling.sample import with_coordinates
 
 OPTIONS = {"draws": 60, "random_seed": 7}
 QUIET = {"progressbar": False}
@@ -132,3 +137,26 @@ def test_streams_are_read_as_they_are_needed():
     )
     assert len(ahead) == 400
     assert max(seen) < 300  # batches of 64 at most, two for each thread
+
+
+def test_an_interrupt_ends_fits_under_way(monkeypatch):
+    """A fit that is asked to stop makes no further draw, in whichever phase it is."""
+    renew = whole_runs.renew_group
+
+    def renewed(state, *start):
+        renew(state, *start)
+        fitter.stop()
+
+    fitter = Fitter(schools(), with_coordinates(checked_request(draws=50, random_seed=1), schools()))
+    monkeypatch.setattr(whole_runs, "renew_group", renewed)
+    assert fitter.fit(DataSet(0, "a", effects(1)[0])).run.chains["n_draws"].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupt_reaches_the_user(after):
+    def stream():
+        yield from effects(after)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        many(schools(), stream())

@@ -57,7 +57,9 @@ def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Grou
 
     layout, numbers = Layout(plan.threads), itertools.count()
     with apply_layout(layout, calls_blas=plan.fitter.compiled.code.calls_blas) as applied:
-        yield from in_order(fitted, sets, plan.threads, lambda: applied.enter_worker(next(numbers)))
+        yield from in_order(
+            fitted, sets, plan.threads, lambda: applied.enter_worker(next(numbers)), stop=plan.fitter.stop
+        )
 
 
 def _row(plan: Plan, data: DataSet) -> Groups:

@@ -68,6 +68,7 @@ class Fitter:
         self.compiled, self.request = compiled, request
         self._names: frozenset[str] | None = None
         self._mine = threading.local()
+        self._all_runs: list[WholeRuns] = []  # of all threads
 
     def expect(self, data: DataSet) -> None:
         """Take the names of the first data set for those of all; raises ModelError if the model lacks one."""
@@ -106,9 +107,17 @@ class Fitter:
         starts = model.starts(request.initvals, request.chains, seed, jitter=request.jitter, from_prior=prior)
         return Fit(data.number, data.key, seed, model, self._runs(model.n_dim).run(model.binding, starts, seed))
 
+    def stop(self) -> None:
+        """Let fits under way end after their current draws: nobody wants them any more."""
+        for runs in list(self._all_runs):
+            runs.stop()
+
     def _runs(self, n_dim: int) -> WholeRuns:
         """Arrays of this thread for models of so many values."""
         runs: Any = getattr(self._mine, "runs", None)
         if runs is None or runs.n_dim != n_dim:
+            if runs is not None:
+                self._all_runs.remove(runs)
             self._mine.runs = runs = WholeRuns(self.request.settings, range(self.request.chains), n_dim)
+            self._all_runs.append(runs)
         return runs

@@ -20,6 +20,7 @@ def in_order(
     items: Iterator[_Item],
     threads: int,
     on_thread: Callable[[], object] | None = None,
+    stop: Callable[[], object] | None = None,
 ) -> Iterator[_Result]:
     """Give the result of each item, in their order; few are read ahead of what has been given.
 
@@ -34,6 +35,8 @@ def in_order(
     threads : int
     on_thread : callable, optional
         Called first in each thread.
+    stop : callable, optional
+        Called at the end, and where results are no longer wanted: lets `work` under way end soon.
     """
     is_over = threading.Event()
 
@@ -56,6 +59,8 @@ def in_order(
             yield from results
     finally:
         is_over.set()
+        if stop is not None:
+            stop()
         executor.shutdown(cancel_futures=True)
     if reader.error is not None:
         raise reader.error

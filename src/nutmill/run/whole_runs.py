@@ -63,6 +63,11 @@ class WholeRuns:
             state = state._replace(draws=self._draws[part], statistics=self._statistics[part])
             self._groups.append((part, state, address_table(state)))
 
+    def stop(self) -> None:
+        """Ask a run under way, in whichever thread, to end after the current draw; what it gives is not whole."""
+        for _, state, _ in self._groups:
+            state.stop[0] = 1
+
     def run(self, native: WholeModel, positions: np.ndarray, seed: int) -> WholeRun:
         """Run all chains from where they start; their draws are those of `run.driver.drive`.
 
