@@ -111,7 +111,7 @@ def test_a_callback_of_nutmill_sees_the_run(model, result):
     assert seen[-1].n_draws == [RUN["draws"]] * RUN["chains"]
     np.testing.assert_array_equal(posterior(found)["mu"].values, posterior(result)["mu"].values)
     with pytest.raises(
-        nutmill.ModelError, match=r"^pm\.sample gives a result: for a run in the background call nutmill\."
+        nutmill.ArgumentError, match=r"for a run in the background call nutmill\.sample\(model, blocking"
     ):
         sample(model, {"blocking": False})
 
