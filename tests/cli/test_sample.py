@@ -104,8 +104,9 @@ def test_stopped_and_resumed():
     document = json.loads(sample(*arguments, "--max-time", "0.001", "--json", code=3).stdout)
     assert (document["stopped_by"], document["is_resumable"], document["result"]) == ("max_time", True, None)
     assert document["draws"] < 400 and not Path("draws.nc").exists()
-    stopped = run("resume", "run", "--model", "model.py:model", "--max-time", "0.001", code=3)
+    stopped = run("resume", "run", "--model", "model.py:model", "--max-time", "0.001", "--out", "draws.nc", code=3)
     assert "to go on: nutmill resume run" in stopped.stdout
+    assert stopped.stdout.splitlines()[-1] == "draws.nc is written once the run has all its draws."
     sample(*arguments, "--resume")
     assert_same("draws.nc", "whole.nc")
     run("resume", "run", "--model", "model.py:model", "--out", "again.zarr")

@@ -125,5 +125,6 @@ def _document(verdict: "Verdict", wanted: Wanted, out: Path | None, stopped_by: 
 def _lines(verdict: "Verdict", wanted: Wanted, out: Path | None, stopped_by: str | None) -> list[str]:
     lines = verdict.lines()
     if stopped_by is not None and wanted.checkpoint is not None:
-        return [f"Stopped by {stopped_by}; to go on: nutmill resume {wanted.checkpoint}", lines[0]]
+        later = [] if wanted.out is None else [f"{wanted.out} is written once the run has all its draws."]
+        return [f"Stopped by {stopped_by}; to go on: nutmill resume {wanted.checkpoint}", lines[0], *later]
     return lines + ([] if out is None else [f"Result: {out}"])

@@ -183,6 +183,8 @@ def layout_for(
         except BlasElsewhere as error:
             asked, notes = "auto", (_does_not_hold(asked, error),)
     size = _RunSize(chains, draws, topology)
+    if cores is not None and min(cores, chains) > topology.n_cores:
+        _log.warning("cores=%d, but this process may compute with %d: chains share them.", cores, topology.n_cores)
     usual = _usual(chains, topology.n_cores if cores is None else cores, kept)
     may_choose = asked == "auto" and cores is None and compiled.code.native.blas_routines
     stored, more = _stored_here(_describe(compiled, chains, topology), chains) if may_choose else (None, ())
