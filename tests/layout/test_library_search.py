@@ -67,3 +67,11 @@ def test_with_libraries_the_choice_is_near_the_best_of_all_and_never_behind_scip
         behind.append(against)
     assert np.median(regrets) <= 0.01 and np.quantile(regrets, 0.9) <= 0.05
     assert max(behind) <= 0.05
+
+
+def test_on_a_busy_machine_another_library_has_to_win_by_a_fifth():
+    own, other = Layout(2), Layout(2, 1, "mkl")
+    for gain, winner in ((1.1, own), (1.5, other)):
+        rounds = [{own: gain * factor, other: factor} for factor in (1.0, 1.2, 0.9, 1.1)]
+        assert choose(rounds, Job(4, 2), busy=True).best == winner
+        assert choose(rounds, Job(4, 2)).best == other

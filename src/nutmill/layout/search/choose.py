@@ -53,8 +53,8 @@ def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:
     job : Job
         Says what the seconds of a layout cost the whole job.
     busy : bool
-        Others used the machine: as after fewer than three rounds, more BLAS threads need a gain of 20 %, and the
-        choice is not sure. Where the time of the job counts, so do fewer chains at once.
+        Others used the machine: as after fewer than three rounds, more BLAS threads, or another library than SciPy's,
+        need a gain of 20 %, and the choice is not sure. Where the time of the job counts, so do fewer chains at once.
     """
     order = ranking(rounds, job)
     leader = order[0]
@@ -131,7 +131,8 @@ def _simplest(
 
 def _is_safer(layout: Layout, leader: Layout) -> bool:
     """Whether a layout is to be kept on a busy machine unless the other gains a fifth."""
-    return layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader)
+    is_scipys = layout.blas is None and leader.blas is not None
+    return layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader) or is_scipys
 
 
 def _why_not(leader: Layout, best: Layout, lead: Interval, of_all: float | None, *, unsure: bool) -> str:
