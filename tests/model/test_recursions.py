@@ -13,7 +13,7 @@ from pytensor.scan.utils import until
 
 from benchmarks import models
 from nutmill import ModelError, compile_model
-from nutmill.model.lowering.inline import graph_function
+from nutmill.model.lowering.inline import graph_function, recursions
 from nutmill.model.lowering.inline.foreign import noting_foreign
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
@@ -188,6 +188,20 @@ def test_gradients():
 
 def test_none_is_foreign(histories, arrays, early_end):
     assert not histories.by_numba and not arrays.by_numba and not early_end.by_numba
+
+
+@pytest.mark.usefixtures("compiled_anew")
+def test_a_scan_of_a_later_pytensor_is_left_to_it(monkeypatch):
+    """What a scan says beyond what is known here may mean anything."""
+    x = pt.dscalar("x")
+    graph = scan(lambda state, x: pt.sin(x + state), None, [ONE], [x], 4)[-1]
+    ours = compile_model(graph, start={"x": 0.0})
+    monkeypatch.setattr(recursions, "_KNOWN", recursions._KNOWN - {"as_while"})
+    theirs = compile_model(graph, start={"x": 0.0})
+    assert (ours.code.by_numba, theirs.code.by_numba) == ((), ("Scan",))
+    at = np.array([0.3])
+    for found, expected in zip(ours.logp_dlogp(at), theirs.logp_dlogp(at), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_what_does_not_fit():
