@@ -26,11 +26,9 @@ class Snapshot:
 
     Attributes
     ----------
-    phase : str
-        "warmup" while one chain is in it, then "sampling", and "done" once all chains have their draws.
     chains : list of ChainProgress
-        Of each chain: ``chain``, ``phase``, ``draw`` of ``total`` in that phase (None: nobody knows), ``step_size``,
-        ``n_gradients`` and ``divergences`` of that phase, ``n_steps`` of the newest trajectory.
+        Of each chain: ``chain``, ``phase``, ``draw`` of ``total`` in that phase (None: nobody knows; ``limit`` at most),
+        ``step_size``, ``n_gradients`` and ``divergences`` of that phase.
     seconds : float
         Since the chains began.
     """
@@ -47,7 +45,7 @@ class Snapshot:
 
     @property
     def phase(self) -> str:
-        """The phase of the run, which is that of the chain that is furthest behind."""
+        """The phase: "warmup" while one chain is in it, then "sampling", and "done" once all chains have their draws."""
         phases = {row.phase for row in self.chains}
         return next(phase for phase in ("warmup", "sampling", "done") if phase in phases)
 
