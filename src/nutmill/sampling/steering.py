@@ -27,8 +27,8 @@ class Snapshot:
     Attributes
     ----------
     chains : list of ChainProgress
-        Of each chain: ``chain``, ``phase``, ``draw`` of ``total`` in that phase (None: nobody knows; ``limit`` at most),
-        ``step_size``, ``n_gradients`` and ``divergences`` of that phase.
+        Of each chain: ``chain``, ``phase``, ``draw`` of ``total`` in that phase (None: nobody knows), ``limit`` at
+        most, ``step_size``, ``n_gradients`` and ``divergences`` of that phase.
     seconds : float
         Since the chains began.
     """
@@ -45,7 +45,7 @@ class Snapshot:
 
     @property
     def phase(self) -> str:
-        """The phase: "warmup" while one chain is in it, then "sampling", and "done" once all chains have their draws."""
+        """Its phase: "warmup" while one chain is in it, then "sampling", and "done" once all have their draws."""
         phases = {row.phase for row in self.chains}
         return next(phase for phase in ("warmup", "sampling", "done") if phase in phases)
 
