@@ -9,13 +9,14 @@ from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
-from nutmill.nuts.recentring import locate, move_chain, write_divergence, written_into, written_lp
+from nutmill.nuts.recentring import is_as_written, locate, move_chain, write_divergence, written_into
 from nutmill.nuts.state import (
     DRAW_GRADIENT,
     DRAW_LOCATION,
     DRAW_LOG_SCALE,
     DRAW_POSITION,
     GRADIENT,
+    MOMENTUM,
     MOVE,
     POSITION,
     SAMPLING,
@@ -96,6 +97,7 @@ def advance_chain(trajectory, state, number, n_draws):
         search_again(trajectory, settings.target_accept)
     if phase in (TRY, MOVE):
         move_chain(trajectory, state, number)
+    is_moved = not is_as_written(state.centredness[number], state.written)
     max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
     for _ in range(n_draws):
         if state.stop[0] != 0:
@@ -106,10 +108,15 @@ def advance_chain(trajectory, state, number, n_draws):
         status = transition(trajectory, step_size, max_depth, statistics)
         if status < 0:
             return status
-        locate(trajectory, state, number)
-        statistics.lp = written_lp(state, number, chain.lp)
+        place = _place_of(trajectory, state, number, chain.n_draws)
+        if is_moved or phase != SAMPLING:  # warmup learns from locations and scales
+            locate(trajectory, state, number)
+        if is_moved:
+            statistics.lp = written_into(trajectory, state, number, place)
+        else:
+            copy_into(trajectory.position, place)
         if phase == SAMPLING:
-            _keep(trajectory, state, number, statistics)
+            _keep_divergence(trajectory, state, number, statistics)
         else:
             _learn(trajectory, state, number, statistics)
         chain.n_draws += 1
@@ -128,6 +135,17 @@ def _statistics_of(state, number, draw):
 
 
 @inlined_kernel
+def _place_of(trajectory, state, number, draw):
+    """Find where a draw goes, as the model is written: to its row, or to nowhere if warmup is not kept."""
+    place = trajectory.vectors[0, MOMENTUM]  # no longer needed
+    if state.group[0].phase == SAMPLING:
+        place = state.draws[number, (draw - state.group[0].n_warmup) % state.draws.shape[1]]
+    elif state.warmup_draws.shape[1] > 0:
+        place = state.warmup_draws[number, draw % state.warmup_draws.shape[1]]
+    return place
+
+
+@inlined_kernel
 def _learn(trajectory, state, number, statistics):
     """Let one warmup draw move the step size and, before the terminal stage, the moments."""
     chain = trajectory.chain
@@ -137,8 +155,6 @@ def _learn(trajectory, state, number, statistics):
     state.warmup_force[number, draw] = log_force(trajectory.gradient, units)
     state.warmup_energy[number, draw] = statistics.energy
     chain.n_warmup_divergences += statistics.diverging
-    if state.warmup_draws.shape[1] > 0:
-        written_into(trajectory, state, number, state.warmup_draws[number, draw % state.warmup_draws.shape[1]])
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
     elif statistics.diverging or statistics.max_energy_error > _NEAR_DIVERGENCE:
@@ -165,11 +181,10 @@ def _learn_moments(trajectory, state, number, statistics):
 
 
 @inlined_kernel
-def _keep(trajectory, state, number, statistics):
-    """Write one sampling draw and its divergence where the table says."""
+def _keep_divergence(trajectory, state, number, statistics):
+    """Write the divergence of a sampling draw, if it has one, where the table says."""
     chain = trajectory.chain
     draw = chain.n_draws - state.group[0].n_warmup
-    written_into(trajectory, state, number, state.draws[number, draw % state.draws.shape[1]])
     if not statistics.diverging:
         return
     if state.divergences.shape[1] > 0:

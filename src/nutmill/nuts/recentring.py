@@ -30,6 +30,9 @@ from nutmill.nuts.state import (
 )
 from nutmill.nuts.vectors import copy_into
 
+# As far as a product of widths may go before its logarithm is taken: one more of them is still a number.
+_LARGEST_GROWTH = 1e150
+
 
 @kernel
 def width(centredness, log_scale):
@@ -39,22 +42,29 @@ def width(centredness, log_scale):
 
 @kernel
 def recentre_into(old, new, location, log_scale, position, out):
-    """Write coordinates at the centrednesses `new` of a point that has `position` at `old`; all (n,) float64."""
+    """Write coordinates at the centrednesses `new` of a point that has `position` at `old`; all (n,) float64.
+
+    Returns
+    -------
+    float
+        The logarithm of how much a volume grows on the way, log |d out / d position|.
+    """
+    total, growth = 0.0, 1.0
+    last, square = 0.0, 1.0  # elements of a site mostly have one scale: one exponential
     for i in range(position.shape[0]):
         if old[i] == new[i]:
             out[i] = position[i]
-        else:
-            further = width(new[i], log_scale[i]) / width(old[i], log_scale[i])
-            out[i] = new[i] * location[i] + (position[i] - old[i] * location[i]) * further
-
-
-@kernel
-def log_volume(old, new, log_scale):
-    """Return the logarithm of how much a volume grows on the way from centrednesses `old` to `new`."""
-    total = 0.0
-    for i in range(log_scale.shape[0]):
-        total += math.log(width(new[i], log_scale[i]) / width(old[i], log_scale[i]))
-    return total
+            continue
+        if log_scale[i] != last:
+            last = log_scale[i]
+            square = math.exp(2.0 * last)
+        further = math.sqrt((1.0 - new[i] + new[i] * square) / (1.0 - old[i] + old[i] * square))
+        out[i] = new[i] * location[i] + (position[i] - old[i] * location[i]) * further
+        growth *= further
+        if not (1.0 / _LARGEST_GROWTH < growth < _LARGEST_GROWTH):
+            total += math.log(growth)
+            growth = 1.0
+    return total + math.log(growth)
 
 
 @inlined_kernel
@@ -64,28 +74,33 @@ def locate(trajectory, state, number):
         trajectory.sites(trajectory.position, state.location[number], state.log_scale[number], trajectory.data)
 
 
+@kernel
+def is_as_written(centredness, written):
+    """Whether a chain's coordinates are those of the model as it is written, as they are where it has no sites."""
+    differ = 0
+    for i in range(centredness.shape[0]):
+        differ += centredness[i] != written[i]
+    return differ == 0
+
+
 @inlined_kernel
 def written_into(trajectory, state, number, out):
-    """Write the current draw of a chain in the coordinates of the model as it is written; (n,) float64."""
-    if state.centredness.shape[1] > 0:
-        recentre_into(
-            state.centredness[number],
-            state.written,
-            state.location[number],
-            state.log_scale[number],
-            trajectory.position,
-            out,
-        )
-    else:
-        copy_into(trajectory.position, out)
+    """Write the current draw of a chain, which has been located, in the coordinates of the model as it is written.
 
-
-@inlined_kernel
-def written_lp(state, number, lp):
-    """Return the log density of the current draw of a chain as the model is written."""
-    if state.centredness.shape[1] > 0:
-        lp -= log_volume(state.centredness[number], state.written, state.log_scale[number])
-    return lp
+    Returns
+    -------
+    float
+        Its log density there; `out` is (n,) float64.
+    """
+    growth = recentre_into(
+        state.centredness[number],
+        state.written,
+        state.location[number],
+        state.log_scale[number],
+        trajectory.position,
+        out,
+    )
+    return trajectory.chain.lp - growth
 
 
 @kernel
@@ -163,11 +178,11 @@ def _move_rows(trajectory, block, rows, old, new):
             for kind in range(rows.shape[1]):
                 copy_into(rows[number, kind], kept[kind])
         copy_into(kept[DRAW_POSITION], position)
-        recentre_into(old, new, kept[DRAW_LOCATION], kept[DRAW_LOG_SCALE], position, kept[DRAW_POSITION])
+        growth = recentre_into(old, new, kept[DRAW_LOCATION], kept[DRAW_LOG_SCALE], position, kept[DRAW_POSITION])
         status, lp = trajectory.density(kept[DRAW_POSITION], kept[DRAW_GRADIENT], trajectory.data)
         trajectory.chain.n_gradients += 1
         if status == 0 and math.isfinite(lp) and _all_finite(kept[DRAW_GRADIENT]):
-            volume += log_volume(old, new, kept[DRAW_LOG_SCALE])
+            volume += growth
             block.n_rows += 1
     return volume
 
