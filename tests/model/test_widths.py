@@ -1,4 +1,4 @@
-"""Widths of sites: loops with a root and a logarithm for each element, and without where all are centred or not."""
+"""Widths of sites: a root for each element, and one logarithm of a product, or of each element where they are many."""
 
 import itertools
 
@@ -11,6 +11,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.graphs.widths import OfWidth, inverse_width, log_width
 from nutmill.model.lowering.inline import graph_function, linked_function
+from nutmill.model.lowering.inline.reducers import LogProduct
 from nutmill.model.rewriting.rewrite import rewrite
 
 RNG = np.random.default_rng(1)
@@ -67,6 +68,16 @@ def test_values_and_gradients_are_those_of_roots_and_logarithms(functions, c):
         given = RNG.normal(size=N), c, np.asarray(np.exp(size * RNG.normal(size=shape)))
         for found, right in zip(function(*given), expected(*given), strict=True):
             np.testing.assert_allclose(found, right, rtol=1e-10, atol=1e-12 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("n", [LogProduct.LONGEST, LogProduct.LONGEST + 1])
+@pytest.mark.parametrize("log_scale", [-290.0, 0.3, 290.0])
+def test_products_of_any_size_are_numbers(functions, n, log_scale):
+    """The logarithm of a product of squared widths that no float64 could hold."""
+    shape, function, _ = functions
+    c, s = np.where(RNG.integers(0, 2, n), 1.0, 0.4), np.full(shape and n, np.exp(log_scale))
+    found, *_ = function(np.zeros(n), c, s)
+    assert found == pytest.approx(n - 0.5 * np.log(1.0 - c + c * s * s).sum(), rel=1e-13)
 
 
 def test_each_element_takes_one_root_and_one_logarithm():

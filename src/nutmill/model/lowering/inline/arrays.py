@@ -54,6 +54,34 @@ class Scratch:
             builder.store(ZERO, capacity)
 
 
+class Pieces:
+    """Memory of the caller's stack, a piece for each array that may be small: malloc takes as long as a short loop.
+
+    Parameters
+    ----------
+    pointer : ir.Value
+        Where it begins; it has `size` bytes once all is written.
+    """
+
+    # Of a piece, and how many there are at most: more of them would lie far apart.
+    BYTES, _MOST = 1024, 32
+
+    def __init__(self, pointer: ir.Value):
+        self._pointer, self._n_taken = pointer, 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pieces."""
+        return self._n_taken * self.BYTES
+
+    def next(self, builder: ir.IRBuilder) -> ir.Value | None:
+        """Pointer to the next piece; None if all are taken."""
+        if self._n_taken == self._MOST:
+            return None
+        self._n_taken += 1
+        return builder.gep(self._pointer, [WORD(self.size - self.BYTES)], inbounds=True)
+
+
 class Emitter(NamedTuple):
     """Where IR goes, and what Numba needs to know of types while it is written.
 
@@ -65,6 +93,8 @@ class Emitter(NamedTuple):
         For each result whether it does not outlive the function, so that it may lie on the stack if it is small.
     scratch : Scratch, optional
         Within the step of a loop: where its arrays lie.
+    pieces : Pieces, optional
+        Elsewhere: where small ones may lie, in memory that outlives the function.
     """
 
     context: BaseContext
@@ -72,6 +102,7 @@ class Emitter(NamedTuple):
     typing: TypingContext
     stays: Sequence[bool] = (False,)
     scratch: Scratch | None = None
+    pieces: Pieces | None = None
 
     def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
         """Leave the function with a Python exception, which the object's entries turn into a status."""
@@ -180,14 +211,38 @@ def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], nu
     else:
         size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
         align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
-        meminfo = None if emitter.scratch else context.nrt.meminfo_alloc_aligned(builder, size, align)
         if emitter.scratch:
-            block = emitter.scratch.block(emitter, size, align)
+            meminfo, block = None, emitter.scratch.block(emitter, size, align)
         else:
-            block = context.nrt.meminfo_data(builder, meminfo)
+            meminfo, block = _memory(emitter, size, align)
         data = builder.bitcast(block, array.data.type)
     populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
     return array._getvalue(), View(kind, data, list(shape), strides)
+
+
+def _memory(emitter: Emitter, size: ir.Value, align: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Memory of so many bytes: its header, null for a piece, which nobody owns, and where it begins."""
+    builder = emitter.builder
+    piece = emitter.pieces.next(builder) if emitter.pieces else None
+    if piece is None:
+        return _allocated(emitter, size, align)
+    before = builder.block
+    with builder.if_then(builder.icmp_unsigned(">", size, WORD(Pieces.BYTES))):
+        header, data = _allocated(emitter, size, align)
+        allocated = builder.block
+    chosen = []
+    for own, other in ((piece, data), (ir.Constant(header.type, None), header)):
+        either = builder.phi(own.type)
+        either.add_incoming(own, before)
+        either.add_incoming(other, allocated)
+        chosen.append(either)
+    return chosen[1], chosen[0]
+
+
+def _allocated(emitter: Emitter, size: ir.Value, align: ir.Value) -> tuple[ir.Value, ir.Value]:
+    context, builder = emitter.context, emitter.builder
+    header = context.nrt.meminfo_alloc_aligned(builder, size, align)
+    return header, context.nrt.meminfo_data(builder, header)
 
 
 def _few(shape: Sequence[ir.Value], most: int) -> int | None:

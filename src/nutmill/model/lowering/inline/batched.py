@@ -89,7 +89,8 @@ def _item(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> View:
 @register_funcify_and_cache_key(ops.LeanOp)
 def _funcify(op, node, **_):
     """Numba's form of an op alone, for PyTensor's own functions."""
-    step = Step(lean(node), node.inputs, node.outputs, stays=[False] * len(node.outputs), numbers=[], finished=[])
+    leave = [False] * len(node.outputs)
+    step = Step(lean(node), node.inputs, node.outputs, stays=leave, is_shown=True, numbers=[], finished=[])
     write = program_function(Program(node.inputs, [step], node.outputs))
     if len(node.outputs) == 1:
         return numba_njit(lambda *operands: write(*operands)[0]), None

@@ -108,6 +108,7 @@ def _program(fgraph: FunctionGraph, own: Mapping[Apply, Operation | None], *, nu
     order = list(own)
     unboxed = _final_numbers(fgraph, own) if numbers else set()
     leaving = _leaving([v for v in fgraph.outputs if v not in unboxed], own)
+    shown = _leaving([v for node in order if own[node] is None for v in node.inputs], own)
     finished = _finished(order, fgraph.outputs)
     steps = [
         Step(
@@ -115,6 +116,7 @@ def _program(fgraph: FunctionGraph, own: Mapping[Apply, Operation | None], *, nu
             operands=node.inputs,
             results=node.outputs,
             stays=[variable not in leaving for variable in node.outputs],
+            is_shown=own[node] is None or not shown.isdisjoint(node.outputs),
             numbers=[variable for variable in node.outputs if variable in unboxed],
             finished=finished[node],
         )
@@ -162,7 +164,7 @@ def _operation(node: Apply) -> Operation | None:
 
 
 def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | None]) -> set[Variable]:
-    """Variables whose memory may leave the function: its outputs, and what they may be views of.
+    """Variables whose memory some arrays may show, such as those that leave the function: what they may be views of.
 
     Of operations that are not ours, a result may be a view of any operand.
     """

@@ -1,21 +1,32 @@
 """Elementwise loops: operands read as they lie or by an index of rows, results kept, worked in place, or reduced."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from pytensor.graph.basic import Apply
+from pytensor.scalar.basic import Add
 
-from nutmill.model.lowering.inline.arrays import Emitter, View, array_kind, load, new_array, shared, store, view_of
-from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, flattened, nest, short_lengths
+from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, new_array, shared, store, view_of
+from nutmill.model.lowering.inline.loops import (
+    Axes,
+    Memory,
+    at,
+    common_shape,
+    flattened,
+    nest,
+    short_lengths,
+)
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.reducers import Reducer
+from nutmill.model.lowering.inline.reducers import LogProduct, Reducer
 from nutmill.model.lowering.inline.row_index import RowIndex
 from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
+
+_NOTHING: Mapping = {}
 
 _MISFIT = "arrays of the model that are combined element by element have different lengths"
 
@@ -79,6 +90,12 @@ class _Loop:
             for number, (result, variable) in enumerate(zip(op.results, node.outputs, strict=True))
             if isinstance(result, Reduced)
         }
+        # Sums of logarithms of widths, which few elements take by way of a product.
+        self._log_sums = {
+            number: result.output
+            for number, result in enumerate(op.results)
+            if result.output in self._scalar.log_widths and _is_summed(op.results, result.output)
+        }
 
     def result(self, operands: Sequence[types.Type]) -> types.Type:
         """Type of the result, or a tuple of those of all results."""
@@ -93,11 +110,11 @@ class _Loop:
         results = [
             self._begin(emitter, number, (kind, shape), (views, values)) for number, kind in enumerate(result_kinds)
         ]
-        if self._may_be_at_ends(operands):
-            with emitter.builder.if_else(self._are_at_ends(emitter, operands)) as (at_ends, between):
-                with at_ends:
-                    self._write(emitter, operands, results, shape, at_ends=True)
-                with between:
+        if self._log_sums:
+            with emitter.builder.if_else(_are_few(emitter, shape)) as (few, many):
+                with few:
+                    self._write(emitter, operands, results, shape, self._log_sums)
+                with many:
                     self._write(emitter, operands, results, shape)
         else:
             self._write(emitter, operands, results, shape)
@@ -143,27 +160,8 @@ class _Loop:
         store(emitter, view, [], self._reducers[number].end(emitter, result.register))
         return value
 
-    def _may_be_at_ends(self, operands: list[_Operand]) -> bool:
-        """Whether the loop is worth writing twice, once without roots and logarithms for each element: of one scale."""
-        return bool(self._scalar.widths) and all(
-            operands[scale].axes.is_constant and operands[c].index is None and not operands[c].axes.is_constant
-            for c, scale in self._scalar.widths
-        )
-
-    def _are_at_ends(self, emitter: Emitter, operands: list[_Operand]) -> ir.Value:
-        """Whether all centrednesses are 0 or 1."""
-        builder, between = emitter.builder, cgutils.alloca_once(emitter.builder, ir.IntType(1))
-        builder.store(cgutils.false_bit, between)
-        for c in dict.fromkeys(c for c, _ in self._scalar.widths):
-            view = operands[c].axes.view
-            with nest(emitter, view.shape) as indices:
-                value = load(emitter, view, indices)
-                is_end = [builder.fcmp_ordered("==", value, ir.Constant(value.type, end)) for end in (0.0, 1.0)]
-                builder.store(builder.or_(builder.load(between), builder.not_(builder.or_(*is_end))), between)
-        return builder.not_(builder.load(between))
-
     def _write(
-        self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape, *, at_ends: bool = False
+        self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape, log_sums: Mapping = _NOTHING
     ) -> None:
         operands, results, shape = _flat(emitter, operands, results, shape)
         memory = Memory(emitter, len(self._place_of))
@@ -172,17 +170,38 @@ class _Loop:
             for i, operand in enumerate(operands)
             if operand.axes.is_constant
         }
+        products = {number: LogProduct(emitter) for number in log_sums}
         with nest(emitter, shape) as indices:
             loaded = [fixed[i] if i in fixed else _read(memory, operand, indices) for i, operand in enumerate(operands)]
-            computed = self._scalar.emit(emitter, loaded, at_ends=at_ends)
+            computed = self._scalar.emit(emitter, loaded, set(log_sums.values()))
             for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
                 value = computed[asked.output]
-                if result.view is None:
+                if number in products:
+                    products[number].take(emitter, value, self._scalar.dtypes[asked.output])
+                elif result.view is None:
                     self._reducers[number].take(emitter, result.register, value)
                 elif number in self._place_of:
                     memory.store_place(self._place_of[number], result.view, indices, value)
                 else:
                     memory.store_new(result.view, indices, value)
+        for number, product in products.items():
+            total = product.end(emitter, self._scalar.dtypes[log_sums[number]])
+            self._reducers[number].take(emitter, results[number].register, total)
+
+
+def _is_summed(results: Sequence[Stored | Reduced], output: int) -> bool:
+    """Whether all that becomes of an output is its sum."""
+    return all(
+        isinstance(result, Reduced) and isinstance(result.reduction.scalar_op, Add)
+        for result in results
+        if result.output == output
+    )
+
+
+def _are_few(emitter: Emitter, shape: Sequence[ir.Value]) -> ir.Value:
+    """Whether a loop is so short that products of mantissas stay numbers."""
+    size = functools.reduce(emitter.builder.mul, shape, ONE)
+    return emitter.builder.icmp_unsigned("<=", size, WORD(LogProduct.LONGEST))
 
 
 def _static_shape(shapes: Sequence[Sequence[int | None]], indices: Sequence[int | None]) -> list[int | None]:

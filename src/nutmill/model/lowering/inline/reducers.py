@@ -1,5 +1,6 @@
 """Two values become one: sums, products, extremes and truth, in a register that begins with what nothing gives."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce
 
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
-from nutmill.model.lowering.inline.rules import cast, compare
+from nutmill.model.lowering.inline.rules import cast, compare, number
 from nutmill.model.lowering.inline.scalar_operations import Scalar
 
 _BY_ORDER = {scalar_ops.Maximum: ">", scalar_ops.Minimum: "<"}
@@ -52,6 +53,79 @@ class Reducer:
     def end(self, emitter: Emitter, register: ir.Value) -> ir.Value:
         """What a register holds, as the result's dtype."""
         return cast(emitter, emitter.builder.load(register), self.accumulated, self._result)
+
+
+class LogProduct:
+    """The sum of the logarithms of the roots of numbers, by one logarithm of their product.
+
+    What is kept is a product of mantissas between 1 and 2, and a sum of exponents: they may be of any size, and
+    nothing is called in a loop, which vectorises.
+    """
+
+    # The product of so many mantissas is a number.
+    LONGEST = 1000
+
+    def __init__(self, emitter: Emitter):
+        self._product = cgutils.alloca_once_value(emitter.builder, number(1.0))
+        self._exponents = cgutils.alloca_once_value(emitter.builder, _BITS(0))
+
+    def take(self, emitter: Emitter, value: ir.Value, dtype: str) -> None:
+        """One more number of a dtype, positive."""
+        builder = emitter.builder
+        mantissa, exponent = _taken_apart(emitter, cast(emitter, value, dtype, "float64"))
+        builder.store(builder.fmul(builder.load(self._product), mantissa), self._product)
+        builder.store(builder.add(builder.load(self._exponents), exponent), self._exponents)
+
+    def end(self, emitter: Emitter, dtype: str) -> ir.Value:
+        """The sum, as a number of a dtype."""
+        builder = emitter.builder
+        product, exponents = builder.load(self._product), builder.load(self._exponents)
+        total = cgutils.alloca_once_value(builder, number(0.0))
+        is_one = builder.and_(
+            builder.fcmp_ordered("==", product, number(1.0)), builder.icmp_signed("==", exponents, _BITS(0))
+        )
+        with builder.if_then(builder.not_(is_one)):  # a model as it is written mostly needs none
+            mantissa, exponent = _taken_apart(emitter, product)
+            powers = builder.sitofp(builder.add(exponents, exponent), mantissa.type)
+            logarithm = builder.fadd(_log_of_mantissa(emitter, mantissa), builder.fmul(powers, number(math.log(2.0))))
+            builder.store(builder.fmul(number(0.5), logarithm), total)
+        return cast(emitter, builder.load(total), "float64", dtype)
+
+
+_BITS = ir.IntType(64)
+_MANTISSA_BITS, _EXPONENT_OF_ONE = 52, 1023
+# Of the series below, for the last bit.
+_N_TERMS = 11
+
+
+def _taken_apart(emitter: Emitter, value: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Mantissa, from 1 to 2, and exponent of a positive float64."""
+    builder = emitter.builder
+    bits = builder.bitcast(value, _BITS)
+    fraction = builder.and_(bits, _BITS((1 << _MANTISSA_BITS) - 1))
+    mantissa = builder.bitcast(builder.or_(fraction, _BITS(_EXPONENT_OF_ONE << _MANTISSA_BITS)), value.type)
+    return mantissa, builder.sub(builder.lshr(bits, _BITS(_MANTISSA_BITS)), _BITS(_EXPONENT_OF_ONE))
+
+
+def _log_of_mantissa(emitter: Emitter, mantissa: ir.Value) -> ir.Value:
+    """Logarithm of a number from 1 to 2, without a call, for which all registers would have to be saved.
+
+    With y the number or half of it, between 0.7 and 1.42, log y = 2 artanh(t) = 2 t (1 + t^2 / 3 + t^4 / 5 + ...)
+    where t = (y - 1) / (y + 1).
+    """
+    builder = emitter.builder
+    is_large = builder.fcmp_ordered(">", mantissa, number(math.sqrt(2.0)))
+    y = builder.select(is_large, builder.fmul(mantissa, number(0.5)), mantissa)
+    t = builder.fdiv(builder.fsub(y, number(1.0)), builder.fadd(y, number(1.0)))
+    power = builder.fmul(t, t)
+    terms: list[ir.Value] = [number(2.0 / (2 * term + 1)) for term in range(_N_TERMS)]
+    while len(terms) > 1:  # in pairs, so that little waits for what is before it
+        pairs = zip(terms[::2], terms[1::2], strict=False)
+        rest = terms[len(terms) // 2 * 2 :]
+        terms = [builder.fadd(first, builder.fmul(second, power)) for first, second in pairs] + rest
+        power = builder.fmul(power, power)
+    logarithm = builder.fmul(t, terms[0])
+    return builder.fadd(logarithm, builder.select(is_large, number(math.log(2.0)), number(0.0)))
 
 
 def _identity(op: scalar_ops.ScalarOp, dtype: np.dtype):

@@ -184,10 +184,6 @@ def _unary(call: Callable, name: str) -> Rule:
     return lambda emitter, node, values: [call(emitter, name, *_as_outputs(emitter, node, values))]
 
 
-def _float_rule(write: Callable[..., ir.Value]) -> Rule:
-    return lambda emitter, node, values: [write(emitter, *_as_outputs(emitter, node, values))]
-
-
 def number(value: float) -> ir.Constant:
     """A float64 as a constant."""
     return ir.Constant(ir.DoubleType(), value)
@@ -210,15 +206,11 @@ def _squared_width(emitter: Emitter, c: ir.Value, s: ir.Value) -> ir.Value:
     return builder.fadd(rest, builder.fmul(c, builder.fmul(s, s)))
 
 
-def width_at_ends(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """Write a function of the width by a centredness that is 0 or 1; LLVM takes that of one scale out of a loop."""
-    c, s = _as_outputs(emitter, node, values)
-    builder, one = emitter.builder, ir.Constant(c.type, 1.0)
-    is_inverse = isinstance(node.op, InverseWidth)
-    non_centred = ir.Constant(c.type, 1.0 if is_inverse else 0.0)
-    centred = builder.fdiv(one, s) if is_inverse else call_intrinsic(emitter, "log", s)
-    return [builder.select(builder.fcmp_ordered("==", c, one), centred, non_centred)]
+def _float_rule(write: Callable[..., ir.Value]) -> Rule:
+    return lambda emitter, node, values: [write(emitter, *_as_outputs(emitter, node, values))]
 
+
+squared_width = _float_rule(_squared_width)  # of a node whose logarithm is taken elsewhere
 
 _FLOAT_RULES = {kind: _unary(call_intrinsic, name) for kind, name in _INTRINSICS.items()}
 _FLOAT_RULES |= {kind: _unary(call_library, name) for kind, name in _LIBRARY.items()}

@@ -1,6 +1,6 @@
 """A scalar operation, or a composite of many, written where it is called; Numba compiles what has no rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 from llvmlite import ir
@@ -13,11 +13,11 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.basic import Composite, ScalarOp, get_scalar_type
 from pytensor.scalar.loop import ScalarLoop
 
-from nutmill.model.graphs.widths import OfWidth
+from nutmill.model.graphs.widths import LogWidth
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
 from nutmill.model.lowering.inline.foreign import foreign_form
 from nutmill.model.lowering.inline.operation import call_of
-from nutmill.model.lowering.inline.rules import Rule, rule_of, width_at_ends
+from nutmill.model.lowering.inline.rules import Rule, rule_of, squared_width
 from nutmill.model.lowering.inline.special import special_rule
 from nutmill.model.lowering.properties import is_known
 
@@ -35,8 +35,8 @@ class Scalar:
     ----------
     dtypes : list of str
         Of its results.
-    widths : list of (int, int)
-        Centredness and scale of each function of a width in it, of which both are operands of the whole.
+    log_widths : set of int
+        Which of its results are logarithms of widths that nothing in it reads.
     """
 
     def __init__(self, op: ScalarOp, dtypes: Sequence[str]):
@@ -45,14 +45,14 @@ class Scalar:
         whole = op.fgraph if isinstance(op, Composite) else FunctionGraph(node.inputs, node.outputs, clone=False)
         self.dtypes = [variable.type.dtype for variable in whole.outputs]
         self._graph = _ScalarGraph(whole)
-        self.widths = self._graph.widths
+        self.log_widths = self._graph.log_widths
 
-    def emit(self, emitter: Emitter, values: Sequence[ir.Value], *, at_ends: bool = False) -> list[ir.Value]:
+    def emit(self, emitter: Emitter, values: Sequence[ir.Value], squared: Set[int] = frozenset()) -> list[ir.Value]:
         """Write the operation on numbers of the operands' dtypes; returns one number for each result.
 
-        With `at_ends` the centrednesses of all `widths` are 0 or 1.
+        Of the results in `squared`, all among `log_widths`, it is the squared width.
         """
-        return self._graph.emit(emitter, values, at_ends=at_ends)
+        return self._graph.emit(emitter, values, squared)
 
 
 class _ScalarGraph:
@@ -61,15 +61,18 @@ class _ScalarGraph:
     def __init__(self, fgraph: FunctionGraph):
         self._sources, self._results = list(fgraph.inputs), list(fgraph.outputs)
         self._parts = [(part, _rule(part)) for part in fgraph.toposort()]
-        numbers = {variable: number for number, variable in enumerate(self._sources)}
-        self._of_widths = [part for part, _ in self._parts if isinstance(part.op, OfWidth)]
-        self._of_widths = [part for part in self._of_widths if all(v in numbers for v in part.inputs)]
-        self.widths = [tuple(numbers[v] for v in part.inputs) for part in self._of_widths]
+        read = {variable for part, _ in self._parts for variable in part.inputs}
+        self.log_widths = {
+            number
+            for number, variable in enumerate(self._results)
+            if variable.owner is not None and isinstance(variable.owner.op, LogWidth) and variable not in read
+        }
 
-    def emit(self, emitter: Emitter, values: Sequence[ir.Value], *, at_ends: bool = False) -> list[ir.Value]:
+    def emit(self, emitter: Emitter, values: Sequence[ir.Value], squared: Set[int] = frozenset()) -> list[ir.Value]:
         known = dict(zip(self._sources, values, strict=True))
+        unlogged = {self._results[number].owner for number in squared}
         for part, usual in self._parts:
-            rule = width_at_ends if at_ends and part in self._of_widths else usual
+            rule = squared_width if part in unlogged else usual
             results = rule(emitter, part, [_value(emitter, v, known) for v in part.inputs])
             known.update(zip(part.outputs, results, strict=True))
         return [_value(emitter, v, known) for v in self._results]

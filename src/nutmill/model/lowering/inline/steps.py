@@ -13,8 +13,10 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from pytensor.graph.basic import Constant, Variable
 
-from nutmill.model.lowering.inline.arrays import Emitter, Value, load, view_of
+from nutmill.model.lowering.inline.arrays import Emitter, Pieces, Value, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
+
+_LINE = 64  # bytes that a processor reads at once
 
 
 class Step(NamedTuple):
@@ -24,6 +26,8 @@ class Step(NamedTuple):
     ----------
     stays : sequence of bool
         For each result whether it does not outlive the function.
+    is_shown : bool
+        Whether an operation that is not ours may see a result: one in Python may keep it.
     numbers : sequence of Variable
         Results, arrays without axes, that the function gives as numbers.
     finished : sequence of Variable
@@ -34,6 +38,7 @@ class Step(NamedTuple):
     operands: Sequence[Variable]
     results: Sequence[Variable]
     stays: Sequence[bool]
+    is_shown: bool
     numbers: Sequence[Variable]
     finished: Sequence[Variable]
 
@@ -74,13 +79,18 @@ def call_program(
     convention = context.call_conv
     # Under a name of its own in Numba's engine; of this linkage, LLVM optimises it before it is part of the caller.
     name = f"{builder.function.name}_graph"
-    function = ir.Function(builder.module, convention.get_function_type(result, kinds), name)
+    taken = [*kinds, types.voidptr]
+    function = ir.Function(builder.module, convention.get_function_type(result, taken), name)
     function.linkage = "linkonce_odr"
-    convention.decorate_function(function, [f"input_{i}" for i in range(len(kinds))], kinds)
+    convention.decorate_function(function, [f"input_{i}" for i in range(len(taken))], taken)
     inside = emitter._replace(builder=ir.IRBuilder(function.append_basic_block("entry")))
-    outputs = _write(program, all_kinds, inside, convention.decode_arguments(inside.builder, kinds, function))
+    *given, place = convention.decode_arguments(inside.builder, taken, function)
+    pieces = Pieces(place)
+    outputs = _write(program, all_kinds, inside._replace(pieces=pieces), given)
     convention.return_value(inside.builder, context.make_tuple(inside.builder, result, outputs))
-    status, value = convention.call_function(builder, function, result, kinds, arguments)
+    memory = cgutils.alloca_once(builder, ir.IntType(8), size=max(pieces.size, 1))
+    memory.align = _LINE
+    status, value = convention.call_function(builder, function, result, taken, [*arguments, memory])
     with cgutils.if_unlikely(builder, status.is_error):
         convention.return_status_propagate(builder, status)
     return result, value
@@ -123,7 +133,8 @@ def _write(
     owned: set[Variable] = set()
     for step in program.steps:
         _write_constants(emitter, step.operands, kinds, values)
-        _write_step(step, kinds, emitter._replace(stays=step.stays), values)
+        pieces = None if step.is_shown else emitter.pieces
+        _write_step(step, kinds, emitter._replace(stays=step.stays, pieces=pieces), values)
         owned.update(v for v in step.results if v not in step.numbers)
         for variable in step.finished:
             emitter.context.nrt.decref(emitter.builder, kinds[variable], values.pop(variable))
