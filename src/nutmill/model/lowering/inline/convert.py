@@ -115,7 +115,7 @@ def _program(fgraph: FunctionGraph, own: Mapping[Apply, Operation | None], *, nu
             operation=own[node] or _call(node),
             operands=node.inputs,
             results=node.outputs,
-            stays=[variable not in leaving for variable in node.outputs],
+            stays=[variable not in leaving and variable not in shown for variable in node.outputs],
             is_shown=own[node] is None or not shown.isdisjoint(node.outputs),
             numbers=[variable for variable in node.outputs if variable in unboxed],
             finished=finished[node],

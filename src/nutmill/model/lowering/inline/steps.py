@@ -25,7 +25,7 @@ class Step(NamedTuple):
     Attributes
     ----------
     stays : sequence of bool
-        For each result whether it does not outlive the function.
+        For each result whether it does not outlive the function, whoever may see it.
     is_shown : bool
         Whether an operation that is not ours may see a result: one in Python may keep it.
     numbers : sequence of Variable
