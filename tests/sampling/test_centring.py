@@ -12,7 +12,7 @@ import pytest
 from coordinates import At
 
 import nutmill
-from nutmill import ModelError, adaptation_of, compile_model, load, resume, sample_numba
+from nutmill import ArgumentError, ModelError, adaptation_of, compile_model, load, resume, sample_numba
 from nutmill.diagnosis.check import mixing
 from nutmill.model.anatomy import operations
 from nutmill.model.graphs.pymc_model import from_pymc
@@ -257,7 +257,7 @@ def test_models_without_sites_take_it_without_a_word():
 
 
 def test_an_unknown_value_is_one_sentence(compiled):
-    with pytest.raises(ModelError, match=r"centring must be .*auto.* or .*off.*, not 'yes'\."):
+    with pytest.raises(ArgumentError, match=r"centring must be .*auto.* or .*off.*, not 'yes'\."):
         sample_numba(compiled, centring="yes")
 
 
