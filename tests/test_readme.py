@@ -4,6 +4,7 @@ import ast
 import doctest
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,42 @@ def defined_names(path):
     return names
 
 
-def test_examples_of_the_readme_run(tmp_path, monkeypatch):
+def files_and_examples(folder):
+    """Write the files that the README shows; give its other examples."""
+    examples = []
+    for block in code_blocks(README):
+        name = re.match(r"# (\w+\.py)\n", block)
+        if name is None:
+            examples.append(block)
+        else:
+            (folder / name[1]).write_text(block)
+    return examples
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    """The examples of the README, in a folder with its files; each is run in a module of its own."""
     monkeypatch.chdir(tmp_path)
-    first, plugged, second, predicting, saved, kept, laid_out = code_blocks(README)
-    assert len([line for line in first.splitlines() if line]) == 10
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    yield files_and_examples(tmp_path)
+    for name in ("model", "line"):
+        sys.modules.pop(name, None)
+
+
+def run_alone(example):
     names = {}
-    exec(compile(first, "README.md, first example", "exec"), names)
-    posterior = group(names["result"], "posterior")
+    exec(compile(example, "README.md", "exec"), names)
+    return names
+
+
+def drawn(compiled, **options):
+    return group(sample_numba(compiled, **options, random_seed=2, progressbar=False), "posterior")["slope"]
+
+
+def test_examples_of_the_readme_run_each_by_itself(examples, tmp_path, monkeypatch):
+    first, plugged, second, predicting, of_many, saved, kept, laid_out = examples
+    posterior = group(run_alone(first)["result"], "posterior")
     assert posterior["theta"].dims == ("chain", "draw", "school")
     assert posterior["theta"].shape == (4, 1000, 8)
     mu, reference = posterior["mu"].values, EIGHT_SCHOOLS["mu"]
@@ -65,27 +95,25 @@ def test_examples_of_the_readme_run(tmp_path, monkeypatch):
     assert ess > 1000
     error = np.hypot(mu.std() / np.sqrt(ess), reference["mcse_mean"])
     assert abs(mu.mean() - reference["mean"]) < MAX_Z * error
-    exec(compile(plugged, "README.md, example of pm.sample", "exec"), names)
-    assert group(names["result"], "posterior")["theta"].dims == ("chain", "draw", "school")
-    assert json.loads(names["result"].attrs["cpu_layout"])
-    exec(compile(second, "README.md, second example", "exec"), names)
+    result = run_alone(plugged)["result"]
+    assert group(result, "posterior")["theta"].dims == ("chain", "draw", "school")
+    assert json.loads(result.attrs["cpu_layout"])
+    names = run_alone(second)
     slope = group(names["result"], "posterior")["slope"]
     x, y = np.arange(5.0), np.array([0.2, 0.9, 2.2, 2.8, 4.1])
     precision = 1 + x @ x
     assert_mean_and_variance(slope.values, x @ y / precision, 1 / precision)
     assert np.isclose(names["gradient"][0], -0.5 + np.arange(3.0) @ ([0.1, 1.2, 1.9] - 0.5 * np.arange(3.0)))
     assert group(names["result"], "log_likelihood")["y"].shape == (4, 500, 5)
-    exec(compile(predicting, "README.md, example of predictions", "exec"), names)
-    assert group(names["predicted"], "posterior_predictive")["y"].shape == (4, 500, 5)
-    exec(compile(saved, "README.md, example of a file", "exec"), names)
-    drawn = group(sample_numba(names["compiled"], draws=500, random_seed=2, progressbar=False), "posterior")["slope"]
-    assert np.array_equal(group(names["result"], "posterior")["slope"], drawn)
-    exec(compile(kept, "README.md, example of a run folder", "exec"), names)
-    drawn = group(sample_numba(names["compiled"], draws=1000, random_seed=2, progressbar=False), "posterior")["slope"]
-    assert np.array_equal(group(names["result"], "posterior")["slope"], drawn)
+    assert group(run_alone(predicting)["predicted"], "posterior_predictive")["y"].shape == (4, 500, 5)
+    fits = run_alone(of_many)["fits"]
+    assert fits["summary"]["floor"].sizes == {"dataset": 85, "statistic": 9}
+    names = run_alone(saved)
+    assert np.array_equal(group(names["result"], "posterior")["slope"], drawn(names["compiled"], draws=500))
+    names = run_alone(kept)
+    assert np.array_equal(group(names["result"], "posterior")["slope"], drawn(names["compiled"], draws=1000))
     monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
-    exec(compile(laid_out, "README.md, example of a layout", "exec"), names)
-    layout = json.loads(names["result"].attrs["cpu_layout"])
+    layout = json.loads(run_alone(laid_out)["result"].attrs["cpu_layout"])
     assert layout["asked"]["blas_threads"] == 2
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_readme import README, code_blocks
+from test_readme import files_and_examples
 
 import nutmill
 
@@ -16,7 +16,7 @@ CONFIGURATION = """
 [mypy]
 mypy_path = {}
 follow_imports = silent
-[mypy-pymc.*,pytensor.*,numba.*,llvmlite.*,arviz.*,xarray.*,scipy.*,rich.*,typer.*,threadpoolctl.*]
+[mypy-pymc.*,pytensor.*,numba.*,llvmlite.*,arviz.*,xarray.*,pandas.*,scipy.*,rich.*,typer.*,threadpoolctl.*]
 follow_imports = skip
 ignore_missing_imports = True
 """
@@ -42,7 +42,7 @@ def told(tmp_path_factory):
     """What mypy says of two files: line numbers by file."""
     folder = tmp_path_factory.mktemp("typed")
     (folder / "mypy.ini").write_text(CONFIGURATION.format(PACKAGE.parent))
-    (folder / "examples.py").write_text("\n".join(code_blocks(README)))
+    (folder / "examples.py").write_text("\n".join(files_and_examples(folder)))
     (folder / "wrong.py").write_text(WRONG)
     command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", "cache"]
     done = subprocess.run([*command, "examples.py", "wrong.py"], cwd=folder, capture_output=True, text=True)
