@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kept import SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
-from targets import Target, native
+from kept import SEED, SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
+from targets import Target, native, starts
 
 from nutmill.checkpoint.folder import RunFolder
 from nutmill.errors import CheckpointError, SamplingError
@@ -89,6 +89,25 @@ def test_signals_in_warmup_and_sampling(tmp_path, longer, number):
     assert 0 < len(run.draws[0]) < 400
     np.testing.assert_array_equal(np.stack(run.draws), longer.draws[:, : len(run.draws[0])])
     assert_same(resume(tmp_path / "run"), longer)
+
+
+def test_a_chain_that_has_left_a_lesser_mode_goes_on_there_after_a_stop(tmp_path):
+    """Stopped before and after it left: what it forgot and what it was given is in the checkpoint."""
+    in_lesser = np.array([-20.0, -20.0, 20.0, 20.0])[:, None]
+    begin, natives = Starts(starts(Target.LESSER_MODE, 4, 3) + in_lesser, SEED), [native(Target.LESSER_MODE, 3)]
+    alone = drive(natives, begin, SETTINGS, threads=2)
+    left_at = int(alone.adaptation.restarted_at.max())
+    assert left_at > 0
+    with RunFolder.create(tmp_path / "run", facts_of(SETTINGS, 4), 0.0) as folder:
+        stop = raise_when(lambda rows: rows[0].draw >= left_at - 3)
+        options = {"interval_s": 0.0, "block_draws": 2, "on_progress": stop}
+        assert drive(natives, begin._replace(folder=folder), SETTINGS, threads=2, **options).interrupted
+    for more in (left_at + 2, left_at + 20):
+        stop = raise_when(lambda rows, more=more: rows[0].draw >= more)
+        assert resume(tmp_path / "run", natives=natives, interval_s=0.0, block_draws=2, on_progress=stop).interrupted
+    run = resume(tmp_path / "run", natives=natives)
+    assert_same(run, alone)
+    np.testing.assert_array_equal(run.adaptation.restarted_at, alone.adaptation.restarted_at)
 
 
 def test_sigterm_without_a_folder_is_left_alone():

@@ -57,6 +57,22 @@ def test_draws_do_not_depend_on_threads_and_blocks(reference, options):
     assert_same(run_chains(**options), reference)
 
 
+def two_and_two(**options):
+    """Run two chains that begin in a mode without mass, and two in the one that has it all."""
+    model, (mine, theirs) = native(Target.LESSER_MODE, 3), (-20.0, 20.0)
+    points = starts(Target.LESSER_MODE, 4, 3) + np.array([mine, mine, theirs, theirs])[:, None]
+    return drive([model], Starts(points, 5), SETTINGS, **options)
+
+
+def test_chains_that_leave_a_lesser_mode_leave_it_at_the_same_draw_however_they_are_driven():
+    first = two_and_two(threads=1)
+    assert (first.adaptation.restarted_at[:2] > 0).all() and (first.draws[:, :, 0] > 0.0).all()
+    for options in ({"threads": 2, "block_draws": 7}, {"threads": 4, "interval_s": 0.001}):
+        again = two_and_two(**options)
+        assert_same(again, first)
+        np.testing.assert_array_equal(again.adaptation.restarted_at, first.adaptation.restarted_at)
+
+
 def test_draws_do_not_depend_on_timing(reference):
     model, rng = native(Target.HALF_NORMAL, 3), np.random.default_rng(0)
     call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 4)
