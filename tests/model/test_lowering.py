@@ -61,8 +61,9 @@ def test_draws(normal):
 @pytest.mark.parametrize("name", ["covariance", "scan"])
 def test_no_operation_of_ours_is_in_the_graph(name):
     graph = from_pymc(getattr(zoo, name)())
-    inputs = [[each.variable for each in group] for group in (graph.parameters, graph.arrays)]
-    fgraph = WAYS["numba"].rewrite(*inputs, density_outputs(graph), hoist=True).fgraph
+    given = [*(parameter.variable for parameter in graph.parameters), *(site.centredness for site in graph.sites)]
+    arrays = [array.variable for array in graph.arrays]
+    fgraph = WAYS["numba"].rewrite(given, arrays, density_outputs(graph), hoist=True).fgraph
 
     def operations(nodes):
         for node in nodes:

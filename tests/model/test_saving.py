@@ -96,7 +96,7 @@ def test_initvals_of_densities():
     for given in ({}, {"z": 3.0}, {"x": [1.0, 2.0, 3.0]}):
         assert (loaded.starts(given, 1, 0, jitter=False) == compiled.starts(given, 1, 0, jitter=False)).all()
     assert loaded.starts({}, 1, 0, jitter=False)[0].tolist() == compiled.starts({}, 1, 0, jitter=False)[0].tolist()
-    with refused(r"x must have shape \(3,\), not \(2,\)"):
+    with refused(r"x has shape \(2,\), and its variable \(3,\)"):
         loaded.starts({"x": [1.0, 2.0]}, 1, 0, jitter=False)
     density = again(DENSITIES["array"]())
     assert density.starts({"q": [3.0, 4.0]}, 1, 0, jitter=False).tolist() == [[3.0, 4.0]]

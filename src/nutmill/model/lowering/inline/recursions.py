@@ -138,7 +138,7 @@ class _WrittenScan:
         given = [Value(*each) for each in zip(kinds, values, strict=True)]
         scratch = emitter.scratch or Scratch()
         inside = emitter._replace(scratch=scratch)
-        made = Recursion(emitter, inside, integer(emitter, *given[0]), self._op.info.as_while)
+        made = Recursion(emitter, inside, self._n_steps(emitter, given), self._op.info.as_while)
         sequences, fixed, states = self._sequences(made, given), self._fixed(inside, given), self._states(made, given)
 
         def write_step(step: ir.Value) -> ir.Value | None:
@@ -158,6 +158,17 @@ class _WrittenScan:
         if len(results) == 1:
             return results[0]
         return emitter.context.make_tuple(emitter.builder, self.result(kinds), results)
+
+    def _n_steps(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
+        """How many steps are asked for; none of a gradient whose sequences are empty, where PyTensor 2 asks for one."""
+        builder, asked = emitter.builder, integer(emitter, *given[0])
+        if not self._op.info.n_mit_mot:
+            return asked
+        is_one = builder.icmp_signed("==", asked, ONE)
+        for number in self._op.outer_seqs(self._operands):
+            is_empty = builder.icmp_signed("==", view_of(emitter, *given[number]).shape[0], ZERO)
+            asked = builder.select(builder.and_(is_one, is_empty), ZERO, asked)
+        return asked
 
     def _sequences(self, made: Recursion, given: Sequence[Value]) -> list[SequenceRows]:
         op = self._op
