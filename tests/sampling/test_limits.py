@@ -15,19 +15,6 @@ from nutmill.results.trace import group
 from nutmill.run.ending import counts_to_judge
 
 
-@pytest.fixture(scope="module")
-def reference():
-    return sample_numba(compiled(), **OPTIONS)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Make a finished run folder; tests must not change it."""
-    path = tmp_path_factory.mktemp("runs") / "whole"
-    sample_numba(compiled(), **OPTIONS, checkpoint=path)
-    return path
-
-
 @pytest.mark.parametrize("tune", [0, 30])
 def test_warm_start(reference, tmp_path, tune):
     state = adaptation_of(reference)

@@ -19,19 +19,6 @@ from nutmill.checkpoint.manifest import read_manifest, sealed
 from nutmill.results.trace import group
 
 
-@pytest.fixture(scope="module")
-def reference():
-    return sample_numba(compiled(), **OPTIONS)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Make a finished run folder; tests must not change it."""
-    path = tmp_path_factory.mktemp("runs") / "whole"
-    sample_numba(compiled(), **OPTIONS, checkpoint=path)
-    return path
-
-
 def test_a_run_in_a_folder_has_the_same_result(whole, reference):
     assert_same(nutmill.resume(whole, compiled(), **QUIET), reference)
 
