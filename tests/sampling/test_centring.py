@@ -18,8 +18,11 @@ from nutmill.model.anatomy import operations
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.nuts.state import MOVE
 from nutmill.results.trace import group
+from nutmill.run.checkpoints import Starts
+from nutmill.run.driver import drive
 from nutmill.run.groups import new_groups
 from nutmill.run.run import Settings
+from nutmill.run.whole_runs import WholeRuns
 
 Y, SIGMA = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0]), np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
 
@@ -254,6 +257,17 @@ def test_models_without_sites_take_it_without_a_word():
         )
         assert_same_draws(one, other)
         assert "centredness" not in group(one, "adaptation")
+
+
+def test_groups_made_by_hand_for_a_model_without_sites_choose_no_coordinates():
+    """Its code could not read them: such a process ended with SIGSEGV."""
+    native = compile_model(normal, n_dim=3).binding
+    settings, points = Settings(draws=20, tune=50, centring="auto"), np.arange(12.0).reshape(4, 3)
+    driven = drive([native], Starts(points, 5), settings, threads=1)
+    whole_run = WholeRuns(settings, range(4), native).run(native, points, 5)
+    off = drive([native], Starts(points, 5), settings._replace(centring="off"), threads=1)
+    np.testing.assert_array_equal(driven.draws, off.draws)
+    np.testing.assert_array_equal(whole_run.draws, off.draws)
 
 
 def test_an_unknown_value_is_one_sentence(compiled):

@@ -15,7 +15,7 @@ from nutmill.many.datasets import DataSet
 from nutmill.many.fit_seed import fit_seed
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.newdata import check_names
-from nutmill.run.whole_runs import WholeRun, WholeRuns
+from nutmill.run.whole_runs import WholeModel, WholeRun, WholeRuns
 from nutmill.sampling.request import Request
 
 
@@ -105,19 +105,19 @@ class Fitter:
         seed = fit_seed(request.seed, data.number)
         prior = request.starts == "prior"
         starts = model.starts(request.initvals, request.chains, seed, jitter=request.jitter, from_prior=prior)
-        return Fit(data.number, data.key, seed, model, self._runs(model.n_dim).run(model.binding, starts, seed))
+        return Fit(data.number, data.key, seed, model, self._runs(model.binding).run(model.binding, starts, seed))
 
     def stop(self) -> None:
         """Let fits under way end after their current draws: nobody wants them any more."""
         for runs in list(self._all_runs):
             runs.stop()
 
-    def _runs(self, n_dim: int) -> WholeRuns:
-        """Arrays of this thread for models of so many values."""
+    def _runs(self, native: WholeModel) -> WholeRuns:
+        """Arrays of this thread for models of as many values."""
         runs: Any = getattr(self._mine, "runs", None)
-        if runs is None or runs.n_dim != n_dim:
+        if runs is None or runs.n_dim != native.n_dim:
             if runs is not None:
                 self._all_runs.remove(runs)
-            self._mine.runs = runs = WholeRuns(self.request.settings, range(self.request.chains), n_dim)
+            self._mine.runs = runs = WholeRuns(self.request.settings, range(self.request.chains), native)
             self._all_runs.append(runs)
         return runs

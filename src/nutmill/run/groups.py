@@ -251,14 +251,19 @@ def _window(n_dim: int, n_chains: int) -> int:
     return max(1, min(_WINDOW_BYTES, _WINDOWS_BYTES // n_chains) // draw_record(n_dim).itemsize)
 
 
-def plan_of(settings: Settings, window: int | None = None) -> GroupPlan:
-    """Say what each group is to do, with room for all of its draws or a window for some."""
+def plan_of(settings: Settings, natives: Sequence[NativeModel], window: int | None = None) -> GroupPlan:
+    """Say what each group is to do, with room for all of its draws or a window for some.
+
+    Where no value of the model belongs to a site there are no coordinates to choose: its code could not read them.
+    Without native code settings are believed.
+    """
+    has_sites = bool((natives[0].sites >= 0).any()) if natives else True
     return GroupPlan(
         draws=settings.draws,
         tune=settings.tune,
         target_accept=settings.target_accept,
         metric=settings.metric,
-        centring=settings.centring == "auto",
+        centring=settings.centring == "auto" and has_sites,
         max_treedepth=settings.max_treedepth,
         keep_warmup=settings.keep_warmup,
         n_divergences=settings.draws if settings.keep_divergences else 0,
@@ -286,7 +291,7 @@ def new_groups(
         What the groups will write into; windows if there is a folder.
     """
     n_dim = initial_points.shape[1]
-    plan = plan_of(settings, None if folder is None else _window(n_dim, len(chain_ids)))
+    plan = plan_of(settings, natives, None if folder is None else _window(n_dim, len(chain_ids)))
     draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))
     statistics = np.zeros(draws.shape[:2], STATISTICS)
     groups, room = [], learning_room(plan, n_dim)  # one for all: the driver takes their barriers one after the other

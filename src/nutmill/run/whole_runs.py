@@ -48,12 +48,14 @@ class WholeRuns:
     ----------
     settings : Settings
     chain_ids : sequence of int
-    n_dim : int
+    native : WholeModel
+        One of those that will run: all have its values and its sites.
     """
 
-    def __init__(self, settings: Settings, chain_ids: Sequence[int], n_dim: int):
+    def __init__(self, settings: Settings, chain_ids: Sequence[int], native: WholeModel):
+        n_dim = native.n_dim
         self.settings, self.chain_ids, self.n_dim = settings, list(chain_ids), n_dim
-        plan = plan_of(settings)
+        plan = plan_of(settings, [native])
         self._draws = np.empty((len(self.chain_ids), settings.draws, n_dim))
         self._statistics = np.zeros(self._draws.shape[:2], STATISTICS)
         room = learning_room(plan, n_dim)
@@ -79,7 +81,7 @@ class WholeRuns:
         call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(native.run)
         for part, state, table in self._groups:
             renew_group(state, positions[part], seed, self.chain_ids[part])
-            if self.settings.centring == "auto":
+            if state.sites.size > 0:
                 state.written[:], state.sites[:] = native.written, native.sites
             records = records_of(native, state)
             words = np.array([*(record.address for record in records), 0], np.int64)
