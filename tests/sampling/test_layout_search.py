@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -276,3 +277,15 @@ def test_a_model_behind_a_pointer_keeps_scipy_s_blas():
 def test_sample_numba_takes_a_layout(process):
     result = sample_numba(process, layout=Layout(1), **SHORT)
     assert json.loads(result.attrs["cpu_layout"])["asked"]["chains_at_once"] == 1
+
+
+def test_local_workers_take_the_library_of_a_profile(process, own_folder):
+    path = profiles.save(with_openblas(find_layout(process, chains=3, budget_s=3.0, keep=False)))
+    with ThreadPoolExecutor(1) as pool:
+        apart, layout = drawn(process, executor=pool)
+        assert layout["tasks"] == Layout(1, 1, "openblas").as_dict() and "openblas" in layout["notes"][0]
+        here, _ = drawn(process)
+        for variable, values in values_of(here).items():
+            np.testing.assert_array_equal(values, values_of(apart)[variable])
+        path.unlink()
+        assert drawn(process, executor=pool)[1]["tasks"] == Layout(1).as_dict()

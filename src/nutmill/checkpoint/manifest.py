@@ -87,8 +87,9 @@ _FORM = record(
         "versions": mapping(text()),
         "cpu": text(),
     },
-    # Of a model that calls BLAS: with which library and how many threads a chain draws were made, one after the other.
-    {"blas": each(record({"library": maybe(text()), "threads": whole(1)}))},
+    # Of a model that calls BLAS: with which library and how many threads a chain draws were made, one after the other;
+    # of a library that a layout named, SHA-256 of its file too.
+    {"blas": each(record({"library": maybe(text()), "threads": whole(1)}, {"digest": text("[0-9a-f]*")}))},
 )
 
 

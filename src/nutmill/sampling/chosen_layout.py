@@ -199,6 +199,28 @@ def layout_for(
     return found if found.profile is None else _told(found)
 
 
+def with_measured_library(
+    found: ChosenLayout, compiled: CompiledModel, chains: int, topology: Topology
+) -> ChosenLayout:
+    """Let a layout that was not asked for take the BLAS library of a profile, with as many threads as before.
+
+    Parameters
+    ----------
+    found : ChosenLayout
+    compiled : CompiledModel
+    chains : int
+        Of a task.
+    topology : Topology
+    """
+    if not compiled.code.native.blas_routines:
+        return found
+    stored, notes = _stored_here(_describe(compiled, chains, topology), chains)
+    found = found._replace(notes=(*found.notes, *notes))
+    if stored is None or stored.layout.blas is None:
+        return found
+    return _told(found._replace(layout=replace(found.layout, blas=stored.layout.blas), profile=stored.profile))
+
+
 class _RunSize(NamedTuple):
     """How much a run is to draw, and on what."""
 

@@ -1,17 +1,21 @@
 """With which BLAS, and how many of its threads, the draws of a run were made: its folder remembers it."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder
+from nutmill.layout.blas.find import find_blas
 from nutmill.layout.layout import Layout
 from nutmill.native.compiled import CompiledModel
 
+_log = logging.getLogger("nutmill")
+
 
 def kept_of(folder: RunFolder | None) -> Mapping[str, Any] | None:
-    """Tell what the last bits of a run's draws depend on, which going on with it keeps; None for a new run."""
+    """Give the `Layout.numerics` of a run that has begun, which going on with it keeps; None for a new run."""
     used = [] if folder is None else folder.manifest.get("blas", [])
-    return used[-1] if used else None
+    return {name: used[-1][name] for name in ("library", "threads")} if used else None
 
 
 def keep_numerics(folder: RunFolder | None, compiled: CompiledModel, layout: Layout) -> list[str]:
@@ -19,7 +23,12 @@ def keep_numerics(folder: RunFolder | None, compiled: CompiledModel, layout: Lay
     if folder is None or not compiled.code.calls_blas:
         return []
     used = folder.manifest.get("blas", [])
-    folder.manifest["blas"] = used if used[-1:] == [layout.numerics] else [*used, layout.numerics]
+    # A name may mean another library tomorrow. SciPy's comes with SciPy, whose version is kept anyway.
+    content = {} if layout.blas is None else {"digest": find_blas(layout.blas).digest}
+    made_with = layout.numerics | content
+    if used and layout.blas is not None and used[-1] == layout.numerics | {"digest": used[-1].get("digest", "")}:
+        _warn_of_another(used[-1]["digest"], made_with["digest"], layout.blas)
+    folder.manifest["blas"] = used if used[-1:] == [made_with] else [*used, made_with]
     return notes_on(folder.manifest["blas"])
 
 
@@ -27,5 +36,23 @@ def notes_on(used: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say that parts of a run's draws were made with different numbers of BLAS threads, or libraries."""
     if len(used) < 2:
         return []
-    told = " then ".join(f"{one['threads']} of {one['library'] or 'SciPy'}" for one in used)
-    return [f"The draws were made with different numbers of BLAS threads: {told}."]
+    libraries = [_library_in_words(one) for one in used]
+    changed = "numbers of BLAS threads" if len(set(libraries)) == 1 else "BLAS libraries"
+    steps = " then ".join(f"{one['threads']} of {library}" for one, library in zip(used, libraries, strict=True))
+    return [f"The draws were made with different {changed}: {steps}."]
+
+
+def _library_in_words(numerics: Mapping[str, Any]) -> str:
+    content = numerics.get("digest")
+    return (numerics["library"] or "SciPy") + (f" (file {content[:8]})" if content else "")
+
+
+def _warn_of_another(before: str, now: str, blas: str) -> None:
+    if before != now:
+        _log.warning(
+            "%s is another library than the one that the run was begun with (file %s, now %s): draws from here on are "
+            "as good, but not those of a run that nothing has stopped.",
+            blas,
+            before[:8],
+            now[:8],
+        )

@@ -159,8 +159,9 @@ def sample_numba(
         Runs groups of four chains as its tasks, in place of threads of this process: a `ProcessPoolExecutor`, Dask's
         ``client.get_executor()``, any of `concurrent.futures`. Workers get compiled code and data, and need nutmill
         but not PyMC. A task has one core, unless `cores` or `layout` say what each may use. Draws are those of a run
-        without it. With `checkpoint`, on a disk that workers share, the task of a lost worker goes on where that was;
-        without, it begins anew.
+        without it; only where workers may be on other machines, "auto" takes no BLAS library from a profile. With
+        `checkpoint`, on a disk that workers share, the task of a lost worker goes on where that was; without, it
+        begins anew.
     callback
         Called about once a second and at the end with a `Snapshot`: phase, draws, divergences and step size of each
         chain, ``draws()`` so far, ``stop()``. Chains wait for one that takes longer than their draws under way. What it

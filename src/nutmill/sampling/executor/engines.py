@@ -91,6 +91,11 @@ class DaskEngine(Engine):
         return isinstance(error, KilledWorker)
 
 
+def is_local(executor: Executor | None) -> bool:
+    """Whether the workers of an executor are surely on this machine; without one, this process is the worker."""
+    return executor is None or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
+
+
 def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Path) -> Engine:
     """Make an executor an engine.
 
@@ -104,7 +109,7 @@ def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Pa
     scratch : Path
         A folder of this machine that lives as long as the run.
     """
-    if isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor):
+    if is_local(executor):
         return LocalEngine(executor, content, path, scratch)
     dask = sys.modules.get("distributed")  # whoever has such an executor has imported it
     if dask is not None and isinstance(executor, dask.cfexecutor.ClientExecutor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,8 +26,8 @@ from nutmill.run.driver import OnProgress
 from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
 from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
-from nutmill.sampling.chosen_layout import ChosenLayout, layout_for
-from nutmill.sampling.executor.engines import Engine, engine_of
+from nutmill.sampling.chosen_layout import ChosenLayout, layout_for, with_measured_library
+from nutmill.sampling.executor.engines import Engine, engine_of, is_local
 from nutmill.sampling.executor.gathering import Arrivals, Gathering
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
@@ -51,7 +51,7 @@ def sample_apart(
     content, folder = compiled.to_bytes(log_likelihood=request.result["log_likelihood"]), start.folder
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
-        found = _layout_of_tasks(compiled, request, topology, folder)
+        found = _layout_of_tasks(compiled, request, topology, kept_of(folder))
         layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
         starts = _in_folder(start, request, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
@@ -83,14 +83,23 @@ def _in_folder(start: Starts | SavedRun, request: Request, content: bytes) -> St
 
 
 def _layout_of_tasks(
-    compiled: CompiledModel, request: Request, topology: Topology, folder: RunFolder | None
+    compiled: CompiledModel, request: Request, topology: Topology, kept: Mapping[str, Any] | None
 ) -> ChosenLayout:
-    """The layout within one task, which has one core unless the user says more."""
+    """The layout within one task, which has one core unless the user says more.
+
+    Where workers are on this machine, "auto" takes the library of a profile. On others it may not be there, and draws
+    must not depend on which worker made them.
+    """
     chosen, cores = request.layout, request.cores
-    if chosen is None or chosen == "auto":
+    n_chains, is_auto = min(GROUP_SIZE, len(request.chain_ids)), chosen == "auto"
+    if chosen is None or is_auto:
         chosen, cores = None, cores or (1 if request.executor is not None else topology.n_cores)
-    n_chains, kept = min(GROUP_SIZE, len(request.chain_ids)), kept_of(folder)
-    return layout_for(compiled, chosen, chains=n_chains, draws=request.draws, cores=cores, topology=topology, kept=kept)
+    found = layout_for(
+        compiled, chosen, chains=n_chains, draws=request.draws, cores=cores, topology=topology, kept=kept
+    )
+    if is_auto and kept is None and is_local(request.executor):
+        return with_measured_library(found, compiled, n_chains, topology)
+    return found
 
 
 def _common_task(request: Request, model: ModelSource, layout: Layout) -> Task:
