@@ -186,3 +186,18 @@ def test_value_and_gradient_of_graphs_within_graphs():
     np.testing.assert_allclose(value, expected(q), rtol=1e-13)
     steps = 1e-6j * np.eye(4)
     np.testing.assert_allclose(gradient, [expected(q + step).imag / 1e-6 for step in steps], rtol=1e-10)
+
+
+@pytest.mark.parametrize("turned", ["cumsum", "large"])
+def test_constants_that_folding_makes_lie_in_the_code(turned):
+    # A gradient of `cumsum` turns them round: a view, of which code once kept the address, not the memory.
+    n = 4 if turned == "cumsum" else 130_000
+    x = pt.vector("x", shape=(n,))
+    weights = pt.cos(pt.arange(n, dtype="float64"))
+    density = (pt.cumsum(x) * weights).sum() if turned == "cumsum" else (x * weights).sum()
+    compiled = compile_model(density)
+    assert compiled.code.stands_alone
+    gc.collect()
+    expected = np.cos(np.arange(n))
+    expected = np.cumsum(expected[::-1])[::-1] if turned == "cumsum" else expected
+    np.testing.assert_allclose(compiled.logp_dlogp(np.zeros(n))[1], expected, rtol=1e-9)

@@ -6,6 +6,7 @@ Numba would do both from Python source, at 25 CPU ms a line and more in long fun
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -13,10 +14,11 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from pytensor.graph.basic import Constant, Variable
 
-from nutmill.model.lowering.inline.arrays import Emitter, Pieces, Value, load, view_of
+from nutmill.model.lowering.inline.arrays import WORD, Emitter, Pieces, Value, View, array_at, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
 
 _LINE = 64  # bytes that a processor reads at once
+_LARGE = 1_000_000  # bytes of a constant from which on Numba keeps only where it lies
 
 
 class Step(NamedTuple):
@@ -121,8 +123,15 @@ def _kinds(program: Program, given: Sequence[types.Type]) -> dict[Variable, type
 
 
 def _constant_kind(constant: Constant) -> types.Type:
-    kind = cpu_target.typing_context.resolve_value_type(constant.data)
+    kind = cpu_target.typing_context.resolve_value_type(_held(constant))
     return kind.copy(readonly=True) if isinstance(kind, types.Array) else kind
+
+
+def _held(constant: Constant) -> object:
+    """What the code is to hold: all of an array that is a view backwards or with gaps."""
+    data = constant.data
+    is_view = isinstance(data, np.ndarray) and not (data.flags.c_contiguous or data.flags.f_contiguous)
+    return data.copy() if is_view else data
 
 
 def _write(
@@ -151,7 +160,20 @@ def _write(
 def _write_constants(emitter: Emitter, variables: Sequence[Variable], kinds: Mapping, values: dict) -> None:
     for variable in variables:
         if isinstance(variable, Constant) and variable not in values:
-            values[variable] = emitter.context.get_constant_generic(emitter.builder, kinds[variable], variable.data)
+            values[variable] = _constant(emitter, kinds[variable], _held(variable))
+
+
+def _constant(emitter: Emitter, kind: types.Type, data: object) -> ir.Value:
+    """A constant that lies in the code; of a large array, Numba would keep the address, not the array."""
+    builder = emitter.builder
+    if not isinstance(data, np.ndarray) or data.nbytes < _LARGE:
+        return emitter.context.get_constant_generic(builder, kind, data)
+    whole = cgutils.create_constant_array(ir.IntType(8), bytearray(data.tobytes(order=kind.layout)))
+    place = cgutils.global_constant(builder, ".const.array.data", whole)
+    place.align = _LINE
+    shape, strides = ([WORD(number) for number in numbers] for numbers in (data.shape, data.strides))
+    pointer = builder.bitcast(place, emitter.context.get_data_type(kind.dtype).as_pointer())
+    return array_at(emitter, View(kind, pointer, shape, strides))
 
 
 def _write_step(step: Step, kinds: Mapping[Variable, types.Type], emitter: Emitter, values: dict) -> None:
