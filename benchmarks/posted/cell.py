@@ -11,6 +11,7 @@ from typing import Any
 import pymc as pm
 
 from benchmarks.posted.command import MODELS
+from nutmill.comparison.samplers.nutpie import low_rank_options
 from nutmill.diagnosis.check import mixing
 from nutmill.results.trace import group
 
@@ -61,7 +62,7 @@ def _nutmill(model: pm.Model, cores: int) -> Callable[[int], Any]:
 def _nutpie(model: pm.Model, cores: int, low_rank: bool) -> Callable[[int], Any]:
     nutpie = import_module("nutpie")
     program = nutpie.compile_pymc_model(model)
-    options = {"low_rank_modified_mass_matrix": True} if low_rank else {}
+    options = low_rank_options(nutpie.sample) if low_rank else {}
     sample = partial(nutpie.sample, program, draws=DRAWS, chains=CHAINS, cores=cores, save_warmup=True, **options)
     return lambda seed: sample(seed=seed, progress_bar=False)
 

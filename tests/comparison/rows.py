@@ -26,6 +26,7 @@ def measured(**changed):
         "warmup_draws": 1000,
         "divergences": 1,
         "quality": QUALITY,
+        "n_scalars": 2,
         "means": {"mu": [1.0, 0.03], "tau": [2.0, 0.03]},
         "blas": ["openblas 0.3 (2 threads)"],
         "size": {"draws": 1000, "chains": 4, "cores": 2, "seed": 1, "tune": None},

@@ -1,5 +1,6 @@
 """Comparisons for real: processes of their own, real samplers, time limits, models that cannot be sent."""
 
+import inspect
 import json
 import re
 import threading
@@ -91,6 +92,7 @@ def test_what_a_run_tells(compared):
     for row in compared.rows:
         told = row["measurement"]
         assert told["warmup_gradients"] > 0 and told["draw_gradients"] >= 600
+        assert told["n_scalars"] == len(told["means"]) == 1
         assert told["size"]["seed"] == 1 + row["repeat"]
         assert told["peak_rss_mb"] > 50 and told["blas"] and told["versions"]["nutmill"]
         assert told["sampled"]["wall"] > 0.0 and told["built_s"] > 0.0
@@ -195,3 +197,12 @@ def test_a_command_that_makes_no_sense(tmp_path, monkeypatch):
     compiled = run(app, ["compare", "model.nut"])
     assert isinstance(compiled.exception, NutmillError) and "name the PyMC model" in str(compiled.exception)
     assert run(app, ["compare", "model.py:model", "--chains", "1"]).exit_code == 2
+
+
+def test_the_low_rank_metric_is_asked_for_as_this_nutpie_wants_it():
+    nutpie = pytest.importorskip("nutpie")
+    from nutmill.comparison.samplers.nutpie import low_rank_options
+
+    assert low_rank_options(lambda model, *, adaptation="diag": None) == {"adaptation": "low_rank"}
+    assert low_rank_options(nutpie.sample).keys() <= inspect.signature(nutpie.sample).parameters.keys()
+    assert SAMPLERS["nutpie-low-rank"].options == {"low_rank": True}

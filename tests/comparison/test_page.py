@@ -34,7 +34,7 @@ def comparison():
 
 def test_sentences(comparison):
     said = comparison.sentences
-    assert said[0].startswith("nutmill has 400 effective draws of every parameter of a new model first, 12 s")
+    assert said[0].startswith("nutmill has 400 effective draws of every parameter of a new model first, 12.7 s")
     assert said[1].startswith("numpyro and nutmill disagree on the mean of mu by 20.0 standard errors")
     assert said[2:] == [
         "A note.",
@@ -71,7 +71,7 @@ def test_tables_hold_who_has_draws(comparison):
         assert [line[0] for line in table.rows] == ["nutmill", "numpyro"]
         assert all(len(line) == len(table.heads) for line in table.rows)
     draws = comparison.tables[1]
-    assert draws.rows[1][draws.heads.index("ESS per 1000 gradients")] == "-"
+    assert draws.rows[1][draws.heads.index("bulk ESS per 1000 gradients")] == "-"
     assert comparison.tables[2].rows[0][-1] == "is the reference"
     text = str(comparison)
     assert "nutmill" in text and "SIGKILL" in text

@@ -10,10 +10,12 @@ from nutmill.comparison.summary import sampling_seconds_to_ess, seconds_to_ess, 
 
 
 def test_time_to_effective_draws():
-    """Six seconds before sampling, four of warmup, and a third of the six that 1200 effective draws took."""
-    assert seconds_to_ess(measured()) == pytest.approx(12.0)
-    assert sampling_seconds_to_ess(measured()) == pytest.approx(6.0)
-    assert seconds_to_ess(measured(), wanted=2400) == pytest.approx(22.0)
+    """Six seconds before sampling, four of warmup, and a part of the six that 900 effective draws took in the tails."""
+    assert seconds_to_ess(measured()) == pytest.approx(10.0 + 6.0 * 4.0 / 9.0)
+    assert sampling_seconds_to_ess(measured()) == pytest.approx(4.0 + 6.0 * 4.0 / 9.0)
+    assert seconds_to_ess(measured(), wanted=1800) == pytest.approx(22.0)
+    little_in_the_bulk = measured(quality=QUALITY | {"ess_bulk_min": 600.0})
+    assert seconds_to_ess(little_in_the_bulk) == pytest.approx(14.0)
 
 
 def test_warmup_of_samplers_that_count_no_gradients():
@@ -32,8 +34,9 @@ def test_medians_of_cold_and_warm_runs():
     assert (found.n_runs, found.failure, found.divergences) == (3, None, 3)
     assert (found.compile_cold_s, found.compile_warm_s, found.sample_s) == (5.0, pytest.approx(0.3), 10.0)
     assert found.spread == 1.5
-    assert found.to_ess_cold_s == pytest.approx(14.0)
+    assert found.to_ess_cold_s == pytest.approx(12.0 + 6.0 * 4.0 / 9.0)
     assert found.ess_per_1000_gradients == 1200.0
+    assert (found.tail_ess_per_1000_gradients, found.tail_ess_per_cpu_s) == (900.0, 75.0)
     assert found.ess_per_1000_draw_gradients == 2000.0
     assert (found.ess_per_s, found.ess_per_cpu_s) == (120.0, 100.0)
     assert found.agreement is None
@@ -47,6 +50,23 @@ def test_means_are_compared_with_those_of_the_first_sampler():
     assert (agreement.reference, agreement.label) == ("nutmill", "mu")
     assert agreement.furthest == pytest.approx(4.0)  # 0.2 in units of hypot(0.03, 0.04)
     assert agreement.rms == pytest.approx(math.sqrt((16 + 1) / 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_clean"),
+    [
+        ({}, True),
+        ({"ess_tail_min": 399.0}, False),
+        ({"ess_bulk_min": 399.0}, False),
+        ({"rhat_max": 1.011}, False),
+        ({"rhat_max": math.nan}, False),
+        ({"ess_tail_min": math.nan}, False),
+    ],
+)
+def test_runs_are_counted_that_nothing_speaks_against(changes, is_clean):
+    rows = [row("nutmill", quality=QUALITY | changes, divergences=0), row("nutmill", 1, divergences=1)]
+    (found,) = summarize(rows, ["nutmill"])
+    assert (found.n_clean, found.n_runs) == (int(is_clean), 2)
 
 
 def test_what_is_not_known_is_nan():

@@ -69,15 +69,15 @@ def reduced(model: "pm.Model", run: SamplerRun) -> dict:
     dict
         `imported`, `compiled` and `sampled`, each with `wall` and `cpu` seconds; `peak_rss_mb`; `draw_gradients`
         and `warmup_gradients`, leapfrog steps of all chains, None where the sampler does not tell; `warmup_draws` of a
-        chain, 0 likewise; `divergences`; `quality` and `means`, see `quality.judge`; `blas`, the libraries with their
-        threads.
+        chain, 0 likewise; `divergences`; `quality`, `means` and `n_scalars`, see `quality.judge`; `blas`, the
+        libraries with their threads.
     """
     blas = machine.blas_in_use()  # before ArviZ loads others
     from nutmill.comparison.quality import judge
 
     warmup = group(run.trace, "warmup_sample_stats") if "warmup_sample_stats" in run.trace else {}
     stats, posterior = group(run.trace, "sample_stats"), group(run.trace, "posterior")
-    quality, means = judge(posterior, [variable.name for variable in model.free_RVs])
+    judged = judge(posterior, [variable.name for variable in model.free_RVs])
     return {
         **{name: getattr(run, name)._asdict() for name in ("imported", "compiled", "sampled")},
         "peak_rss_mb": run.peak_rss_mb,
@@ -85,8 +85,9 @@ def reduced(model: "pm.Model", run: SamplerRun) -> dict:
         "warmup_gradients": _steps(warmup),
         "warmup_draws": int(posterior.attrs.get("tuning_steps", 0)),
         "divergences": int(stats["diverging"].sum()),
-        "quality": quality._asdict(),
-        "means": means,
+        "quality": judged.quality._asdict(),
+        "n_scalars": judged.n_scalars,
+        "means": judged.means,
         "blas": blas,
     }
 

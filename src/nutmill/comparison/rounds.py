@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from nutmill.comparison.process_group import run_in_group
 from nutmill.comparison.samplers import SAMPLERS
 from nutmill.comparison.samplers.contract import Size
 
@@ -149,7 +150,8 @@ def run_module(module: str, request: dict, variables: dict[str, str], limit_s: f
     variables
         The environment of the process.
     limit_s
-        After so many seconds of wall time the process, and those it started, are ended.
+        After so many seconds of wall time the process, and those it started, are ended; as they are when this process
+        ends, however it does.
 
     Returns
     -------
@@ -164,31 +166,11 @@ def run_module(module: str, request: dict, variables: dict[str, str], limit_s: f
 
 def _execute(arguments: list[str], variables: dict[str, str], limit_s: float) -> str | None:
     """Run a module's process to its end and return None, or a sentence on why it has no result."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        env=variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A sampler may start processes of its own; as a group they can be ended together.
-        start_new_session=True,
-    ) as process:
-        try:
-            _, errors = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            return f"no result within {limit_s:g} s"
-        finally:
-            _end_group(process)
-    return explain(process.returncode, errors)
-
-
-def _end_group(process: subprocess.Popen) -> None:
-    """End whatever is left of the process and of those it started, also when we are interrupted."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
+        code, errors = run_in_group([sys.executable, "-m", *arguments], variables, limit_s)
+    except subprocess.TimeoutExpired:
+        return f"no result within {limit_s:g} s"
+    return explain(code, errors)
 
 
 def explain(code: int, errors: str) -> str | None:

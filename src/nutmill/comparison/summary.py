@@ -6,6 +6,7 @@ from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
+from nutmill.comparison.quality import is_clean
 from nutmill.comparison.rounds import COLD, WARM
 
 WANTED_ESS = 400
@@ -25,8 +26,8 @@ class Summary(NamedTuple):
 
     Attributes
     ----------
-    n_runs : int
-        That have ended with draws.
+    n_runs, n_clean : int
+        That have ended with draws, and those of them that are clean (`quality.is_clean`).
     failure : str or None
         Why there are no draws, or no more of them.
     import_s, compile_cold_s, compile_warm_s, sample_s : float
@@ -39,10 +40,13 @@ class Summary(NamedTuple):
         Over the scalars of the free parameters.
     ess_per_1000_gradients, ess_per_s, ess_per_cpu_s : float
         Of the least bulk ESS, the warmup included.
+    tail_ess_per_1000_gradients, tail_ess_per_cpu_s : float
+        Of the least tail ESS.
     ess_per_1000_draw_gradients : float
         The same without the warmup.
     to_ess_cold_s, to_ess_warm_s : float
-        From the start of the process until every parameter has 400 effective draws, see `seconds_to_ess`.
+        From the start of the process until every parameter has 400 effective draws, in bulk and tails, see
+        `seconds_to_ess`.
     sample_to_ess_s : float
         Of `to_ess_cold_s`, what is sampling.
     divergences : int
@@ -55,6 +59,7 @@ class Summary(NamedTuple):
 
     sampler: str
     n_runs: int
+    n_clean: int
     failure: str | None
     import_s: float
     compile_cold_s: float
@@ -72,6 +77,8 @@ class Summary(NamedTuple):
     ess_per_1000_draw_gradients: float
     ess_per_s: float
     ess_per_cpu_s: float
+    tail_ess_per_1000_gradients: float
+    tail_ess_per_cpu_s: float
     to_ess_cold_s: float
     to_ess_warm_s: float
     sample_to_ess_s: float
@@ -96,8 +103,9 @@ def summarize(rows: Sequence[dict], samplers: Iterable[str]) -> list[Summary]:
 def seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
     """Say when every parameter has so many effective draws, in seconds since the process was started.
 
-    What was measured until the first draw counts as it is. Effective draws are taken to come evenly after the warmup,
-    whose share of the sampling is that of its gradients, or of its draws where the sampler does not tell gradients.
+    The smaller of bulk and tail ESS counts. What was measured until the first draw counts as it is. Effective draws are
+    taken to come evenly after the warmup, whose share of the sampling is that of its gradients, or of its draws where
+    the sampler does not tell gradients.
     """
     return seconds_to_sampling(measured) + sampling_seconds_to_ess(measured, wanted)
 
@@ -110,7 +118,7 @@ def seconds_to_sampling(measured: dict) -> float:
 def sampling_seconds_to_ess(measured: dict, wanted: float = WANTED_ESS) -> float:
     """Say how much of `seconds_to_ess` is sampling."""
     warmup = warmup_share(measured)
-    of_draws = (1.0 - warmup) * wanted / measured["quality"]["ess_bulk_min"]
+    of_draws = (1.0 - warmup) * wanted / min(_ess(measured), _tail_ess(measured))
     return measured["sampled"]["wall"] * (warmup + of_draws)
 
 
@@ -135,6 +143,7 @@ def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None
     return Summary(
         sampler=name,
         n_runs=len(good),
+        n_clean=sum(is_clean(each["quality"], each["divergences"]) for each in good),
         failure=next((row["failure"] for row in rows if "failure" in row), None),
         import_s=_median(good, lambda each: each["imported"]["wall"]),
         compile_cold_s=_median(by_caches[COLD], lambda each: each["compiled"]["wall"]),
@@ -148,6 +157,8 @@ def _summary(name: str, rows: Sequence[dict], reference: tuple[str, dict] | None
         ess_per_1000_draw_gradients=_median(good, lambda each: 1000.0 * _ess(each) / _known(each["draw_gradients"])),
         ess_per_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["wall"])),
         ess_per_cpu_s=_median(good, lambda each: _rate(_ess(each), each["sampled"]["cpu"])),
+        tail_ess_per_1000_gradients=_median(good, lambda each: 1000.0 * _tail_ess(each) / gradients_of(each)),
+        tail_ess_per_cpu_s=_median(good, lambda each: _rate(_tail_ess(each), each["sampled"]["cpu"])),
         to_ess_cold_s=_median(by_caches[COLD], seconds_to_ess),
         to_ess_warm_s=_median(by_caches[WARM], seconds_to_ess),
         sample_to_ess_s=_median(by_caches[COLD], sampling_seconds_to_ess),
@@ -172,6 +183,10 @@ def _known(count: int | None) -> float:
 
 def _ess(measured: dict) -> float:
     return measured["quality"]["ess_bulk_min"]
+
+
+def _tail_ess(measured: dict) -> float:
+    return measured["quality"]["ess_tail_min"]
 
 
 def _rate(amount: float, seconds: float) -> float:

@@ -33,10 +33,10 @@ _COST: tuple[Column, ...] = (
 )
 
 _DRAWS: tuple[Column, ...] = (
-    ("ESS per 1000 gradients", lambda each: number(each.ess_per_1000_gradients)),
-    ("the same without warmup", lambda each: number(each.ess_per_1000_draw_gradients)),
-    ("ESS per s", lambda each: number(each.ess_per_s)),
-    ("ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
+    ("bulk ESS per 1000 gradients", lambda each: number(each.ess_per_1000_gradients)),
+    ("tail ESS per 1000 gradients", lambda each: number(each.tail_ess_per_1000_gradients)),
+    ("bulk ESS per CPU s", lambda each: number(each.ess_per_cpu_s)),
+    ("tail ESS per CPU s", lambda each: number(each.tail_ess_per_cpu_s)),
     ("gradients", lambda each: number(each.gradients)),
     ("of them in warmup", lambda each: number(each.warmup_gradients)),
 )
@@ -45,9 +45,9 @@ _QUALITY: tuple[Column, ...] = (
     ("bulk ESS, least", lambda each: number(each.ess_bulk_min)),
     ("bulk ESS, median", lambda each: number(each.ess_bulk_median)),
     ("tail ESS, least", lambda each: number(each.ess_tail_min)),
-    ("tail ESS, median", lambda each: number(each.ess_tail_median)),
     ("R-hat, largest", lambda each: f"{each.rhat_max:.3f}"),
-    ("draws that diverged", lambda each: str(each.divergences)),
+    ("diverged", lambda each: str(each.divergences)),
+    ("clean runs", lambda each: f"{each.n_clean} of {each.n_runs}"),
     ("mean off (standard errors)", lambda each: _off_by(each)),
 )
 

@@ -52,6 +52,7 @@ SAMPLERS = {
     "nutmill-tuned": Sampler("nutmill in the layout that measuring chose", "nutmill", {"tuned": True}),
     "nutmill-float32": Sampler("nutmill, float32", "nutmill", {"dtype": "float32"}),
     "nutpie": Sampler("nutpie on Numba", "nutpie", needs=("nutpie",)),
+    "nutpie-low-rank": Sampler("nutpie on Numba, low-rank metric", "nutpie", {"low_rank": True}, ("nutpie",)),
     "nutpie-jax": Sampler("nutpie on JAX", "nutpie", {"backend": "jax"}, ("nutpie", "jax"), {"JAX_PLATFORMS": "cpu"}),
     "pymc": Sampler("PyMC's own NUTS at its defaults", "pymc_sampler"),
     "pymc-c": Sampler("PyMC's own NUTS on C", "pymc_sampler", {"mode": "CVM"}),
@@ -73,7 +74,7 @@ SAMPLERS = {
 }  # fmt: skip
 
 # What is compared unless other samplers are named.
-USUAL = ("nutmill", "nutpie", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
+USUAL = ("nutmill", "nutpie", "nutpie-low-rank", "nutpie-jax", "pymc-c", "pymc-numba", "numpyro", "blackjax")
 
 
 # Versions, as far as they begin so, with which this release was tested; another one may do things in another way.
