@@ -31,6 +31,22 @@ def hierarchy() -> pm.Model:
     return model
 
 
+def indirect() -> pm.Model:
+    """Products of what is indexed, turned or summed up; effects that sum to zero."""
+    group = np.array([0, 2, 1, 1])
+    with pm.Model() as model:
+        tau, sds = pm.HalfNormal("tau", 1.0), pm.HalfNormal("sds", 1.0, shape=2)
+        parts = [pm.Normal("z", 0.0, 1.0, shape=3)[group] * (pm.Data("x", [1.0, -1.0, 2.0, 0.0]) * tau)]
+        parts += [pm.Normal("pair", 0.0, 1.0, shape=(3, 2))[group] * sds]
+        parts += [pm.math.sum(pm.ZeroSumNormal("centred", sigma=tau, shape=4)[group] ** 2)]
+        parts += [pm.ZeroSumNormal("two", sigma=sds[0], n_zerosum_axes=2, shape=(3, 2)).ravel()]
+        parts += [pm.ZeroSumNormal("rows", sigma=sds[:, None], shape=(2, 3)).ravel()]
+        parts += [(pm.ZeroSumNormal("plain", shape=3) * tau)[group]]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", (part**2).sum() - part.sum(), 1.0, observed=0.5)
+    return model
+
+
 def dependent() -> pm.Model:
     """Random walks with and without drift, of several panels and families, autoregressions, an LKJ factor."""
     with pm.Model() as model:
@@ -50,7 +66,7 @@ def dependent() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, dependent], ids=["independent", "dependent"])
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent], ids=["independent", "indirect", "dependent"])
 def build(request):
     return request.param
 

@@ -9,6 +9,7 @@ from pytensor.compile.mode import Mode
 from nutmill.model.graphs.positive import is_positive
 from nutmill.model.graphs.sites import find_sites
 
+GROUP, OTHER = np.array([0, 2, 1, 1]), np.array([2, 2, 1, 0])
 NORMALS = pm.MvNormal.dist(np.zeros(2), np.eye(2))
 
 
@@ -60,6 +61,16 @@ def test_sites_come_after_what_they_depend_on():
         (lambda z, tau, _free: tau + z, False),
         (lambda z, tau, _free: z * pm.math.exp(tau + z), False),
         (lambda z, tau, _free: z[:, None] * (tau * np.ones(2)), False),
+        (lambda z, _tau, free: z[:, None] * pm.math.exp(free[:2]), False),
+        (lambda z, tau, _free: z[GROUP] * tau, True),
+        (lambda z, tau, _free: 2.0 + z[pm.Data("group", GROUP)] * (pm.Data("x", np.ones(4)) * tau), True),
+        (lambda z, _tau, free: z[GROUP] * pm.math.exp(free)[GROUP], True),
+        (lambda z, _tau, free: z[GROUP] * pm.math.exp(free)[OTHER], False),
+        (lambda z, tau, _free: tau * pt.cumsum(z), True),
+        (lambda z, tau, _free: (pm.Data("x", np.ones((4, 3))) @ z) / tau, True),
+        (lambda z, _tau, free: (pm.Data("x", np.ones((3, 3))) @ z) * pm.math.exp(free), False),
+        (lambda z, tau, _free: (1.0 + z) * tau, False),
+        (lambda z, tau, _free: pm.math.exp(z[GROUP]) * tau, False),
         (lambda z, tau, _free: z * (tau - 1.0), False),
     ],
 )
@@ -79,6 +90,51 @@ def test_all_factors_of_a_product_are_its_scale():
         pm.Deterministic("effect", z * local * overall)
     (site,) = find_sites(model)
     np.testing.assert_allclose(site.scale.eval({local: [1.0, 2.0, 3.0], overall: 0.5}), [0.5, 1.0, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [
+        (lambda z, scales: z[GROUP] * scales, [[1.0, 2.0]] * 3),
+        (lambda z, scales: z[GROUP, :].T * scales[:, None], [[1.0, 2.0]] * 3),
+        (lambda z, scales: z[:, 1] * scales[1], [[2.0]]),
+        (lambda z, scales: (z * scales[0])[GROUP] / scales[1], [[0.5]]),
+    ],
+    ids=["indexed", "turned", "a column", "a product and a quotient"],
+)
+def test_a_scale_has_the_axes_of_what_it_is_of(product, expected):
+    with pm.Model() as model:
+        scales = pm.HalfNormal("scales", 1.0, shape=2)
+        pm.Deterministic("product", product(pm.Normal("z", 0.0, 1.0, shape=(3, 2)), scales))
+    (site,) = find_sites(model)
+    found = site.scale.eval({scales: [1.0, 2.0]}, mode=Mode("py", None))
+    np.testing.assert_allclose(np.broadcast_to(found, (3, 2)), np.broadcast_to(expected, (3, 2)))
+
+
+def test_basis_functions_of_gaussian_processes():
+    for kernel in (pm.gp.cov.Matern52, pm.gp.cov.Matern32, pm.gp.cov.ExpQuad):
+
+        def build(kernel=kernel):
+            length = pm.InverseGamma("length", 5.0, 5.0)
+            process = pm.gp.HSGP(m=[4], c=1.5, cov_func=pm.HalfNormal("eta", 1.0) ** 2 * kernel(1, ls=length))
+            process.prior("f", X=np.linspace(0.0, 1.0, 5)[:, None])
+
+        assert sites_of(build) == {"f_hsgp_coeffs": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("build", "found"),
+    [
+        (lambda tau: pm.ZeroSumNormal("v", sigma=tau, shape=3), {"v": 1.0}),
+        (lambda tau: pm.ZeroSumNormal("v", sigma=tau, n_zerosum_axes=2, shape=(3, 4)), {"v": 1.0}),
+        (lambda tau: tau * pm.ZeroSumNormal("v", shape=3), {"v": 0.0}),
+        (lambda tau: pm.math.exp(tau * np.arange(3)) * pm.ZeroSumNormal("v", shape=3), {}),
+        (lambda tau: tau * pm.ICAR("v", W=np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])), {}),
+    ],
+    ids=["centred", "of two axes", "not centred", "of several scales", "on a map"],
+)
+def test_effects_that_sum_to_zero(build, found):
+    assert sites_of(lambda: pm.Deterministic("d", build(pm.HalfNormal("tau", 1.0)))) == found
 
 
 @pytest.mark.parametrize(
@@ -151,7 +207,7 @@ def test_two_that_scale_each_other_are_not_both_sites():
         lambda tau: pm.HalfNormal("v", tau, shape=2),
         lambda tau: pm.Normal("v", 0.0, tau, observed=np.zeros(3)),
         lambda tau: pm.MvNormal("v", np.zeros(2), cov=np.eye(2) * tau),
-        lambda tau: pm.ZeroSumNormal("v", sigma=tau, shape=3),
+        lambda tau: pm.ZeroSumNormal("v", sigma=2.0, shape=3),
         lambda tau: pm.GaussianRandomWalk("v", tau, 2.0, init_dist=pm.Normal.dist(0.0, tau), steps=3),
         lambda tau: pm.AR("v", rho=[tau, 0.1], sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=3),
         lambda tau: pm.MvGaussianRandomWalk("v", mu=np.zeros(2), cov=np.eye(2) * tau, init_dist=NORMALS, steps=3),

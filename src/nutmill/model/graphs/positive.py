@@ -7,23 +7,25 @@ from pymc.logprob.transforms import IntervalTransform, LogOddsTransform, LogTran
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Constant, Variable
 from pytensor.scalar import basic as scalar
-from pytensor.scalar.math import Sigmoid, Softplus
+from pytensor.scalar.math import Gamma, Sigmoid, Softplus
 from pytensor.tensor import subtensor
 from pytensor.tensor.basic import Alloc, Join, MakeVector
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.math import Prod, Sum
+from pytensor.tensor.math import Dot, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 
 _ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
 # Of their first input alone.
 _KEEP_SIGN = (
     *(scalar.Identity, scalar.Cast, scalar.Sqr, scalar.Sqrt, scalar.Abs, scalar.Sign, scalar.Reciprocal),
-    *(scalar.Log1p, scalar.Expm1, scalar.Pow),
+    *(scalar.Log1p, scalar.Expm1, scalar.Pow, Gamma),
 )
 _OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimum, scalar.Second)
 # PyTensor 3 has one op for all advanced indices. Not from `compat`, which brings Numba: known models need neither.
-_INDEXING = {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
-_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *_INDEXING)
+INDEXING = tuple(
+    {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
+)
+_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *INDEXING)
 _SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubtensor1", subtensor.IncSubtensor))
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
@@ -53,7 +55,26 @@ def _is_positive_elementwise(node, model: pm.Model) -> bool:
         return True
     if isinstance(operation, _KEEP_SIGN):
         return is_positive(node.inputs[0], model)
+    if isinstance(operation, scalar.Add) and any(is_positive(v, model) for v in node.inputs):
+        return all(_is_not_negative(v, model) for v in node.inputs)
     return isinstance(operation, _OF_ALL) and all(is_positive(v, model) for v in node.inputs)
+
+
+def _is_not_negative(variable: Variable, model: pm.Model) -> bool:
+    """Whether an expression is a square, made of such by sums and products, or positive."""
+    if isinstance(variable, Constant):
+        return _is_number(variable) and bool(np.all(np.asarray(variable.data) >= 0))
+    node = variable.owner
+    if node is not None and isinstance(node.op, Elemwise):
+        if isinstance(node.op.scalar_op, (scalar.Sqr, scalar.Abs)):
+            return True
+        if isinstance(node.op.scalar_op, (scalar.Mul, scalar.Add)):
+            return all(_is_not_negative(v, model) for v in node.inputs)
+    if node is not None and isinstance(getattr(node.op, "core_op", node.op), Dot):
+        return all(_is_not_negative(v, model) for v in node.inputs)
+    if node is not None and isinstance(node.op, (*_MOVING, Sum)):
+        return _is_not_negative(node.inputs[0], model)
+    return is_positive(variable, model)
 
 
 def _is_positive_variable(variable: Variable, model: pm.Model) -> bool:

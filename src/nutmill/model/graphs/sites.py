@@ -2,27 +2,29 @@
 
 A site is a parameter v of a family of locations and scales whose scale depends on other parameters: v ~ N(mu, s), as
 authors write a centred hierarchy. Or it is a z ~ N(0, 1) that the model multiplies by such a scale, as they write a
-non-centred one, or by the Cholesky factor of an LKJ prior, whose rows are as long as standard deviations. What is found
-here may be stretched by the kernel (`model.graphs.centring`); a site that is none costs efficiency, never truth.
+non-centred one, or by the Cholesky factor of an LKJ prior, whose rows are as long as standard deviations; effects that
+sum to zero are such, too. What is found here may be stretched by the kernel (`model.graphs.centring`); a site that is
+none costs efficiency, never truth.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.multivariate import ZeroSumNormalRV
+from pymc.distributions.transforms import ZeroSumTransform
 from pymc.logprob.transforms import LogTransform
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
-from pytensor.scalar.basic import Mul, TrueDiv
-from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.exceptions import NotScalarConstantError
-from pytensor.tensor.math import Dot
 
 from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.lkj import packed_scale, row_lengths
-from nutmill.model.graphs.positive import is_positive
+from nutmill.model.graphs.lkj import packed_scale
+from nutmill.model.graphs.scaled_uses import ScaledUses
 from nutmill.model.graphs.walks import as_walk
+
+_ZERO = pt.constant(0.0, dtype="float64")
 
 
 class FoundSite(NamedTuple):
@@ -61,10 +63,9 @@ def find_sites(model: pm.Model) -> list[FoundSite]:
     """Find the sites of a model, each after those that its location and scale depend on."""
     free = set(model.free_RVs)
     found = [site for rv in model.free_RVs if (site := _centred(model, rv, free))]
-    standard = [rv for rv in model.free_RVs if _is_standard(model, rv)]
-    if standard:
-        products = _products(model, standard)
-        found += [site for rv in standard if (site := _non_centred(model, rv, products, free))]
+    uses, centred = ScaledUses(model), {site.variable for site in found}
+    others = [rv for rv in model.free_RVs if rv not in centred]
+    found += [site for rv in others if (site := _non_centred(model, rv, uses))]
     return _in_order(found, free)
 
 
@@ -83,6 +84,9 @@ def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | 
         site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further)
     elif (scale := packed_scale(rv, model)) is not None:
         return FoundSite(rv, 1.0, pt.zeros_like(scale), scale, _log_volume, [scale], is_prior=False)
+    elif isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform):
+        scale = rv.owner.op.dist_params(rv.owner)[0]
+        site = FoundSite(rv, 1.0, _ZERO, scale, _log_volume_of_all, [scale], is_prior=False)
     elif (family := _family_of(model, rv)) is not None:
         location, scale, further = family.parameters(rv)
         site = FoundSite(rv, 1.0, location, scale, family.log_density, further)
@@ -95,6 +99,14 @@ def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | 
 def _log_volume(_xi: Variable, further: Sequence[Variable]) -> Variable:
     """Log volume of a variable as the model is written, of its standard deviates, given its scale."""
     return pt.sum(pt.log(further[0]))
+
+
+def _log_volume_of_all(xi: Variable, further: Sequence[Variable]) -> Variable:
+    return pt.sum(pt.zeros_like(xi) + pt.log(further[0]))
+
+
+def _none(_xi: Variable, _further: Sequence[Variable]) -> Variable:
+    return _ZERO
 
 
 def _is_standard(model: pm.Model, rv: Variable) -> bool:
@@ -113,68 +125,25 @@ def _constant(variable: Variable) -> float | None:
         return None
 
 
-def _products(model: pm.Model, factors: Sequence[Variable]) -> dict[Variable, list[Apply]]:
-    """Products and quotients in the model, by what is multiplied or divided."""
-    found: dict[Variable, list[Apply]] = {}
-    for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
-        node = variable.owner
-        if node is None or len(node.inputs) != 2:
-            continue
-        operation = node.op.scalar_op if isinstance(node.op, Elemwise) else None
-        if isinstance(operation, Mul | TrueDiv) or _multiplies_matrices(node):
-            for operand in node.inputs[:1] if isinstance(operation, TrueDiv) else node.inputs:
-                found.setdefault(_vector_of(operand), []).append(node)
-    return found
-
-
-def _vector_of(column: Variable) -> Variable:
-    """Take back that PyTensor makes a column of the vector that a matrix is multiplied by."""
-    is_column = column.owner is not None and getattr(column.owner.op, "new_order", None) == (0, "x")
-    return column.owner.inputs[0] if is_column else column
-
-
-def _multiplies_matrices(node: Apply) -> bool:
-    return isinstance(getattr(node.op, "core_op", node.op), Dot)
-
-
-def _non_centred(
-    model: pm.Model, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
-) -> FoundSite | None:
+def _non_centred(model: pm.Model, rv: Variable, uses: ScaledUses) -> FoundSite | None:
     """The site of a variable that is multiplied by positive expressions and factors of LKJ priors."""
-    scale, product = None, rv
-    while step := next(_scaled(model, product, rv, products, free), None):
-        factor, product = step
-        scale = factor if scale is None else scale * factor
-    if scale is None:
-        return None
-    return FoundSite(rv, 0.0, pt.constant(0.0, dtype="float64"), scale, FAMILIES[type(rv.owner.op)].log_density)
+    if (is_standard := _is_standard(model, rv)) or _sums_to_zero(model, rv):
+        n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
+        scale = uses.scale_of(rv, n_whole)
+        if scale is not None:
+            log_density = FAMILIES[type(rv.owner.op)].log_density if is_standard else _none
+            return FoundSite(rv, 0.0, _ZERO, scale, log_density, is_prior=is_standard)
+    return None
 
 
-def _scaled(
-    model: pm.Model, product: Variable, rv: Variable, products: dict[Variable, list[Apply]], free: set[Variable]
-) -> Iterator[tuple[Variable, Variable]]:
-    """Positive factors of a product, and what it is then: all of the shape of the variable itself."""
-    for node in products.get(product, ()):
-        first, second = node.inputs
-        other = second if first is product else first
-        if _multiplies_matrices(node):
-            lengths = row_lengths(other, product is first, model)
-            if lengths is None:
-                continue
-            other = lengths[:, None] if product is second else lengths
-        elif not _keeps_shape(node, rv):
-            continue
-        if not is_positive(other, model):
-            continue
-        needs = _needs([other], free)
-        if needs and rv not in needs:
-            divides = isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, TrueDiv)
-            yield (pt.reciprocal(other) if divides else other), node.outputs[0]
+def _sums_to_zero(model: pm.Model, rv: Variable) -> bool:
+    """Whether a variable is one of effects that sum to zero, with a prior that has no free parameters."""
+    is_one = isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform)
+    return is_one and not _needs(rv.owner.inputs, set(model.free_RVs))
 
 
-def _keeps_shape(node: Apply, rv: Variable) -> bool:
-    mine, theirs = rv.type.shape, node.outputs[0].type.shape
-    return len(mine) == len(theirs) and all((a == 1) == (b == 1) for a, b in zip(mine, theirs, strict=True))
+def _has_transform(model: pm.Model, rv: Variable, kind: type) -> bool:
+    return isinstance(model.rvs_to_transforms.get(rv), kind)
 
 
 def _needs(expressions: Sequence[Variable], free: set[Variable]) -> set[Variable]:

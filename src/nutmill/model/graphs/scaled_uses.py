@@ -1,0 +1,224 @@
+"""By which positive expressions a model multiplies one of its variables: what makes a hand-written non-centred form.
+
+The variable may be indexed, turned, reshaped, summed up or multiplied by data on the way, as in `z[group] * s`: all of
+that is linear, so a scale that is the same for all that is mixed is one of the variable itself. Which axes are still
+those of the variable is noted on the way, and a scale that varies along others is none.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.compile.ops import ViewOp
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.traversal import ancestors
+from pytensor.scalar.basic import Cast, Identity, Mul, TrueDiv
+from pytensor.tensor.basic import Join
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.extra_ops import CumOp
+from pytensor.tensor.math import Dot, Sum
+from pytensor.tensor.shape import Reshape, SpecifyShape
+from pytensor.tensor.subtensor import Subtensor
+
+from nutmill.model.graphs.lkj import row_lengths
+from nutmill.model.graphs.positive import INDEXING, is_positive
+
+# Linear in what they are of, whatever they do with its axes.
+_MIXING = (Reshape, CumOp, Sum, Join)
+
+
+class Use(NamedTuple):
+    """An expression that is linear in a variable.
+
+    Attributes
+    ----------
+    variable, expression : Variable
+    axes : tuple of int or None
+        For each of its axes, which axis of the variable it is; None: of none, or of several.
+    before : tuple of (Use, Variable) or None
+        Of what it is made by an index along the first axis, and that index.
+    """
+
+    variable: Variable
+    expression: Variable
+    axes: tuple[int | None, ...]
+    before: tuple["Use", Variable] | None = None
+
+
+class ScaledUses:
+    """What a model does with its variables.
+
+    Parameters
+    ----------
+    model : pm.Model
+    """
+
+    def __init__(self, model: pm.Model):
+        self._model, self._free = model, set(model.free_RVs)
+        self._clients: dict[Variable, list[Apply]] = {}
+        for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
+            node = variable.owner
+            for operand in dict.fromkeys(() if node is None else node.inputs):
+                self._clients.setdefault(operand, []).append(node)
+
+    def scale_of(self, rv: Variable, n_whole: int = 0) -> Variable | None:
+        """Product of positive expressions of free variables that a variable is multiplied by; None if there is none.
+
+        Parameters
+        ----------
+        rv : Variable
+        n_whole : int
+            Along so many of its last axes it must have one scale.
+        """
+        ndim = rv.type.ndim
+        axes = tuple(axis if axis < ndim - n_whole else None for axis in range(ndim))
+        return self._along(Use(rv, rv, axes), set())
+
+    def _along(self, use: Use, seen: set[Variable]) -> Variable | None:
+        """Scale by which a use is multiplied further on, by the first way on which there is one."""
+        if use.expression in seen:
+            return None
+        seen.add(use.expression)
+        for node in self._clients.get(use.expression, ()):
+            step = self._step(node, use)
+            if step is not None:
+                factor, after = step
+                further = self._along(after, seen)
+                if factor is not None:
+                    return factor if further is None else factor * further
+                if further is not None:
+                    return further
+        return None
+
+    def _step(self, node: Apply, use: Use) -> tuple[Variable | None, Use] | None:
+        """Say by which scale a node multiplies a use, if by any, and what it makes of it; None if nothing linear."""
+        operation = node.op.scalar_op if isinstance(node.op, Elemwise) else node.op
+        if isinstance(operation, (Identity, Cast, ViewOp, SpecifyShape)):
+            return None, use._replace(expression=node.outputs[0])
+        if isinstance(operation, (Mul, TrueDiv)) or _multiplies_matrices(node):
+            if len(node.inputs) != 2 or (isinstance(operation, TrueDiv) and node.inputs[0] is not use.expression):
+                return None
+            other = node.inputs[node.inputs[0] is use.expression]
+            if self._needs(other, use.variable):
+                return None
+            return self._of_matrices(node, use, other) if _multiplies_matrices(node) else self._of(node, use, other)
+        axes = _axes_after(node, use)
+        if axes is None:
+            return None
+        is_index = _is_advanced(node) and len(node.inputs) == 2
+        return None, Use(use.variable, node.outputs[0], axes, (use, node.inputs[1]) if is_index else None)
+
+    def _of(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
+        """Read a product or quotient of elements."""
+        factor = self._scale_in(other, use)
+        if factor is not None and isinstance(node.op.scalar_op, TrueDiv):
+            factor = pt.reciprocal(factor)
+        grown = [
+            not is_one and use.expression.type.broadcastable[k] for k, is_one in enumerate(other.type.broadcastable)
+        ]
+        axes = tuple(None if is_grown else axis for axis, is_grown in zip(use.axes, grown, strict=True))
+        return factor, use._replace(expression=node.outputs[0], axes=axes)
+
+    def _of_matrices(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
+        """Read a product of matrices: with the factor of an LKJ prior elements keep their places, with others not."""
+        is_first, ndim = node.inputs[0] is use.expression, use.variable.type.ndim
+        is_itself = use.axes in (tuple(range(ndim)), (0, None))  # or the column that a vector is made
+        lengths = row_lengths(other, is_first, self._model) if is_itself else None
+        if lengths is None:
+            return None, Use(use.variable, node.outputs[0], (None,) * node.outputs[0].type.ndim)
+        return lengths[:, None] if ndim == 2 and not is_first else lengths, use._replace(expression=node.outputs[0])
+
+    def _scale_in(self, factor: Variable, use: Use) -> Variable | None:
+        """Product of all parts of a factor that can be the scale of a variable, in the shape of the variable."""
+        if is_positive(factor, self._model) and self._needs(factor):
+            found = self._fitted(factor, use)
+            if found is not None:
+                return found
+        node = factor.owner
+        if node is None or not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, Mul | TrueDiv):
+            return None
+        parts = [self._scale_in(part, use) for part in node.inputs]
+        if isinstance(node.op.scalar_op, TrueDiv) and parts[1] is not None:
+            parts[1] = pt.reciprocal(parts[1])
+        found, *others = [part for part in parts if part is not None] or [None]
+        for part in others:
+            found = found * part
+        return found
+
+    def _fitted(self, factor: Variable, use: Use) -> Variable | None:
+        """Give a factor the axes of the variable; None if it varies along others."""
+        varying = [axis for axis, is_one in enumerate(factor.type.broadcastable) if not is_one]
+        places = [use.axes[axis] for axis in varying]
+        if None not in places:
+            return _turned(factor, use, dict(zip(places, varying, strict=True)))
+        node = factor.owner
+        if use.before is not None and node is not None and _is_advanced(node) and len(node.inputs) == 2:
+            before, index = use.before
+            if _is_same(node.inputs[1], index) and node.inputs[0].type.ndim == before.expression.type.ndim:
+                return self._fitted(node.inputs[0], before)
+        return None
+
+    def _needs(self, expression: Variable, rv: Variable | None = None) -> bool:
+        """Whether free variables are behind an expression, or one of them."""
+        needed = self._free.intersection(ancestors([expression]))
+        return rv in needed if rv is not None else bool(needed)
+
+
+def _multiplies_matrices(node: Apply) -> bool:
+    return isinstance(getattr(node.op, "core_op", node.op), Dot)
+
+
+def _is_advanced(node: Apply) -> bool:
+    return isinstance(node.op, INDEXING) and not isinstance(node.op, Subtensor)
+
+
+def _axes_after(node: Apply, use: Use) -> tuple[int | None, ...] | None:
+    """Axes of the output of a node that moves or mixes; None if it does something else."""
+    if node.inputs[0] is not use.expression and not isinstance(node.op, Join):
+        return None
+    if isinstance(node.op, DimShuffle):
+        return tuple(None if axis == "x" else use.axes[axis] for axis in node.op.new_order)
+    if isinstance(node.op, (Subtensor, *INDEXING)):
+        return _axes_indexed(node, use.axes)
+    return (None,) * node.outputs[0].type.ndim if isinstance(node.op, _MIXING) else None
+
+
+def _axes_indexed(node: Apply, axes: Sequence[int | None]) -> tuple[int | None, ...]:
+    """Axes that are left of those of a variable that is indexed: those that are taken whole."""
+    entries = getattr(node.op, "idx_list", None)
+    entries = node.inputs[1:] if entries is None else entries  # PyTensor 2 has none in an op for advanced indices
+    is_advanced = not isinstance(node.op, Subtensor)
+    if is_advanced and sum(not _is_slice(entry) for entry in entries) != 1:
+        return (None,) * node.outputs[0].type.ndim
+    left: list[int | None] = []
+    for axis, entry in enumerate(entries):
+        if _is_slice(entry):
+            left.append(axes[axis] if _is_whole(entry) else None)
+        elif is_advanced:
+            left += [None] * (node.outputs[0].type.ndim - len(axes) + 1)
+    return (*left, *axes[len(entries) :])
+
+
+def _is_slice(entry: object) -> bool:
+    return isinstance(getattr(entry, "data", entry), slice) or "Slice" in type(getattr(entry, "type", None)).__name__
+
+
+def _is_whole(entry: object) -> bool:
+    if (made := getattr(entry, "owner", None)) is not None:  # as PyTensor 2 makes a slice of three variables
+        return all(getattr(part, "data", entry) is None for part in made.inputs)
+    return bool(getattr(entry, "data", entry) == slice(None))
+
+
+def _turned(factor: Variable, use: Use, varying: dict[int | None, int]) -> Variable:
+    """Move the axes along which a factor varies to their places among those of a variable."""
+    if use.axes == tuple(range(factor.type.ndim)):
+        return factor
+    return factor.dimshuffle([varying.get(axis, "x") for axis in range(use.variable.type.ndim)])
+
+
+def _is_same(one: Variable, other: Variable) -> bool:
+    if isinstance(one, Constant) and isinstance(other, Constant):
+        return np.array_equal(one.data, other.data)
+    return one is other
