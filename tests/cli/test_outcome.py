@@ -40,7 +40,7 @@ def test_stopped_and_able_to_go_on(tmp_path, capsys, stopped_by):
 
 def test_a_signal_without_a_folder_is_an_error_that_keeps_the_draws(tmp_path, capsys):
     error, said = ended(tmp_path, capsys, {"interrupted": True, "stopped_by": "SIGINT"})
-    assert str(error) == "SIGINT has stopped the run, and without --checkpoint it cannot go on."
+    assert str(error) == "The result has what was drawn; with --checkpoint the run could go on from there."
     assert (tmp_path / "draws.nc").exists() and "Result: " in said
 
 

@@ -108,7 +108,7 @@ def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
     else:
         print("\n".join(_lines(verdict, wanted, out, stopped_by if is_stopped else None)))
     if is_stopped and not can_go_on and stopped_by not in _ASKED_FOR:
-        raise SamplingError(f"{stopped_by} has stopped the run, and without --checkpoint it cannot go on.")
+        raise SamplingError("The result has what was drawn; with --checkpoint the run could go on from there.")
     raise typer.Exit(code)
 
 
