@@ -59,7 +59,8 @@ def leapfrog(compiled, choices: dict, bursts: int) -> dict:
     settings = groups.Settings(draws=100_000 // compiled.n_dim + 10, tune=None, **choices)
     chains = list(range(N_CHAINS))
     starts = compiled.starts(None, N_CHAINS, SEED, jitter=True)
-    (group,), *_ = groups.new_groups([compiled.binding], starts, settings, SEED, chains)
+    made = groups.new_groups([compiled.binding], starts, settings, SEED, chains)
+    group = made[0][0] if isinstance(made, tuple) else made[0]  # a tuple, where nutmill is older
     for chain in chains:
         group.start(chain)
     group.pool()

@@ -252,7 +252,7 @@ def test_read_only_folder(small_disk, reference):
         resume(small_disk / "run", draws=200)
     with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
         run_kept(small_disk / "other")
-    assert [len(group.keeper.read("draws", 0)) for group in read_groups(small_disk / "run")] == [150]
+    assert [group.store.n_written("draws", 0) for group in read_groups(small_disk / "run")] == [150]
 
 
 def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):
@@ -289,7 +289,7 @@ def test_draws_count_when_they_are_in_their_file(tmp_path):
     """A chain in native code is ahead of its file, which is what draws are judged from."""
     run_kept(tmp_path / "run")
     for group in read_groups(tmp_path / "run"):
-        n_kept = len(group.drawn(0, 10_000)[0])
+        n_kept = len(group.store.read("draws", 0)[0])
         group.state.chains["n_draws"] += 50
         assert group.n_drawn(0) == n_kept + 50
-        assert group.n_at_hand(0) == len(group.drawn(0, 10_000)[0]) == n_kept > 0
+        assert group.store.n_written("draws", 0) == len(group.store.read("draws", 0)[0]) == n_kept > 0

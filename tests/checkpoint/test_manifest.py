@@ -152,7 +152,7 @@ def test_a_manifest_of_before_there_was_a_digest(path):
 def forge(path, change):
     """Change a copy of the newest state, and sum it anew; return both files."""
     (group,) = read_groups(path)
-    keeper: GroupKeeper = group.keeper
+    keeper: GroupKeeper = group.files
     files: StateFiles = keeper._states
     newest = files.load(keeper._state)[0]
     arrays = {name: array.copy() for name, array in newest.arrays.items()}

@@ -143,7 +143,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_draws(compiled
 def test_draws_that_are_kept_come_along(compiled):
     """Their gradients are those of the place where they are now, and so is what was learned from them."""
     settings = Settings(draws=1, tune=150, centring="auto")
-    (group_,), *_ = new_groups([compiled.binding], compiled.starts(None, 4, 3, jitter=True), settings, 3, [0, 1, 2, 3])
+    (group_,) = new_groups([compiled.binding], compiled.starts(None, 4, 3, jitter=True), settings, 3, [0, 1, 2, 3])
     group_.state.proposed[:] = compiled.binding.written  # so that there is a way to go
     for chain in range(4):
         assert group_.start(chain) == 0
@@ -179,7 +179,7 @@ def test_a_start_that_is_not_finite_elsewhere_is_left_as_it_is_written(compiled)
     """All chains of a group have the same coordinates, so they all stay."""
     settings, points = Settings(draws=5, tune=0, centring="auto"), compiled.starts(None, 4, 3, jitter=True)
     points[2, 1:] = [-299.0, *np.full(8, points[2, 0] + 1e60)]
-    (group_,), *_ = new_groups([compiled.binding], points, settings, 3, [0, 1, 2, 3])
+    (group_,) = new_groups([compiled.binding], points, settings, 3, [0, 1, 2, 3])
     for chain in range(4):
         group_.start(chain)
     group_.pool()

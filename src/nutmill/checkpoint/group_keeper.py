@@ -1,49 +1,17 @@
 """Keeps one group on disk: appends what its chains draw, and takes its state chain by chain, each at rest."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nutmill.checkpoint.manifest import CHAINS, GROUPS
-from nutmill.checkpoint.records import Mark, RecordFile, divergence_record, draw_record, holds, read_records, telling
+from nutmill.checkpoint.records import Mark, RecordFile, holds, read_records, telling
 from nutmill.checkpoint.state_files import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
+from nutmill.checkpoint.streams import STREAMS, Stream, stream_of
 from nutmill.errors import CheckpointError
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
-
-
-class _Stream(NamedTuple):
-    """One kind of records that chains write: into which fields of the state, and how many so far."""
-
-    kind: str
-    dtype: Callable[[int], np.dtype]
-    fields: dict[str, str]  # field of a record -> field of the state
-    n_made: Callable[[np.void, np.void], int]  # of the records of group and chain
-
-
-def _n_warmup(group: np.void, chain: np.void) -> int:
-    return int(min(chain["n_draws"], group["n_warmup"]) if group["phase"] == SAMPLING else chain["n_draws"])
-
-
-def _n_sampled(group: np.void, chain: np.void) -> int:
-    return int(chain["n_draws"]) - _n_warmup(group, chain)
-
-
-def _n_divergences(_group: np.void, chain: np.void) -> int:
-    return int(chain["n_divergences"])
-
-
-_STREAMS = (
-    _Stream("draws", draw_record, {"position": "draws", "statistics": "statistics"}, _n_sampled),
-    _Stream("warmup", draw_record, {"position": "warmup_draws", "statistics": "warmup_statistics"}, _n_warmup),
-    _Stream(
-        "divergences",
-        divergence_record,
-        {"divergence": "divergences", "points": "divergence_points"},
-        _n_divergences,
-    ),
-)
 
 
 def begun_with(settings: Mapping[str, Any], seed: int, n_dim: int) -> dict:
@@ -104,13 +72,16 @@ class GroupKeeper:
         What was saved beside the state that was loaded.
     """
 
+    # Draws leave the arrays of the group after each call, so that a call makes no more than fit.
+    is_windowed = True
+
     def __init__(self, folder: Path, state: GroupState, chain_ids: list[int], begun: dict):
         self.facts: dict = {}
         self.folder = folder
         self._begun = begun
         self._state = state
         self._chain_ids = chain_ids
-        self._streams = [stream for stream in _STREAMS if self._capacity(stream) > 0]
+        self._streams = [stream for stream in STREAMS if stream.room(state) > 0]
         self._states = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE)
         self._sequence = 0
         self._marks = [[Mark() for _ in self._streams] for _ in chain_ids]
@@ -151,26 +122,34 @@ class GroupKeeper:
     def _append(self, chain: int) -> None:
         group, record = self._state.group[0], self._state.chains[chain]
         for stream, file in zip(self._streams, self._files[chain], strict=True):
-            rows = np.arange(file.mark.n_records, stream.n_made(group, record)) % self._capacity(stream)
+            rows = np.arange(file.mark.n_records, stream.n_made(group, record)) % stream.room(self._state)
             if len(rows) > 0:
                 records = np.zeros(len(rows), self._dtype(stream))  # the padding, too, is the same in every run
-                for name, field in stream.fields.items():
-                    records[name] = getattr(self._state, field)[chain].take(rows, axis=0)
+                for name, array in zip(stream.fields, stream.arrays(self._state), strict=True):
+                    records[name] = array[chain].take(rows, axis=0)
                 file.append(records)
 
-    def read(self, kind: str, chain: int) -> np.ndarray:
-        """Open the records of one kind that a chain has written, (n,); they are read when they are looked at."""
-        if kind not in [stream.kind for stream in self._streams]:  # a warmup of no draws
-            return np.empty(0, draw_record(self._state.position.shape[1]))
-        stream = self._streams[self._number(kind)]
-        return read_records(self._path(stream, chain), self._dtype(stream), self.n_written(kind, chain))
+    def read(self, kind: str, chain: int) -> list[np.ndarray]:
+        """Open the rows of one kind that a chain has written: an array (n, ...) for each field, read when looked at."""
+        stream = stream_of(kind)
+        n_rows = self.n_written(kind, chain)
+        records = read_records(self._path(stream, chain), self._dtype(stream), n_rows)
+        return [records[name] for name in stream.fields]
+
+    def joined(self, stores: Sequence["GroupKeeper"], kind: str, parts: Sequence[slice]) -> list[list[np.ndarray]]:
+        """Open a part of the rows of all groups of a run, one part a group: a list of chains for each field."""
+        chains = [
+            [rows[part] for rows in store.read(kind, chain)]
+            for store, part in zip(stores, parts, strict=True)
+            for chain in range(len(store._chain_ids))
+        ]
+        return [list(rows) for rows in zip(*chains, strict=True)]
 
     def n_written(self, kind: str, chain: int) -> int:
-        """Return how many records of one kind a chain has written."""
-        return self._mark(chain, self._number(kind)).n_records
-
-    def _number(self, kind: str) -> int:
-        return [stream.kind for stream in self._streams].index(kind)
+        """Return how many rows of one kind a chain has written."""
+        kinds = [stream.kind for stream in self._streams]
+        # Of a warmup of no draws there is no file.
+        return self._mark(chain, kinds.index(kind)).n_records if kind in kinds else 0
 
     @property
     def is_cutting(self) -> bool:
@@ -236,11 +215,8 @@ class GroupKeeper:
             for stream, mark in zip(self._streams, of_chain, strict=True)
         )
 
-    def _path(self, stream: _Stream, chain: int) -> Path:
+    def _path(self, stream: Stream, chain: int) -> Path:
         return self.folder / CHAINS / f"{self._chain_ids[chain]:05d}.{stream.kind}"
 
-    def _dtype(self, stream: _Stream) -> np.dtype:
-        return stream.dtype(self._state.position.shape[1])
-
-    def _capacity(self, stream: _Stream) -> int:
-        return next(iter(getattr(self._state, field).shape[1] for field in stream.fields.values()))
+    def _dtype(self, stream: Stream) -> np.dtype:
+        return stream.record(self._state.position.shape[1])

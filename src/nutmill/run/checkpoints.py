@@ -50,15 +50,15 @@ class Starts(NamedTuple):
     adaptation: AdaptationState | None = None
     folder: RunFolder | None = None
 
-    def groups(self, natives: Sequence[NativeModel], settings: Settings) -> tuple[list[Group], np.ndarray, np.ndarray]:
-        """Make the groups of the run and their outputs, as `new_groups` does."""
+    def groups(self, natives: Sequence[NativeModel], settings: Settings) -> list[Group]:
+        """Make the groups of the run."""
         chain_ids = list(range(len(self.positions)) if self.chain_ids is None else self.chain_ids)
         path = None if self.folder is None else self.folder.path
-        made = new_groups(natives, self.positions, settings, self.seed, chain_ids, folder=path)
+        groups = new_groups(natives, self.positions, settings, self.seed, chain_ids, folder=path)
         if self.adaptation is not None:
-            for group in made[0]:
+            for group in groups:
                 group.adaptation = self.adaptation.of_chains(group.chain_ids)
-        return made
+        return groups
 
     def enter_folder(self, groups: Sequence[Group], settings: Settings, clock: Clock) -> None:
         """Save the start of all chains, and then the manifest: from here on the run can be resumed."""
@@ -90,7 +90,7 @@ class SavedRun(NamedTuple):
     folder: RunFolder
     chain_ids: Sequence[int] | None = None
 
-    def groups(self, natives: Sequence[NativeModel], settings: Settings) -> tuple[list[Group], np.ndarray, np.ndarray]:
+    def groups(self, natives: Sequence[NativeModel], settings: Settings) -> list[Group]:
         """Make groups for what was saved; raises CheckpointError if that was begun with other settings."""
         check_chains(self.folder.path, self.folder.chain_ids, self.chain_ids)
         return _groups_in(self.folder.path, self.folder.manifest, settings, natives)
@@ -143,7 +143,7 @@ def read_groups(path: str | os.PathLike, of_chains: Sequence[int] | None = None)
         if not found:
             raise CheckpointError(f"No chain of {path} has begun: there is nothing to read yet.")
         return [group for groups in found for group in groups]
-    groups, *_ = _groups_in(path, manifest, settings_in(manifest), [])
+    groups = _groups_in(path, manifest, settings_in(manifest), [])
     for group in groups:
         group.files.load()
         group.cpu_s = list(group.files.facts.get("cpu_s", group.cpu_s))
@@ -152,7 +152,7 @@ def read_groups(path: str | os.PathLike, of_chains: Sequence[int] | None = None)
 
 def _groups_in(
     path: Path, manifest: Mapping[str, Any], settings: Settings, natives: Sequence[NativeModel]
-) -> tuple[list[Group], np.ndarray, np.ndarray]:
+) -> list[Group]:
     """Make groups for the states in a folder, once these say that they were made with these settings."""
     n_dim, seed, chain_ids = manifest["n_dim"], int(manifest["seed"]), manifest["chain_ids"]
     for part in split_into_groups(chain_ids):
@@ -173,7 +173,7 @@ class Checkpoints:
     folder : RunFolder
         Which says how often.
     groups : sequence of Group
-        Each with a keeper.
+        Each with files.
     clock : Clock
         Of the run; its seconds are saved with the states.
     """

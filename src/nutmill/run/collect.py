@@ -1,10 +1,13 @@
 """From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.progress.lines import ChainProgress
-from nutmill.run.groups import Group
+from nutmill.run.groups import Group, chains_of
 from nutmill.run.run import Adaptation, Chains, Clock, Divergences, Ending, Run, Seconds, Settings
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
@@ -13,24 +16,19 @@ _FAR_BELOW, _FORCE_RATIO = 5.0, 10.0
 _LAST_DRAWS = 50
 
 
-def collect(groups: list[Group], outputs, settings: Settings, ending: Ending, clock: Clock) -> Run:
+def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Clock) -> Run:
     """Make the result of a run from groups whose native calls have all returned.
 
     Parameters
     ----------
     groups : list of Group
-    outputs : draws (chains, draws, n_dim) float64 and their statistics (chains, draws)
-        What groups without files have written.
     settings : Settings
     ending : Ending
     clock : Clock
     """
-    n_drawn = min(group.n_drawn(chain) for group, chain in _chains(groups))
+    n_drawn = min(group.n_drawn(chain) for group, chain in chains_of(groups))
     n_draws = min(n_drawn, settings.draws) if ending.n_enough is None else ending.n_enough
-    if groups[0].keeper is None:
-        draws, statistics = (array[:, :n_draws] for array in outputs)
-    else:
-        draws, statistics = _split([group.files.read("draws", chain)[:n_draws] for group, chain in _chains(groups)])
+    draws, statistics = _joined(groups, "draws", [slice(n_draws)] * len(groups))
     warmup_draws, warmup_statistics = _warmup(groups) if settings.keep_warmup else (None, None)
     warmup_wall, sampling_wall = clock.walls_s
     return Run(
@@ -71,13 +69,10 @@ def rows_at_end(run: Run, settings: Settings) -> list[ChainProgress]:
     ]
 
 
-def _chains(groups: list[Group]) -> list[tuple[Group, int]]:
-    return [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
-
-
-def _split(records: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Positions and statistics of draws that lie in files together, a list of chains each."""
-    return [chain["position"] for chain in records], [chain["statistics"] for chain in records]
+def _joined(groups: list[Group], kind: str, parts: list[slice]) -> Sequence[Chains]:
+    """Give a part of the rows of one kind of all chains, one part a group: positions, and statistics."""
+    store: Any = groups[0].store  # all are of one kind
+    return store.joined([group.store for group in groups], kind, parts)
 
 
 def _of_chains(groups: list[Group], field: str) -> np.ndarray:
@@ -109,26 +104,13 @@ def _warmup(groups: list[Group]):
     """Return the last warmup draws of all chains, as many as each of them has, and their statistics."""
     n_draws = [int(np.minimum(group.state.chains["n_draws"], group.n_warmup).min()) for group in groups]
     parts = [slice(end - min(n_draws), end) for end in n_draws]
-    with_parts = zip(groups, parts, strict=True)
-    if groups[0].keeper is None:
-        pairs = [
-            (group.state.warmup_draws[:, part], group.state.warmup_statistics[:, part]) for group, part in with_parts
-        ]
-        return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-    return _split(
-        [group.files.read("warmup", chain)[part] for group, part in with_parts for chain in range(len(group.chain_ids))]
-    )
+    return _joined(groups, "warmup", parts)
 
 
 def _divergences(groups: list[Group], n_draws: int) -> list[Divergences]:
     found = []
-    for group, chain in _chains(groups):
-        if group.keeper is None:
-            n_kept = min(group.state.chains[chain]["n_divergences"], group.state.divergences.shape[1])
-            records, points = group.state.divergences[chain, :n_kept], group.state.divergence_points[chain, :n_kept]
-        else:
-            kept = group.keeper.read("divergences", chain)
-            records, points = kept["divergence"], kept["points"]
+    for group, chain in chains_of(groups):
+        records, points = group.store.read("divergences", chain)
         in_run = records["draw"] < n_draws
         found.append(Divergences(np.array(records[in_run]), np.array(points[in_run])))
     return found

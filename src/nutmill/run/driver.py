@@ -18,7 +18,7 @@ from nutmill.progress.lines import ChainProgress
 from nutmill.run.checkpoints import Checkpoints, SavedRun, Starts
 from nutmill.run.collect import collect, rows_at_end
 from nutmill.run.ending import ALL, INTERRUPT, NO_LIMITS, UNTIL, Deadline, Judge, Limits, StopSignals, Watch
-from nutmill.run.groups import Group
+from nutmill.run.groups import Group, chains_of
 from nutmill.run.run import Clock, Ending, NativeModel, Run, Settings
 
 _BLOCK_S = 0.2
@@ -77,7 +77,7 @@ def drive(
     CheckpointError
         The folder cannot be read or written.
     """
-    groups, *outputs = start.groups(natives, settings)
+    groups = start.groups(natives, settings)
     folder, clock = start.folder, Clock()
     with ExitStack() as stack:
         for native in natives:
@@ -88,7 +88,7 @@ def drive(
                 stack.callback(group.files.close)
             start.enter_folder(groups, settings, clock)
             checkpoints = stack.enter_context(Checkpoints(folder, groups, clock))
-        n_chains = sum(len(group.chain_ids) for group in groups)
+        n_chains = len(chains_of(groups))
         executor = stack.enter_context(_workers(max(1, min(threads, n_chains)), on_worker))
         watch = Watch(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
@@ -101,7 +101,7 @@ def drive(
             on_begin(groups)
         driver = _Driver(groups, block_draws, checkpoints, clock)
         stopped_by = driver.run(executor, watch, on_progress)
-    run = collect(groups, outputs, settings, Ending(stopped_by, watch.judge.n_enough), clock)
+    run = collect(groups, settings, Ending(stopped_by, watch.judge.n_enough), clock)
     if on_progress is not None and not run.interrupted:
         on_progress(rows_at_end(run, settings))
     return run
@@ -256,7 +256,7 @@ class _Driver:
         return True
 
     def _progress(self) -> list[ChainProgress]:
-        return [group.progress(chain) for group in self._groups for chain in range(len(group.chain_ids))]
+        return [group.progress(chain) for group, chain in chains_of(self._groups)]
 
 
 def _start(group: Group, chain: int) -> int:

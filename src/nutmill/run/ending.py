@@ -13,7 +13,7 @@ import numpy as np
 
 from nutmill.errors import ArgumentError
 from nutmill.native.convergence import Precision, mixing_of, precision_of
-from nutmill.run.groups import Group
+from nutmill.run.groups import Group, chains_of
 
 # What ends a run, beside the names of signals and who has called it off.
 MAX_TIME, UNTIL, CALLED_OFF = "max_time", "until", "called_off"
@@ -226,10 +226,10 @@ class Judge:
         return set() if self._judging is None else {self._judging}
 
     def _n_at_hand(self) -> int:
-        return min(group.n_at_hand(chain) for group in self._groups for chain in range(len(group.chain_ids)))
+        return min(group.store.n_written("draws", chain) for group, chain in chains_of(self._groups))
 
     def _is_enough(self, until: Until, count: int) -> bool:
-        chains = [group.drawn(chain, count)[0] for group in self._groups for chain in range(len(group.chain_ids))]
+        chains = [group.store.read("draws", chain)[0][:count] for group, chain in chains_of(self._groups)]
         return until.is_met(np.stack(chains), self._mixing)
 
 

@@ -16,6 +16,7 @@ from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
+from nutmill.run.draws_in_memory import DrawsInMemory
 from nutmill.run.run import NativeModel, Settings
 
 _WORD = ctypes.c_int64
@@ -48,8 +49,8 @@ class Group:
     ----------
     chain_ids : list of int
     state : GroupState
-    keeper : GroupKeeper or None
-        Takes the draws out of the windows of `state`; None: there is room for all of them.
+    store : DrawsInMemory or GroupKeeper
+        Where the chains' draws are: in memory, or in files, which take them out of the windows of `state`.
     running : set of int
         Chains in native code, or on their way to it.
     draws_in_time : list of int
@@ -65,17 +66,17 @@ class Group:
         natives: Sequence[NativeModel],
         state: GroupState,
         chain_ids: list[int],
-        n_draws: int | None = None,
-        keeper: GroupKeeper | None = None,
+        n_draws: int,
+        store: DrawsInMemory | GroupKeeper,
     ):
         self.chain_ids = chain_ids
         self.state = state
-        self.keeper = keeper
+        self.store = store
         self.running: set[int] = set()
         self.draws_in_time = [_FIRST_BLOCK] * len(chain_ids)
         self.adaptation: AdaptationState | None = None
         self.cpu_s = [0.0, 0.0]
-        self._n_draws = state.draws.shape[1] if n_draws is None else n_draws
+        self._n_draws = n_draws
         self._calls = [native_calls(native) for native in natives]
         self._told = natives[0].told if natives else sentence
         # One for each worker and chain; without native code a group can be read.
@@ -84,10 +85,9 @@ class Group:
 
     @property
     def files(self) -> GroupKeeper:
-        """The keeper of a group that has one, as all groups of a run in a folder have."""
-        if self.keeper is None:
-            raise LookupError("this group is kept in memory alone")
-        return self.keeper
+        """The store of a group whose run has a folder."""
+        assert isinstance(self.store, GroupKeeper)
+        return self.store
 
     @property
     def phase(self) -> int:
@@ -117,17 +117,6 @@ class Group:
             return max(0, self._n_draws - self.n_drawn(chain))
         return int(self.state.group[0]["stage_end"] - self.state.chains[chain]["n_draws"])
 
-    def n_at_hand(self, chain: int) -> int:
-        """Return how many sampling draws `drawn` can give: a chain in native code has drawn more than its file has."""
-        return self.n_drawn(chain) if self.keeper is None else self.keeper.n_written("draws", chain)
-
-    def drawn(self, chain: int, n_draws: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions (n_draws, n_dim) and statistics (n_draws,) of the first draws of those at hand, uncopied."""
-        if self.keeper is None:
-            return self.state.draws[chain, :n_draws], self.state.statistics[chain, :n_draws]
-        records = self.keeper.read("draws", chain)[:n_draws]
-        return records["position"], records["statistics"]
-
     def position_as_written(self) -> np.ndarray:
         """Return where the chains are, (c, n_dim) float64, in the coordinates of the model as it is written."""
         state = self.state
@@ -141,7 +130,7 @@ class Group:
     def block(self, chain: int, n_draws: int | None) -> int:
         """Return how many draws the next call should make: `n_draws`, None for a good number, no more than fit."""
         n_missing = self.n_missing(chain)
-        if self.keeper is None and not self.is_sampling:
+        if not (self.is_sampling or self.store.is_windowed):
             return n_missing
         n_draws = self.draws_in_time[chain] if n_draws is None else n_draws
         window = self.state.draws if self.is_sampling else self.state.warmup_draws
@@ -157,8 +146,7 @@ class Group:
     def advance(self, chain: int, n_draws: int, worker: int = 0) -> int:
         """Make draws of a chain with the code of one worker, and keep them; return the status."""
         status = self._timed(self._calls_of(worker).advance, chain, n_draws, self._data(worker, chain))
-        if self.keeper is not None:
-            self.keeper.append(chain)
+        self.store.append(chain)
         return status
 
     def pool(self) -> None:
@@ -180,10 +168,11 @@ class Group:
         """Read the counters of a chain, which native code may be moving."""
         record, schedule = self.state.chains[chain], self.state.schedule
         phase: Literal["warmup", "sampling", "done"]
+        total: int | None
         if self.is_sampling:
             phase = "sampling" if self.n_missing(chain) > 0 else "done"
             draw = min(self.n_drawn(chain), self._n_draws)  # it may have made more before
-            limit = total = self._n_draws
+            total = limit = self._n_draws
             divergences = record["n_divergences"]
         else:
             phase, draw, divergences = "warmup", record["n_draws"], record["n_warmup_divergences"]
@@ -223,6 +212,11 @@ class Group:
         status = call(self._table.ctypes.data, *arguments)
         self.cpu_s[phase] += time.thread_time() - begin
         return status
+
+
+def chains_of(groups: Sequence[Group]) -> list[tuple[Group, int]]:
+    """List all chains of a run, each as its group and its number there."""
+    return [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
 
 
 class _Given(NamedTuple):
@@ -279,16 +273,13 @@ def new_groups(
     chain_ids: list[int],
     *,
     folder: Path | None = None,
-) -> tuple[list[Group], np.ndarray, np.ndarray]:
+) -> list[Group]:
     """Make all groups of a run.
 
     Returns
     -------
-    groups : list of Group
-        With keepers if there is a `folder` for draws and states.
-    draws : (chains, draws, n_dim) float64
-    statistics : (chains, draws) structured
-        What the groups will write into; windows if there is a folder.
+    list of Group
+        With files for draws and states if there is a `folder`.
     """
     n_dim = initial_points.shape[1]
     plan = plan_of(settings, natives, None if folder is None else _window(n_dim, len(chain_ids)))
@@ -300,7 +291,8 @@ def new_groups(
         state = state._replace(draws=draws[part], statistics=statistics[part])
         if plan.centring and natives:
             state.written[:], state.sites[:] = natives[0].written, natives[0].sites
-        begun = begun_with(settings._asdict(), seed, n_dim)
-        keeper = None if folder is None else GroupKeeper(folder, state, chain_ids[part], begun)
-        groups.append(Group(natives, state, chain_ids[part], settings.draws, keeper))
-    return groups, draws, statistics
+        store: DrawsInMemory | GroupKeeper = DrawsInMemory(state, (draws, statistics))
+        if folder is not None:
+            store = GroupKeeper(folder, state, chain_ids[part], begun_with(settings._asdict(), seed, n_dim))
+        groups.append(Group(natives, state, chain_ids[part], settings.draws, store))
+    return groups

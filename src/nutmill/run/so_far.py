@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nutmill.progress.lines import ChainProgress
-from nutmill.run.groups import Group
+from nutmill.run.groups import Group, chains_of
 
 
 class DrawsSoFar:
@@ -24,9 +24,11 @@ class DrawsSoFar:
     """
 
     def __init__(self, groups: Sequence[Group], rows: Sequence[ChainProgress]):
-        self._chains = [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
+        self._chains = chains_of(groups)
         told = [0 if row.phase == "warmup" else row.draw for row in rows]
-        self.n_draws = min([*told, *(group.n_at_hand(chain) for group, chain in self._chains)], default=0)
+        self.n_draws = min(
+            [*told, *(group.store.n_written("draws", chain) for group, chain in self._chains)], default=0
+        )
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Copy them, from any thread, while chains run and afterwards.
@@ -37,6 +39,6 @@ class DrawsSoFar:
             On the unconstrained scale.
         statistics : (chains, n_draws) structured
         """
-        pairs = [group.drawn(chain, self.n_draws) for group, chain in self._chains]
-        draws, statistics = zip(*pairs, strict=True)
-        return np.stack(draws), np.stack(statistics)
+        pairs = [group.store.read("draws", chain) for group, chain in self._chains]
+        draws, statistics = (np.stack([rows[: self.n_draws] for rows in chains]) for chains in zip(*pairs, strict=True))
+        return draws, statistics

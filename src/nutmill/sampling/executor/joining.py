@@ -54,10 +54,10 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
 
 def run_without_draws(initial_points: np.ndarray, settings: Settings, seed: int, chain_ids: list[int]) -> Run:
     """Make the run of a group that has not begun."""
-    groups, *outputs = new_groups([], initial_points, settings, seed, chain_ids)
+    groups = new_groups([], initial_points, settings, seed, chain_ids)
     clock = Clock()
     clock.stop(is_sampling=False)
-    return collect(groups, outputs, settings, Ending(), clock)
+    return collect(groups, settings, Ending(), clock)
 
 
 def _worth_most(runs: Sequence[Run]) -> int:

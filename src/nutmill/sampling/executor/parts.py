@@ -47,7 +47,7 @@ def read_part(path: Path, chain_ids: list[int], ending: Ending) -> Run | None:
     clock = Clock()
     clock.stop(is_sampling=False)
     clock.resume(groups[0].files.facts.get("walls_s", (0.0, 0.0)))
-    return collect(groups, None, settings_in(read_manifest(path)), ending, clock)
+    return collect(groups, settings_in(read_manifest(path)), ending, clock)
 
 
 def progress_of_part(path: Path, settings: Settings) -> list[ChainProgress]:
