@@ -61,7 +61,7 @@ def assert_same(run: Run, reference: Run) -> None:
     for found, expected in zip(run.divergences, reference.divergences, strict=True):
         np.testing.assert_array_equal(found.records, expected.records)
         np.testing.assert_array_equal(found.points, expected.points)
-    for name in ("step_size", "variance", "n_warmup", "admitted", "target_accept"):
-        np.testing.assert_array_equal(getattr(run.adaptation, name), getattr(reference.adaptation, name))
+    for found, expected in zip((*run.adaptation, *run.warmup), (*reference.adaptation, *reference.warmup), strict=True):
+        np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(run.n_gradients, reference.n_gradients)
     assert run.messages == reference.messages

@@ -96,7 +96,7 @@ def test_a_chain_that_has_left_a_lesser_mode_goes_on_there_after_a_stop(tmp_path
     in_lesser = np.array([-20.0, -20.0, 20.0, 20.0])[:, None]
     begin, natives = Starts(starts(Target.LESSER_MODE, 4, 3) + in_lesser, SEED), [native(Target.LESSER_MODE, 3)]
     alone = drive(natives, begin, SETTINGS, threads=2)
-    left_at = int(alone.adaptation.restarted_at.max())
+    left_at = int(alone.warmup.restarted_at.max())
     assert left_at > 0
     with RunFolder.create(tmp_path / "run", facts_of(SETTINGS, 4), 0.0) as folder:
         stop = raise_when(lambda rows: rows[0].draw >= left_at - 3)
@@ -107,7 +107,7 @@ def test_a_chain_that_has_left_a_lesser_mode_goes_on_there_after_a_stop(tmp_path
         assert resume(tmp_path / "run", natives=natives, interval_s=0.0, block_draws=2, on_progress=stop).interrupted
     run = resume(tmp_path / "run", natives=natives)
     assert_same(run, alone)
-    np.testing.assert_array_equal(run.adaptation.restarted_at, alone.adaptation.restarted_at)
+    np.testing.assert_array_equal(run.warmup.restarted_at, alone.warmup.restarted_at)
 
 
 def test_sigterm_without_a_folder_is_left_alone():

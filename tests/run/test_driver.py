@@ -43,10 +43,10 @@ def test_the_target_is_worth_the_test(reference):
 
 def test_the_target_that_warmup_settled_for_is_told(reference):
     """Twice halfway to 1, because draws always diverge; as asked for where the length of warmup is fixed."""
-    np.testing.assert_allclose(reference.adaptation.target_accept, np.full(4, 0.95))
+    np.testing.assert_allclose(reference.warmup.target_accept, np.full(4, 0.95))
     for tune in (0, 30):
         fixed = run_chains(settings=SETTINGS._replace(draws=5, tune=tune))
-        assert fixed.adaptation.target_accept.tolist() == [0.8] * 4
+        assert fixed.warmup.target_accept.tolist() == [0.8] * 4
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def two_and_two(**options):
 
 def test_chains_that_leave_a_lesser_mode_leave_it_at_the_same_draw_however_they_are_driven():
     first = two_and_two(threads=1)
-    assert (first.adaptation.restarted_at[:2] > 0).all() and (first.draws[:, :, 0] > 0.0).all()
+    assert (first.warmup.restarted_at[:2] > 0).all() and (first.draws[:, :, 0] > 0.0).all()
     for options in ({"threads": 2, "block_draws": 7}, {"threads": 4, "interval_s": 0.001}):
         again = two_and_two(**options)
         assert_same(again, first)
-        np.testing.assert_array_equal(again.adaptation.restarted_at, first.adaptation.restarted_at)
+        np.testing.assert_array_equal(again.warmup.restarted_at, first.warmup.restarted_at)
 
 
 def test_draws_do_not_depend_on_timing(reference):
@@ -92,8 +92,8 @@ def test_eight_chains_hold_the_run_of_four(reference):
     points = np.concatenate([starts(Target.HALF_NORMAL, 4, 3), starts(Target.HALF_NORMAL, 4, 3, seed=1)])
     eight = drive([native(Target.HALF_NORMAL, 3)], Starts(points, 5), SETTINGS, threads=3)
     assert eight.draws.shape == (8, 150, 3)
-    n_warmup = reference.adaptation.n_warmup[0]
-    assert eight.adaptation.n_warmup[:4].tolist() == [n_warmup] * 4
+    n_warmup = reference.warmup.n_draws[0]
+    assert eight.warmup.n_draws[:4].tolist() == [n_warmup] * 4
     assert eight.draws[:4].tobytes() == reference.draws.tobytes()
     second = drive([native(Target.HALF_NORMAL, 3)], Starts(points[4:], 5, [4, 5, 6, 7]), SETTINGS, threads=2)
     assert eight.draws[4:].tobytes() == second.draws.tobytes()
@@ -110,7 +110,7 @@ def test_any_number_of_chains_and_fixed_warmup(n_chains):
     run = run_chains(n_chains, settings=SETTINGS._replace(tune=70), threads=1)
     assert run.draws.shape == (n_chains, 150, 3)
     assert run.warmup_draws.shape == (n_chains, 70, 3)
-    assert run.adaptation.n_warmup.tolist() == [70] * n_chains
+    assert run.warmup.n_draws.tolist() == [70] * n_chains
     assert run.chain_ids == list(range(n_chains))
     assert run.n_gradients.min() > 220
     assert not run.interrupted
@@ -198,7 +198,7 @@ def test_stuck_chain_is_reported(seed):
     points = starts(Target.NORMAL, 4, 2, seed)
     points[3] = 1e6
     run = drive([native(Target.NORMAL, 2)], Starts(points, seed), Settings(draws=10, tune=12), threads=2)
-    assert not run.adaptation.admitted[3]
+    assert not run.warmup.admitted[3]
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chain 3 ended warmup in a region of much lower density")
 
@@ -208,7 +208,7 @@ def test_chain_in_a_neck_is_reported(in_neck, seed):
     points = starts(Target.NECK, 4, 101, seed)
     points[in_neck, 0], points[in_neck, 1:] = np.log(1e-5), 1e-5 * points[in_neck, 1:]
     run = drive([native(Target.NECK, 101)], Starts(points, seed), Settings(draws=10, tune=100), threads=2)
-    assert np.flatnonzero(~run.adaptation.admitted).tolist() == in_neck
+    assert np.flatnonzero(~run.warmup.admitted).tolist() == in_neck
     assert len(run.messages) == len(in_neck)
     for chain, message in zip(in_neck, run.messages, strict=True):
         assert message.startswith(f"Chain {chain} ended warmup in a region of much larger gradients")
@@ -217,7 +217,7 @@ def test_chain_in_a_neck_is_reported(in_neck, seed):
 def test_disagreement_is_reported(seed):
     points = np.array([[-20.0, 0.0], [20.0, 0.0]])
     run = drive([native(Target.TWO_MODES, 2)], Starts(points, seed), Settings(draws=10), threads=2)
-    assert run.adaptation.n_warmup.min() >= 1000  # and 100 more where a draw of its last stage diverged
+    assert run.warmup.n_draws.min() >= 1000  # and 100 more where a draw of its last stage diverged
     assert len(run.messages) == 1
     assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")
 

@@ -21,7 +21,6 @@ from nutmill.files import kind_of, open_plain
 from nutmill.native.compiled import CompiledModel
 from nutmill.results import trace
 from nutmill.results.fingerprints import FINGERPRINTS, fingerprints
-from nutmill.run.adaptation import AdaptationState
 from nutmill.run.run import Chains, Divergences, Run
 
 # Arrays below this stay in memory: a file for each would only be in the way.
@@ -52,7 +51,9 @@ def to_result(
         _model_data(compiled, run.chain_ids),
         warmup=warmup,
         divergences=None if run.divergences is None else _divergences(run.chain_ids, run.divergences),
-        adaptation=_adaptation(run, centredness_of(compiled, run)),
+        adaptation=trace.AdaptationGroup(
+            run.adaptation, run.warmup.target_accept, run.warmup.restarted_at, centredness_of(compiled, run)
+        ),
         attrs=_attributes(compiled, run, asked, layout),
     )
 
@@ -99,12 +100,6 @@ def _model_data(compiled: CompiledModel, chain_ids: Sequence[int]) -> trace.Mode
     )
 
 
-def _adaptation(run: Run, centredness: Mapping[str, np.ndarray]) -> trace.AdaptationGroup:
-    state = AdaptationState(**{name: getattr(run.adaptation, name) for name in AdaptationState._fields})
-    of_warmup = {name: getattr(run.adaptation, name) for name in ("target_accept", "restarted_at")}
-    return trace.AdaptationGroup(**state.trimmed()._asdict(), **of_warmup, centredness_of=centredness)
-
-
 def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
     """Centredness that each chain has chosen for each element of the variables that have one; (chain, *shape)."""
     if not run.adaptation.centredness.size:
@@ -145,7 +140,7 @@ def _attributes(
     seconds = run.seconds
     posterior = {
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
-        "tuning_steps": int(run.adaptation.n_warmup.max(initial=0)),
+        "tuning_steps": int(run.warmup.n_draws.max(initial=0)),
     }
     settings = {name: asked[name] for name in _SETTINGS}
     stats = {"inference_library_settings": json.dumps(settings)}

@@ -17,6 +17,7 @@ from xarray.indexes import PandasIndex
 
 from nutmill.frames import users_level
 from nutmill.native import labels
+from nutmill.run.adaptation import AdaptationState
 
 if TYPE_CHECKING:
     import arviz
@@ -63,14 +64,9 @@ class DivergencesGroup(NamedTuple):
 class AdaptationGroup(NamedTuple):
     """What warmup has learned of each chain, and its last draw; unconstrained."""
 
-    step_size: np.ndarray  # (chain,) float64
-    variance: np.ndarray  # (chain, n_dim) float64, diagonal of the inverse metric
-    position: np.ndarray  # (chain, n_dim) float64
-    directions: np.ndarray  # (chain, rank, n_dim) float64, see run.adaptation.AdaptationState
-    stretch: np.ndarray  # (chain, rank) float64
+    state: AdaptationState
     target_accept: np.ndarray  # (chain,) float64, more than was asked for where draws of warmup's end diverged
     restarted_at: np.ndarray  # (chain,) int64, draws of warmup when it left a mode of negligible mass; 0: never
-    centredness: np.ndarray  # (chain, n_dim) float64, or (chain, 0), see there
     centredness_of: Mapping[str, np.ndarray] = {}  # variable -> (chain, *shape)
 
 
@@ -186,10 +182,12 @@ def _adaptation_group(adaptation: AdaptationGroup, model: ModelData) -> xr.Datas
     dims = {"step_size": row[:1], "variance": row, "position": row, "directions": direction, "stretch": direction[:2]}
     dims["target_accept"] = dims["restarted_at"] = row[:1]
     dims["centredness"] = row
+    of_warmup = {"target_accept": adaptation.target_accept, "restarted_at": adaptation.restarted_at}
+    known = adaptation.state.trimmed()._asdict() | of_warmup
     # A dimension of length 0 is one without end in netCDF: without directions there is none.
-    found = {name: np.asarray(getattr(adaptation, name)) for name in dims}
+    found = {name: np.asarray(known[name]) for name in dims}
     arrays = {name: _variable(dims[name], values) for name, values in found.items() if values.size}
-    sizes = dict(zip(row, np.shape(adaptation.position), strict=True))
+    sizes = dict(zip(row, np.shape(adaptation.state.position), strict=True))
     group = xr.Dataset(arrays, coords=_coordinates(sizes, model), attrs=_origin())
     of = {f"centredness_{name}": (name, values) for name, values in adaptation.centredness_of.items()}
     shapes = model._replace(dims={name: model.dims.get(variable, ()) for name, (variable, _) in of.items()})

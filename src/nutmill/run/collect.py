@@ -7,8 +7,9 @@ import numpy as np
 
 from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.progress.lines import ChainProgress
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.groups import Group, chains_of
-from nutmill.run.run import Adaptation, Chains, Clock, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Chains, Clock, Divergences, Ending, Run, Seconds, Settings, WarmupEnd
 
 # As the gate of warmup (nuts.gate): typical spreads of the log density below the better half, and how many times as
 # large, or small, squared gradients are.
@@ -38,7 +39,8 @@ def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Cloc
         warmup_draws=warmup_draws,
         warmup_statistics=warmup_statistics,
         divergences=_divergences(groups, n_draws) if settings.keep_divergences else None,
-        adaptation=_adaptation(groups, draws),
+        adaptation=adaptation_so_far(groups, draws),
+        warmup=_warmup_end(groups),
         n_gradients=_of_chains(groups, "n_gradients"),
         ending=ending,
         messages=[message for group in groups if group.is_sampling for message in _messages(group, settings)],
@@ -75,27 +77,34 @@ def _joined(groups: list[Group], kind: str, parts: list[slice]) -> Sequence[Chai
     return store.joined([group.store for group in groups], kind, parts)
 
 
-def _of_chains(groups: list[Group], field: str) -> np.ndarray:
+def _of_chains(groups: Sequence[Group], field: str) -> np.ndarray:
     return np.concatenate([group.state.chains[field] for group in groups])
 
 
-def _adaptation(groups: list[Group], draws: Chains) -> Adaptation:
-    # A chain may have run ahead of the draws that are kept.
-    now = np.concatenate([group.position_as_written() for group in groups])
-    position = np.array([chain[-1] if len(chain) else start for chain, start in zip(draws, now, strict=True)])
-    n_warmup = [np.minimum(group.state.chains["n_draws"], group.n_warmup) for group in groups]
-    return Adaptation(
+def adaptation_so_far(groups: Sequence[Group], draws: Chains | None = None) -> AdaptationState:
+    """What the chains of a run have learned, and where they are: at the last of `draws`, if there are some."""
+    states = [group.state for group in groups]
+    position = np.concatenate([group.position_as_written() for group in groups])
+    if draws is not None:
+        # A chain may have run ahead of the draws that are kept.
+        position = np.array([chain[-1] if len(chain) else now for chain, now in zip(draws, position, strict=True)])
+    return AdaptationState(
         step_size=np.exp(_of_chains(groups, "log_step_bar")),
-        variance=np.concatenate([group.state.variance for group in groups]),
-        directions=np.concatenate([group.state.directions for group in groups]),
-        stretch=np.concatenate([group.state.stretch for group in groups]),
-        centredness=np.concatenate([group.state.centredness for group in groups]),
-        n_warmup=np.concatenate(n_warmup),
-        admitted=_of_chains(groups, "admitted"),
         position=position,
-        target_accept=np.repeat(
-            [group.state.group[0]["target_accept"] for group in groups], [len(group.chain_ids) for group in groups]
-        ),
+        **{
+            name: np.concatenate([getattr(state, name) for state in states])
+            for name in ("variance", "directions", "stretch", "centredness")
+        },
+    )
+
+
+def _warmup_end(groups: Sequence[Group]) -> WarmupEnd:
+    n_draws = [np.minimum(group.state.chains["n_draws"], group.n_warmup) for group in groups]
+    targets = [group.state.group[0]["target_accept"] for group in groups]
+    return WarmupEnd(
+        n_draws=np.concatenate(n_draws),
+        admitted=_of_chains(groups, "admitted"),
+        target_accept=np.repeat(targets, [len(group.chain_ids) for group in groups]),
         restarted_at=_of_chains(groups, "restarted_at"),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from nutmill.native.record import Record
 from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.state import STATISTICS
+from nutmill.run.adaptation import AdaptationState
 
 
 def statistics_bytes() -> int:
@@ -119,38 +120,23 @@ class Divergences(NamedTuple):
     points: np.ndarray
 
 
-class Adaptation(NamedTuple):
-    """What warmup has learned.
+class WarmupEnd(NamedTuple):
+    """How the warmup of each chain went, beside what it has learned (`run.adaptation.AdaptationState`).
 
     Attributes
     ----------
-    step_size : (chains,) float64
-    variance : (chains, n_dim) float64
-        Diagonal of the inverse metric.
-    directions, stretch : (chains, max_rank, n_dim) float64, (chains, max_rank) float64
-        What it has beside its diagonal (`nuts.metric.Metric`); zeros and ones where there is nothing.
-    centredness : (chains, n_dim) float64, or (chains, 0)
-        Coordinates that variance and directions are of (`nuts.recentring`); none: those of the model as it is written.
-    n_warmup : (chains,) int64
+    n_draws : (chains,) int64
         Draws of warmup.
     admitted : (chains,) bool
         Whether the chain ended in the pool of those that share metric and step size.
-    position : (chains, n_dim) float64
-        The last draws.
     target_accept : (chains,) float64
         Mean acceptance that the step size was tuned for at last: more than was asked for where draws diverged.
     restarted_at : (chains,) int64
         Draws of warmup when a chain last left a mode of negligible mass for where another was; 0: never.
     """
 
-    step_size: np.ndarray
-    variance: np.ndarray
-    directions: np.ndarray
-    stretch: np.ndarray
-    centredness: np.ndarray
-    n_warmup: np.ndarray
+    n_draws: np.ndarray
     admitted: np.ndarray
-    position: np.ndarray
     target_accept: np.ndarray
     restarted_at: np.ndarray
 
@@ -182,7 +168,9 @@ class Run:
     warmup_draws, warmup_statistics : as above, or None
         The last draws of warmup, as many as the shortest warmup has.
     divergences : list of Divergences, one a chain, or None
-    adaptation : Adaptation
+    adaptation : AdaptationState
+        Step sizes and metric of each chain, and its last draw of those that are kept.
+    warmup : WarmupEnd
     n_gradients : (chains,) int64
         Evaluations of the density, warmup included.
     ending : Ending
@@ -197,7 +185,8 @@ class Run:
     warmup_draws: Chains | None
     warmup_statistics: Chains | None
     divergences: list[Divergences] | None
-    adaptation: Adaptation
+    adaptation: AdaptationState
+    warmup: WarmupEnd
     n_gradients: np.ndarray
     ending: Ending
     messages: list[str]

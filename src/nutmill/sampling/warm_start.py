@@ -11,6 +11,7 @@ from nutmill.nuts.state import START
 from nutmill.results import trace
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import read_groups
+from nutmill.run.collect import adaptation_so_far
 
 
 def adaptation_of(source) -> AdaptationState:
@@ -50,12 +51,4 @@ def _of_folder(path: str | os.PathLike) -> AdaptationState:
     groups = read_groups(path)
     if any(group.phase == START for group in groups):
         raise CheckpointError(f"The chains in {path} have not started: there is nothing to take from them yet.")
-    states = [group.state for group in groups]
-    return AdaptationState(
-        step_size=np.exp(np.concatenate([state.chains["log_step_bar"] for state in states])),
-        variance=np.concatenate([state.variance for state in states]),
-        position=np.concatenate([group.position_as_written() for group in groups]),
-        directions=np.concatenate([state.directions for state in states]),
-        stretch=np.concatenate([state.stretch for state in states]),
-        centredness=np.concatenate([state.centredness for state in states]),
-    ).trimmed()
+    return adaptation_so_far(groups).trimmed()

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nutmill.run.adaptation import AdaptationState
 from nutmill.run.collect import collect
 from nutmill.run.groups import new_groups
-from nutmill.run.run import Adaptation, Chains, Clock, Divergences, Ending, Run, Seconds, Settings
+from nutmill.run.run import Chains, Clock, Divergences, Ending, Run, Seconds, Settings, WarmupEnd
 
 
 def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
@@ -40,6 +41,7 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
         warmup_statistics=_chains(of_warmups, last) if of_warmups else None,
         divergences=[_first(chain, n_draws) for run in divergences for chain in run] if divergences else None,
         adaptation=_adaptation(runs, draws),
+        warmup=WarmupEnd(*map(np.concatenate, zip(*(run.warmup for run in runs), strict=True))),
         n_gradients=np.concatenate([run.n_gradients for run in runs]),
         ending=ending,
         messages=[message for run in runs for message in run.messages],
@@ -77,8 +79,8 @@ def _first(chain: Divergences, n_draws: int) -> Divergences:
     return Divergences(chain.records[in_run], chain.points[in_run])
 
 
-def _adaptation(runs: Sequence[Run], draws: Chains) -> Adaptation:
-    joined = Adaptation(*map(np.concatenate, zip(*(run.adaptation for run in runs), strict=True)))
+def _adaptation(runs: Sequence[Run], draws: Chains) -> AdaptationState:
+    joined = AdaptationState(*map(np.concatenate, zip(*(run.adaptation for run in runs), strict=True)))
     # A chain may have run ahead of the draws that are kept.
     last = [chain[-1] if len(chain) else now for chain, now in zip(draws, joined.position, strict=True)]
     return joined._replace(position=np.array(last))
