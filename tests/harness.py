@@ -4,6 +4,8 @@ import numpy as np
 from targets import Target, native
 
 from nutmill.nuts.group import GroupPlan, new_group
+from nutmill.nuts.state import GroupState
+from nutmill.run.draws_in_memory import DrawsInMemory
 from nutmill.run.groups import Group
 
 
@@ -12,10 +14,17 @@ def new_plan(draws: int = 100, tune: int | None = None, **changes) -> GroupPlan:
     return GroupPlan(draws, tune, 0.8, 10, keep_warmup=True, n_divergences=draws)._replace(**changes)
 
 
+def target_group(target: Target, state: GroupState) -> Group:
+    """Make a group of the arrays that it lives in."""
+    n_chains, n_draws, n_dim = state.draws.shape
+    store = DrawsInMemory(state, (state.draws, state.statistics))
+    return Group([native(target, n_dim)], state, list(range(n_chains)), n_draws, store)
+
+
 def new_target_group(target: Target, points: np.ndarray, plan: GroupPlan, seed: int = 1) -> Group:
     """Make a group that has not started."""
     state = new_group(plan, points, seed, list(range(len(points))))
-    return Group([native(target, points.shape[1])], state, list(range(len(points))))
+    return target_group(target, state)
 
 
 def sampling_group(

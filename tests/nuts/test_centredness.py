@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from harness import new_plan
-from targets import Target, native
+from harness import new_plan, target_group
+from targets import Target
 
 from nutmill.nuts.group import new_group
 from nutmill.nuts.state import TRY, WARMUP
@@ -41,7 +41,7 @@ def at_the_barrier(draws: dict[str, np.ndarray], c: float, **changes) -> Group:
     rows = (draws["effect"] * np.exp(-away), draws["gradient"] * np.exp(away), 0.0, draws["log_scale"])
     for kind, values in enumerate(rows):
         state.rows[:, :, :, kind] = values
-    return Group([native(Target.NORMAL, n)], state, list(range(n_chains)))
+    return target_group(Target.NORMAL, state)
 
 
 def proposed(draws, c: float, **changes) -> np.ndarray | None:

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 from assertions import assert_distribution
-from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions
+from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions, target_group
 from oracle import Oracle, uniform
 from scipy import stats
-from targets import Target, density, exact_draws, native, starts
-
-from nutmill.run.groups import Group
+from targets import Target, density, exact_draws, starts
 
 N_CHAINS = 20_000
 
@@ -124,7 +122,7 @@ def test_negative_status_leaves_the_draw_unchanged(seed):
     points = starts(Target.STOPS, 1, 2, seed)
     # It starts on the same density without a stop, which the search for a step size may meet.
     group = sampling_group(Target.NORMAL, points, 0.5, 1.0, new_plan(500), seed=seed)
-    group = Group([native(Target.STOPS, 2)], group.state, group.chain_ids)
+    group = target_group(Target.STOPS, group.state)
     assert group.advance(0, 500) == -1
     n_draws = group.n_drawn(0)
     assert n_draws < 500

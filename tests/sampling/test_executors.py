@@ -28,7 +28,8 @@ from nutmill import ArgumentError, CheckpointError, Layout, LayoutError, ModelEr
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.container import pack, unpack
 from nutmill.native.saved_model import MAGIC
-from nutmill.run.run import Adaptation, Ending, Run, Seconds
+from nutmill.run.adaptation import AdaptationState
+from nutmill.run.run import Ending, Run, Seconds, WarmupEnd
 from nutmill.sampling.executor.joining import join
 from nutmill.sampling.executor.sharing import Models, ModelSource
 
@@ -182,7 +183,8 @@ def run_of(first, n_draws, n_chains=4):
         warmup_draws=warmup,
         warmup_statistics=warmup[..., 0],
         divergences=None,
-        adaptation=Adaptation(*np.ones((len(Adaptation._fields), n_chains))),
+        adaptation=AdaptationState(*np.ones((len(AdaptationState._fields), n_chains))),
+        warmup=WarmupEnd(*np.ones((len(WarmupEnd._fields), n_chains))),
         n_gradients=np.ones(n_chains),
         ending=Ending(),
         messages=[f"group of {first}"],

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from nutmill.many.row_folder import RowFolder
 
 
+# What of the arguments is not that of each fit.
+_OF_ALL_FITS = ("model", "datasets", "by", "keep", "var_names", "on_error")
+
+
 def sample_many(
     model: Any,
     datasets: Any,
@@ -108,22 +112,8 @@ def sample_many(
     CheckpointError
         If the folder is of another call or other data sets, or cannot be written.
     """
-    request = checked_request(
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        target_accept=target_accept,
-        max_treedepth=max_treedepth,
-        random_seed=random_seed,
-        initvals=initvals,
-        jitter=jitter,
-        starts=starts,
-        metric=metric,
-        centring=centring,
-        checkpoint=checkpoint,
-        every=every,
-    )
+    given = dict(locals())
+    request = checked_request(**{name: value for name, value in given.items() if name not in _OF_ALL_FITS})
     if on_error not in ("keep", "raise"):
         raise ArgumentError(f'on_error must be "keep" or "raise", not {on_error!r}.')
     keeper, sets = keeper_of(keep), data_sets(datasets, by)

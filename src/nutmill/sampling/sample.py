@@ -28,6 +28,9 @@ from nutmill.sampling.steering import Snapshot
 
 _log = logging.getLogger("nutmill")
 
+# What of the arguments of `sample_numba` is not the run's.
+_OF_THE_COMPILE = ("model", "var_names", "fuse", "lowering")
+
 
 @answering
 def sample_numba(
@@ -186,35 +189,9 @@ def sample_numba(
     CheckpointError
         If the folder for checkpoints cannot be used.
     """
+    given = dict(locals())
     # Before the compile: a wrong argument should not cost seconds.
-    request = checked_request(
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        layout=layout,
-        target_accept=target_accept,
-        max_treedepth=max_treedepth,
-        random_seed=random_seed,
-        initvals=initvals,
-        jitter=jitter,
-        starts=starts,
-        metric=metric,
-        centring=centring,
-        discard_tuned_samples=discard_tuned_samples,
-        progressbar=progressbar,
-        compute_convergence_checks=compute_convergence_checks,
-        idata_kwargs=idata_kwargs,
-        checkpoint=checkpoint,
-        every=every,
-        chain_ids=chain_ids,
-        max_time=max_time,
-        until=until,
-        adaptation_state=adaptation_state,
-        executor=executor,
-        callback=callback,
-        blocking=blocking,
-    )
+    request = checked_request(**{name: value for name, value in given.items() if name not in _OF_THE_COMPILE})
     options = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
     return _sample(compiled_of(model, **options), request)
 
