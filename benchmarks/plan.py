@@ -10,7 +10,7 @@ from nutmill.comparison.samplers import SAMPLERS
 
 
 class Settings(NamedTuple):
-    """What the user chose: models, samplers, states of the compile caches, seeds, and the size of every run."""
+    """What the user chose: models, samplers, states of the compile caches, seeds, the size of every run, limits."""
 
     models: tuple[str, ...]
     samplers: tuple[str, ...]
@@ -20,6 +20,7 @@ class Settings(NamedTuple):
     chains: int
     cores: int
     limit_s: float
+    minutes: float = 120.0
 
 
 class Cell(NamedTuple):
@@ -54,7 +55,7 @@ def _can_run(sampler: str, model: str) -> bool:
 
 
 def left(settings: Settings, rows: Sequence[dict]) -> list[Cell]:
-    """Return the cells that `rows` of an earlier run lack.
+    """Return the cells that `rows` of an earlier run lack; what it had no time for it does not lack.
 
     A model of which any is missing is measured again from its first cell on: its samplers are compared with one
     another, so they run in one sitting, and what is warm was filled there.

@@ -19,7 +19,16 @@ from benchmarks.layout_tables import choices_section, costs_section
 from benchmarks.page import page
 from benchmarks.posted import tables as posted_tables
 from benchmarks.references import tables as references_tables
-from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
+from benchmarks.tables import (
+    clean_section,
+    correctness_section,
+    failures_section,
+    figure_section,
+    losses_section,
+    ranks_section,
+    short_table,
+    skipped_of,
+)
 from benchmarks.validation import tables as validation_tables
 
 
@@ -51,11 +60,13 @@ def render(report: dict) -> str:
 
 
 def suite_sections(report: dict) -> list[str]:
-    """Render every figure with its misses, and how right the draws are."""
+    """Render who was first and whose draws are clean, every figure with its misses, losses, how right draws are."""
     rows, models, samplers = report["rows"], report["settings"]["models"], report["settings"]["samplers"]
     states = {row["caches"] for row in rows}
     sections = [figure_section(figure, rows, samplers) for figure in FIGURES if figure.caches in states]
-    return [ranks_section(rows, models, samplers), *sections, correctness_section(rows, models, samplers)]
+    opening = [*filter(None, [skipped_of(rows)]), ranks_section(rows, models, samplers), clean_section(rows, samplers)]
+    closing = [losses_section(rows, models, samplers), correctness_section(rows, models, samplers)]
+    return [*opening, *sections, *closing]
 
 
 def efficiency_sections(report: dict) -> list[str]:

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from nutmill.comparison import machine
 
@@ -57,9 +60,18 @@ def _commit() -> str:
 
 def _written(path: Path, report: dict, rows: Iterable[dict]) -> Path:
     # Written anew after each row: what has been measured outlives an interrupt.
-    for row in rows:
-        report["rows"].append(row)
-        report["load_average_end"] = machine.load_average()
-        path.write_text(json.dumps(report, indent=1) + "\n")
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        for row in rows:
+            report["rows"].append(row)
+            report["load_average_end"] = machine.load_average()
+            path.write_text(json.dumps(report, indent=1) + "\n")
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(path)
     return path
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End as an interrupt does: temporary folders are removed on the way out."""
+    raise SystemExit(128 + number)

@@ -4,7 +4,29 @@ import math
 from collections.abc import Mapping, Sequence
 
 from benchmarks.comparison import Ratio, select
-from benchmarks.figures import FIGURES, FIRST, OURS, Figure, Outcome, evaluate, first_to_400_ess, misses, values
+from benchmarks.figures import (
+    FIGURES,
+    FIRST,
+    OURS,
+    Figure,
+    Outcome,
+    clean_models,
+    evaluate,
+    first_to_400_ess,
+    misses,
+    values,
+)
+from benchmarks.losses import HEADS, NOTE, cells_of, losses
+from nutmill.comparison.quality import MIN_ESS, is_clean
+from nutmill.diagnosis.parameters import MAX_RHAT
+
+CLEAN = (
+    f"Clean: R-hat at most {MAX_RHAT}, bulk and tail ESS of every scalar at least {MIN_ESS:g}, no divergence, of runs "
+    "on a model that is new to the sampler."
+)
+
+
+_DIAGNOSTICS = ("R-hat", "least bulk ESS", "least tail ESS", "divergences", "clean")
 
 
 def figure_section(figure: Figure, rows: Sequence[dict], samplers: Sequence[str]) -> str:
@@ -34,6 +56,43 @@ def ranks_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequenc
     return "\n".join([*lines, "", first_of(winners)])
 
 
+def clean_section(rows: Sequence[dict], samplers: Sequence[str]) -> str:
+    """Render on how many models the draws of each sampler are clean, and on which they are not."""
+    lines = ["## Clean runs", "", CLEAN, "", *head(["sampler", "clean", "of models", "not clean"])]
+    lines += [line(cells) for cells in clean_rows(rows, samplers)]
+    return "\n".join(lines)
+
+
+def clean_rows(rows: Sequence[dict], samplers: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return for each sampler its name, how many models are clean, of how many, and the others."""
+    table = []
+    for sampler in samplers:
+        found = clean_models(rows, sampler)
+        others = ", ".join(model for model, is_clean in found.items() if not is_clean)
+        table.append((sampler, str(sum(found.values())), str(len(found)), others))
+    return table
+
+
+def losses_section(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[str]) -> str:
+    """Render every model on which a peer does better, and what was measured there."""
+    found = losses(rows, models, samplers)
+    lines = ["## Where a peer does better", ""]
+    if not found:
+        return "\n".join([*lines, "Nowhere."])
+    return "\n".join([*lines, NOTE, "", *head(HEADS), *(line(cells_of(each)) for each in found)])
+
+
+def skipped_of(rows: Sequence[dict]) -> str:
+    """Say what was not run, and why; nothing where all was."""
+    left_out: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if "skipped" in row:
+            left_out.setdefault((row["skipped"], row["sampler"], row["caches"]), []).append(row["model"])
+    told = [f"{sampler} ({caches}) on {', '.join(names)}" for (_, sampler, caches), names in left_out.items()]
+    reasons = " and ".join(dict.fromkeys(reason for reason, _, _ in left_out))
+    return f"Not run, as {reasons}: {'; '.join(told)}." if told else ""
+
+
 def first_of(winners: Mapping[str, str | None]) -> str:
     """Say on how many models we were first, and who was on the others."""
     lost = [f"{model} ({winner or 'none'})" for model, winner in winners.items() if winner != OURS]
@@ -45,11 +104,11 @@ def correctness_section(rows: Sequence[dict], models: Sequence[str], samplers: S
     """Render how far the draws are from the reference moments and from convergence."""
     note = "The worst of all runs; distances from the reference draws in standard errors."
     lines = ["## Correctness", "", note, ""]
-    lines += head(["model", "sampler", "mean off by", "sd off by", "R-hat", "least ESS", "divergences"])
+    lines += head(["model", "sampler", "mean off by", "sd off by", *_DIAGNOSTICS])
     for model in models:
         for sampler in samplers:
             measured = select(rows, lambda measurement: measurement, model=model, sampler=sampler)
-            cells = _worst(measured) if measured else ["not measured", "", "", "", ""]
+            cells = _worst(measured) if measured else ["not measured", *[""] * (1 + len(_DIAGNOSTICS))]
             lines.append(line([model, sampler, *cells]))
     return "\n".join(lines)
 
@@ -73,8 +132,19 @@ def short_table(rows: Sequence[dict], models: Sequence[str], samplers: Sequence[
     for figure in FIGURES:
         if (figure.goals or figure.floors or figure == FIRST) and _measured(figure, rows):
             cells = [_mean_and_least(figure, evaluate(figure, rows, peer), peer) for peer in peers]
-            lines.append(line([figure.title, *cells]))
+            if any(cells):
+                lines.append(line([figure.title, *cells]))
+    if any("n_scalars" in row.get("measurement", {}) for row in rows):  # else not every scalar was judged
+        lines.append(line(["Models with a clean run: nutmill's, then theirs", *(_both_clean(rows, p) for p in peers)]))
     return "\n".join([*lines, "", first_of(first_to_400_ess(rows, models, samplers))])
+
+
+def _both_clean(rows: Sequence[dict], peer: str) -> str:
+    """Count clean models of ours and of a peer, among those that both have run."""
+    ours, theirs = clean_models(rows, OURS), clean_models(rows, peer)
+    both = ours.keys() & theirs.keys()
+    counts = [sum(found[model] for model in both) for found in (ours, theirs)]
+    return f"**{counts[0]}** : {counts[1]} of {len(both)}" if both else ""
 
 
 def _mean_and_least(figure: Figure, outcome: Outcome, peer: str) -> str:
@@ -130,8 +200,9 @@ def _worst(measured: Sequence[dict]) -> list[str]:
         furthest("mean"),
         furthest("sd"),
         f"{max(each['quality']['rhat_max'] for each in measured):.3f}",
-        f"{min(each['quality']['ess_bulk_min'] for each in measured):.0f}",
+        *(f"{min(each['quality'][least] for each in measured):.0f}" for least in ("ess_bulk_min", "ess_tail_min")),
         str(max(each["divergences"] for each in measured)),
+        "yes" if all(is_clean(each["quality"], each["divergences"]) for each in measured) else "no",
     ]
 
 

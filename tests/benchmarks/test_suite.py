@@ -4,11 +4,12 @@ import json
 import re
 
 import pytest
+from suite_rows import failed, row
 
 from benchmarks.caches import EMPTY, INSTALLED, STATES, WARM, Caches
 from benchmarks.comparison import select
+from benchmarks.dots import dots
 from benchmarks.figures import (
-    FIGURES,
     Figure,
     cpu_seconds,
     ess_per_kilogradient,
@@ -18,41 +19,25 @@ from benchmarks.figures import (
     misses,
     to_sampling,
 )
+from benchmarks.losses import losses
 from benchmarks.page import page
 from benchmarks.plan import Settings, cells, left
 from benchmarks.results_file import record, resume
-from benchmarks.tables import correctness_section, failures_section, figure_section, ranks_section, short_table
+from benchmarks.tables import (
+    clean_section,
+    correctness_section,
+    failures_section,
+    figure_section,
+    losses_section,
+    ranks_section,
+    short_table,
+)
 
 GRADIENTS = Figure(
     "ESS", ess_per_kilogradient, True, WARM, ("easy", "hard"), goals={"nutpie": 1.2}, floors={"nutpie": 0.85}, best=0.8
 )
 CPU = Figure("CPU", cpu_seconds, False, INSTALLED, ("easy",), floors={"nutpie": 1.0})
 BOTH = ("nutmill", "nutpie")
-
-
-def row(sampler, ess, *, model="easy", seed=1, caches=WARM, cpu=1.0):
-    """Return a row of a run with 1000 gradients, `ess` effective draws and `3 * cpu` CPU seconds."""
-    spent = {"wall": cpu, "cpu": cpu}
-    best = {"ess_bulk_min": ess, "ess_bulk_median": ess, "ess_tail_min": ess, "ess_tail_median": ess}
-    measurement = {
-        "imported": spent,
-        "compiled": spent,
-        "sampled": spent,
-        "peak_rss_mb": 100.0,
-        "warmup_gradients": 400,
-        "draw_gradients": 600,
-        "divergences": 0,
-        "quality": best | {"rhat_max": 1.0},
-        "distances": {},
-        "built_s": 1.0,
-    }
-    cell = {"model": model, "sampler": sampler, "seed": seed, "caches": caches}
-    return cell | {"measurement": measurement}
-
-
-def failed(sampler, model, sentence):
-    """Return the row of a cell that has no result."""
-    return {"model": model, "sampler": sampler, "seed": 1, "caches": WARM, "failure": sentence}
 
 
 def test_failed_rows_and_other_cells_are_not_selected():
@@ -135,7 +120,7 @@ def test_the_worst_run_counts_and_runs_that_draw_the_same_are_not_added_up():
     rows = [row("nutmill", 300.0, caches=state) for state in (INSTALLED, WARM)]
     for each in rows:
         each["measurement"]["divergences"] = 7
-    assert "| easy | nutmill | no reference | no reference | 1.000 | 300 | 7 |" in correctness_section(
+    assert "| easy | nutmill | no reference | no reference | 1.000 | 300 | 300 | 7 | no |" in correctness_section(
         rows, ("easy",), ("nutmill",)
     )
 
@@ -152,7 +137,10 @@ def test_the_short_table_has_for_every_figure_and_peer_the_mean_the_goal_and_the
     lines = short_table(known, ("kidiq", "garch"), ("nutmill", "nutpie", "numpyro")).splitlines()
     assert lines[0] == "| nutmill, times better than | nutpie | numpyro |"
     assert lines[2].endswith("| **1.41** of 2, goal 1.2; least 0.50 (garch) | **4.00** of 1; least 4.00 (kidiq) |")
-    assert lines[3].endswith("| **4.00** of 1, goal 3; least 4.00 (kidiq) |")
+    assert lines[3].startswith("| Least tail ESS per 1000 gradients | **1.41** of 2, goal 7; least 0.50 (garch) |")
+    assert lines[4].endswith("| **4.00** of 1, goal 3; least 4.00 (kidiq) |")
+    # Of kidiq and garch nutmill's first is clean and nutpie's neither; NumPyro's only model is not.
+    assert lines[-3].endswith("| **1** : 0 of 2 | **1** : 0 of 1 |")
     assert len([each for each in lines if each.startswith("| CPU micro")]) == 0
     assert lines[-1].endswith("on 1 of 2 models; others: garch (nutpie).")
 
@@ -218,9 +206,45 @@ def test_the_page_of_the_suite_holds_plots_tables_and_what_failed():
     about = {"cpu": "a processor", "usable_cores": 2, "python": "3.13", "packages": {"nutmill": "0.1"}}
     text = page({"rows": rows, "settings": settings, "machine": about, "date": "today"})
     assert "nutpie gave up garch (warm): no result within 5 s." in text
-    assert text.count("<svg") == len([figure for figure in FIGURES if figure.caches != EMPTY]) + 1
+    # Seven figures of dots, and bars of the model that has been measured; nobody is below 1.
+    assert text.count("<svg") == 7 + 1 and text.count('class="dot better"') == 7
     assert "<td>kidiq</td>" in text and "first to 400 ESS of every parameter on 1 of 2 models" in text
     assert not re.search("(src|href)=", text)
+
+
+def test_a_peer_that_does_better_is_explained_by_what_was_measured():
+    of = {"model": "kidiq", "caches": INSTALLED}
+    rows = [row("nutmill", 100.0, **of), row("nutpie", 300.0, **of, cpu=2.0)]
+    (loss,) = losses(rows, ["kidiq"], BOTH)
+    assert (loss.model, loss.peer, loss.clean) == ("kidiq", "nutpie", (False, False))
+    by_gradient, by_second = 1.0 / 3.0, 2.0 / 3.0
+    assert sorted(loss.ratios.values()) == pytest.approx([by_gradient] * 2 + [by_second] * 2)
+    assert loss.gradients == (10.0, pytest.approx(10.0 / 3.0)) and loss.gradient_us == (1000.0, 2000.0)
+    assert loss.cause == "3 times the gradients per effective draw"
+    assert "| kidiq | nutpie | bulk / gradient 0.333;" in losses_section(rows, ["kidiq"], BOTH)
+    assert losses_section(rows[:1], ["kidiq"], ("nutmill",)).endswith("Nowhere.")
+
+
+def test_a_peer_that_is_only_sooner_is_explained_by_seconds():
+    rows = [row(sampler, 400.0, model="kidiq", caches=INSTALLED) for sampler in BOTH]
+    rows[0]["measurement"]["compiled"] = {"wall": 9.0, "cpu": 1.0}
+    (loss,) = losses(rows, ["kidiq"], BOTH)
+    assert loss.cause == "the way to sampling takes 8 s longer"
+
+
+def test_dots_are_as_high_as_their_ratios():
+    text = dots("Title <1>", {"a-b": {"one": 10.0, "two": 1.0, "three": 0.1}, "none": {}})
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', text)]
+    assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.2)
+    assert text.count('"dot better"') == 2 and text.count('"dot worse"') == 1
+    assert "<title>three: 0.1</title>" in text and "Below 1: three 0.1 (a-b)." in text and "Title &lt;1&gt;" in text
+    assert "x 1<" in text and "none" not in text
+    assert "Not measured" in dots("Title", {"none": {}})
+
+
+def test_clean_models_are_counted_and_others_named():
+    rows = [row("nutmill", ess, model=model, caches=INSTALLED) for model, ess in (("easy", 400.0), ("hard", 399.0))]
+    assert "| nutmill | 1 | 2 | hard |" in clean_section(rows, ("nutmill",))
 
 
 def test_the_samplers_take_turns_in_going_first():

@@ -97,11 +97,11 @@ def for_notebook(title: str, sentences: Sequence[str], tables: Sequence[Table]) 
     return f"<h3>{_text(title)}</h3><ul>{said}</ul>{''.join(map(table_html, tables))}"
 
 
-def document(title: str, parts: Sequence[str]) -> str:
-    """Write a page of these parts of HTML."""
+def document(title: str, parts: Sequence[str], style: str = "") -> str:
+    """Write a page of these parts of HTML, with a style beyond that of all pages."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}{style}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
 
