@@ -12,6 +12,10 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.explanation.explaining import explain
     from nutmill.layout.layout import Layout
     from nutmill.many.fit_seed import fit_seed
+    from nutmill.many.folds import leave_future_out
+    from nutmill.many.power import power
+    from nutmill.many.refit import refit
+    from nutmill.many.reloo import reloo
     from nutmill.many.sample_many import sample_many
     from nutmill.many.sbc import sbc
     from nutmill.model.compile_model import compile_model
@@ -49,8 +53,12 @@ __all__ = [
     "explain",
     "find_layout",
     "fit_seed",
+    "leave_future_out",
     "load",
     "merge",
+    "power",
+    "refit",
+    "reloo",
     "resume",
     "sample",
     "sample_many",
@@ -66,6 +74,10 @@ _HOMES = {
     "sample_numba": "nutmill.sampling.sample",
     "sample_many": "nutmill.many.sample_many",
     "sbc": "nutmill.many.sbc",
+    "power": "nutmill.many.power",
+    "refit": "nutmill.many.refit",
+    "reloo": "nutmill.many.reloo",
+    "leave_future_out": "nutmill.many.folds",
     "fit_seed": "nutmill.many.fit_seed",
     "compare": "nutmill.comparison.comparing",
     "explain": "nutmill.explanation.explaining",

@@ -35,6 +35,7 @@ def compile_model(
     isolate: bool = False,
     dtype: str = "float64",
     lowering: str = "nutmill",
+    leave_out: bool = False,
     progressbar: bool = True,
 ) -> CompiledModel:
     """Compile a model to a native object, which the sampler calls.
@@ -67,6 +68,9 @@ def compile_model(
         "nutmill" writes most operations as LLVM IR of its own, and takes PyTensor's Numba forms for the rest. "numba"
         takes these for all operations: slower to compile and often to run, maybe not to be saved, and independent of
         nutmill's forms; for checking, and for a release of PyTensor that breaks one of them.
+    leave_out
+        Of a `pm.Model`: observations may be left out, as `nutmill.refit` does. Data called ``is_fitted_`` and the name
+        of an observed variable say which of its observations count: truth values in the shape of its log likelihood.
     progressbar
         Say on stderr what is compiled when that begins. The log of ``nutmill`` says it in any case, at level INFO.
 
@@ -95,9 +99,16 @@ def compile_model(
             raise ModelError("An njit density is compiled by Numba whatever lowering= says: leave it out.")
         asked: dict[str, Any] = {"dtype": dtype, "lowering": lowering}
         if is_njit or isinstance(model, Variable):
+            if leave_out:
+                raise ModelError("leave_out=True is for a pm.Model, which tells observations apart: leave it out.")
             graph = _graph(model, start or {}, n_dim, data)
             return _compiled(replace(graph, **asked), order)
-        return _from_pymc(_pymc_model(model), var_names, order, asked)
+        found = _pymc_model(model)
+        if leave_out:
+            from nutmill.model.graphs.pymc_model import from_pymc
+
+            return _compiled(replace(from_pymc(found, var_names, leave_out=True), **asked), order)
+        return _from_pymc(found, var_names, order, asked)
 
 
 def _is_njit(model) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
@@ -50,6 +51,31 @@ def simulations(model: pm.Model, count: int, seed: int) -> Iterator[Simulation]:
         truth = dict(zip([rv.name for rv in free], values, strict=False))
         pieces = dict(zip([value.name for value in model.value_vars], values[len(free) :], strict=False))
         yield Simulation(truth, pieces, dict(zip(names.values(), values[2 * len(free) :], strict=True)))
+
+
+@contextmanager
+def with_other_data(model: pm.Model, data: Mapping[str, Any]) -> Iterator[None]:
+    """Let a model have other `pm.Data` while in the `with`.
+
+    Raises
+    ------
+    ModelError
+        If it has no such data, or they do not fit it.
+    """
+    named = {variable.name: variable for variable in model.data_vars} if isinstance(model, pm.Model) else {}
+    if strange := [name for name in data if name not in named]:
+        raise ModelError(f"The model has no pm.Data called {', '.join(strange)}. It has {', '.join(named) or 'none'}.")
+    before = {name: named[name].get_value() for name in data}
+    try:
+        try:
+            with model:
+                pm.set_data(dict(data))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"The data do not fit the model: {error}") from error
+        yield
+    finally:
+        with model:
+            pm.set_data(before)
 
 
 def _unconstrained(model: pm.Model, rv):

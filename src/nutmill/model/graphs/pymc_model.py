@@ -33,6 +33,7 @@ from nutmill.model.graphs.graph import (
     parameter_input,
     with_own_constants,
 )
+from nutmill.model.graphs.left_out import Fitted, counted, new_fitted
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
@@ -41,8 +42,10 @@ from nutmill.native.newdata import check_not_nan
 RESERVED_NAMES = {"chain", "draw"}
 
 
-def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelGraph:
+def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_out: bool = False) -> ModelGraph:
     """Read a PyMC model: log density, parameters, data, what to report of each draw, and where to start.
+
+    With `leave_out` truth values say which observations count (`model.graphs.left_out`).
 
     Raises
     ------
@@ -54,12 +57,16 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None) -> ModelG
     _check(model)
     reported = _reported(model, var_names)
     data, found = _named_data(model), find_sites(model)
+    fitted = _fitted(model) if leave_out else {}
     sections = [
-        *_observed_and_total(model, found),  # first, where what is observed does not change the order of the arrays
+        *_observed_and_total(
+            model, found, fitted
+        ),  # first, where what is observed does not change the order of the arrays
         _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
         *(start_expressions(model, {}), list(data.values()), expressions_of(model, found)),
     ]
-    lifted, arrays = lift(_joined(sections), *_data_names(model))
+    names, are_observed = _data_names(model)
+    lifted, arrays = lift(_joined(sections), {**names, **{v: v.name for v in fitted.values()}}, are_observed)
     _check_observed(arrays)
     parameters = _parameters(model)
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
@@ -258,12 +265,19 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
 
 
-def _observed_and_total(model: pm.Model, sites: Sequence[FoundSite]) -> tuple[list[Variable], list[Variable]]:
+def _fitted(model: pm.Model) -> Fitted:
+    start = dict(zip(_values_of(model), start_expressions(model, {}), strict=True))
+    return new_fitted(_log_densities(model, model.observed_RVs), start)
+
+
+def _observed_and_total(
+    model: pm.Model, sites: Sequence[FoundSite], fitted: Fitted
+) -> tuple[list[Variable], list[Variable]]:
     """Log densities of observed variables, and the sum of all but those of sites: without any, of `pm.Model.logp`."""
     apart = {site.variable for site in sites if site.is_prior}
     free = [rv for rv in model.free_RVs if rv not in apart]
     terms = _log_densities(model, [*free, *model.observed_RVs, *model.potentials])
-    total = variadic_add(*(part.sum() for part in terms.values()))
+    total = variadic_add(*(part.sum() for part in counted(terms, fitted)))
     return [terms[rv] for rv in model.observed_RVs], _stacked(model, [total])
 
 

@@ -1,0 +1,58 @@
+"""Observations that may be left out of a fit: a truth value for each says whether it counts."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
+
+from nutmill.errors import ModelError
+from nutmill.model.graphs.start import evaluate
+
+# Variable of the model -> which of its observations are fitted.
+Fitted = Mapping[Variable, SharedVariable]
+
+
+def is_fitted_name(observed: str) -> str:
+    """Name of the data that say which observations of a variable are fitted."""
+    return f"is_fitted_{observed}"
+
+
+def new_fitted(densities: Mapping[Variable, Variable], point: Mapping[Variable, Variable]) -> dict:
+    """Make what says which observations are fitted: all of them.
+
+    Parameters
+    ----------
+    densities
+        Log density of each observed variable, observation by observation, of value variables.
+    point
+        Value variable -> graph of a value of it, for the shapes.
+
+    Returns
+    -------
+    dict
+        Observed variable -> shared truth values, of the shape of its log density.
+
+    Raises
+    ------
+    ModelError
+        If nothing is observed.
+    """
+    if not densities:
+        raise ModelError("The model observes nothing: there are no observations to leave out.")
+    values = evaluate([], [], list(point.values()))
+    shapes = evaluate(list(point), values, [pt.shape(density) for density in densities.values()])
+    return {
+        rv: pytensor.shared(np.ones(tuple(shape), bool), is_fitted_name(rv.name), shape=(None,) * len(shape))
+        for rv, shape in zip(densities, shapes, strict=True)
+    }
+
+
+def counted(densities: Mapping[Variable, Variable], fitted: Fitted) -> list[Variable]:
+    """Log densities in which what is left out counts nothing, however improbable it is."""
+    return [
+        pt.switch(fitted[rv], density, np.zeros((), density.dtype)) if rv in fitted else density
+        for rv, density in densities.items()
+    ]
