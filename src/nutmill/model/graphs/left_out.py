@@ -1,6 +1,6 @@
 """Observations that may be left out of a fit: a truth value for each says whether it counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytensor
@@ -20,15 +20,17 @@ def is_fitted_name(observed: str) -> str:
     return f"is_fitted_{observed}"
 
 
-def new_fitted(densities: Mapping[Variable, Variable], point: Mapping[Variable, Variable]) -> dict:
+def new_fitted(
+    densities: Mapping[Variable, Variable], values: Sequence[Variable], start: Sequence[Variable]
+) -> dict[Variable, SharedVariable]:
     """Make what says which observations are fitted: all of them.
 
     Parameters
     ----------
     densities
         Log density of each observed variable, observation by observation, of value variables.
-    point
-        Value variable -> graph of a value of it, for the shapes.
+    values, start
+        These value variables, and graphs of a value of each, for the shapes.
 
     Returns
     -------
@@ -42,8 +44,7 @@ def new_fitted(densities: Mapping[Variable, Variable], point: Mapping[Variable, 
     """
     if not densities:
         raise ModelError("The model observes nothing: there are no observations to leave out.")
-    values = evaluate([], [], list(point.values()))
-    shapes = evaluate(list(point), values, [pt.shape(density) for density in densities.values()])
+    shapes = evaluate(values, evaluate([], [], start), [pt.shape(density) for density in densities.values()])
     return {
         rv: pytensor.shared(np.ones(tuple(shape), bool), is_fitted_name(rv.name), shape=(None,) * len(shape))
         for rv, shape in zip(densities, shapes, strict=True)

@@ -57,13 +57,14 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     _check(model)
     reported = _reported(model, var_names)
     data, found = _named_data(model), find_sites(model)
-    fitted = _fitted(model) if leave_out else {}
+    begin = start_expressions(model, {})
+    fitted = new_fitted(_log_densities(model, model.observed_RVs), _values_of(model), begin) if leave_out else {}
     sections = [
         *_observed_and_total(
             model, found, fitted
         ),  # first, where what is observed does not change the order of the arrays
         _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
-        *(start_expressions(model, {}), list(data.values()), expressions_of(model, found)),
+        *(begin, list(data.values()), expressions_of(model, found)),
     ]
     names, are_observed = _data_names(model)
     lifted, arrays = lift(_joined(sections), {**names, **{v: v.name for v in fitted.values()}}, are_observed)
@@ -263,11 +264,6 @@ def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Varia
     """Log density of variables of the model, value by value, in terms of the model's value variables."""
     parts = model.logp(vars=variables, sum=False)
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
-
-
-def _fitted(model: pm.Model) -> Fitted:
-    start = dict(zip(_values_of(model), start_expressions(model, {}), strict=True))
-    return new_fitted(_log_densities(model, model.observed_RVs), start)
 
 
 def _observed_and_total(
