@@ -57,3 +57,10 @@ def counted(densities: Mapping[Variable, Variable], fitted: Fitted) -> list[Vari
         pt.switch(fitted[rv], density, np.zeros((), density.dtype)) if rv in fitted else density
         for rv, density in densities.items()
     ]
+
+
+def with_names(
+    fitted: Fitted, names: Mapping[Variable, str], observed: set[Variable]
+) -> tuple[dict[Variable, str], set[Variable]]:
+    """Add what is fitted to the names of data; `observed` stays as it is."""
+    return {**names, **{variable: is_fitted_name(rv.name) for rv, variable in fitted.items()}}, observed

@@ -56,18 +56,14 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     """
     _check(model)
     reported = _reported(model, var_names)
-    data, found = _named_data(model), find_sites(model)
-    begin = start_expressions(model, {})
+    data, found, begin = _named_data(model), find_sites(model), start_expressions(model, {})
     fitted = new_fitted(_log_densities(model, model.observed_RVs), _values_of(model), begin) if leave_out else {}
     sections = [
-        *_observed_and_total(
-            model, found, fitted
-        ),  # first, where what is observed does not change the order of the arrays
+        *_observed_and_total(model, found, fitted),  # first, where what is observed does not change the arrays' order
         _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
         *(begin, list(data.values()), expressions_of(model, found)),
     ]
-    names, are_observed = _data_names(model)
-    lifted, arrays = lift(_joined(sections), {**names, **{v: v.name for v in fitted.values()}}, are_observed)
+    lifted, arrays = lift(_joined(sections), *with_names(fitted, *_data_names(model)))
     _check_observed(arrays)
     parameters = _parameters(model)
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
@@ -76,8 +72,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
     pointwise, expanded, start, values = _parted(as_written, [pointwise, *others])
     _check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
-    dims = model.named_vars_to_dims
-    named = dict(zip(data, values, strict=True))
+    dims, named = model.named_vars_to_dims, dict(zip(data, values, strict=True))
     observed = [rv.name for rv in model.observed_RVs]
     return ModelGraph(
         parameters=parameters,
