@@ -33,7 +33,7 @@ from nutmill.model.graphs.graph import (
     parameter_input,
     with_own_constants,
 )
-from nutmill.model.graphs.left_out import Fitted, counted, new_fitted
+from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
