@@ -43,10 +43,10 @@ def leave_future_out(n: int, first: int, ahead: int = 1, every: int = 1) -> Iter
     every : int
         How many are added from one time to the next.
 
-    Yields
-    ------
-    fitted, held_out : arrays of int
-        Numbers of the observations.
+    Returns
+    -------
+    iterator of pairs of int arrays
+        Numbers of the observations that are fitted, and of those that are predicted.
 
     Raises
     ------
