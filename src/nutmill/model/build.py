@@ -36,6 +36,7 @@ from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify
 from nutmill.model.tested_versions import warn_of_newer
 from nutmill.native.code import Code, code_of
+from nutmill.native.grouping import Arranged
 from nutmill.native.in_python import InPython
 from nutmill.native.lengths import Lengths
 from nutmill.native.object import NativeObject, loaded_once
@@ -120,6 +121,7 @@ class _Model(NamedTuple):
     n_prepared: int
     lengths: Lengths
     by_numba: Sequence[str]  # operations in PyTensor's Numba form
+    arranged: tuple[Arranged, ...] = ()
 
 
 def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
@@ -137,7 +139,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
         _tell_of_engine(graph)
-    lowered, slots, n_prepared, lengths, by_numba = model
+    lowered, slots, n_prepared, lengths, by_numba, arranged = model
     computed = graph.computed()
     return Code(
         native=native,
@@ -145,6 +147,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         target=made_for,
         slots=slots,
         n_prepared=n_prepared,
+        arranged=arranged,
         lengths=lengths,
         sites=tuple((site.parameter, site.written) for site in graph.sites),
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
@@ -239,7 +242,8 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
         if sites:
             of_sites = [site.parameter for site in graph.sites]
             lowered["sites"] = lower.sites_entry(way.function(sites.fgraph), places.of(sites), of_sites)
-    return _Model(lowered, list(places.slots.values()), len(density.hoisted), places.lengths, list(by_numba))
+    slots = list(places.slots.values())
+    return _Model(lowered, slots, len(density.hoisted), places.lengths, list(by_numba), places.arranged)
 
 
 def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:
@@ -255,7 +259,8 @@ def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:
         lowered = {"expand": lower.expand_entry(way.function(expand.fgraph), places.of(expand))}
         if prepare:
             lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
-    return _Model(lowered, list(places.slots.values()), len(expand.hoisted), places.lengths, list(by_numba))
+    slots = list(places.slots.values())
+    return _Model(lowered, slots, len(expand.hoisted), places.lengths, list(by_numba), places.arranged)
 
 
 def _inputs(graph: ModelGraph) -> tuple[list[Variable], list[Variable]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nutmill.errors import ModelError, Status, sentence
 from nutmill.native.code import Code
+from nutmill.native.grouping import RowsMisfit, arrange
 from nutmill.native.in_python import InPython, told
 from nutmill.native.lengths import CheckFailed
 from nutmill.native.object import NativeObject
@@ -262,10 +263,11 @@ def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) 
     inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
     as_written = [np.full(shapes[parameter], written) for parameter, written in code.sites]
     given = [*arrays, *as_written, *_lengths(code, arrays)]
-    prepared = []
     if code.n_prepared:
-        prepared = _prepare(code, fill(code.slots[: len(code.slots) - code.n_prepared], shapes, given))
-    return Binding(code, shapes, fill(code.slots, shapes, [*given, *prepared], *_functions(code)), inside)
+        n_before = len(shapes) + len(given)
+        given += _prepare(code, fill(code.slots[:n_before], shapes, given), n_before)
+    given += _arranged(code, given)
+    return Binding(code, shapes, fill(code.slots, shapes, given, *_functions(code)), inside)
 
 
 def _functions(code: Code) -> tuple[int, int]:
@@ -280,8 +282,15 @@ def _lengths(code: Code, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         raise DataMisfit(sentence(Status.OP_RAISED)) from error
 
 
-def _prepare(code: Code, record: Record) -> list[np.ndarray]:
-    slots = code.slots[-code.n_prepared :]
+def _arranged(code: Code, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    try:
+        return arrange(code.arranged, arrays)
+    except RowsMisfit as error:
+        raise DataMisfit(sentence(Status.OP_RAISED)) from error
+
+
+def _prepare(code: Code, record: Record, n_before: int) -> list[np.ndarray]:
+    slots = code.slots[n_before : n_before + code.n_prepared]
     kinds = [(slot.dtype, slot.ndim) for slot in slots]
     return computed(code.address("prepare"), kinds, record, code.in_python)
 

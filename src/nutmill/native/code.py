@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nutmill.native.container import Entry
+from nutmill.native.grouping import Arranged, arranged_of
 from nutmill.native.in_python import InPython
 from nutmill.native.lengths import Lengths, lengths_of
 from nutmill.native.object import NativeObject
@@ -29,11 +30,13 @@ class Code:
     target
         The processors that the model's object was made for.
     slots
-        Where each parameter, array, length and prepared array lies in the record, in this order.
+        Where each parameter, array, length, prepared array and arranged array lies in the record, in this order.
     owners
         Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
     n_prepared
         How many of the slots `prepare` fills.
+    arranged
+        What the arrays of the last slots are, which binding makes of those before them.
     lengths
         Gives the lengths and other numbers of data that native code reads.
     sites
@@ -73,6 +76,7 @@ class Code:
     expanded_ranks: Sequence[int]
     sites: tuple[tuple[int, float], ...] = ()
     owners: Sequence[object] = ()
+    arranged: tuple[Arranged, ...] = ()
     lengths: Lengths = field(default_factory=Lengths)
     fused: bool = True
     stands_alone: bool = True
@@ -94,7 +98,7 @@ class Code:
     def n_arrays(self) -> int:
         """How many arrays of data it is bound to."""
         of_data = sum(not slot.is_parameter for slot in self.slots)
-        return of_data - len(self.sites) - len(self.lengths.results) - self.n_prepared
+        return of_data - len(self.sites) - len(self.lengths.results) - self.n_prepared - len(self.arranged)
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""
@@ -116,6 +120,7 @@ class Code:
             "target": list(self.target),
             "slots": [[slot.word, slot.dtype.str, slot.ndim, slot.is_parameter] for slot in self.slots],
             "n_prepared": self.n_prepared,
+            "arranged": [list(each) for each in self.arranged],
             "lengths": self.lengths.facts(),
             "sites": [list(site) for site in self.sites],
             "expanded": [[name, d.str, rank] for (name, d), rank in zip(self.expanded.items(), ranks, strict=True)],
@@ -133,13 +138,15 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
     """Load what `entry_of` packed."""
     facts = entry.manifest
     slots = [Slot(word, np.dtype(dtype), ndim, is_parameter) for word, dtype, ndim, is_parameter in facts["slots"]]
+    arrays = [(slot.dtype, slot.ndim) for slot in slots if not slot.is_parameter]
     return Code(
         native=NativeObject(entry.parts[OBJECT]),
         kernel=kernel,
         target=Target.from_list(facts["target"]),
         slots=slots,
         n_prepared=facts["n_prepared"],
-        lengths=lengths_of(facts["lengths"], [(slot.dtype, slot.ndim) for slot in slots if not slot.is_parameter]),
+        arranged=arranged_of(facts["arranged"], arrays),
+        lengths=lengths_of(facts["lengths"], arrays),
         sites=_sites_of(facts["sites"], sum(slot.is_parameter for slot in slots)),
         expanded={name: np.dtype(dtype) for name, dtype, _ in facts["expanded"]},
         expanded_ranks=[rank for _, _, rank in facts["expanded"]],

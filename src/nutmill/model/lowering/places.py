@@ -8,6 +8,7 @@ from pytensor.graph.basic import Variable
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.lowering.ways import Way
 from nutmill.model.rewriting.rewrite import Rewritten
+from nutmill.native.grouping import Arranged
 from nutmill.native.lengths import Lengths
 from nutmill.native.record import Slot, layout
 
@@ -21,10 +22,13 @@ class Places(NamedTuple):
         In the order of the record.
     lengths : Lengths
         What gives the lengths in it.
+    arranged : tuple of Arranged
+        What the last of them are.
     """
 
     slots: Mapping[Variable, Slot]
     lengths: Lengths
+    arranged: tuple[Arranged, ...]
 
     def of(self, rewritten: Rewritten) -> list[Slot]:
         """Give the places of a graph's inputs."""
@@ -50,8 +54,11 @@ def placed(
     read = {*reader.inputs, *(prepare.inputs if prepare else ())}
     lengths = [variable for variable in arithmetic.inputs if variable in read]
     data = [*arrays, *lengths, *reader.hoisted]
-    slots = layout(kinds(parameters), kinds(data))
-    return Places(dict(zip([*parameters, *data], slots, strict=True)), arithmetic.lengths(lengths))
+    numbers = {variable: number for number, variable in enumerate(data)}
+    arranged = tuple(Arranged(m.kind, numbers[m.by], numbers[m.source]) for m in reader.arranged.values())
+    slots = layout(kinds(parameters), kinds([*data, *reader.arranged]))
+    placed_at = dict(zip([*parameters, *data, *reader.arranged], slots, strict=True))
+    return Places(placed_at, arithmetic.lengths(lengths), arranged)
 
 
 def kinds(variables: Sequence[Variable]) -> list[tuple[str, int]]:

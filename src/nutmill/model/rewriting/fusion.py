@@ -54,7 +54,19 @@ class Reduced(NamedTuple):
     reduction: CAReduce
 
 
-class FusedLoop(Op):
+class CompiledOp(Op):
+    """An op that a rewrite puts in the place of others, between the last rewrite and the code."""
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Is never called: the rewrite knows the types of the results."""
+        raise NotImplementedError("this op is made by a rewrite")
+
+    def perform(self, node, inputs, output_storage):
+        """Is never called: there is only code for it."""
+        raise NotImplementedError("this op is only compiled")
+
+
+class FusedLoop(CompiledOp):
     """An elementwise operation that reads some operands by an index, and reduces some results.
 
     Parameters
@@ -74,14 +86,6 @@ class FusedLoop(Op):
         stored = {i: result for i, result in enumerate(results) if isinstance(result, Stored)}
         self.destroy_map = {i: [result.in_place_of] for i, result in stored.items() if result.in_place_of is not None}
 
-    def make_node(self, *inputs: Variable) -> Apply:
-        """Is never called: `fuse_loops` knows the types of the results."""
-        raise NotImplementedError("a FusedLoop is made by fuse_loops")
-
-    def perform(self, node, inputs, output_storage):
-        """Is never called: the op exists between the last rewrite and the code."""
-        raise NotImplementedError("a FusedLoop is only compiled")
-
 
 @graph_rewriter
 def fuse_loops(fgraph: FunctionGraph) -> None:
@@ -95,7 +99,7 @@ def fuse_loops(fgraph: FunctionGraph) -> None:
 
 
 def _fuse(fgraph: FunctionGraph, node: Apply) -> None:
-    if not _is_numeric(node) or not is_known(node.op):
+    if not is_numeric(node) or not is_known(node.op):
         return
     inputs, indices = _read(fgraph, node)
     results, replaced = _written(fgraph, node, indices)
@@ -110,7 +114,7 @@ def _fuse(fgraph: FunctionGraph, node: Apply) -> None:
         return
 
 
-def _is_numeric(node: Apply) -> bool:
+def is_numeric(node: Apply) -> bool:
     return all(np.dtype(v.type.dtype).kind in "biuf" for v in (*node.inputs, *node.outputs))
 
 
@@ -141,7 +145,7 @@ def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
     results: list[Stored | Reduced] = []
     replaced: list[Variable] = []
     for number, variable in enumerate(node.outputs):
-        reducers = [client for client, _ in fgraph.clients[variable] if _is_full_reduction(client)]
+        reducers = [client for client, _ in fgraph.clients[variable] if is_full_reduction(client)]
         if len(reducers) < len(fgraph.clients[variable]):
             source = node.op.inplace_pattern.get(number)
             kept = None if source is None or indices[source] is not None else source
@@ -153,7 +157,7 @@ def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
     return results, replaced
 
 
-def _is_full_reduction(client) -> bool:
+def is_full_reduction(client) -> bool:
     if not isinstance(client, Apply) or not isinstance(client.op, CAReduce) or not is_known(client.op):
         return False
     dtypes = client.inputs[0].type.dtype, client.outputs[0].type.dtype

@@ -25,6 +25,7 @@ from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
 from nutmill.model.rewriting.blas import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
+from nutmill.model.rewriting.by_group import ArrangedInput, GroupRows
 from nutmill.model.rewriting.choices import choose_by_sums
 from nutmill.model.rewriting.columns import compute_by_columns
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
@@ -51,7 +52,7 @@ _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SUMS, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.08, 47.1, 47.2
 _CHOICES, _COLUMNS, _WIDE = 46.9, 47.3, 47.4  # choices before what depends on data alone is taken out
-_FUSE = 101.0  # after all that work in place
+_GROUP, _FUSE = 100.9, 101.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
 _REPLACED = (*FUSES_ROWS, "late_inline_OpFromGraph", "reuse_decomposition_multiple_solves")
@@ -64,6 +65,7 @@ class Rewritten(NamedTuple):
     fgraph: FunctionGraph
     inputs: list[Variable]  # of the graph: those given, then of those below what it reads, in an order of its own
     hoisted: dict[Variable, Variable]  # input -> what it is in terms of the inputs given
+    arranged: Mapping[Variable, ArrangedInput]  # input -> what of the inputs given, or of those hoisted, it is made of
 
 
 def rewrite(
@@ -83,13 +85,16 @@ def rewrite(
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
     hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
     of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths)
+    grouper = GroupRows(fgraph, len(parameters))
+    own = [(grouper, _GROUP)] if ours and hoist else []
+    mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths, *own)
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
         raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     if arithmetic is not None:
         _drop_unread(fgraph, len(parameters))
-    return Rewritten(fgraph, [given.get(variable, variable) for variable in fgraph.inputs], hoister.hoisted)
+    inputs = [given.get(variable, variable) for variable in fgraph.inputs]
+    return Rewritten(fgraph, inputs, hoister.hoisted, grouper.originals(given))
 
 
 def step_mode() -> Mode:

@@ -27,6 +27,7 @@ from nutmill.model.lowering.inline import (
     fused,
     indexed_rows,
     indexing,
+    lanes,
     reductions,
     reshaping,
     sequences,
@@ -38,12 +39,14 @@ from nutmill.model.lowering.inline.recursions import recursion
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
+from nutmill.model.rewriting.by_group import GroupedLoop
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import step_mode
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,
     FusedLoop: fused.fused_loop,
+    GroupedLoop: lanes.grouped_loop,
     DimShuffle: views.dim_shuffle,
     CAReduce: reductions.reduction,
     Subtensor: indexing.subtensor,

@@ -98,7 +98,7 @@ def at(operand: Axes, indices: Sequence[ir.Value]) -> list[ir.Value]:
     return [ZERO if broadcasts else index for broadcasts, index in zip(operand.broadcasts, indices, strict=True)]
 
 
-class _Own(MDValue):
+class Own(MDValue):
     """A node of metadata that names itself first, and so is none but itself.
 
     That arrays do not overlap holds for one run of the nest. Where LLVM inlines a function twice, it copies such nodes;
@@ -129,8 +129,8 @@ class Memory:
     def __init__(self, emitter: Emitter, n_places: int = 0):
         self._emitter = emitter
         module = emitter.builder.module
-        domain = _Own(module, [])
-        self._scopes = [_Own(module, [domain]) for _ in range(1 + n_places)]
+        domain = Own(module, [])
+        self._scopes = [Own(module, [domain]) for _ in range(1 + n_places)]
         begin = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), [ir.MetaDataType()]), _BEGIN)
         for scope in self._scopes:
             emitter.builder.call(begin, [module.add_metadata([scope])])

@@ -28,9 +28,14 @@ class Reducer:
 
     def __init__(self, op: CAReduce, dtype: str, result: str):
         self.accumulated = getattr(op, "acc_dtype", None) or result
-        self._dtype, self._result = dtype, result
+        self._op, self._dtype, self._result = op, dtype, result
         self._identity = _identity(op.scalar_op, np.dtype(self.accumulated))
         self._combine = _combiner(op.scalar_op, self.accumulated)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds."""
+        return isinstance(self._op.scalar_op, scalar_ops.Add)
 
     def start(self, emitter: Emitter) -> ir.Value:
         """What nothing is reduced to."""
@@ -39,6 +44,10 @@ class Reducer:
     def add(self, emitter: Emitter, total: ir.Value, value: ir.Value) -> ir.Value:
         """One more value."""
         return self._combine(emitter, [total, cast(emitter, value, self._dtype, self.accumulated)])[0]
+
+    def of_totals(self) -> "Reducer":
+        """How several totals become one."""
+        return Reducer(self._op, self.accumulated, self._result)
 
     def begin(self, emitter: Emitter) -> ir.Value:
         """A register that holds the start."""

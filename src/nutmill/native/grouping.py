@@ -1,0 +1,106 @@
+"""Puts rows of data in the order of the groups that an index names, when data are bound, for loops over groups.
+
+Groups lie side by side, `LANES` of them at a time: step t of a slice of groups has row t of each of them, so that a
+vector of the processor holds one row of each. What belongs to a group is then read once for all its rows, and a sum
+over the rows of each group is a sum of vectors, without an addition that waits for the one before. Groups of many rows
+are cut into pieces of about equal length, and pieces are sorted by their length, so that a slice has few steps in which
+some of its lanes are idle. There stands a row of another place, which loops pass over.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+# Lanes of a slice: the float64 of the widest registers. Rows of a piece at most.
+LANES, LONGEST = 8, 64
+
+# What of the order of rows an array is: the index of each piece; how many rows it has; where the steps of each slice
+# begin, and the end; rows of another array in this order.
+PIECES, COUNTS, BEGINS, ROWS = "pieces", "counts", "begins", "rows"
+_KINDS = (PIECES, COUNTS, BEGINS, ROWS)
+
+
+class Arranged(NamedTuple):
+    """An array that is made when data are bound.
+
+    Attributes
+    ----------
+    kind : str
+        One of those above.
+    by : int
+        The number of the array of integers that names the group of each row.
+    source : int
+        With `ROWS`, the number of the array whose rows are meant.
+    """
+
+    kind: str
+    by: int
+    source: int
+
+
+class RowsMisfit(Exception):
+    """Arrays that belong row by row to an index have another number of rows."""
+
+
+class _Order(NamedTuple):
+    pieces: np.ndarray  # (n_slices * LANES,), of the index's dtype
+    counts: np.ndarray  # (n_slices * LANES,) int64
+    begins: np.ndarray  # (n_slices + 1,) int64, in rows
+    rows: np.ndarray  # (begins[-1],) int64
+
+
+def arrange(arranged: Sequence[Arranged], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Make the arrays for these data; raises RowsMisfit."""
+    orders: dict[int, _Order] = {}
+    made = []
+    for kind, index, source in arranged:
+        if index not in orders:
+            orders[index] = _order(arrays[index])
+        order = orders[index]
+        if kind == ROWS:
+            if len(arrays[source]) != len(arrays[index]):
+                raise RowsMisfit
+            made.append(arrays[source][order.rows])
+        else:
+            made.append(getattr(order, kind))
+    return made
+
+
+def _order(index: np.ndarray) -> _Order:
+    by_group = np.argsort(index, kind="stable")
+    groups, first, n_rows = np.unique(index[by_group], return_index=True, return_counts=True)
+    n_pieces = -(-n_rows // LONGEST)
+    group = np.repeat(np.arange(len(groups)), n_pieces)
+    number = np.arange(len(group)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    # Where the pieces of a group begin in it: at equal parts of its rows, rounded.
+    begin = number * n_rows[group] // n_pieces[group]
+    count = (number + 1) * n_rows[group] // n_pieces[group] - begin
+    begin += first[group]
+    longest_first = np.argsort(-count, kind="stable")
+    idle = np.zeros(-len(group) % LANES, dtype=np.int64)
+    count = np.concatenate([count[longest_first], idle])
+    begin = np.concatenate([begin[longest_first], idle])
+    pieces = np.concatenate([groups[group[longest_first]], np.repeat(groups[:1], len(idle))])
+    steps = count[::LANES]
+    begins = np.concatenate([[0], np.cumsum(steps)]) * LANES
+    slice_of = np.repeat(np.arange(len(steps)), steps)
+    step = np.arange(len(slice_of)) - np.repeat(begins[:-1] // LANES, steps)
+    lane = slice_of[:, None] * LANES + np.arange(LANES)
+    place = begin[lane] + np.minimum(step[:, None], np.maximum(count[lane] - 1, 0))
+    return _Order(pieces, count, begins, by_group[place].ravel())
+
+
+def arranged_of(facts: Sequence, arrays: Sequence[tuple[np.dtype, int]]) -> tuple[Arranged, ...]:
+    """Make them of their facts, and dtype and rank of each array; raises ValueError if they make no sense."""
+    found = tuple(Arranged(*each) for each in facts)
+    for kind, index, source in found:
+        is_index = _is_number(index, len(arrays)) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
+        has_rows = kind != ROWS or (_is_number(source, len(arrays)) and arrays[source][1] > 0)
+        if kind not in _KINDS or not is_index or not has_rows:
+            raise ValueError("the order of rows by groups makes no sense")
+    return found
+
+
+def _is_number(number: object, length: int) -> bool:
+    return type(number) is int and 0 <= number < length
