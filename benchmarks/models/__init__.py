@@ -43,7 +43,8 @@ SYNTHETIC = (
     "league",  # paired comparisons that sum to zero
 )
 
-# Of kinds that the suite lacks and people use: `python -m benchmarks --models further`. Stan has no programs of them.
+# Of kinds that the suite lacks and people use: `python -m benchmarks --models further`. Stan has no program of
+# `crossed`, whose parameters are called as Bambi calls them, `1|person_offset`.
 FURTHER = (
     "hidden_states",  # a hidden Markov model: 300 steps of 3 states
     "local_level",  # a Kalman filter of 12 states, 144 steps
@@ -123,10 +124,12 @@ def build(name: str, **sizes: int) -> "pm.Model":
     """
     if name not in NAMES:
         raise KeyError(f"no benchmark model is called {name!r}; choose from {', '.join(NAMES)}")
-    file, own = (FAMILIES | SIZED | ALONE | RECURSIONS | COMPILED).get(
-        name, (f"further.{name}" if name in FURTHER else name, {})
-    )
+    file, own = (FAMILIES | SIZED | ALONE | RECURSIONS | COMPILED).get(name, (_module(name), {}))
     return import_module(f"benchmarks.models.{file}").build(**(own | sizes))
+
+
+def _module(name: str) -> str:
+    return f"further.{name}" if name in FURTHER else name
 
 
 def reference(name: str) -> dict[str, Reference] | None:
@@ -140,5 +143,5 @@ def stan_files(name: str, folder: Path) -> dict[str, str]:
         data = FOLDER / f"{POSTERIORDB[name].partition('-')[0]}.json"
     else:
         data = folder / f"{name}.json"
-        stan.write(name, data)
+        stan.write(_module(name), data)
     return {"program": str(stan.program(name)), "data": str(data)}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-# What is asked of every scalar of a clean run.
-LARGEST_RHAT, LEAST_ESS = 1.01, 400.0
+from nutmill.comparison.quality import MIN_ESS
+from nutmill.diagnosis.parameters import MAX_RHAT
 
 
 def sections(report: dict) -> list[str]:
@@ -12,7 +12,7 @@ def sections(report: dict) -> list[str]:
     samplers = list(dict.fromkeys(row["sampler"] for row in rows))
     totals = [f"{name}: {sum(map(is_clean, mine))} of {len(mine)} runs" for name, mine in _by(rows, "sampler").items()]
     lines = [
-        f"Clean: R-hat at most {LARGEST_RHAT}, bulk and tail ESS of all free scalars at least {LEAST_ESS:.0f}, no "
+        f"Clean: R-hat at most {MAX_RHAT}, bulk and tail ESS of all free scalars at least {MIN_ESS:.0f}, no "
         f"divergence. {'; '.join(totals)}.",
         "",
         "| model | sampler | clean | R-hat, worst | bulk ESS, least | tail ESS, least | divergences | slowest | "
@@ -28,9 +28,8 @@ def sections(report: dict) -> list[str]:
 
 def is_clean(row: dict) -> bool:
     """Whether nothing speaks against a run."""
-    return (
-        row["rhat"] <= LARGEST_RHAT and min(row["ess_bulk"], row["ess_tail"]) >= LEAST_ESS and row["divergences"] == 0
-    )
+    enough = row["ess_bulk"] >= MIN_ESS and row["ess_tail"] >= MIN_ESS
+    return enough and row["rhat"] <= MAX_RHAT and row["divergences"] == 0
 
 
 def _cells(rows: list[dict]) -> str:

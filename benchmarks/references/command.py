@@ -4,6 +4,7 @@ Distances and effective sample sizes do not depend on how busy the machine is; C
 """
 
 import argparse
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,26 +28,41 @@ def main(arguments: list[str] | None = None) -> Path:
     """Parse the command line, measure, and return the path of the JSON file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.references", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=POSTERIORS, default=list(POSTERIORS))
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=["nutmill"])
+    installed = [name for name in ("nutmill", "nutpie") if not samplers.SAMPLERS[name].missing()]
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=installed)
     parser.add_argument("--seeds", type=int, default=1, help="runs of each posterior")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="kept draws of each of four chains")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=60.0, help="after which no further run is begun")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
     settings = vars(parser.parse_args(arguments))
     return record("references", settings.pop("out"), settings, measure(settings))
 
 
 def measure(settings: dict) -> Iterator[dict]:
-    """Yield a row for each posterior, sampler and seed."""
-    for name in settings["models"]:
-        for sampler in settings["samplers"]:
+    """Yield a row for each sampler, posterior and seed, in this order; with `skipped` where no time is left."""
+    end = time.monotonic() + 60.0 * settings["minutes"]
+    for sampler in settings["samplers"]:
+        for name in settings["models"]:
             for seed in range(settings["first_seed"], settings["first_seed"] + settings["seeds"]):
-                size = Size(settings["draws"], 4, settings["cores"], seed)
-                found = run(POSTERIORS[name], load_references()[name], sampler, size)
-                told = ", ".join(f"{key} {value:.4g}" for key, value in found.items() if key != "distances")
-                print(f"{name} by {sampler}, seed {seed}: {told}", flush=True)
-                yield {"cell": REFERENCE, "model": name, "sampler": sampler, "seed": seed, "measurement": found}
+                cell = {"cell": REFERENCE, "model": name, "sampler": sampler, "seed": seed}
+                if time.monotonic() > end:
+                    yield cell | {"skipped": f"no time was left of {settings['minutes']:g} minutes"}
+                else:
+                    yield cell | _outcome(name, sampler, Size(settings["draws"], 4, settings["cores"], seed))
+
+
+def _outcome(name: str, sampler: str, size: Size) -> dict:
+    """Sample a posterior; what a sampler raises is an outcome, too."""
+    try:
+        found = run(POSTERIORS[name], load_references()[name], sampler, size)
+    except Exception as error:
+        print(f"{name} by {sampler}, seed {size.seed}: {error}", flush=True)
+        return {"failure": f"{type(error).__name__}: {error}".splitlines()[0]}
+    told = ", ".join(f"{key} {value:.4g}" for key, value in found.items() if key != "distances")
+    print(f"{name} by {sampler}, seed {size.seed}: {told}", flush=True)
+    return {"measurement": found}
 
 
 def run(build: Callable[[], pm.Model], references: dict[str, Reference], sampler: str, size: Size) -> dict:

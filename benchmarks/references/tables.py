@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 
-from benchmarks.tables import head, line
+from benchmarks.tables import head, line, skipped_of
 from benchmarks.validation.judging import MAX_Z, MOMENTS, moments, z_scores
+from nutmill.comparison.quality import MIN_ESS
+from nutmill.diagnosis.parameters import MAX_RHAT
 
-# What counts as clean, of all scalars; and no divergence.
-MAX_RHAT, MIN_ESS = 1.01, 400.0
-
+# The least ESS and the largest R-hat of a clean run are those of `nutmill compare`.
 _HEADS = ("posterior", "runs", "clean", "means: furthest z", "sds: furthest z", "R-hat", "bulk ESS", "tail ESS")
 _COSTS = ("divergences", "CPU s to compile", "to sample")
 
 
 def is_clean(measured: dict) -> bool:
     """Say whether a reader would find nothing to complain of in this run."""
-    least = min(measured["ess_bulk"], measured["ess_tail"])
-    return measured["rhat"] <= MAX_RHAT and least >= MIN_ESS and measured["divergences"] == 0
+    enough = measured["ess_bulk"] >= MIN_ESS and measured["ess_tail"] >= MIN_ESS
+    return enough and measured["rhat"] <= MAX_RHAT and measured["divergences"] == 0
 
 
 def is_right(measured: dict) -> bool:
@@ -24,8 +24,12 @@ def is_right(measured: dict) -> bool:
 
 
 def sections(report: dict) -> list[str]:
-    """Render a table for each sampler, with the counts above it; what is worst is that of all seeds."""
-    return [_of_sampler(report["rows"], sampler) for sampler in report["settings"]["samplers"]]
+    """Render samplers side by side, then a table for each, with the counts above it; what is worst is of all seeds."""
+    rows = [row for row in report["rows"] if "measurement" in row]
+    samplers = report["settings"]["samplers"]
+    opening = [skipped_of([{"caches": "in one process"} | row for row in report["rows"]])]
+    opening += [_side_by_side(rows, samplers)] if len(samplers) > 1 else []
+    return [*filter(None, opening), *(_of_sampler(rows, sampler) for sampler in samplers)]
 
 
 def verdict(rows: Sequence[dict]) -> str:
@@ -48,6 +52,35 @@ def verdict(rows: Sequence[dict]) -> str:
     return " ".join([*told, f"The rms of z-scores is {rms}.", meaning])
 
 
+def _side_by_side(rows: Sequence[dict], samplers: Sequence[str]) -> str:
+    """Render for each posterior the furthest z-score of means and deviations, and whether all runs are clean."""
+    heads = [f"{sampler}: {what}" for sampler in samplers for what in ("furthest z", "clean", "least ESS")]
+    lines = ["## Side by side", "", *head(["posterior", *heads])]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        cells = [model]
+        for sampler in samplers:
+            cells += _in_short([row for row in rows if (row["model"], row["sampler"]) == (model, sampler)])
+        lines.append(line(cells))
+    return "\n".join(lines)
+
+
+def _in_short(rows: Sequence[dict]) -> list[str]:
+    if not rows:
+        return ["not measured", "", ""]
+    runs = [row["measurement"] for row in rows]
+    z = max((moments(z_scores(rows, moment)).furthest for moment in MOMENTS), key=abs)
+    least = min(min(each["ess_bulk"], each["ess_tail"]) for each in runs)
+    return [_z(z), _yes(sum(map(is_clean, runs)), len(runs)), f"{least:.0f}"]
+
+
+def _z(z: float) -> str:
+    return f"{z:+.1f}" if abs(z) <= MAX_Z else f"**{z:+.1f}**"
+
+
+def _yes(n_clean: int, n_runs: int) -> str:
+    return "yes" if n_clean == n_runs else f"**{n_clean or 'no'}**"
+
+
 def _but(names: Sequence[str]) -> str:
     return f" (not {', '.join(names)})" if names else ""
 
@@ -67,8 +100,8 @@ def _cells(rows: Sequence[dict], model: str) -> list[str]:
     return [
         model,
         str(len(runs)),
-        "yes" if n_clean == len(runs) else f"**{n_clean or 'no'}**",
-        *(f"{z:+.1f}" if abs(z) <= MAX_Z else f"**{z:+.1f}**" for z in far),
+        _yes(n_clean, len(runs)),
+        *map(_z, far),
         f"{max(each['rhat'] for each in runs):.3f}",
         *(f"{min(each[ess] for each in runs):.0f}" for ess in ("ess_bulk", "ess_tail")),
         str(sum(each["divergences"] for each in runs)),

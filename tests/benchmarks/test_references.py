@@ -12,13 +12,14 @@ from scipy.integrate import solve_ivp
 from benchmarks import report
 from benchmarks.models import elimination, hidden_markov, lotka_volterra
 from benchmarks.models.posteriordb import load_data, load_references
-from benchmarks.references import command
+from benchmarks.references import command, tables
 from benchmarks.references.posteriors import POSTERIORS
 from benchmarks.references.tables import is_clean, is_right, verdict
 from nutmill.comparison.samplers.contract import Size
 
 SCHOOLS = "eight_schools-eight_schools_noncentered"
-SOUND = {"rhat": 1.002, "ess_bulk": 2000.0, "ess_tail": 1500.0, "divergences": 0, "distances": {}}
+COSTS = {"compiled_cpu_s": 1.0, "sampled_cpu_s": 0.1}
+SOUND = {"rhat": 1.002, "ess_bulk": 2000.0, "ess_tail": 1500.0, "divergences": 0, "distances": {}} | COSTS
 
 
 def measured(z_mean=0.5, z_sd=-0.5, **changes):
@@ -30,7 +31,15 @@ def row(model, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"rhat": 1.011}, {"ess_bulk": 399.0}, {"ess_tail": 399.0}, {"divergences": 1}, {"rhat": float("nan")}]
+    "changes",
+    [
+        {"rhat": 1.011},
+        {"ess_bulk": 399.0},
+        {"ess_tail": 399.0},
+        {"divergences": 1},
+        {"rhat": float("nan")},
+        {"ess_tail": float("nan")},
+    ],
 )
 def test_what_a_reader_would_complain_of_is_not_clean(changes):
     assert is_clean(measured())
@@ -102,10 +111,32 @@ def test_a_wrong_prior_is_seen():
 
 
 def test_the_command(tmp_path):
-    path = command.main(["--models", SCHOOLS, "--out", str(tmp_path)])
+    path = command.main(["--models", SCHOOLS, "--samplers", "nutmill", "--out", str(tmp_path)])
     (found,) = json.loads(path.read_text())["rows"]
     assert len(found["measurement"]["distances"]) == 10 and is_right(found["measurement"])
     report.main([str(path)])
     text = path.with_suffix(".md").read_text()
     assert "1 of 1 are within 4 standard errors" in text and f"| {SCHOOLS} | 1 |" in text
     assert "process of its own" not in text
+
+
+def test_samplers_stand_side_by_side():
+    theirs = row("a", z_mean=-5.0, ess_tail=300.0) | {"sampler": "nutpie"}
+    late = {"model": "b", "sampler": "nutpie", "skipped": "no time was left of 1 minutes"}
+    report = {"rows": [row("a"), row("b"), theirs, late], "settings": {"samplers": ["nutmill", "nutpie"]}}
+    text = "\n".join(tables.sections(report))
+    assert "| a | +0.5 | yes | 1500 | **-5.0** | **no** | 300 |" in text
+    assert "| b | +0.5 | yes | 1500 | not measured |  |  |" in text
+    assert "no time was left of 1 minutes: nutpie (in one process) on b." in text
+
+
+def test_what_fails_and_what_is_late_are_rows(monkeypatch):
+    def raises(*arguments):
+        raise ValueError("no\nmore")
+
+    monkeypatch.setattr(command, "run", raises)
+    settings = {"models": [SCHOOLS], "samplers": ["nutmill"], "first_seed": 1, "seeds": 1, "draws": 10, "cores": 1}
+    (failed,) = command.measure(settings | {"minutes": 1.0})
+    assert failed["failure"] == "ValueError: no" and failed["seed"] == 1
+    (late,) = command.measure(settings | {"minutes": -1.0})
+    assert late["skipped"].startswith("no time was left")

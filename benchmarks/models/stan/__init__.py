@@ -14,13 +14,13 @@ def program(name: str) -> Path:
     return FOLDER / f"{name}.stan"
 
 
-def arrays(name: str) -> dict[str, np.ndarray]:
-    """Return the data of a model that a seed makes, with what Stan has to be told: `N` rows, and `K` columns."""
-    given = import_module(f"benchmarks.models.{name}").arrays()
+def arrays(module: str) -> dict[str, np.ndarray]:
+    """Return the data that a module of `benchmarks.models` makes, with what Stan is told: `N` rows, `K` columns."""
+    given = import_module(f"benchmarks.models.{module}").arrays()
     columns = [array.shape[1] for array in given.values() if array.ndim == 2]
     return {"N": len(next(iter(given.values()))), **({"K": columns[0]} if columns else {}), **given}
 
 
-def write(name: str, path: Path) -> None:
+def write(module: str, path: Path) -> None:
     """Write these data as JSON."""
-    path.write_text(json.dumps({key: np.asarray(value).tolist() for key, value in arrays(name).items()}))
+    path.write_text(json.dumps({key: np.asarray(value).tolist() for key, value in arrays(module).items()}))
