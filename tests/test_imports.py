@@ -15,7 +15,7 @@ MODULES = {
 }
 
 # A room is a folder of the package, or one of the files beside them; it may import itself and these.
-GROUND = {"errors", "files", "units", "_jit", "collecting", "frames"}
+GROUND = {"errors", "files", "units", "_jit"}
 MAY_IMPORT = {
     **{room: set() for room in GROUND},
     "nuts": {"errors", "_jit"},
@@ -23,10 +23,10 @@ MAY_IMPORT = {
     # What it computes must not depend, in its last bits, on how many threads BLAS has elsewhere: `layout` sets them.
     "native": {"errors", "files", "nuts", "layout"},
     "checkpoint": {"errors", "files", "nuts"},
-    "progress": {"errors", "files", "checkpoint"},
-    "model": {"frames", "errors", "files", "_jit", "collecting", "nuts", "native", "progress"},
+    "progress": {"errors", "files", "units", "checkpoint"},
+    "model": {"errors", "files", "_jit", "nuts", "native", "progress"},
     "run": {"errors", "files", "nuts", "native", "checkpoint", "progress"},
-    "results": {"frames", "errors", "files", "native", "checkpoint", "model", "run"},
+    "results": {"errors", "files", "native", "checkpoint", "model", "run"},
     "diagnosis": {"errors", "units", "nuts", "native", "model", "progress", "results"},
     "sampling": {
         *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model", "run", "results"),
@@ -39,15 +39,15 @@ MAY_IMPORT = {
     "explanation": {"errors", "units", "layout", "native", "model"},
     "comparison": {"__init__", "errors", "diagnosis", "results"},
     "cli": {
-        *("__init__", "errors", "files", "units", "layout", "native", "checkpoint", "progress", "model", "results"),
-        *("diagnosis", "sampling", "many", "explanation", "comparison"),
+        *("__init__", "errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model"),
+        *("results", "diagnosis", "sampling", "many", "explanation", "comparison"),
     },
     "pymc": {"errors", "sampling"},
     "bambi": {"errors", "pymc"},
     "__main__": {"cli"},
     # For type checkers; at run time it imports what is used, when it is used.
     "__init__": {
-        *("collecting", "errors", "layout", "native", "model", "progress", "run", "results", "diagnosis", "sampling"),
+        *("errors", "layout", "native", "model", "progress", "run", "results", "diagnosis", "sampling"),
         *("many", "explanation", "comparison"),
     },
 }

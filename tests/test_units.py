@@ -1,8 +1,10 @@
 """Numbers with their units."""
 
+import math
+
 import pytest
 
-from nutmill.units import duration, rate, size
+from nutmill.units import duration, rate, size, time_span
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,12 @@ def test_rate(per_s, text):
 )
 def test_size(n_bytes, text):
     assert size(n_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.2, "1 s"), (59.0, "59 s"), (59.5, "1 min 0 s"), (3599.0, "59 min 59 s"), (7260.0, "2 h 1 min")],
+)
+def test_time_spans(seconds, expected):
+    assert time_span(seconds) == expected
+    assert time_span(math.nan) == time_span(math.inf) == "?"

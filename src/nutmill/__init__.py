@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nutmill.collecting import seldom_collecting
+from nutmill.model.garbage import seldom_collecting
 
 if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr__` does it
     from nutmill.comparison.comparing import compare

@@ -1,6 +1,11 @@
-"""Status codes of compiled code, the sentence for each, and the exceptions raised at the edge."""
+"""Status codes of compiled code, the sentence for each, the exceptions raised at the edge, and where warnings point."""
 
+import contextlib
+import os
+import sys
 from enum import IntEnum
+
+_OURS = os.path.dirname(__file__)
 
 
 class Status(IntEnum):
@@ -56,3 +61,16 @@ def sentence(code: int) -> str:
         return SENTENCES[Status(code)]
     except ValueError:
         return f"unknown status {code} (this is a bug in nutmill: please report it)"
+
+
+def users_level() -> int:
+    """Give the `stacklevel` with which a warning of the calling function names the user's line, not one of ours."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _is_within(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_within(file: str) -> bool:
+    # Functions of ours that are used in a `with` are called by the standard library.
+    return file.startswith(_OURS) or file == contextlib.__file__

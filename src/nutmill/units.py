@@ -1,5 +1,6 @@
 """How numbers are written: times, rates and sizes with three digits and a unit that fits, whole numbers as ranges."""
 
+import math
 from collections.abc import Iterable
 
 
@@ -9,6 +10,18 @@ def duration(seconds: float) -> str:
         if seconds >= 0.9995 * unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def time_span(seconds: float) -> str:
+    """Write a time the way it is said, in whole seconds: 3 s, 2 min 5 s, 1 h 20 min; "?" if it is not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def rate(per_s: float) -> str:

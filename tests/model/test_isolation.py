@@ -1,11 +1,9 @@
 """Compiling in a process of its own: the same code, nothing kept, and every way in which the child may fail."""
 
-import gc
 import os
 import re
 import signal
 import tempfile
-import weakref
 
 import numba
 import numpy as np
@@ -20,8 +18,6 @@ from processes import output_of, start
 from pytensor.compile.builders import OpFromGraph
 
 from nutmill import ModelError, compile_model
-from nutmill.model.graphs import footprint
-from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.native import cache
 
 
@@ -133,33 +129,3 @@ def test_what_needs_python_cannot_come_back():
         compile_model(with_python(), isolate=True)
     with pytest.raises(ModelError, match="lives in this process"):
         compile_model(zoo.regression(), isolate=True, fuse=False)
-
-
-@pytest.mark.usefixtures("compiled_anew")
-def test_a_compile_that_will_not_fit_is_announced(monkeypatch):
-    graph = from_pymc(zoo.regression())
-    expected = footprint.expected_bytes(graph)
-    assert 0 < expected < 2e9
-    monkeypatch.setattr(footprint, "available_bytes", lambda: int(expected) - 1)
-    with pytest.warns(UserWarning, match=r"compiling this model will take about 0\.\d GB of memory"):
-        compile_model(zoo.regression())
-    monkeypatch.setattr(footprint, "available_bytes", lambda: int(expected) + 1)
-    footprint.warn_of_memory(graph)
-
-
-@pytest.mark.parametrize(("many", "is_freed"), [(1, True), (10_000, False)])
-def test_what_a_large_model_leaves_behind_is_freed(monkeypatch, many, is_freed):
-    class Cycle:
-        def __init__(self):
-            self.itself = self
-
-    graph = from_pymc(zoo.regression())
-    monkeypatch.setattr(footprint, "_MANY", many)
-    gc.collect()
-    gc.disable()
-    try:
-        left_behind = weakref.ref(Cycle())
-        footprint.tidy_up(graph)
-        assert (left_behind() is None) == is_freed
-    finally:
-        gc.enable()

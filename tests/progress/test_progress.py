@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from nutmill.progress.chain_table import table
-from nutmill.progress.lines import duration, lines, sentence, watch, whole, whole_sentence
+from nutmill.progress.lines import lines, sentence, watch, whole, whole_sentence
 from nutmill.progress.show import (
     ChainProgress,
     LogProgress,
@@ -123,15 +123,6 @@ def test_a_chain_in_words(row, expected):
 def test_no_time_has_passed_yet():
     (line,) = lines(watch({}, [sampling()], now_s=0.0, start_s=0.0))
     assert math.isnan(line.draws_per_s) and math.isnan(line.left_s)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.2, "1 s"), (59.0, "59 s"), (59.5, "1 min 0 s"), (3599.0, "59 min 59 s"), (7260.0, "2 h 1 min")],
-)
-def test_durations(seconds, expected):
-    assert duration(seconds) == expected
-    assert duration(math.nan) == duration(math.inf) == "?"
 
 
 def test_the_table_to_the_letter():

@@ -11,7 +11,8 @@ from nutmill.checkpoint.records import Mark, RecordFile, holds, read_records, te
 from nutmill.checkpoint.state_files import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
 from nutmill.checkpoint.streams import STREAMS, Stream, stream_of
 from nutmill.errors import CheckpointError
-from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, WITHOUT_DRAWS, GroupState
+from nutmill.nuts.group_size import GROUP_SIZE
+from nutmill.nuts.state import SAMPLING, START, WITHOUT_DRAWS, GroupState
 
 
 def begun_with(settings: Mapping[str, Any], seed: int, n_dim: int) -> dict:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nutmill.cli.console import stage
-from nutmill.cli.job_scripts import GROUP_SIZE
 from nutmill.cli.model_file import ModelPlace, check_file, compiled_model
+from nutmill.nuts.group_size import GROUP_SIZE
 
 if TYPE_CHECKING:
     from nutmill.layout.profile import Profile

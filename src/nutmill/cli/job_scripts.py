@@ -7,8 +7,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-# As many chains learn from each other during warmup (nuts.state.GROUP_SIZE, which would import Numba).
-GROUP_SIZE = 4
+from nutmill.nuts.group_size import GROUP_SIZE
 
 CHAINS, MERGE, SUBMIT, LAYOUT = "chains.sbatch", "merge.sbatch", "submit.sh", "layout.json"
 

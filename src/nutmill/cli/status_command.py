@@ -56,7 +56,7 @@ def read(runs: list[Path]) -> dict[Path, dict[str, Any]]:
 
 def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
     """Say how a run is doing: a line for all of it, and one for each chain."""
-    from nutmill.progress.lines import duration
+    from nutmill.units import time_span
 
     phase, is_live = state["phase"], state["is_running"] and state["phase"] in _LIVE
     if phase in _LIVE and not is_live:
@@ -66,7 +66,7 @@ def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
         f"{state['draws']} draws, which are enough" if is_enough else f"{state['draws']}/{state['draws_asked']} draws",
         f"{state['divergences']} divergent",
         f"{rate(state['gradients_per_s'])} gradients/s" if is_live and state["gradients_per_s"] is not None else None,
-        f"{duration(state['left_s'])} left" if is_live and state["left_s"] is not None else None,
+        f"{time_span(state['left_s'])} left" if is_live and state["left_s"] is not None else None,
         None if state["last_checkpoint"] is None else f"last checkpoint {_ago(state['last_checkpoint'])}",
         f"process {state['owner']['pid']} on {state['owner']['host']}" if is_live else None,
     ]
@@ -76,10 +76,10 @@ def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
 
 def _ago(moment: str) -> str:
     """Say how long ago a moment in UTC was; of one that lies ahead, by a clock of another machine, when it is."""
-    from nutmill.progress.lines import duration
+    from nutmill.units import time_span
 
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    return f"{duration(seconds)} ago" if seconds >= 0.0 else f"at {moment}"
+    return f"{time_span(seconds)} ago" if seconds >= 0.0 else f"at {moment}"
 
 
 def _chain(chain: Mapping[str, Any]) -> str:

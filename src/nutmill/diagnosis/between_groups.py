@@ -8,7 +8,7 @@ from nutmill.diagnosis.finding import Finding, worst_of
 from nutmill.diagnosis.parameters import MAX_RHAT
 from nutmill.diagnosis.posterior_scalars import Seen
 from nutmill.native.convergence import mixing_of
-from nutmill.nuts.state import GROUP_SIZE
+from nutmill.nuts.group_size import GROUP_SIZE
 
 
 def groups(looked: Seen, chain_ids: np.ndarray) -> Iterator[Finding]:

@@ -11,9 +11,8 @@ import numpy as np
 
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
-from nutmill.progress.lines import duration as spoken
 from nutmill.results.trace import group
-from nutmill.units import duration, ranges
+from nutmill.units import duration, ranges, time_span
 
 if TYPE_CHECKING:
     import arviz
@@ -146,7 +145,7 @@ def _seconds(known: object) -> float | None:
 
 
 def _span(seconds: float) -> str:
-    return duration(seconds) if seconds < 60.0 else spoken(seconds)
+    return duration(seconds) if seconds < 60.0 else time_span(seconds)
 
 
 def _at(mixed: Named, values: np.ndarray, place: int) -> tuple[float, str]:

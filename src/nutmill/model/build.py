@@ -14,13 +14,12 @@ from pytensor import config
 from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
 
-from nutmill.errors import ModelError
-from nutmill.frames import users_level
+from nutmill.errors import ModelError, users_level
 from nutmill.model.build_apart import compile_apart
 from nutmill.model.cache.models import cache_key, find, keep
 from nutmill.model.compile_order import COMPILING, Order, stage
+from nutmill.model.garbage import tidy_up
 from nutmill.model.graphs.arithmetic import Arithmetic
-from nutmill.model.graphs.footprint import tidy_up, warn_of_memory
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.model.graphs.start import without_c
 from nutmill.model.lowering import lower
@@ -63,7 +62,6 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
             return found
         announce("Compiling the model")
         warn_of_newer()
-        warn_of_memory(graph)
         if order.isolate:
             return _kept(_compiled_apart(graph, order.target, stages), key, graph)
         code = compile_here(graph, order.target if order.fuse else None, stages)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from pytensor.graph.basic import Variable
 
-from nutmill.collecting import seldom_collecting
 from nutmill.errors import ArgumentError, ModelError
 from nutmill.model.compile_order import COMPILING, LOWERINGS, Order
+from nutmill.model.garbage import seldom_collecting
 from nutmill.model.graphs.densities import from_njit, from_pytensor
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.model.graphs.start import without_c

@@ -5,7 +5,7 @@ import warnings
 from functools import cache
 from importlib.metadata import version
 
-from nutmill.frames import users_level
+from nutmill.errors import users_level
 
 # The bounds in pyproject.toml, which an installation without dependencies passes by.
 NEWEST = {"pytensor": "3.3.8", "numba": "0.68.0", "llvmlite": "0.50.0"}

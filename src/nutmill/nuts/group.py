@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill.nuts import state as layout
+from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.state import N_BLOCKS
 
@@ -94,7 +95,7 @@ class LearningRoom(NamedTuple):
 
 def learning_room(plan: GroupPlan, n_dim: int) -> LearningRoom:
     """Allocate room for one group of up to GROUP_SIZE chains."""
-    sizes = [_low_rank(plan, n_chains, n_dim) for n_chains in range(1, layout.GROUP_SIZE + 1)]
+    sizes = [_low_rank(plan, n_chains, n_dim) for n_chains in range(1, GROUP_SIZE + 1)]
     n_rows, size = max(each.n_work_rows for each in sizes), sizes[0].matrix_size
     return LearningRoom(np.zeros((n_rows, n_dim)), np.zeros((3, size, size)))
 
@@ -152,7 +153,7 @@ def new_group(
         warmup_lp=np.zeros((n_chains, n_warmup)),
         stop=np.zeros(1, np.int64),
         unkept=np.zeros(n_chains, layout.STATISTICS),
-        pool_work=np.zeros((4, max(n_warmup, layout.GROUP_SIZE, low_rank.matrix_size, _N_CANDIDATES))),
+        pool_work=np.zeros((4, max(n_warmup, GROUP_SIZE, low_rank.matrix_size, _N_CANDIDATES))),
         **_outputs(plan, n_chains, n_dim, n_warmup),
         **_trajectories(plan, n_chains, n_dim),
         **room._asdict(),

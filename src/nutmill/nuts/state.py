@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-GROUP_SIZE = 4
-
 # Phases of a group; a barrier (`pool`) stands between any two.
 START, WARMUP, SEARCH, TERMINAL, SAMPLING, TRY, MOVE = range(7)
 # In these a chain makes no draws: a call has done all that there is to do.

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
+from nutmill.units import time_span
+
 # More chains than this are shown as one line for each phase.
 MAX_CHAINS_SHOWN = 16
 
@@ -136,25 +138,13 @@ def whole(views: Mapping[int, ProgressView], elapsed_s: float) -> Whole:
 def whole_sentence(run: Whole) -> str:
     """Say in words how the whole run is doing."""
     chains = f"{run.n_chains} chain{'s' * (run.n_chains != 1)}"
-    so_far = f"{duration(run.elapsed_s)} so far"
+    so_far = f"{time_span(run.elapsed_s)} so far"
     if run.n_warming:
         many = chains if run.n_warming == run.n_chains else f"{run.n_warming} of {chains}"
         return f"{many} in warmup{', until they agree' * run.is_adaptive}; {so_far}"
     if run.draw < run.total:
-        return f"{chains}: {run.draw} of {run.total} draws; {so_far}, {duration(run.left_s)} left"
-    return f"{chains}: {run.draw} draws in {duration(run.elapsed_s)}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time span the way it is said, "?" if it is not known."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{chains}: {run.draw} of {run.total} draws; {so_far}, {time_span(run.left_s)} left"
+    return f"{chains}: {run.draw} draws in {time_span(run.elapsed_s)}"
 
 
 def chain_line(view: ProgressView) -> Line:
@@ -213,8 +203,8 @@ def draws_of_total(line: Line) -> str:
 def left(line: Line) -> str:
     """Write how long the phase takes still, or at most."""
     if line.total is not None or math.isnan(line.left_at_most_s):
-        return duration(line.left_s)
-    return f"≤{duration(line.left_at_most_s)}"
+        return time_span(line.left_s)
+    return f"≤{time_span(line.left_at_most_s)}"
 
 
 def figure(value: float) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from xarray.indexes import PandasIndex
 
-from nutmill.frames import users_level
+from nutmill.errors import users_level
 from nutmill.native import labels
 from nutmill.run.adaptation import AdaptationState
 

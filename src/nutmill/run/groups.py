@@ -13,7 +13,8 @@ from nutmill.checkpoint.records import draw_record
 from nutmill.errors import sentence
 from nutmill.native.record import Record
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
-from nutmill.nuts.state import GROUP_SIZE, SAMPLING, START, STATISTICS, GroupState, address_table
+from nutmill.nuts.group_size import GROUP_SIZE
+from nutmill.nuts.state import SAMPLING, START, STATISTICS, GroupState, address_table
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.draws_in_memory import DrawsInMemory

@@ -12,7 +12,7 @@ import numpy as np
 
 from nutmill.errors import ArgumentError
 from nutmill.layout.layout import Layout
-from nutmill.nuts.state import GROUP_SIZE
+from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.ending import Limits, checked_limits
 from nutmill.run.run import Settings

@@ -20,7 +20,7 @@ from nutmill.files import CODE_MODE, replace_file
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
-from nutmill.nuts.state import GROUP_SIZE
+from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import OnProgress
 from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals

@@ -4,8 +4,11 @@ import gc
 import weakref
 
 import pytest
+import zoo
 
-from nutmill.collecting import seldom_collecting
+from nutmill.model import garbage
+from nutmill.model.garbage import seldom_collecting
+from nutmill.model.graphs.pymc_model import from_pymc
 
 
 class Cycle:
@@ -65,3 +68,14 @@ def test_what_the_user_has_chosen_stays():
     with seldom_collecting():
         assert gc.get_freeze_count() == 0 and not gc.isenabled()
     assert not gc.isenabled()
+
+
+@pytest.mark.parametrize(("many", "is_freed"), [(1, True), (10_000, False)])
+def test_what_a_large_model_leaves_behind_is_freed(monkeypatch, many, is_freed):
+    graph = from_pymc(zoo.regression())
+    monkeypatch.setattr(garbage, "_MANY", many)
+    gc.collect()
+    gc.disable()
+    left_behind = forgotten()
+    garbage.tidy_up(graph)
+    assert (left_behind() is None) == is_freed

@@ -1,11 +1,19 @@
-"""Spares Python's garbage collector the objects that were there before: PyMC has many, none of them garbage."""
+"""When Python looks for garbage while nutmill works: seldom, never among what PyMC has made, and after large steps."""
+
+from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nutmill.model.graphs.graph import ModelGraph
 
 # New objects between two looks for garbage; Python's own number is 700 or 2000, of which PyTensor makes dozens.
 _SELDOM = 50_000
+# With so many operations what a step leaves behind is worth the tenth of a second that finding it takes.
+_MANY = 200
 
 
 @contextmanager
@@ -27,3 +35,13 @@ def seldom_collecting() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def tidy_up(graph: ModelGraph) -> None:
+    """Free what a step of compiling a large model leaves behind: graphs are cycles, which wait for the collector."""
+    from pytensor.graph.traversal import ancestors  # `import nutmill` brings this file, and must not bring PyTensor
+
+    outputs = [node.variable for node in graph.expanded.values()]
+    outputs += [graph.logp] if graph.logp is not None else []
+    if len({v.owner for v in ancestors(outputs) if v.owner is not None}) >= _MANY:
+        gc.collect()
