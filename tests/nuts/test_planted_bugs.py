@@ -85,6 +85,18 @@ BUGS = {
         "* (0.5 + 0.5 * math.tanh(trajectory.position[0]) + 0.01 * stepsize.jitter(trajectory.rng))",
         "nuts/test_closed_form.py::test_standard_normal",
     ),
+    "rough steps are taken all the same": Bug(
+        "nuts/pooling.py",
+        "        if is_rough:",
+        "        if is_rough and False:",
+        "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
+    ),
+    "what was rough at longer steps than those to come counts": Bug(
+        "nuts/pooling.py",
+        "chain.shortest_rough <= chain.log_step_bar + stepsize.LARGEST_LOG_JITTER",
+        "chain.shortest_rough <= chain.log_step_bar + 2.0 * stepsize.LARGEST_LOG_JITTER",
+        "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
+    ),
     "the metric learns on while draws are kept": Bug(
         "nuts/chain.py",
         "            _keep_divergence(trajectory, state, number, statistics)",

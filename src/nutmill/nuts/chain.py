@@ -31,8 +31,8 @@ from nutmill.nuts.window import row_due
 # A divergent trajectory must have come this far for its draw to count as a move.
 _FAR = 4
 # Energy errors of stable steps stay below 10. Where they are larger they have a long tail: of some fifteen draws that
-# come this far one diverges, so in a few hundred draws this tells of divergences as rare as one in thousands.
-_NEAR_DIVERGENCE = 50.0
+# come near a divergence one diverges, so in a few hundred draws this tells of divergences as rare as one in thousands.
+_ROUGH, _NEAR_DIVERGENCE = 10.0, 50.0
 _NON_FINITE = int(Status.NON_FINITE)
 
 
@@ -157,8 +157,11 @@ def _learn(trajectory, state, number, statistics):
     chain.n_warmup_divergences += statistics.diverging
     if state.group[0].phase != TERMINAL:
         _learn_moments(trajectory, state, number, statistics)
-    elif statistics.diverging or statistics.max_energy_error > _NEAR_DIVERGENCE:
-        chain.shortest_divergence = min(chain.shortest_divergence, math.log(statistics.step_size))
+    elif statistics.diverging or statistics.max_energy_error > _ROUGH:
+        log_step = math.log(statistics.step_size)
+        chain.shortest_rough = min(chain.shortest_rough, log_step)
+        if statistics.diverging or statistics.max_energy_error > _NEAR_DIVERGENCE:
+            chain.shortest_divergence = min(chain.shortest_divergence, log_step)
     stepsize.update(chain, statistics.acceptance_rate, state.schedule[state.group[0].stage].target_accept)
 
 

@@ -11,6 +11,9 @@ _COMMON_STEP_RATIO = 1.5
 # After fewer updates dual averaging still swings, and what the search found is better: half of it, because
 # the search may have ended beyond the target.
 _FEWEST_UPDATES = 10
+# What steps are shortened by where some were rough: about what raises an acceptance of 0.8 to 0.85. Of divergences it
+# leaves one in ten.
+_LOG_SHORTENING = math.log(0.88)
 
 
 @kernel
@@ -60,7 +63,7 @@ def average_dual_averaging(chains):
 def settle_steps(chains, n_draws):
     """Begin the terminal stage of `n_draws` draws; one too short to tune anything goes on as before."""
     for chain in range(chains.shape[0]):
-        chains[chain].shortest_divergence = math.inf
+        chains[chain].shortest_divergence = chains[chain].shortest_rough = math.inf
         if n_draws >= _FEWEST_UPDATES:
             stepsize.settle(chains[chain])
 
@@ -101,3 +104,18 @@ def fix_steps(chains, has_metric):
         chain = chains[number]
         if chain.admitted and (is_common or chain.log_step_bar > total / n_admitted):
             chain.log_step_bar = total / n_admitted
+
+
+@kernel
+def shorten_rough_steps(chains):
+    """Take shorter steps for sampling where energy errors of the terminal stage say that some would diverge.
+
+    That costs no draws, where one more terminal stage costs a tenth of all gradients.
+    """
+    is_rough = False
+    for number in range(chains.shape[0]):
+        chain = chains[number]
+        is_rough = is_rough or chain.shortest_rough <= chain.log_step_bar + stepsize.LARGEST_LOG_JITTER
+    for number in range(chains.shape[0]):
+        if is_rough:
+            chains[number].log_step_bar += _LOG_SHORTENING

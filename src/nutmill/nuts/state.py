@@ -58,6 +58,7 @@ CHAIN = np.dtype(
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
         ("shortest_divergence", "f8"),  # logarithm of the shortest step that (nearly) diverged in this terminal stage
+        ("shortest_rough", "f8"),  # likewise of the shortest whose energy error was beyond what stable steps have
         ("rank", "i8"),  # directions of the metric
         ("n_lesser", "i8"),  # epochs in a row at whose end its mode was found negligible
         ("restarted_at", "i8"),  # draws when it last went on where another chain was; 0: never

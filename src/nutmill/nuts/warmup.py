@@ -16,6 +16,7 @@ from nutmill.nuts.pooling import (
     fix_steps,
     settle_steps,
     share_first_step,
+    shorten_rough_steps,
 )
 from nutmill.nuts.recentring import may_all_move
 from nutmill.nuts.state import MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
@@ -91,6 +92,7 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
         group.phase = SAMPLING
         group.n_warmup = start
         fix_steps(chains, group.has_metric)
+        shorten_rough_steps(chains)
         for chain in range(chains.shape[0]):
             chains[chain].log_step = chains[chain].log_step_bar
             chains[chain].n_warmup_gradients = chains[chain].n_gradients
