@@ -32,6 +32,7 @@ from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
 from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
+from nutmill.model.rewriting.tiles import TileRows
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
 _CHEAP = (
@@ -52,7 +53,7 @@ _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
 _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SUMS, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.08, 47.1, 47.2
 _CHOICES, _COLUMNS, _WIDE = 46.9, 47.3, 47.4  # choices before what depends on data alone is taken out
-_GROUP, _FUSE = 100.9, 101.0  # after all that work in place
+_GROUP, _FUSE, _TILES = 100.9, 101.0, 102.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
 _REPLACED = (*FUSES_ROWS, "late_inline_OpFromGraph", "reuse_decomposition_multiple_solves")
@@ -85,8 +86,9 @@ def rewrite(
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
     hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
     of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    grouper = GroupRows(fgraph, len(parameters))
-    own = [(grouper, _GROUP)] if ours and hoist else []
+    own = [(TileRows(fgraph, len(parameters)), _TILES)] if ours else []
+    if ours and hoist:
+        own.append((GroupRows(fgraph, len(parameters)), _GROUP))
     mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths, *own)
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on

@@ -8,7 +8,7 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline import factors, lu, products, spectral
+from nutmill.model.lowering.inline import factors, lu, products, row_products, spectral
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.matrices import check_square, check_system
@@ -22,6 +22,8 @@ _MISFIT = "batched operation: the operands have different numbers of items"
 _WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
     ops.LeanDot: (products.check_product, products.matrix_product),
     ops.LeanMatrixVector: (products.check_product, products.matrix_vector_product),
+    ops.TileProduct: (products.check_product, row_products.rows_times_vector),
+    ops.TileSums: (row_products.check_sums, row_products.vector_times_rows),
     ops.LeanCholesky: (check_square, factors.cholesky),
     ops.LeanSolveTriangular: (check_system, factors.solve_triangular),
     ops.LeanCholeskySolve: (check_system, factors.cholesky_solve),

@@ -37,11 +37,13 @@ from nutmill.model.lowering.inline.foreign import foreign_form
 from nutmill.model.lowering.inline.operation import Operation, call_of
 from nutmill.model.lowering.inline.recursions import recursion
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
+from nutmill.model.lowering.inline.tiled_rows import tiled_rows
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
 from nutmill.model.rewriting.by_group import GroupedLoop
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import step_mode
+from nutmill.model.rewriting.tiles import RowTiles
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,
@@ -73,6 +75,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     DeepCopyOp: filling.deep_copy,
     ViewOp: views.same_array,
     Scan: lambda node: recursion(node, step_program),
+    RowTiles: lambda node: tiled_rows(node, step_program),
 }
 _WRITERS |= dict.fromkeys(TAKING, indexed_rows.take) | dict.fromkeys(CHANGING, indexed_rows.change)
 

@@ -82,6 +82,24 @@ class LeanMatrixVector(LeanOp):
         return [matrix[:1]]
 
 
+class TileProduct(LeanOp):
+    """Product of some rows of a matrix and a vector."""
+
+    def core_shapes(self, *shapes, least):
+        """(n, k) and (k,) give (n,)."""
+        matrix, _ = shapes
+        return [matrix[:1]]
+
+
+class TileSums(LeanOp):
+    """Sums of some rows of a matrix, each row times its own number."""
+
+    def core_shapes(self, *shapes, least):
+        """(n, k) and (n,) give (k,)."""
+        matrix, _ = shapes
+        return [matrix[1:]]
+
+
 class LeanCholesky(LeanOp):
     """Cholesky factor, NaN where there is none."""
 
