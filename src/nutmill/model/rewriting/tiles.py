@@ -121,7 +121,9 @@ class _Builder:
     def _copy(self, node: Apply) -> None:
         part = self._part
         if node in part.products or node in part.sums:
-            op, matrix = (TileProduct(), part.products[node]) if node in part.products else (TileSums(), part.sums[node])
+            op, matrix = (
+                (TileProduct(), part.products[node]) if node in part.products else (TileSums(), part.sums[node])
+            )
             copy = op.make_node(self._input(matrix, sliced=True), self._operand(node.inputs[1], sliced=False))
         else:
             operands = [self._operand(v, sliced=is_along) for v, is_along in along_rows(node)]
@@ -129,10 +131,10 @@ class _Builder:
         self._copies.update(zip(node.outputs, copy.outputs, strict=True))
 
     def _operand(self, variable: Variable, *, sliced: bool) -> Variable:
+        if variable in self._part.guesses:  # what its own tile says is another matter
+            return self._guesses.setdefault(variable, variable.type())
         if variable in self._copies:
             return self._copies[variable]
-        if variable in self._part.guesses:
-            return self._guesses.setdefault(variable, variable.type())
         if variable in self._part.derived:
             node = variable.owner
             operands = [self._operand(v, sliced=False) for v in node.inputs]

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, View, itemsize, load, pointer, store
+from nutmill.model.lowering.inline.arrays import WORD, ZERO, Emitter, View, itemsize, load, pointer, store
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.matrices import LOOSE, transposed
@@ -159,7 +158,8 @@ def _sum(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     while vector.type.count > 1:
         half = vector.type.count // 2
         low, high = (
-            builder.shuffle_vector(vector, nothing, _mask([begin + lane for lane in range(half)])) for begin in (0, half)
+            builder.shuffle_vector(vector, nothing, _mask([begin + lane for lane in range(half)]))
+            for begin in (0, half)
         )
         vector = builder.fadd(low, high, flags=LOOSE)
         nothing = ir.Constant(vector.type, ir.Undefined)

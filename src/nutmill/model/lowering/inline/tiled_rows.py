@@ -4,7 +4,7 @@ A tile is as large as fits the cache beside what is computed of it, so that a ma
 taken in the order of the tiles.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -54,13 +54,73 @@ def tiled_rows(node: Apply, prepare: Prepare) -> Operation:
     return Operation(written.result, written.emit)
 
 
-class _Result(NamedTuple):
-    """Where a result is made: an array, or a register, and how what a tile gives is taken into it."""
+class _KeptRows(NamedTuple):
+    """A result whose rows are those of the tiles, one after the other."""
 
-    value: ir.Value | None
-    view: View | None
-    reducer: Reducer | None
-    register: ir.Value | None
+    array: ir.Value
+    view: View
+
+    def begin(self, emitter: Emitter) -> None:
+        """Nothing: each row is written once."""
+
+    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
+        """Take what one tile gives."""
+        fill(inside, Axes(view_of(inside, *output), (False,)), _rows(inside, self.view, rows))
+
+    def value(self, emitter: Emitter) -> ir.Value:
+        """The result, as a reference that the caller owns."""
+        return self.array
+
+
+class _SummedArray(NamedTuple):
+    """A result that is the sum of what the tiles give, number by number."""
+
+    array: ir.Value
+    view: View
+    reducer: Reducer
+
+    def begin(self, emitter: Emitter) -> None:
+        """Clear what an earlier pass over the tiles has left."""
+        with nest(emitter, self.view.shape) as indices:
+            store(emitter, self.view, indices, self.reducer.start(emitter))
+
+    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
+        """Take what one tile gives."""
+        memory, given = Memory(inside), view_of(inside, *output)
+        with nest(inside, self.view.shape) as at:
+            total = self.reducer.add(inside, memory.load_new(self.view, at), memory.load_given(given, at))
+            memory.store_new(self.view, at, total)
+
+    def value(self, emitter: Emitter) -> ir.Value:
+        """The result, as a reference that the caller owns."""
+        return self.array
+
+
+class _Number(NamedTuple):
+    """A result that is one number, reduced from those of the tiles."""
+
+    number: int  # of the result
+    kind: types.Array
+    reducer: Reducer
+    register: ir.Value
+
+    def begin(self, emitter: Emitter) -> None:
+        """Clear what an earlier pass over the tiles has left."""
+        emitter.builder.store(self.reducer.start(emitter), self.register)
+
+    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
+        """Take what one tile gives."""
+        self.reducer.take(inside, self.register, scalar(inside, *output)[1])
+
+    def value(self, emitter: Emitter) -> ir.Value:
+        """The result, as a reference that the caller owns."""
+        value, view = new_array(emitter, self.kind, [], self.number)
+        store(emitter, view, [], self.end(emitter))
+        return value
+
+    def end(self, emitter: Emitter) -> ir.Value:
+        """What it is now."""
+        return self.reducer.end(emitter, self.register)
 
 
 class _WrittenTiles:
@@ -78,26 +138,22 @@ class _WrittenTiles:
         builder = emitter.builder
         given = [Value(*each) for each in zip(kinds, values, strict=True)]
         n_rows = self._n_rows(emitter, given)
-        arrays = [self._array(emitter, number, given, n_rows) for number in range(len(self._kinds))]
-        guesses = [cgutils.alloca_once_value(builder, cgutils.true_bit) for _ in self._op.guesses]
+        results = [self._result(emitter, number, given, n_rows) for number in range(len(self._kinds))]
+        guesses = {number: cgutils.alloca_once(builder, cgutils.bool_t) for number in self._op.guesses}
         scratch = emitter.scratch or Scratch()
         again = builder.append_basic_block("tiles.again")
-        for guess in guesses:
+        for guess in guesses.values():
             builder.store(cgutils.true_bit, guess)
         builder.branch(again)
         builder.position_at_end(again)
-        results = [self._begin(emitter, number, array) for number, array in enumerate(arrays)]
-        inside = emitter._replace(scratch=scratch)
-        fixed = [*given, *(Value(types.boolean, builder.load(guess)) for guess in guesses)]
-        n_at_once = _n_at_once(emitter, self._bytes_of_row(emitter, given))
-        with cgutils.for_range_slice(builder, ZERO, n_rows, n_at_once) as (first, _):
-            left = builder.sub(n_rows, first)
-            count = builder.select(builder.icmp_unsigned("<", left, n_at_once), left, n_at_once)
-            self._write_tile(inside, self._inputs(inside, fixed, (first, count)), results, (first, count))
-        self._repeat_if_wrong(emitter, results, guesses, again)
+        for result in results:
+            result.begin(emitter)
+        fixed = [*given, *(Value(types.boolean, builder.load(guess)) for guess in guesses.values())]
+        self._write_tiles(emitter._replace(scratch=scratch), fixed, results, n_rows)
+        _repeat_if_wrong(emitter, results, guesses, again)
         if scratch is not emitter.scratch:
             scratch.release(emitter)
-        ends = [self._end(emitter, number, result) for number, result in enumerate(results)]
+        ends = [result.value(emitter) for result in results]
         return ends[0] if len(ends) == 1 else emitter.context.make_tuple(builder, self.result(kinds), ends)
 
     def _n_rows(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
@@ -111,33 +167,35 @@ class _WrittenTiles:
     def _bytes_of_row(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """Bytes of one row of all matrices."""
         builder, total = emitter.builder, ZERO
-        for each, sliced in zip(given, self._op.sliced, strict=True):
+        for each, sliced in zip(given, self._op.sliced, strict=False):
             if sliced and each.kind.ndim > 1:
                 n_columns = view_of(emitter, *each).shape[1]
                 total = builder.add(total, builder.mul(n_columns, WORD(itemsize(emitter, each.kind))))
         return total
 
-    def _array(self, emitter: Emitter, number: int, given: Sequence[Value], n_rows: ir.Value) -> tuple | None:
-        """The array of a result that is one."""
-        result, kind = self._op.results[number], self._kinds[number]
-        if kind.ndim == 0:
-            return None
+    def _result(self, emitter: Emitter, number: int, given: Sequence[Value], n_rows: ir.Value):
+        result, kind, dtype = self._op.results[number], self._kinds[number], self._node.outputs[number].type.dtype
         if isinstance(result, Kept):
-            return new_array(emitter, kind, [n_rows], number)
-        return new_array(emitter, kind, view_of(emitter, *given[result.columns_of]).shape[1:], number)
-
-    def _begin(self, emitter: Emitter, number: int, array: tuple | None) -> _Result:
-        """A result before the first tile."""
-        result, dtype = self._op.results[number], self._node.outputs[number].type.dtype
-        value, view = array or (None, None)
-        if isinstance(result, Kept):
-            return _Result(value, view, None, None)
+            return _KeptRows(*new_array(emitter, kind, [n_rows], number))
         reducer = Reducer(result.reduction, dtype, dtype)
-        if view is None:
-            return _Result(None, None, reducer, reducer.begin(emitter))
-        with nest(emitter, view.shape) as indices:
-            store(emitter, view, indices, reducer.start(emitter))
-        return _Result(value, view, reducer, None)
+        if result.columns_of is None:
+            return _Number(number, kind, reducer, reducer.begin(emitter))
+        n_columns = view_of(emitter, *given[result.columns_of]).shape[1]
+        return _SummedArray(*new_array(emitter, kind, [n_columns], number), reducer)
+
+    def _write_tiles(self, inside: Emitter, given: Sequence[Value], results: Sequence, n_rows: ir.Value) -> None:
+        """Write the loop over tiles: the step, and what becomes of what it gives."""
+        builder = inside.builder
+        n_at_once = _n_at_once(inside, self._bytes_of_row(inside, given))
+        with cgutils.for_range_slice(builder, ZERO, n_rows, n_at_once) as (first, _):
+            left = builder.sub(n_rows, first)
+            rows = first, builder.select(builder.icmp_unsigned("<", left, n_at_once), left, n_at_once)
+            inputs = self._inputs(inside, given, rows)
+            outputs = write_program(self._step, inside, [each.kind for each in inputs], [each.value for each in inputs])
+            for output, result in zip(outputs, results, strict=True):
+                result.take(inside, output, rows)
+            for output in outputs:
+                inside.context.nrt.decref(builder, *output)
 
     def _inputs(self, inside: Emitter, given: Sequence[Value], rows: tuple[ir.Value, ir.Value]) -> list[Value]:
         """What the step reads: rows of its tile, and what all tiles read."""
@@ -151,39 +209,18 @@ class _WrittenTiles:
                 inputs.append(borrowed(inside, each, self._node.inputs[number].type.shape))
         return inputs
 
-    def _write_tile(self, inside: Emitter, inputs: Sequence[Value], results: Sequence[_Result], rows: tuple) -> None:
-        """Write the step, and take what it gives into the results."""
-        outputs = write_program(self._step, inside, [each.kind for each in inputs], [each.value for each in inputs])
-        for output, result in zip(outputs, results, strict=True):
-            if result.register is not None:
-                result.reducer.take(inside, result.register, scalar(inside, *output)[1])
-            elif result.reducer is not None:
-                _add_to(inside, result.reducer, view_of(inside, *output), result.view)
-            else:
-                fill(inside, Axes(view_of(inside, *output), (False,)), _rows(inside, result.view, rows))
-        for output in outputs:
-            inside.context.nrt.decref(inside.builder, *output)
 
-    def _repeat_if_wrong(
-        self, emitter: Emitter, results: Sequence[_Result], guesses: Sequence[ir.Value], again: ir.Block
-    ) -> None:
-        """Go through all tiles again if something that was taken to hold in all rows does not."""
-        builder = emitter.builder
-        is_wrong = cgutils.false_bit
-        for number, guess in zip(self._op.guesses, guesses, strict=True):
-            found = results[number].reducer.end(emitter, results[number].register)
-            is_wrong = builder.or_(is_wrong, builder.xor(found, builder.load(guess)))
-            builder.store(found, guess)
-        done = builder.append_basic_block("tiles.done")
-        builder.cbranch(is_wrong, again, done)
-        builder.position_at_end(done)
-
-    def _end(self, emitter: Emitter, number: int, result: _Result) -> ir.Value:
-        if result.register is None:
-            return result.value
-        value, view = new_array(emitter, self._kinds[number], [], number)
-        store(emitter, view, [], result.reducer.end(emitter, result.register))
-        return value
+def _repeat_if_wrong(emitter: Emitter, results: Sequence, guesses: Mapping[int, ir.Value], again: ir.Block) -> None:
+    """Go through all tiles again if something that was taken to hold in all rows does not."""
+    builder = emitter.builder
+    is_wrong = cgutils.false_bit
+    for number, guess in guesses.items():
+        found = results[number].end(emitter)
+        is_wrong = builder.or_(is_wrong, builder.xor(found, builder.load(guess)))
+        builder.store(found, guess)
+    done = builder.append_basic_block("tiles.done")
+    builder.cbranch(is_wrong, again, done)
+    builder.position_at_end(done)
 
 
 def _n_at_once(emitter: Emitter, row_bytes: ir.Value) -> ir.Value:
@@ -202,10 +239,3 @@ def _rows(emitter: Emitter, view: View, rows: tuple[ir.Value, ir.Value]) -> View
     first, count = rows
     n_others = len(view.shape) - 1
     return view._replace(data=pointer(emitter, view, [first, *[ZERO] * n_others]), shape=[count, *view.shape[1:]])
-
-
-def _add_to(emitter: Emitter, reducer: Reducer, given: View, total: View) -> None:
-    memory = Memory(emitter)
-    with nest(emitter, total.shape) as indices:
-        value = reducer.add(emitter, memory.load_new(total, indices), memory.load_given(given, indices))
-        memory.store_new(total, indices, value)
