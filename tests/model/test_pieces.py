@@ -9,7 +9,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 from nutmill import compile_model
-from nutmill.model.lowering.inline.arrays import Pieces
+from nutmill.model.lowering.inline.step_memory import Pieces
 
 PIECE = Pieces.BYTES // 8  # numbers
 

@@ -15,71 +15,13 @@ from numba.core.typing.context import BaseContext as TypingContext
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
+from nutmill.model.lowering.inline.step_memory import Pieces, Scratch, either
+
 WORD = ir.IntType(64)
 ZERO, ONE = WORD(0), WORD(1)
 
-_BLOCK = types.MemInfoPointer(types.voidptr)
-
 # Arrays of so many elements may lie on the stack; in the step of a loop they would be allocated again and again.
 _ON_STACK, _ON_STACK_IN_STEP = 16, 256
-
-
-class Scratch:
-    """Memory for the arrays of a loop's step, which do not outlive the step: allocated once, not in each step.
-
-    Each place of the step that makes an array has a block of its own, which grows when the array does.
-    """
-
-    def __init__(self) -> None:
-        self._blocks: list[ir.Value] = []
-
-    def block(self, emitter: Emitter, size: ir.Value, align: ir.Value) -> ir.Value:
-        """Pointer to memory of at least `size` bytes, for the place where the emitter stands."""
-        context, builder = emitter.context, emitter.builder
-        block = cgutils.alloca_once(builder, cgutils.voidptr_t)  # none at first: zeros
-        capacity = cgutils.alloca_once(builder, WORD)
-        self._blocks += [block, capacity]
-        with builder.if_then(builder.icmp_unsigned(">=", size, builder.load(capacity)), likely=False):
-            context.nrt.decref(builder, _BLOCK, builder.load(block))
-            builder.store(context.nrt.meminfo_alloc_aligned(builder, size, align), block)
-            builder.store(builder.add(size, ONE), capacity)  # so that no bytes are a block too
-        return context.nrt.meminfo_data(builder, builder.load(block))
-
-    def release(self, emitter: Emitter) -> None:
-        """Give all blocks back, once the loop is over."""
-        builder = emitter.builder
-        for block, capacity in zip(self._blocks[::2], self._blocks[1::2], strict=True):
-            emitter.context.nrt.decref(builder, _BLOCK, builder.load(block))
-            builder.store(block.type.pointee(None), block)
-            builder.store(ZERO, capacity)
-
-
-class Pieces:
-    """Memory of the caller's stack, a piece for each array that may be small: malloc takes as long as a short loop.
-
-    Parameters
-    ----------
-    pointer : ir.Value
-        Where it begins; it has `size` bytes once all is written.
-    """
-
-    # Of a piece, and how many there are at most: more of them would lie far apart.
-    BYTES, _MOST = 1024, 32
-
-    def __init__(self, pointer: ir.Value):
-        self._pointer, self._n_taken = pointer, 0
-
-    @property
-    def size(self) -> int:
-        """Bytes of all pieces."""
-        return self._n_taken * self.BYTES
-
-    def next(self, builder: ir.IRBuilder) -> ir.Value | None:
-        """Pointer to the next piece; None if all are taken."""
-        if self._n_taken == self._MOST:
-            return None
-        self._n_taken += 1
-        return builder.gep(self._pointer, [WORD(self.size - self.BYTES)], inbounds=True)
 
 
 class Emitter(NamedTuple):
@@ -212,7 +154,7 @@ def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], nu
         size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
         align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
         if emitter.scratch:
-            meminfo, block = None, emitter.scratch.block(emitter, size, align)
+            meminfo, block = None, emitter.scratch.block(emitter.context, builder, size, align)
         else:
             meminfo, block = _memory(emitter, size, align)
         data = builder.bitcast(block, array.data.type)
@@ -230,13 +172,8 @@ def _memory(emitter: Emitter, size: ir.Value, align: ir.Value) -> tuple[ir.Value
     with builder.if_then(builder.icmp_unsigned(">", size, WORD(Pieces.BYTES))):
         header, data = _allocated(emitter, size, align)
         allocated = builder.block
-    chosen = []
-    for own, other in ((piece, data), (ir.Constant(header.type, None), header)):
-        either = builder.phi(own.type)
-        either.add_incoming(own, before)
-        either.add_incoming(other, allocated)
-        chosen.append(either)
-    return chosen[1], chosen[0]
+    chosen = either(builder, (piece, before), (data, allocated))
+    return either(builder, (ir.Constant(header.type, None), before), (header, allocated)), chosen
 
 
 def _allocated(emitter: Emitter, size: ir.Value, align: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -19,7 +19,6 @@ from nutmill.model.lowering.inline.arrays import (
     ONE,
     ZERO,
     Emitter,
-    Scratch,
     Value,
     array_kind,
     integer,
@@ -38,6 +37,7 @@ from nutmill.model.lowering.inline.states import (
     array_of,
     borrowed,
 )
+from nutmill.model.lowering.inline.step_memory import Scratch
 from nutmill.model.lowering.inline.steps import Program, write_program
 from nutmill.model.rewriting.rewrite import step_graph
 
@@ -154,7 +154,7 @@ class _WrittenScan:
         count = _repeat(emitter.builder, made.n_steps, write_step)
         results = [states[result].end(count).value for result in self._results]
         if scratch is not emitter.scratch:
-            scratch.release(emitter)
+            scratch.release(emitter.context, emitter.builder)
         if len(results) == 1:
             return results[0]
         return emitter.context.make_tuple(emitter.builder, self.result(kinds), results)

@@ -14,8 +14,9 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from pytensor.graph.basic import Constant, Variable
 
-from nutmill.model.lowering.inline.arrays import WORD, Emitter, Pieces, Value, View, array_at, load, view_of
+from nutmill.model.lowering.inline.arrays import WORD, Emitter, Value, View, array_at, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.step_memory import Pieces
 
 _LINE = 64  # bytes that a processor reads at once
 _LARGE = 1_000_000  # bytes of a constant from which on Numba keeps only where it lies

@@ -18,7 +18,6 @@ from nutmill.model.lowering.inline.arrays import (
     WORD,
     ZERO,
     Emitter,
-    Scratch,
     Value,
     View,
     array_at,
@@ -36,6 +35,7 @@ from nutmill.model.lowering.inline.loops import Axes, Memory, nest
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.lowering.inline.states import borrowed
+from nutmill.model.lowering.inline.step_memory import Scratch
 from nutmill.model.lowering.inline.steps import Program, write_program
 from nutmill.model.rewriting.tiles import Kept, RowTiles
 
@@ -140,7 +140,7 @@ class _WrittenTiles:
         n_rows = self._n_rows(emitter, given)
         results = [self._result(emitter, number, given, n_rows) for number in range(len(self._kinds))]
         guesses = {number: cgutils.alloca_once(builder, cgutils.bool_t) for number in self._op.guesses}
-        scratch = emitter.scratch or Scratch()
+        scratch = emitter.scratch or Scratch(emitter.pieces)
         again = builder.append_basic_block("tiles.again")
         for guess in guesses.values():
             builder.store(cgutils.true_bit, guess)
@@ -152,7 +152,7 @@ class _WrittenTiles:
         self._write_tiles(emitter._replace(scratch=scratch), fixed, results, n_rows)
         _repeat_if_wrong(emitter, results, guesses, again)
         if scratch is not emitter.scratch:
-            scratch.release(emitter)
+            scratch.release(emitter.context, emitter.builder)
         ends = [result.value(emitter) for result in results]
         return ends[0] if len(ends) == 1 else emitter.context.make_tuple(builder, self.result(kinds), ends)
 
