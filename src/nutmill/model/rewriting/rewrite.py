@@ -86,9 +86,9 @@ def rewrite(
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
     hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
     of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    own = [(TileRows(fgraph, len(parameters)), _TILES)] if ours else []
-    if ours and hoist:
-        own.append((GroupRows(fgraph, len(parameters)), _GROUP))
+    grouper, tiler = GroupRows(fgraph, len(parameters)), TileRows(fgraph, len(parameters))
+    own = [(tiler, _TILES)] if ours else []
+    own += [(grouper, _GROUP)] if ours and hoist else []
     mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths, *own)
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on

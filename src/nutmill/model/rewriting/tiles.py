@@ -17,7 +17,7 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.type import tensor
 
 from nutmill.model.rewriting.blas.ops import TileProduct, TileSums
-from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
+from nutmill.model.rewriting.fusion import CompiledOp, FusedLoop, Reduced, Stored
 from nutmill.model.rewriting.row_parts import RowPart, along_rows, row_parts
 
 
@@ -32,7 +32,7 @@ class Total(NamedTuple):
     columns_of: int | None
 
 
-class RowTiles(Op):
+class RowTiles(CompiledOp):
     """A part of a graph that is computed for one tile of rows after the other.
 
     Parameters
@@ -60,14 +60,6 @@ class RowTiles(Op):
         self.sliced = tuple(sliced)
         self.results = tuple(results)
         self.guesses = tuple(guesses)
-
-    def make_node(self, *inputs: Variable) -> Apply:
-        """Is never called: `TileRows` knows the types of the results."""
-        raise NotImplementedError("a RowTiles is made by TileRows")
-
-    def perform(self, node, inputs, output_storage):
-        """Is never called: the op exists between the last rewrite and the code."""
-        raise NotImplementedError("a RowTiles is only compiled")
 
 
 class TileRows(GraphRewriter):
