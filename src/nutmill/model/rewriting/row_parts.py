@@ -55,7 +55,7 @@ def row_parts(fgraph: FunctionGraph, data: Sequence[Variable]) -> list[RowPart]:
         Inputs that are arrays of data; only their matrices count.
     """
     matrices = {v for v in data if v.type.ndim == 2 and v.type.dtype in _FLOATS and not any(v.type.broadcastable)}
-    search = _Search(matrices)
+    search = _PartSearch(matrices)
     order = fgraph.toposort()
     for node in order:
         search.take(node)
@@ -70,7 +70,7 @@ def along_rows(node: Apply) -> Iterator[tuple[Variable, bool]]:
         yield variable, not is_table and variable.type.ndim == 1 and not variable.type.broadcastable[0]
 
 
-class _Search:
+class _PartSearch:
     """Takes nodes in order; what has values for the rows of one part belongs to a group, and groups may merge.
 
     Each group is named by a number. `_past` has, for a variable, the groups that must be complete before it is

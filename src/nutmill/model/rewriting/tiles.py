@@ -77,14 +77,14 @@ class TileRows(GraphRewriter):
         if fgraph is not self.target:
             return
         for part in row_parts(fgraph, fgraph.inputs[self.n_parameters :]):
-            node, replaced = _Builder(fgraph, part).build()
+            node, replaced = _StepBuilder(fgraph, part).build()
             try:
                 fgraph.replace_all_validate(list(zip(replaced, node.outputs, strict=True)), reason="tile_rows")
             except InconsistencyError:
                 continue
 
 
-class _Builder:
+class _StepBuilder:
     """Copies the operations of a part into the graph of a step."""
 
     def __init__(self, fgraph: FunctionGraph, part: RowPart):
