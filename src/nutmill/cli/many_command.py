@@ -44,6 +44,9 @@ _Checkpoint = Annotated[
     Path | None,
     typer.Option(file_okay=False, metavar="FOLDER", help="Keep what is done here; the same command goes on with it."),
 ]
+_Pilot = Annotated[
+    int, typer.Option(min=0, metavar="N", help="First try on so many data sets whether a cheaper warmup does as well.")
+]
 _Fits = Annotated[int | None, typer.Option(min=1, help="Fits at once. Default: as many as there are cores.")]
 
 
@@ -60,6 +63,7 @@ def many(
     seed: options.Seed = None,
     target_accept: options.TargetAccept = 0.8,
     cores: _Fits = None,
+    pilot: _Pilot = 0,
     checkpoint: _Checkpoint = None,
     out: Annotated[Path, options.result_option("Default: fits.nc.")] = Path("fits.nc"),
     json: options.Json = False,
@@ -78,6 +82,7 @@ def many(
         "random_seed": seed,
         "target_accept": target_accept,
         "cores": cores,
+        "pilot": pilot,
         "checkpoint": checkpoint,
     }
     if checkpoint is not None and seed is None:

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from nutmill.errors import ArgumentError, ModelError
@@ -14,6 +15,7 @@ from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import keeper_of
+from nutmill.many.pilot import chosen
 from nutmill.many.room_for_rows import RoomForRows
 from nutmill.sampling.kept_model import identity
 from nutmill.sampling.request import Request, Seed, checked_request
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 # What of the arguments is not that of each fit.
-_OF_ALL_FITS = ("model", "datasets", "by", "keep", "var_names", "on_error")
+_OF_ALL_FITS = ("model", "datasets", "by", "keep", "var_names", "on_error", "pilot")
 
 
 def sample_many(
@@ -50,6 +52,7 @@ def sample_many(
     centring: str = "auto",
     var_names: Sequence[str] | None = None,
     on_error: str = "keep",
+    pilot: int = 0,
     checkpoint: str | os.PathLike | None = None,
     every: float = 10.0,
     progressbar: bool = True,
@@ -83,6 +86,11 @@ def sample_many(
     on_error
         "keep": a fit whose data do not fit the model, that finds no start, or whose chains have to stop becomes a row
         of NaN, whose ``problem`` says why; the others go on. "raise": the first of them ends all.
+    pilot
+        So many of the first data sets are first fitted in cheaper ways too: without directions in the metric, with a
+        short warmup. All fits are then made in the cheapest way that did as well, which the attributes ``metric`` and
+        ``tune`` of the result tell, and with which `sample_numba` makes the same draws. 0 makes them as they were
+        asked for: then no fit depends on other data than its own.
     checkpoint
         A folder, to which what is kept of the fits goes as they are made. The same call on the same data sets goes on
         there after a kill, and gives the same bytes as one that nothing happened to.
@@ -116,17 +124,28 @@ def sample_many(
     request = checked_request(**{name: value for name, value in given.items() if name not in _OF_ALL_FITS})
     if on_error not in ("keep", "raise"):
         raise ArgumentError(f'on_error must be "keep" or "raise", not {on_error!r}.')
+    if isinstance(pilot, bool) or not isinstance(pilot, Integral) or pilot < 0:
+        raise ArgumentError(f"pilot must be a whole number of data sets, at least 0, not {pilot!r}.")
     keeper, sets = keeper_of(keep), data_sets(datasets, by)
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
     plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", request.cores or topology().n_cores)
+    if pilot:
+        plan, sets = _piloted(plan, sets, pilot)
     # It brings xarray, which takes as long to load as a hundred short fits.
     from nutmill.many.gathered import tree_of
 
     n_all = count_of(datasets, by)
     room = RoomForRows(topology().memory_bytes, n_all)
     gathered = _gathered(plan, sets, keep, (ReportOfFits(progressbar, n_all), room))
-    return tree_of(gathered, compiled.description, _attributes(request))
+    return tree_of(gathered, compiled.description, _attributes(plan.fitter.request))
+
+
+def _piloted(plan: Plan, sets: Iterator[DataSet], count: int) -> tuple[Plan, Iterator[DataSet]]:
+    """Choose the way of the fits by the first data sets, and give these back before the others."""
+    first = list(itertools.islice(sets, count))
+    way = chosen(plan, first)
+    return plan._replace(fitter=Fitter(plan.fitter.compiled, way)), itertools.chain(first, sets)
 
 
 def _gathered(
@@ -173,6 +192,7 @@ def _attributes(request: Request) -> dict[str, str | int | float]:
         "random_seed": str(request.seed),
         "draws": request.draws,
         "tune": "auto" if request.tune is None else request.tune,
+        "metric": request.metric,
         "chains": request.chains,
         "target_accept": request.target_accept,
     }
