@@ -15,6 +15,8 @@ from nutmill.nuts.mixing_room import SUMMARY
 
 # Rows that are stacked at a time: a row by itself takes many times the memory of its numbers.
 _STACKED = 512
+# By how much an array grows that is full.
+_GROWTH = 1.25
 
 DATASET = "dataset"
 # What stands before the axes of a variable, by group.
@@ -32,7 +34,8 @@ class Gathered:
     def __init__(self) -> None:
         self.keys: list[Hashable] = []
         self._rows: list[Groups] = []
-        self._stacks: list[dict[str, dict[str, np.ndarray]]] = []
+        self._columns: dict[str, dict[str, _Column]] = {}
+        self._n_stacked = 0
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -48,58 +51,93 @@ class Gathered:
         """Take rows that are stacked already."""
         self._stack()
         self.keys += keys
-        self._stacks.append({group: dict(arrays) for group, arrays in groups.items()})
+        self._append(groups, len(keys))
 
     def groups(self) -> Groups:
-        """Give all rows as arrays, (n, ...) each, by group and name."""
+        """Give all rows as arrays, (n, ...) each, by group and name; no more are taken after that."""
         self._stack()
-        self._stacks = [_joined(self._stacks, [len(stack[FITS]["failed"]) for stack in self._stacks])]
-        return {**self._stacks[0]}
+        return {
+            group: {name: column.whole(self._n_stacked) for name, column in columns.items()}
+            for group, columns in self._columns.items()
+        }
 
     def _stack(self) -> None:
         if self._rows:
-            self._stacks.append(joined(self._rows))
+            self._append(joined(self._rows), len(self._rows))
             self._rows = []
+
+    def _append(self, groups: Groups, count: int) -> None:
+        for group, arrays in groups.items():
+            columns = self._columns.setdefault(group, {})
+            for name, array in arrays.items():
+                columns.setdefault(name, _Column()).put(array, self._n_stacked)
+        self._n_stacked += count
+
+
+class _Column:
+    """Rows of one variable in one array that grows in place, so that no second one is ever beside it."""
+
+    def __init__(self) -> None:
+        self._array = np.zeros(0)
+        self._n = -1  # rows; -1: not even their shape is known
+
+    def put(self, rows: np.ndarray, first: int) -> None:
+        """Write rows from `first` on; where there are none before, and beyond shorter ones, is NaN or 0."""
+        if self._n < 0:
+            self._array, self._n = np.zeros((0, *rows.shape[1:]), rows.dtype), 0
+        shape = tuple(map(max, self._array.shape[1:], rows.shape[1:]))
+        dtype = np.result_type(self._array, rows)
+        if (shape, dtype) != (self._array.shape[1:], self._array.dtype):
+            wider = _blank((self._n, *shape), dtype)
+            wider[tuple(map(slice, (self._n, *self._array.shape[1:])))] = self._array[: self._n]
+            self._array = wider
+        self._grow_to(first + len(rows))
+        places = (slice(first, None), *map(slice, rows.shape[1:]))
+        self._array[: self._n][places] = rows
+
+    def whole(self, count: int) -> np.ndarray:
+        """Give the array of so many rows."""
+        self._grow_to(count)
+        self._array.resize((count, *self._array.shape[1:]), refcheck=False)
+        return self._array
+
+    def _grow_to(self, count: int) -> None:
+        if count > len(self._array):
+            room = max(count, int(_GROWTH * len(self._array)))
+            self._array.resize((room, *self._array.shape[1:]), refcheck=False)  # moves pages, not numbers
+        self._array[self._n : count] = _missing(self._array.dtype)
+        self._n = count
 
 
 def joined(rows: Sequence[Groups]) -> dict[str, dict[str, np.ndarray]]:
-    """Stack rows: arrays (n, ...) by group and name."""
-    return _joined([{group: _as_rows(arrays) for group, arrays in row.items()} for row in rows], [1] * len(rows))
-
-
-def _as_rows(arrays: Arrays) -> dict[str, np.ndarray]:
-    return {name: array[None] for name, array in arrays.items()}
-
-
-def _joined(
-    parts: Sequence[dict[str, dict[str, np.ndarray]]], counts: Sequence[int]
-) -> dict[str, dict[str, np.ndarray]]:
-    """Join arrays along their first axis, and take them out of `parts`; what is missing of some is NaN or 0."""
+    """Stack rows: arrays (n, ...) by group and name; what is missing of some is NaN or 0."""
     names: dict[str, dict[str, None]] = {}
-    for part in parts:
-        for group, arrays in part.items():
+    for row in rows:
+        for group, arrays in row.items():
             names.setdefault(group, {}).update(dict.fromkeys(arrays))
-    ends = np.cumsum(counts)
-    whole: dict[str, dict[str, np.ndarray]] = {}
-    for group, of_group in names.items():
-        made: dict[str, np.ndarray] = {}
-        for name in of_group:
-            # Taken out, so that parts and whole are there at the same time of one variable alone.
-            found = [part[group].pop(name, None) if group in part else None for part in parts]
-            made[name] = _side_by_side(found, counts, ends)
-        whole[group] = made
-    return whole
+    return {
+        group: {name: _stacked([row.get(group, {}).get(name) for row in rows]) for name in of_group}
+        for group, of_group in names.items()
+    }
 
 
-def _side_by_side(found: Sequence[np.ndarray | None], counts: Sequence[int], ends: np.ndarray) -> np.ndarray:
+def _stacked(found: Sequence[np.ndarray | None]) -> np.ndarray:
     there = [array for array in found if array is not None]
-    shape = tuple(np.max([array.shape[1:] for array in there], axis=0).astype(int).tolist())
-    dtype = np.result_type(*there)
-    made = np.full((int(ends[-1]), *shape), np.nan if dtype.kind == "f" else 0, dtype)
-    for array, count, end in zip(found, counts, ends, strict=True):
+    shape = tuple(np.max([array.shape for array in there], axis=0).astype(int).tolist())
+    made = _blank((len(found), *shape), np.result_type(*there))
+    for number, array in enumerate(found):
         if array is not None:
-            made[(slice(end - count, end), *(slice(length) for length in array.shape[1:]))] = array
+            made[(number, *map(slice, array.shape))] = array
     return made
+
+
+def _blank(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return np.full(shape, _missing(dtype), dtype)
+
+
+def _missing(dtype: np.dtype) -> Any:
+    """What stands for a value that is not there: text is empty then."""
+    return {"f": np.nan, "U": ""}.get(dtype.kind, 0)
 
 
 def tree_of(gathered: Gathered, description: Description, attrs: Mapping[str, Any]) -> xr.DataTree:
