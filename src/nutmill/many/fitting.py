@@ -62,18 +62,19 @@ class Fitter:
     compiled : CompiledModel
     request : Request
         Of the chains of each fit; its seed is that of all fits.
+    names : frozenset of str, optional
+        Of the data of all data sets; or `expect` takes them from the first.
     """
 
-    def __init__(self, compiled: CompiledModel, request: Request):
-        self.compiled, self.request = compiled, request
-        self._names: frozenset[str] | None = None
+    def __init__(self, compiled: CompiledModel, request: Request, names: frozenset[str] | None = None):
+        self.compiled, self.request, self.names = compiled, request, names
         self._mine = threading.local()
         self._all_runs: list[WholeRuns] = []  # of all threads
 
     def expect(self, data: DataSet) -> None:
         """Take the names of the first data set for those of all; raises ModelError if the model lacks one."""
         check_names(self.compiled.description, data.arrays)
-        self._names = frozenset(data.arrays)
+        self.names = frozenset(data.arrays)
 
     def bind(self, data: DataSet) -> CompiledModel:
         """Bind the model to a data set.
@@ -83,8 +84,8 @@ class Fitter:
         ModelError
             If names are not those of the others, there are no observations, or data do not fit the model.
         """
-        if self._names is not None and self._names != set(data.arrays):
-            missing, more = sorted(self._names - set(data.arrays)), sorted(set(data.arrays) - self._names)
+        if self.names is not None and self.names != set(data.arrays):
+            missing, more = sorted(self.names - set(data.arrays)), sorted(set(data.arrays) - self.names)
             told = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(more)}"] * bool(more)
             raise ModelError(f"It {' and '.join(told)}, unlike the first data set: all need the same names.")
         model = self.compiled.with_data(**data.arrays)

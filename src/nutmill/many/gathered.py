@@ -66,7 +66,7 @@ class Gathered:
             self._append(joined(self._rows), len(self._rows))
             self._rows = []
 
-    def _append(self, groups: Groups, count: int) -> None:
+    def _append(self, groups: Mapping[str, Arrays], count: int) -> None:
         for group, arrays in groups.items():
             columns = self._columns.setdefault(group, {})
             for name, array in arrays.items():
@@ -127,7 +127,7 @@ def _stacked(found: Sequence[np.ndarray | None]) -> np.ndarray:
     made = _blank((len(found), *shape), np.result_type(*there))
     for number, array in enumerate(found):
         if array is not None:
-            made[(number, *map(slice, array.shape))] = array
+            made[(slice(number, number + 1), *map(slice, array.shape))] = array
     return made
 
 

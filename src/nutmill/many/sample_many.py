@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
-from nutmill.many.keeping import keeper_of
+from nutmill.many.keeping import Groups, keeper_of
 from nutmill.many.pilot import chosen
 from nutmill.many.room_for_rows import RoomForRows
 from nutmill.sampling.kept_model import identity
@@ -55,6 +56,7 @@ def sample_many(
     pilot: int = 0,
     checkpoint: str | os.PathLike | None = None,
     every: float = 10.0,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> xr.DataTree:
     """Fit one model to many data sets: it is compiled once, and each fit takes little more than its native code.
@@ -96,6 +98,11 @@ def sample_many(
         there after a kill, and gives the same bytes as one that nothing happened to.
     every
         Seconds between two files in it; what a kill can cost.
+    executor
+        Makes the fits in its workers, one at a time in each, in place of threads of this process: a
+        `ProcessPoolExecutor`, Dask's ``client.get_executor()``, any of `concurrent.futures`. Workers need nutmill but
+        not PyMC. Draws are the same; only ``starts="prior"`` is not there, and starts that are hard to find are looked
+        for by jitter alone. A function ``keep`` has to be one of a module, so that it can be sent.
     progressbar
         Say on stderr how far the fits are.
 
@@ -161,7 +168,7 @@ def _gathered(
         if plan.fitter.request.checkpoint is not None:
             folder = stack.enter_context(_folder(plan.fitter, first, keep))
             report.n_before = folder.restore(sets, gathered)
-        for data, row in rows_of(plan, sets):
+        for data, row in _rows(plan, keep, sets):
             gathered.add(data.key, row)
             report.take(row)
             room.take(row)
@@ -169,6 +176,16 @@ def _gathered(
                 folder.keep(data, row)
         report.end()
     return gathered
+
+
+def _rows(plan: Plan, keep: str | Callable, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
+    """Fit in threads, or by the executor."""
+    executor = plan.fitter.request.executor
+    if executor is None:
+        return rows_of(plan, sets)
+    from nutmill.many.apart import rows_apart
+
+    return rows_apart(plan, keep, sets, executor)
 
 
 def _folder(fitter: Fitter, first: DataSet, keep: str | Callable) -> RowFolder:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nutmill.files import replace_file
 from nutmill.sampling.executor.worker import Answer, Task, run_task, same
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Dask warns of tasks above 10 MB; this one is sent once, and can be sent again when all workers are lost.
 _WARN_ABOVE = "distributed.admin.large-graph-warning-threshold"
@@ -44,8 +48,12 @@ class Engine:
         self._content = content if path is None else None
 
     def submit(self, task: Task) -> Future[Answer]:
-        """Hand out a task."""
-        return self._executor.submit(run_task, task, self._content)
+        """Hand out the task of a group of chains."""
+        return self.send(run_task, task)
+
+    def send(self, function: Callable[[T, bytes | None], R], task: T) -> Future[R]:
+        """Let a worker call a function with a task and the model, None if it lies in a file."""
+        return self._executor.submit(function, task, self._content)
 
     def is_final(self, error: BaseException) -> bool:
         """Whether an error of the executor means that it should not get the task once more."""
@@ -79,10 +87,10 @@ class DaskEngine(Engine):
             with dask.config.set({_WARN_ABOVE: "1 PiB"}):
                 self._held = executor._client.submit(same, content, pure=False)
 
-    def submit(self, task: Task) -> Future[Answer]:
-        """Hand out a task."""
+    def send(self, function: Callable[[T, bytes | None], R], task: T) -> Future[R]:
+        """Let a worker call a function with a task and the model, None if it lies in a file."""
         # Not pure: the same task may be sent again, after its worker was lost or in another run.
-        return self._executor.submit(run_task, task, self._held, pure=False)
+        return self._executor.submit(function, task, self._held, pure=False)
 
     def is_final(self, error: BaseException) -> bool:
         """Whether Dask itself has given up: it moves the tasks of lost workers to others a few times."""
