@@ -7,7 +7,7 @@ from nutmill.nuts.effective_size import effective_size, mean_of
 from nutmill.nuts.mixing import TAILS, mark_below, quantile, squares, take
 from nutmill.nuts.sorting import sort
 
-# What `measure` writes for each scalar.
+# What `measure` writes for each scalar; the first three for `scalar_summary` too.
 MEAN, SD, MCSE_MEAN, MCSE_SD, ESS_LOW, ESS_MEDIAN, ESS_HIGH = range(7)
 
 
@@ -30,16 +30,24 @@ def _measure(room, order, found):
     found[ESS_LOW] = _size_below(room, n_chains, quantile(room, order, TAILS[0]))
     found[ESS_MEDIAN] = _size_below(room, n_chains, quantile(room, order, 0.5))
     found[ESS_HIGH] = _size_below(room, n_chains, quantile(room, order, TAILS[1]))
+    mean, spread, scale = mean_and_error(room, n_chains, found)
+    _standardise(room, n_chains, mean, scale)
+    fourth = _square(values, mean, scale, room.z)
+    found[MCSE_SD] = math.sqrt((fourth - 1.0) / effective_size(room) / 4.0 * spread)
+
+
+@kernel
+def mean_and_error(room, n_chains, found):
+    """Write mean, standard deviation and the mean's error; return mean, variance and what standardises draws."""
+    values = room.values
     mean = mean_of(values)
     spread = squares(values, mean) / values.size
     found[MEAN], found[SD] = mean, math.sqrt(spread * values.size / (values.size - 1.0))
     # In units of the spread: an effective size has no unit, but tells what never moves by its size.
     scale = 1.0 / math.sqrt(spread) if spread > 0.0 else 0.0
-    standardise(room, n_chains, mean, scale)
+    _standardise(room, n_chains, mean, scale)
     found[MCSE_MEAN] = found[SD] / math.sqrt(effective_size(room))
-    standardise(room, n_chains, mean, scale)
-    fourth = _square(values, mean, scale, room.z)
-    found[MCSE_SD] = math.sqrt((fourth - 1.0) / effective_size(room) / 4.0 * spread)
+    return mean, spread, scale
 
 
 @kernel
@@ -49,7 +57,7 @@ def _size_below(room, n_chains, limit):
 
 
 @kernel
-def standardise(room, n_chains, mean, scale):
+def _standardise(room, n_chains, mean, scale):
     """Write into `room.z` the draws, moved and scaled."""
     n_draws, half = room.values.size // n_chains, room.z.shape[1]
     for sequence in range(2 * n_chains):
