@@ -179,7 +179,7 @@ class NativeTarget(NamedTuple):
     def release(self) -> None:
         """Keep nothing, release nothing."""
 
-    def told(self, status: int) -> str:
+    def sentence_of(self, status: int) -> str:
         """Say what a status means."""
         return sentence(status)
 

@@ -11,7 +11,13 @@ from nutmill.native.description import DataArray, Description, Parameter, Report
 from nutmill.native.functions import functions_of
 from nutmill.native.origin import Index, misfits
 from nutmill.native.processor import target
-from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
+from nutmill.native.saved_facts import (
+    Arrays,
+    description_from_json,
+    description_to_json,
+    origin_from_json,
+    origin_to_json,
+)
 from nutmill.native.saved_origin import REACHES, UNCONSTRAIN
 
 
@@ -65,8 +71,8 @@ def test_a_description():
     )
     for data in (True, False):
         arrays = Arrays()
-        facts = json.loads(json.dumps(told(model, arrays, data=data)))
-        found = described(facts, Arrays(arrays.parts))
+        facts = json.loads(json.dumps(description_to_json(model, arrays, data=data)))
+        found = description_from_json(facts, Arrays(arrays.parts))
         assert found.missing == (frozenset() if data else {"x", "y"})
         assert list(found.reported.items()) == list(model.reported.items())
         for field in ("parameters", "array_dims", "observed", "constant"):
@@ -82,9 +88,9 @@ def test_a_description():
 def test_an_origin():
     compiled, origin = stored()
     arrays = Arrays()
-    facts = json.loads(json.dumps(told_origin(origin, arrays, data=True)))
+    facts = json.loads(json.dumps(origin_to_json(origin, arrays, data=True)))
     values = compiled.description.values
-    found = origin_of(facts, origin.functions.code, Arrays(arrays.parts), values)
+    found = origin_from_json(facts, origin.functions.code, Arrays(arrays.parts), values)
     assert found.indices == origin.indices == (Index("group_of_row", False),)
     assert found.functions.signatures == origin.functions.signatures
     for first, second, third in zip(

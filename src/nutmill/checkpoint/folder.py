@@ -26,7 +26,7 @@ from nutmill.checkpoint.manifest import (
     strange_names,
     write_manifest,
 )
-from nutmill.checkpoint.records import remove_unfinished, replace_state, telling
+from nutmill.checkpoint.records import as_checkpoint_error, remove_unfinished, replace_state
 from nutmill.errors import CheckpointError
 from nutmill.files import is_unfinished, read_plain
 
@@ -71,7 +71,7 @@ class RunFolder:
             If the folder holds a run or something else, or cannot be written.
         """
         path = Path(path)
-        with telling(path):
+        with as_checkpoint_error(path):
             path.mkdir(parents=True, exist_ok=True)
             check_names(path)
             if has_begun(path):
@@ -95,7 +95,7 @@ class RunFolder:
         return cls(Path(path), read_manifest(path), every_s)
 
     def __enter__(self) -> Self:
-        with telling(self.path):
+        with as_checkpoint_error(self.path):
             self._lock.__enter__()
             for folder in (self.path, self.path / GROUPS):
                 remove_unfinished(folder)
@@ -113,13 +113,13 @@ class RunFolder:
     def result_path(self) -> Path:
         """Folder for the arrays of the result."""
         path = self.path / RESULT
-        with telling(self.path):
+        with as_checkpoint_error(self.path):
             path.mkdir(exist_ok=True)
         return path
 
     def keep(self, name: str, content: bytes) -> None:
         """Put a file there that never changes again; the manifest, which is written later, has its digest."""
-        with telling(self.path):
+        with as_checkpoint_error(self.path):
             replace_state(self.path / name, content)
         self.manifest["files"] = {**self.manifest["files"], name: hashlib.sha256(content).hexdigest()}
 
@@ -162,7 +162,7 @@ class RunFolder:
         self._lock.beat()
 
     def _write_manifest(self) -> None:
-        with telling(self.path):
+        with as_checkpoint_error(self.path):
             write_manifest(self.path, self.manifest)
 
 

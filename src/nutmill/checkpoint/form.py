@@ -124,20 +124,20 @@ def record(forms: Mapping[str, Form], optional: Mapping[str, Form] | None = None
             raise _misfit(value, place, "an object")
         for name in forms:
             if name not in value:
-                raise Misfit(f"{_told(place)} lacks {name!r}")
+                raise Misfit(f"{_named(place)} lacks {name!r}")
         for name, item in value.items():
             if name not in known and not others:
-                raise Misfit(f"{_told(place)} has {_shown(name)}, which is not known")
+                raise Misfit(f"{_named(place)} has {_shown(name)}, which is not known")
             known.get(name, anything)(item, f"{place}.{name}" if place else name)
 
     return check
 
 
 def _misfit(value: Any, place: str, wanted: str) -> Misfit:
-    return Misfit(f"{_told(place)} must be {wanted}, not {_shown(value)}")
+    return Misfit(f"{_named(place)} must be {wanted}, not {_shown(value)}")
 
 
-def _told(place: str) -> str:
+def _named(place: str) -> str:
     return _printable(place) or "it"
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nutmill.checkpoint.manifest import CHAINS, GROUPS
-from nutmill.checkpoint.records import Mark, RecordFile, holds, read_records, telling
+from nutmill.checkpoint.records import Mark, RecordFile, as_checkpoint_error, is_intact, read_records
 from nutmill.checkpoint.state_files import IDLE_WHILE_SAMPLING, OF_CHAINS, OF_GROUP, SavedState, StateFiles
 from nutmill.checkpoint.streams import STREAMS, Stream, stream_of
 from nutmill.errors import CheckpointError
@@ -117,7 +117,7 @@ class GroupKeeper:
 
     def append(self, chain: int) -> None:
         """Write what a chain at rest has drawn since the last time."""
-        with telling(self.folder):
+        with as_checkpoint_error(self.folder):
             self._append(chain)
 
     def _append(self, chain: int) -> None:
@@ -186,7 +186,7 @@ class GroupKeeper:
     def save(self, cut: Cut, facts: dict) -> None:
         """Bring draws and a state to the disk; chains may run meanwhile."""
         facts = {**facts, "begun": self._begun, "chain_ids": self._chain_ids, "marks": cut.marks}
-        with telling(self.folder):
+        with as_checkpoint_error(self.folder):
             for file in (file for files in self._files for file in files):
                 file.sync()
             self._states.save(SavedState(self._sequence + 1, facts, cut.arrays))
@@ -204,14 +204,14 @@ class GroupKeeper:
 
     def _are_of(self, saved: SavedState, marks: list[list[Mark]]) -> bool:
         """Whether a state is one of these chains, and its marks count what it says that they have drawn."""
-        told = saved.facts["begun"], saved.facts["chain_ids"]
+        said = saved.facts["begun"], saved.facts["chain_ids"]
         group, chains = saved.arrays["group"][0], saved.arrays["chains"]
         counts = [[stream.n_made(group, record) for stream in self._streams] for record in chains]
-        return told == (self._begun, self._chain_ids) and counts == [[m.n_records for m in chain] for chain in marks]
+        return said == (self._begun, self._chain_ids) and counts == [[m.n_records for m in chain] for chain in marks]
 
     def _are_whole(self, marks: list[list[Mark]]) -> bool:
         return all(
-            holds(self._path(stream, chain), self._dtype(stream), mark)
+            is_intact(self._path(stream, chain), self._dtype(stream), mark)
             for chain, of_chain in enumerate(marks)
             for stream, mark in zip(self._streams, of_chain, strict=True)
         )

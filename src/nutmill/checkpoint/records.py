@@ -28,7 +28,7 @@ def divergence_record(n_dim: int) -> np.dtype:
 
 
 @contextmanager
-def telling(folder: Path) -> Iterator[None]:
+def as_checkpoint_error(folder: Path) -> Iterator[None]:
     """Say in a sentence why the folder of a run cannot be written."""
     try:
         yield
@@ -122,7 +122,7 @@ class RecordFile:
         os.close(self._descriptor)
 
 
-def holds(path: Path, dtype: np.dtype, mark: Mark) -> bool:
+def is_intact(path: Path, dtype: np.dtype, mark: Mark) -> bool:
     """Whether a file begins with the records that a mark tells of, unharmed."""
     n_left = mark.n_records * dtype.itemsize
     if n_left == 0:

@@ -62,7 +62,7 @@ class DamagedState(Exception):
 
 def pack(state: SavedState) -> bytes:
     """Turn a state into the bytes of a file: magic, length of the header, header as JSON, arrays, SHA-256."""
-    arrays = [_told(name, array) for name, array in state.arrays.items()]
+    arrays = [_array_to_json(name, array) for name, array in state.arrays.items()]
     header = json.dumps({"sequence": state.sequence, "facts": state.facts, "arrays": arrays}).encode()
     content = [MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header]
     content += [np.ascontiguousarray(array).tobytes() for array in state.arrays.values()]
@@ -105,17 +105,17 @@ def _header(content: bytes) -> tuple[dict, int]:
         raise DamagedState from error
 
 
-def _names_of(told: list, template: GroupState) -> tuple[str, ...]:
+def _names_of(found: list, template: GroupState) -> tuple[str, ...]:
     """Take the names of arrays as a header tells of them; raises DamagedState unless they are those of a state."""
     whole_state = OF_GROUP + OF_CHAINS
     while_sampling = tuple(name for name in whole_state if name not in IDLE_WHILE_SAMPLING)
     for names in (whole_state, while_sampling):
-        if told == [_told(name, getattr(template, name)) for name in names]:
+        if found == [_array_to_json(name, getattr(template, name)) for name in names]:
             return names
     raise DamagedState
 
 
-def _told(name: str, array: np.ndarray) -> list:
+def _array_to_json(name: str, array: np.ndarray) -> list:
     return [name, str(array.dtype), list(array.shape)]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from nutmill.checkpoint.lock import FolderLock
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.files import read_plain, replace_file
 from nutmill.many.datasets import DataSet
@@ -53,7 +53,7 @@ class RowFolder:
         self._written_s = time.monotonic()
 
     def __enter__(self) -> Self:
-        with telling(self._path):
+        with as_checkpoint_error(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
             asked = self._path / _ASKED
             if not asked.exists() and any(self._path.iterdir()):
@@ -113,7 +113,7 @@ class RowFolder:
             arrays = {f"{group}/{name}": a for group, found in joined(self._rows).items() for name, a in found.items()}
             content = io.BytesIO()
             np.savez(content, allow_pickle=False, **{_DIGEST: np.array(self._digest.hexdigest()), **arrays})
-            with telling(self._path):
+            with as_checkpoint_error(self._path):
                 replace_file(self._path / f"rows-{self._first:012d}.npz", content.getvalue())
             self._first += len(self._rows)
             self._rows, self._digest = [], hashlib.sha256()

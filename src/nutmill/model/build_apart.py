@@ -77,7 +77,7 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, E
     try:
         with tempfile.TemporaryDirectory(prefix="nutmill-compile-") as folder:
             (Path(folder) / REQUEST).write_bytes(request)
-            found = _asked(Path(folder))
+            found = _answer_of(Path(folder))
     except OSError as error:
         raise ModelError(
             f"This model cannot be handed to another process through the folder of temporary files ({error.strerror}): "
@@ -91,7 +91,7 @@ def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, E
     return found, found.entry
 
 
-def _asked(folder: Path) -> CompileAnswer | NutmillError:
+def _answer_of(folder: Path) -> CompileAnswer | NutmillError:
     child = subprocess.run(
         [sys.executable, "-m", CHILD, str(folder)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -15,7 +15,7 @@ import numpy as np
 from nutmill.errors import ModelError, Status, sentence
 from nutmill.native.code import Code
 from nutmill.native.grouping import RowsMisfit, arrange
-from nutmill.native.in_python import InPython, told
+from nutmill.native.in_python import InPython, sentence_of
 from nutmill.native.lengths import CheckFailed
 from nutmill.native.object import NativeObject
 from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
@@ -141,9 +141,9 @@ class Binding:
         """Give back the memory that the code keeps from one call to the next, when there are no more calls."""
         self.code.native.release()
 
-    def told(self, status: int) -> str:
+    def sentence_of(self, status: int) -> str:
         """Say what a status means; where the model runs Python, with the error that was raised there last."""
-        return told(self.code.in_python, status)
+        return sentence_of(self.code.in_python, status)
 
     @property
     def cause(self) -> BaseException | None:
@@ -209,7 +209,7 @@ class Binding:
 
     def _blank(self, columns: Mapping[str, np.ndarray], failed: np.ndarray) -> None:
         """Put NaN in the rows where an operation failed: one draw that cannot be reported must not cost the others."""
-        why = f"{failed.sum()} of {len(failed)} draws: {self.told(Status.OP_RAISED)}"
+        why = f"{failed.sum()} of {len(failed)} draws: {self.sentence_of(Status.OP_RAISED)}"
         for name, column in columns.items():
             if column.dtype.kind != "f":
                 raise ModelError(f"{name} cannot be computed for {why}.") from self.cause
@@ -338,7 +338,7 @@ def _call(in_python: InPython | None, function: Callable[..., int], *words: int)
 def _check(status: int, in_python: InPython | None) -> None:
     if status:
         cause = None if in_python is None else in_python.error
-        raise DataMisfit(told(in_python, status)) from cause
+        raise DataMisfit(sentence_of(in_python, status)) from cause
 
 
 def _expand_block(expand_rows: Callable[[slice], int], first: int, failed: np.ndarray) -> int:

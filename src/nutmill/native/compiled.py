@@ -333,7 +333,7 @@ class CompiledModel:
         status, _, gradient = self.binding.density(base.position)
         if status == 0 and found.status != 0:
             status = found.status
-        told = self.binding.told(status) if status else None
+        told = self.binding.sentence_of(status) if status else None
         pieces = self.split(base.position)
         terms = self.origin.not_finite(list(pieces.values()), self.description.values)
         table = failure(told, self.description.names, self.binding.shapes, gradient, terms)

@@ -84,7 +84,7 @@ def _away_from_signals(call: Callable[[], int]) -> int:
         return executor.submit(call).result()
 
 
-def told(in_python: InPython | None, status: int) -> str:
+def sentence_of(in_python: InPython | None, status: int) -> str:
     """Say what a status means, with the error that Python raised last if there was one."""
     if in_python is None or in_python.error is None:
         return sentence(status)

@@ -170,7 +170,7 @@ def check_fit(model: Description, before: Description, origin: Origin, bound: Ca
         raise _unfit(model, _parted(before, model) or error.why) from error
     if status == Status.OP_RAISED or status < 0:
         parted = None if binding.cause else _parted(before, model)  # an error of the user's own says more
-        raise _unfit(model, parted or binding.told(status))
+        raise _unfit(model, parted or binding.sentence_of(status))
     if np.isnan(logp) and (places := nan_places(model)):
         raise ModelError(f"{' and '.join(places)}, and so is the log density: fill it in, or drop it.")
 

@@ -36,12 +36,12 @@ class Arrays:
         return np.load(io.BytesIO(self.parts[name]), allow_pickle=False)
 
 
-def told(model: Description, arrays: Arrays, *, data: bool) -> dict:
+def description_to_json(model: Description, arrays: Arrays, *, data: bool) -> dict:
     """Tell a description; without `data`, arrays that have a name are left out, apart from lengths of dimensions."""
     kept = [data or array.name is None or model.is_length(array) for array in model.arrays]
     return {
         "parameters": [[p.name, p.rv_name, _listed(p.dims)] for p in model.parameters],
-        "arrays": [_told_array(array, arrays, keep=keep) for array, keep in zip(model.arrays, kept, strict=True)],
+        "arrays": [_array_to_json(array, arrays, keep=keep) for array, keep in zip(model.arrays, kept, strict=True)],
         "reported": [[name, _listed(node.dims), node.parameter] for name, node in model.reported.items()],
         "coords": {dim: arrays.put(labels) for dim, labels in model.coords.items()},
         "array_dims": {name: _listed(dims) for name, dims in model.array_dims.items()},
@@ -50,21 +50,21 @@ def told(model: Description, arrays: Arrays, *, data: bool) -> dict:
     }
 
 
-def described(facts: Mapping, arrays: Arrays) -> Description:
-    """Make a description of what `told` told."""
+def description_from_json(facts: Mapping, arrays: Arrays) -> Description:
+    """Make a description of what `description_to_json` gave."""
     return Description(
         parameters=tuple(Parameter(name, rv_name, _tuple(dims)) for name, rv_name, dims in facts["parameters"]),
-        arrays=tuple(_array(told_array, arrays) for told_array in facts["arrays"]),
+        arrays=tuple(_array_from_json(described, arrays) for described in facts["arrays"]),
         reported={name: Reported(_tuple(dims), parameter) for name, dims, parameter in facts["reported"]},
         coords={dim: arrays.get(part) for dim, part in facts["coords"].items()},
         array_dims={name: tuple(dims) for name, dims in facts["array_dims"].items()},
         observed=tuple(facts["observed"]),
         constant=tuple(facts["constant"]),
-        missing=frozenset(told_array["name"] for told_array in facts["arrays"] if told_array["part"] is None),
+        missing=frozenset(described["name"] for described in facts["arrays"] if described["part"] is None),
     )
 
 
-def told_origin(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
+def origin_to_json(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
     """Tell an origin, apart from its machine code; without `data`, nothing that was computed from them."""
     fixed = data or not any(number is not None for number, _ in origin.arguments)
     return {
@@ -79,15 +79,15 @@ def told_origin(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
     }
 
 
-def origin_of(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.ndarray]) -> StoredOrigin:
-    """Make an origin of what `told_origin` told, its machine code, and the data of the file."""
+def origin_from_json(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.ndarray]) -> StoredOrigin:
+    """Make an origin of what `origin_to_json` gave, its machine code, and the data of the file."""
     start = facts["start"]
     return StoredOrigin(
         functions=functions_of(code, facts["functions"]),
         parameters=tuple(facts["parameters"]),
         variables=tuple(facts["variables"]),
         start_as_saved=tuple(arrays.get(part) for part in start or ()),
-        # Of no array is this file's start, if it has none.
+        # A file without start values has none that could have been computed from any of its arrays.
         arrays_as_saved=tuple(None if start is None else array for array in data),
         shown_as=facts["shown"],
         indices=tuple(Index(name, is_mask) for name, is_mask in facts["indices"]),
@@ -98,7 +98,7 @@ def origin_of(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.nda
     )
 
 
-def _told_array(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
+def _array_to_json(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
     return {
         "name": array.name,
         "dtype": array.value.dtype.str,
@@ -109,7 +109,7 @@ def _told_array(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
     }
 
 
-def _array(facts: Mapping, arrays: Arrays) -> DataArray:
+def _array_from_json(facts: Mapping, arrays: Arrays) -> DataArray:
     part = facts["part"]
     value = np.zeros((0,) * facts["rank"], facts["dtype"]) if part is None else arrays.get(part)
     return DataArray(facts["name"], value, facts["observed"], tuple(facts["broadcast"]))

@@ -22,7 +22,13 @@ from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
 from nutmill.native.origin import Origin
 from nutmill.native.processor import Target, obstacle
 from nutmill.native.record import ENTRY_WORDS, FIRST_WORD
-from nutmill.native.saved_facts import Arrays, described, origin_of, told, told_origin
+from nutmill.native.saved_facts import (
+    Arrays,
+    description_from_json,
+    description_to_json,
+    origin_from_json,
+    origin_to_json,
+)
 from nutmill.native.saved_origin import StoredOrigin
 from nutmill.nuts.state import FIELDS
 
@@ -49,8 +55,8 @@ def to_bytes(description: Description, code: Code, origin: Origin, *, data: bool
     manifest = {
         "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
         "code": entry.manifest,
-        "description": told(replace(description, coords=labels), arrays, data=data),
-        "origin": told_origin(stored, arrays, data=data),
+        "description": description_to_json(replace(description, coords=labels), arrays, data=data),
+        "origin": origin_to_json(stored, arrays, data=data),
         "likelihood": None if likelihood is None else likelihood.facts(),
     }
     objects = {_KERNEL: code.kernel.code, _FUNCTIONS: stored.functions.code}
@@ -89,9 +95,9 @@ def _loaded(manifest: Mapping, parts: Mapping[str, bytes]) -> tuple[Description,
     if missing := sorted({name for code in objects for name in unresolved(code)}):
         raise Damaged(f"this process lacks {', '.join(missing)}, which its code calls")
     arrays = Arrays(parts)
-    description = described(manifest["description"], arrays)
+    description = description_from_json(manifest["description"], arrays)
     code = _code(entry, len(description.arrays))
-    origin = origin_of(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
+    origin = origin_from_json(manifest["origin"], parts[_FUNCTIONS], arrays, description.values)
     if facts := manifest.get("likelihood"):
         likelihood = _code(Entry(facts, {**parts, OBJECT: parts[_LIKELIHOOD]}), code.n_arrays)
         origin = replace(origin, likelihood_code=likelihood)

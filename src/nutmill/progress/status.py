@@ -13,7 +13,7 @@ from typing import Any, Self
 from nutmill.checkpoint.form import Misfit, each, maybe, number, one_of, parsed, record, text, whole
 from nutmill.checkpoint.lock import is_alive, read_owner
 from nutmill.checkpoint.manifest import LOCK, STATUS, read_manifest
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.files import read_plain, replace_file
 from nutmill.progress.lines import ChainProgress, Line, ProgressView, chain_line, watch
@@ -91,7 +91,7 @@ class StatusFile:
             "last_checkpoint": None if saved_s is None else time.strftime(_FORMAT, time.gmtime(saved_s)),
             "updated": time.strftime(_FORMAT, time.gmtime()),
         }
-        with telling(self._path.parent):
+        with as_checkpoint_error(self._path.parent):
             replace_file(self._path, json.dumps(content, indent=1).encode(), sync=False)
 
 

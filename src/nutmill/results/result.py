@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.files import kind_of, open_plain
 from nutmill.native.compiled import CompiledModel
 from nutmill.results import trace
@@ -238,7 +238,7 @@ class DrawsMaker:
             return np.zeros(shape, dtype)
         path, n_bytes = self._new_file(self._folder), math.prod(shape) * np.dtype(dtype).itemsize
         if hasattr(os, "posix_fallocate"):  # where a page that is written to finds no room, the system ends the process
-            with telling(self._folder.parent), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
+            with as_checkpoint_error(self._folder.parent), os.fdopen(open_plain(path, os.O_RDWR), "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, n_bytes)
         return np.memmap(path, dtype, mode="r+", shape=shape)
 
@@ -246,7 +246,7 @@ class DrawsMaker:
         """Make a file under the next number that is free."""
         while True:
             path = folder / f"{next(self._numbers):04d}.array"
-            with telling(folder.parent), suppress(FileExistsError):
+            with as_checkpoint_error(folder.parent), suppress(FileExistsError):
                 os.close(open_plain(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
                 return path
 

@@ -14,7 +14,7 @@ import numpy as np
 from nutmill.checkpoint.folder import RunFolder, check_chains, has_parts, part_path
 from nutmill.checkpoint.group_keeper import begun_with, check_begun
 from nutmill.checkpoint.manifest import ADAPTATION, has_begun, read_manifest
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.nuts.state import START
 from nutmill.run.adaptation import AdaptationState
@@ -63,7 +63,7 @@ class Starts(NamedTuple):
     def enter_folder(self, groups: Sequence[Group], settings: Settings, clock: Clock) -> None:
         """Save the start of all chains, and then the manifest: from here on the run can be resumed."""
         assert self.folder is not None
-        with telling(self.folder.path):
+        with as_checkpoint_error(self.folder.path):
             if self.adaptation is not None:
                 self.folder.keep(ADAPTATION, self.adaptation.to_bytes())
             for group in groups:
@@ -97,7 +97,7 @@ class SavedRun(NamedTuple):
 
     def enter_folder(self, groups: Sequence[Group], settings: Settings, clock: Clock) -> None:
         """Give groups their newest saved states, and take note of new settings."""
-        with telling(self.folder.path):
+        with as_checkpoint_error(self.folder.path):
             for group in groups:
                 if not group.files.load():
                     _log.warning(

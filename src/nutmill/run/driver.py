@@ -200,7 +200,7 @@ class _Driver:
         status = future.result()
         if status < 0 or (group.phase == START and status != 0):
             what = "cannot start" if group.phase == START else "had to stop"
-            raise SamplingError(f"Chain {group.chain_ids[chain]} {what}: {group.told(status)}.")
+            raise SamplingError(f"Chain {group.chain_ids[chain]} {what}: {group.sentence_of(status)}.")
         return group, chain
 
     def _stop(self) -> None:

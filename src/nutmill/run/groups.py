@@ -79,7 +79,7 @@ class Group:
         self.cpu_s = [0.0, 0.0]
         self._n_draws = n_draws
         self._calls = [native_calls(native) for native in natives]
-        self._told = natives[0].told if natives else sentence
+        self._sentence_of = natives[0].sentence_of if natives else sentence
         # One for each worker and chain; without native code a group can be read.
         self._records = [records_of(native, state) for native in natives]
         self._table = address_table(state)
@@ -161,9 +161,9 @@ class Group:
         """Ask the native calls under way to return after the current draw."""
         self.state.stop[0] = 1
 
-    def told(self, status: int) -> str:
+    def sentence_of(self, status: int) -> str:
         """Say what a status of a native call means."""
-        return self._told(status)
+        return self._sentence_of(status)
 
     def progress(self, chain: int) -> ChainProgress:
         """Read the counters of a chain, which native code may be moving."""

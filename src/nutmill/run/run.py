@@ -44,7 +44,7 @@ class NativeModel(Protocol):
     def release(self) -> None:
         """Give back memory that native code keeps for its next call."""
 
-    def told(self, status: int) -> str:
+    def sentence_of(self, status: int) -> str:
         """Say what a status of these functions means."""
 
 

@@ -89,7 +89,7 @@ class WholeRuns:
             if status != 0:
                 what = "cannot start" if state.group[0]["phase"] == START else "had to stop"
                 chain_id = self.chain_ids[part][int(words[-1])]
-                raise SamplingError(f"Chain {chain_id} {what}: {native.told(status)}.")
+                raise SamplingError(f"Chain {chain_id} {what}: {native.sentence_of(status)}.")
         states = [state for _, state, _ in self._groups]
         n_warmup = [np.full(len(state.chains), state.group[0]["n_warmup"]) for state in states]
         chains = np.concatenate([state.chains for state in states])

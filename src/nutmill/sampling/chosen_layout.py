@@ -192,11 +192,11 @@ def layout_for(
     if stored is not None and (kept is None or stored.layout.numerics == kept):
         found = stored._replace(notes=notes)
         # Where a library came since, it is measured too, but not for a short run.
-        return _told(_measured_if_long(compiled, size, found) if more and kept is None else found)
+        return _noted(_measured_if_long(compiled, size, found) if more and kept is None else found)
     if kept is not None or not may_choose:
         return ChosenLayout(usual, "default" if kept is None else "kept", notes=notes)
     found = _measured_if_long(compiled, size, ChosenLayout(usual, "default", notes=notes))
-    return found if found.profile is None else _told(found)
+    return found if found.profile is None else _noted(found)
 
 
 def with_measured_library(
@@ -218,7 +218,7 @@ def with_measured_library(
     found = found._replace(notes=(*found.notes, *notes))
     if stored is None or stored.layout.blas is None:
         return found
-    return _told(found._replace(layout=replace(found.layout, blas=stored.layout.blas), profile=stored.profile))
+    return _noted(found._replace(layout=replace(found.layout, blas=stored.layout.blas), profile=stored.profile))
 
 
 class _RunSize(NamedTuple):
@@ -304,7 +304,7 @@ def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
     return Layout(at_once, kept["threads"], kept["library"])
 
 
-def _told(found: ChosenLayout) -> ChosenLayout:
+def _noted(found: ChosenLayout) -> ChosenLayout:
     """Log what "auto" has chosen by measurement, and note it for the result."""
     profile = cast(Profile, found.profile)  # which holds the measurements, made now or before
     when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {profile.created}"

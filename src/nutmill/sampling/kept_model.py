@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.checkpoint.manifest import MODEL
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError, ModelError
 from nutmill.files import CODE_MODE, kind_of, replace_file
 from nutmill.native.compiled import CompiledModel, load
@@ -122,7 +122,7 @@ def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> 
     except ModelError as error:
         _log.warning('nutmill.resume("%s") will need the compiled model: %s', path, error)
         return
-    with telling(path):
+    with as_checkpoint_error(path):
         replace_file(path / MODEL, content, mode=CODE_MODE)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from nutmill.checkpoint.folder import RunFolder
 from nutmill.checkpoint.manifest import ADAPTATION, PARTS, STARTS, has_begun, read_manifest
-from nutmill.checkpoint.records import telling
+from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.progress.lines import ChainProgress
 from nutmill.progress.status import read_status
@@ -19,7 +19,7 @@ from nutmill.run.run import Clock, Ending, Run, Settings
 
 def begin_parts(folder: RunFolder, starts: Starts, settings: Settings) -> None:
     """Save where all chains start, and then the manifest: from here on the run can be resumed."""
-    with telling(folder.path):
+    with as_checkpoint_error(folder.path):
         (folder.path / PARTS).mkdir(exist_ok=True)
     if starts.adaptation is not None:
         folder.keep(ADAPTATION, starts.adaptation.to_bytes())
