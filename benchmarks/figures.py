@@ -12,7 +12,7 @@ from nutmill.comparison.samplers import STAN
 from nutmill.comparison.summary import gradients_of, seconds_to_ess, seconds_to_sampling
 
 OURS, BASELINE, LOW_RANK = "nutmill", "nutpie", "nutpie-low-rank"
-PEERS = (BASELINE, LOW_RANK, "pymc", "numpyro", "blackjax", STAN)
+PEERS = (BASELINE, LOW_RANK, "walnuts", "pymc", "numpyro", "blackjax", STAN)
 
 
 class Figure(NamedTuple):

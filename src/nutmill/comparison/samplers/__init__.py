@@ -67,6 +67,7 @@ SAMPLERS = {
         {"JAX_PLATFORMS": "cuda"},
     ),
     "blackjax": Sampler("BlackJAX", "on_jax", {"library": "blackjax"}, ("jax", "blackjax"), _JAX_ON_CPU),
+    "walnuts": Sampler("WALNUTS on nutmill's density", "walnuts", needs=("walnutpie",)),
     STAN: Sampler(
         "Stan, through PyStan", "stan", needs=("pystan",), variables={"XDG_CACHE_HOME": "{caches}/user"},
         reads_program=True,
@@ -85,6 +86,7 @@ TESTED = {
     "nutpie": ("0.16.",),
     "pymc": ("5.28.", "6.4."),
     "pystan": ("3.10.",),
+    "walnutpie": ("0.0.3",),
 }
 
 
