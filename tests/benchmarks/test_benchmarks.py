@@ -21,6 +21,7 @@ from benchmarks.gradient_tables import (
     two_cores,
     verdict,
 )
+from benchmarks.models.further import disease_map
 from benchmarks.models.posteriordb import Reference
 from benchmarks.tables import show
 from nutmill.comparison.quality import quality
@@ -233,3 +234,11 @@ def test_every_reference_speaks_of_variables_of_its_model(name):
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are():
     with pytest.raises(KeyError, match="choose from eight_schools, kidiq"):
         models.build("eight_schoools")
+
+
+def test_the_map_is_scaled_by_variances_that_neighbours_leave():
+    """By eigenvectors, but for that of what is equal everywhere; two releases of NumPy disagreed by twelve digits."""
+    near = disease_map._neighbours()
+    values, vectors = np.linalg.eigh(np.diag(near.sum(1)) - near)
+    variances = (vectors[:, 1:] ** 2 / values[1:]).sum(axis=1)
+    assert disease_map._scale() == pytest.approx(np.exp(np.log(variances).mean()), rel=1e-10)
