@@ -31,7 +31,7 @@ def _neighbours() -> np.ndarray:
 def _scale() -> float:
     """Geometric mean of the variances that neighbours alone leave: Riebler et al. (2016) divide by it."""
     near, everywhere = _neighbours(), 1.0 / SIDE**2
-    # The inverse of a matrix that has none for constants, which are set aside: `pinv` may take rounding for a direction.
+    # Constants have no inverse, and are set aside: `pinv` may take the rounding error of theirs for a direction.
     inverse = np.linalg.inv(np.diag(near.sum(1)) - near + everywhere) - everywhere
     return float(np.exp(np.log(np.diag(inverse)).mean()))
 
