@@ -18,7 +18,7 @@ from nutmill.comparison.samplers.contract import SamplerRun, Size
 if TYPE_CHECKING:
     import pymc as pm
 
-    from nutmill.native.compiled import CompiledModel
+    from nutmill import CompiledModel
 
 
 def run(model: "pm.Model", size: Size) -> SamplerRun:
