@@ -7,7 +7,7 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model, sample
 from nutmill.errors import ModelError, NutmillError
-from nutmill.native.grouping import LANES, LONGEST, ROWS
+from nutmill.native.grouping import COLUMNS, LANES, LONGEST, PIECES, ROWS
 
 RNG = np.random.default_rng(3)
 N = 90
@@ -56,6 +56,22 @@ def poisson() -> pm.Model:
     return model
 
 
+def slopes(way: str) -> pm.Model:
+    """Three effects of each group, in the ways in which people write them."""
+    x = np.random.default_rng(6).normal(size=(N, 3))
+    with pm.Model() as model:
+        if way == "table":
+            mu = (x * pm.Normal("effect", 0.0, 1.0, shape=(7, 3))[GROUP]).sum(axis=1)
+        elif way == "columns":
+            effect = pm.Normal("effect", 0.0, 1.0, shape=(7, 3))
+            mu = effect[GROUP, 0] + effect[GROUP, -1] * SIZE
+        else:
+            effect = pm.Normal("effect", 0.0, 1.0, shape=(3, 7))
+            mu = effect[0, GROUP] + effect[2, GROUP] * SIZE
+        pm.Normal("y", mu, 0.5, observed=SIZE)
+    return model
+
+
 KINDS = {
     "normal": normal,
     "from the end": lambda: normal(GROUP - 7),
@@ -66,13 +82,16 @@ KINDS = {
     "with a matrix": with_a_matrix,
     "counts": counts,
     "poisson": poisson,
+    "slopes, a table": lambda: slopes("table"),
+    "slopes, columns": lambda: slopes("columns"),
+    "slopes, rows": lambda: slopes("rows"),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_groups(kind):
     compiled = compile_model(KINDS[kind]())
-    assert any(each.kind == ROWS for each in compiled.code.arranged)
+    assert {each.kind for each in compiled.code.arranged} >= {PIECES, ROWS}
     assert_agrees_with_pymc(compiled)
     assert_agrees_with_differences(compiled)
 
@@ -120,6 +139,17 @@ def test_new_data_are_put_in_order_anew():
         total = -0.5 * (np.sum(residual**2) + np.sum(np.arange(7.0) ** 2) + (n_rows + 7) * np.log(2 * np.pi))
         assert value == pytest.approx(total, rel=1e-13)
         np.testing.assert_allclose(gradient, np.bincount(group, residual, 7) - np.arange(7.0), rtol=1e-12, atol=1e-12)
+
+
+def test_new_data_of_more_columns_are_refused():
+    with pm.Model() as model:
+        x = pm.Data("x", np.ones((N, 2)))
+        pm.Normal("y", (x * pm.Normal("effect", shape=(7, 2))[GROUP]).sum(axis=1), 1.0, observed=SIZE)
+    compiled = compile_model(model)
+    assert any(each.kind == COLUMNS for each in compiled.code.arranged)
+    for n_columns in (1, 3):
+        with pytest.raises(ModelError, match="x"):
+            compiled.with_data(x=np.ones((N, n_columns)))
 
 
 def test_no_rows():

@@ -8,6 +8,7 @@ import pytest
 
 from nutmill.native.grouping import (
     BEGINS,
+    COLUMNS,
     COUNTS,
     LANES,
     LONGEST,
@@ -64,12 +65,15 @@ def test_rows_of_a_matrix_stay_together():
     index, table = RNG.integers(0, 5, 40), RNG.normal(size=(40, 3))
     rows, moved = arrange([Arranged(ROWS, 0, 0), Arranged(ROWS, 0, 1)], [index, np.column_stack([index, table])])
     np.testing.assert_array_equal(moved[:, 0], rows)
+    (columns,) = arrange([Arranged(COLUMNS, 0, 1)], [index, table])
+    assert columns.flags.c_contiguous
+    np.testing.assert_array_equal(columns.T, moved[:, 1:])
 
 
 def test_facts_come_back_and_others_are_refused():
     kinds = [(np.dtype("int64"), 1), (np.dtype("float64"), 1), (np.dtype("float64"), 0)]
     assert arranged_of(json.loads(json.dumps(ALL)), kinds) == tuple(ALL)
-    lies = [["other", 0, 0], [ROWS, 1, 0], [ROWS, 0, 2], [ROWS, 0, 3], [ROWS, -1, 0], [PIECES, 2, 0], [ROWS, 0, "1"]]
+    lies = [["other", 0, 0], [ROWS, 1, 0], [ROWS, 0, 2], [ROWS, 0, 3], [ROWS, -1, 0], [PIECES, 2, 0], [COLUMNS, 0, 0]]
     for lie in lies:
         with pytest.raises(ValueError, match="makes no sense"):
             arranged_of([lie], kinds)

@@ -16,9 +16,9 @@ import numpy as np
 LANES, LONGEST = 8, 64
 
 # What of the order of rows an array is: the index of each piece; how many rows it has; where the steps of each slice
-# begin, and the end; rows of another array in this order.
-PIECES, COUNTS, BEGINS, ROWS = "pieces", "counts", "begins", "rows"
-_KINDS = (PIECES, COUNTS, BEGINS, ROWS)
+# begin, and the end; rows of another array in this order; or the columns of a matrix, its rows in this order.
+PIECES, COUNTS, BEGINS, ROWS, COLUMNS = "pieces", "counts", "begins", "rows", "columns"
+_KINDS = (PIECES, COUNTS, BEGINS, ROWS, COLUMNS)
 
 
 class Arranged(NamedTuple):
@@ -31,7 +31,7 @@ class Arranged(NamedTuple):
     by : int
         The number of the array of integers that names the group of each row.
     source : int
-        With `ROWS`, the number of the array whose rows are meant.
+        With `ROWS` and `COLUMNS`, the number of the array whose rows are meant.
     """
 
     kind: str
@@ -58,10 +58,11 @@ def arrange(arranged: Sequence[Arranged], arrays: Sequence[np.ndarray]) -> list[
         if index not in orders:
             orders[index] = _order(arrays[index])
         order = orders[index]
-        if kind == ROWS:
+        if kind in (ROWS, COLUMNS):
             if len(arrays[source]) != len(arrays[index]):
                 raise RowsMisfit
-            made.append(arrays[source][order.rows])
+            rows = arrays[source][order.rows]
+            made.append(rows if kind == ROWS else np.ascontiguousarray(rows.T))
         else:
             made.append(getattr(order, kind))
     return made
@@ -96,7 +97,8 @@ def arranged_of(facts: Sequence, arrays: Sequence[tuple[np.dtype, int]]) -> tupl
     found = tuple(Arranged(*each) for each in facts)
     for kind, index, source in found:
         is_index = _is_number(index, len(arrays)) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
-        has_rows = kind != ROWS or (_is_number(source, len(arrays)) and arrays[source][1] > 0)
+        rank = arrays[source][1] if _is_number(source, len(arrays)) else 0
+        has_rows = {ROWS: rank > 0, COLUMNS: rank == 2}.get(kind, True)
         if kind not in _KINDS or not is_index or not has_rows:
             raise ValueError("the order of rows by groups makes no sense")
     return found

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.scalar.basic import ScalarConstant
-from pytensor.tensor.basic import Join, Split, cast
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
+from pytensor.tensor.basic import Join, Split, cast, stack, zeros
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor, indices_from_subtensor
 
-from nutmill.model.compat import join_axis, split_axis
+from nutmill.model.compat import CHANGING, advanced_indices, join_axis, split_axis
+from nutmill.model.rewriting.scatters import is_zero
 
 
 def moves_columns(node: Apply) -> bool:
@@ -42,6 +43,25 @@ def moved(node: Apply, columns_of: Callable[[Variable], Sequence[Variable]]) -> 
         value = cast(given[number if len(given) > 1 else 0], node.outputs[0].type.dtype)
         whole[place] = value if node.op.set_instead_of_inc else whole[place] + value
     return [whole]
+
+
+def adds_rows(client: object, table: Variable) -> bool:
+    """Whether this adds the rows of a table to those of another one, by an index of data."""
+    if not isinstance(client, Apply) or not isinstance(client.op, CHANGING) or client.inputs[1] is not table:
+        return False
+    base, (index, *others) = client.inputs[0], advanced_indices(client, 2) or [None]
+    is_sum = not client.op.set_instead_of_inc and not getattr(client.op, "ignore_duplicates", False)
+    if others or index is None or index.owner is not None or not is_sum:
+        return False
+    return index.type.ndim == 1 and base.type.shape[1:] == table.type.shape[1:]
+
+
+def rows_added(node: Apply, columns: Sequence[Variable]) -> Variable:
+    """What a node that `adds_rows` of a table computes, of the columns of the table."""
+    base, index = node.inputs[0], node.inputs[2]
+    nothing = zeros((base.shape[0],), dtype=base.type.dtype)
+    sums = stack([inc_subtensor(nothing[index], cast(column, base.type.dtype)) for column in columns], axis=1)
+    return sums if is_zero(base) else base + sums
 
 
 def _places(node: Apply) -> list[int] | None:

@@ -17,7 +17,8 @@ from pytensor.tensor.basic import Alloc, alloc, cast, constant, stack
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import specify_shape
 
-from nutmill.model.rewriting.column_moves import moved, moves_columns
+from nutmill.model.compat import taken_rows
+from nutmill.model.rewriting.column_moves import adds_rows, moved, moves_columns, rows_added
 
 # Tables of more columns would make loops of too many values at once.
 FEW = 8
@@ -32,7 +33,9 @@ def compute_by_columns(fgraph: FunctionGraph) -> None:
     chosen = {
         table: None
         for group in groups
-        if any(_is_partial(client) for table in group for client, _ in fgraph.clients[table])
+        if any(
+            _is_partial(client) or adds_rows(client, table) for table in group for client, _ in fgraph.clients[table]
+        )
         for table in group
     }
     if chosen:
@@ -92,17 +95,21 @@ class _Columns:
             columns = self._of(table)
             for client, _ in self._fgraph.clients[table]:
                 result = self._reduced(client, columns) if isinstance(client, Apply) else None
+                if adds_rows(client, table):
+                    result = rows_added(client, columns)
                 if result is not None:
                     self._replaced[client.outputs[0]] = result
-            if any(self._needs_whole(client) for client, _ in self._fgraph.clients[table]):
+            if any(self._needs_whole(client, table) for client, _ in self._fgraph.clients[table]):
                 self._replaced[table] = stack(columns, axis=1) if len(columns) > 1 else columns[0].dimshuffle(0, "x")
         for old, new in self._replaced.items():
             copy_stack_trace(old, new)
         self._fgraph.replace_all(list(self._replaced.items()), reason="compute by columns")
 
-    def _needs_whole(self, client: object) -> bool:
+    def _needs_whole(self, client: object, table: Variable) -> bool:
         if not isinstance(client, Apply) or not client.outputs:  # the graph's caller
             return True
+        if adds_rows(client, table):
+            return False
         return client.outputs[0] not in self._chosen and not _is_reduction(client) and not _is_single(client)
 
     def _reduced(self, client: Apply, columns: Sequence[Variable]) -> Variable | None:
@@ -153,6 +160,9 @@ class _Columns:
             return [alloc(node.inputs[0], node.inputs[1])] * n_columns
         if node is not None and isinstance(node.op, Alloc) and node.inputs[0].type.broadcastable == (True, True):
             return [alloc(node.inputs[0].dimshuffle(0), node.inputs[1])] * n_columns
+        rows = taken_rows(node)
+        if rows is not None and len(rows[1]) == 1 and rows[0].type.shape[1] == n_columns:
+            return [rows[0][:, k][rows[1][0]] for k in range(n_columns)]
         return [variable[:, k] for k in range(n_columns)]
 
 

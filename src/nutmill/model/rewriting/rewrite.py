@@ -30,6 +30,7 @@ from nutmill.model.rewriting.choices import choose_by_sums
 from nutmill.model.rewriting.columns import compute_by_columns
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
 from nutmill.model.rewriting.scatters import share_sums
+from nutmill.model.rewriting.slices import take_slices_first
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
 from nutmill.model.rewriting.tiles import TileRows
@@ -51,7 +52,16 @@ _CHEAP = (
 # So that later rewrites have less to do: after canonicalisation, and after loops are cut to what is read of them.
 _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SUMS, _BRANCH_FREE, _LEAN = 47.0, 47.05, 47.06, 47.07, 47.08, 47.1, 47.2
+_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SLICES, _SUMS, _BRANCH_FREE, _LEAN = (
+    47.0,
+    47.05,
+    47.06,
+    47.07,
+    47.075,
+    47.08,
+    47.1,
+    47.2,
+)
 _CHOICES, _COLUMNS, _WIDE = 46.9, 47.3, 47.4  # choices before what depends on data alone is taken out
 _GROUP, _FUSE, _TILES = 100.9, 101.0, 102.0  # after all that work in place
 
@@ -106,6 +116,7 @@ def step_mode() -> Mode:
         (_expand_graphs, _EXPAND),
         (right_roots, _ROOTS),
         (softmax_rewriter(), _SOFTMAX),
+        (take_slices_first, _SLICES),
         (share_sums, _SUMS),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),

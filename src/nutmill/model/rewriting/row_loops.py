@@ -1,0 +1,147 @@
+"""Finds loops over rows of data that may come in another order: what they read, and what becomes of their results."""
+
+from collections import Counter
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+import numpy as np
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.scalar.basic import Mul
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.shape import SpecifyShape
+from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
+
+from nutmill.model.compat import CHANGING, advanced_indices, taken_rows
+from nutmill.model.lowering.properties import is_known
+from nutmill.model.rewriting.blas.ops import LeanMatrixVector
+from nutmill.model.rewriting.fusion import is_full_reduction, is_numeric
+
+
+class RowOperand(NamedTuple):
+    """What a loop reads: an array, by an index of data if it has one, or the product of a matrix of data with one."""
+
+    variable: Variable
+    by: Variable | None = None
+    matrix: Variable | None = None
+    maker: Apply | None = None  # the loop that makes it row by row
+    column: Apply | None = None  # that takes a column of data
+    is_row: bool = False
+
+
+class RowClient(NamedTuple):
+    """What becomes of a result of the loop, other than a reduction: added by an index, or multiplied by a matrix."""
+
+    node: Apply
+    output: int
+    by: Variable | None = None
+    matrix: Variable | None = None
+    is_loop: bool = False
+
+
+class RowLoop(NamedTuple):
+    """A loop over rows of data, all of which may come in another order."""
+
+    node: Apply
+    operands: list[RowOperand]
+    reductions: list[tuple[int, Apply]]
+    clients: list[RowClient]
+
+
+def connected_loops(fgraph: FunctionGraph, node: Apply, data: Set[Variable]) -> dict[Apply, RowLoop]:
+    """Find the loops that hand rows to a loop, or take them from it; none if one of them needs its own order."""
+    found: dict[Apply, RowLoop] = {}
+    left = [node]
+    while left:
+        node = left.pop()
+        if node in found:
+            continue
+        loop = _loop(fgraph, node, data)
+        if loop is None:
+            return {}
+        found[node] = loop
+        left += [operand.maker for operand in loop.operands if operand.maker is not None]
+        left += [client.node for client in loop.clients if client.is_loop]
+    return found
+
+
+def chosen_index(loops: Mapping[Apply, RowLoop]) -> Variable | None:
+    """Choose the index that most of the loops goes by, an addition counting twice; None if there is none to add by."""
+    votes, added = Counter[Variable](), Counter[Variable]()
+    for loop in loops.values():
+        votes.update(operand.by for operand in loop.operands if operand.by is not None)
+        added.update(client.by for client in loop.clients if client.by is not None)
+    chosen = max(added, key=lambda index: votes[index] + 2 * added[index], default=None)
+    return chosen if votes[chosen] else None
+
+
+def _loop(fgraph: FunctionGraph, node: Apply, data: Set[Variable]) -> RowLoop | None:
+    if not is_numeric(node) or not is_known(node.op) or any(v.type.ndim != 1 for v in node.outputs):
+        return None
+    operands = [_operand(variable, data) for variable in node.inputs]
+    loop = RowLoop(node, [operand for operand in operands if operand is not None], [], [])
+    if len(loop.operands) < len(operands):
+        return None
+    for number, variable in enumerate(node.outputs):
+        for client, _ in fgraph.clients[variable]:
+            if is_full_reduction(client) and not isinstance(client.op.scalar_op, Mul):
+                loop.reductions.append((number, client))
+                continue
+            found = _client(client, number, variable, data)
+            if found is None:
+                return None
+            loop.clients.append(found)
+    return loop
+
+
+def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
+    if variable.type.broadcastable[0]:
+        return RowOperand(variable)
+    if variable in data:
+        return RowOperand(variable, is_row=True)
+    node = variable.owner
+    rows = taken_rows(node)
+    if rows is not None and is_known(node.op) and len(rows[1]) == 1 and rows[0].type.ndim == 1:
+        return RowOperand(rows[0], by=rows[1][0]) if rows[1][0] in data else None
+    if node is not None and isinstance(node.op, LeanMatrixVector):
+        table, factor = node.inputs
+        return RowOperand(factor, matrix=table, is_row=True) if table in data else None
+    if node is not None and _takes_column(node):
+        table = _unchecked(node.inputs[0])
+        return RowOperand(table, column=node) if table in data else None
+    return RowOperand(variable, maker=node) if node is not None and isinstance(node.op, Elemwise) else None
+
+
+def _takes_column(node: Apply) -> bool:
+    """Whether this is ``table[:, k]`` of a known k."""
+    if not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
+        return False
+    entries = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
+    return len(entries) == 2 and entries[0] == slice(None) and isinstance(entries[1], int | Constant)
+
+
+def _unchecked(table: Variable) -> Variable:
+    return table.owner.inputs[0] if table.owner is not None and isinstance(table.owner.op, SpecifyShape) else table
+
+
+def _client(client: object, output: int, variable: Variable, data: Set[Variable]) -> RowClient | None:
+    if not isinstance(client, Apply) or not client.outputs or not is_known(client.op):
+        return None
+    if isinstance(client.op, Elemwise):
+        return RowClient(client, output, is_loop=True)
+    if isinstance(client.op, CHANGING) and _adds_by_rows(client, variable):
+        index = (advanced_indices(client, 2) or [None])[0]
+        return RowClient(client, output, by=index) if index in data else None
+    if isinstance(client.op, LeanMatrixVector) and client.inputs[1] is variable:
+        turned = client.inputs[0].owner
+        if turned is not None and isinstance(turned.op, DimShuffle) and list(turned.op.new_order) == [1, 0]:
+            return RowClient(client, output, matrix=turned.inputs[0]) if turned.inputs[0] in data else None
+    return None
+
+
+def _adds_by_rows(node: Apply, variable: Variable) -> bool:
+    indices = advanced_indices(node, 2)
+    is_plain = indices is not None and len(indices) == 1 and indices[0] is not None and indices[0].type.ndim == 1
+    is_sum = not node.op.set_instead_of_inc and not getattr(node.op, "ignore_duplicates", False)
+    is_float = np.dtype(node.inputs[0].type.dtype).kind == "f"
+    return is_plain and is_sum and is_float and node.inputs[0].type.ndim == 1 and node.inputs[1] is variable
