@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from nutmill.progress.chain_table import table
-from nutmill.progress.lines import lines, sentence, watch, whole, whole_sentence
+from nutmill.progress.lines import lines, sentence, whole, whole_sentence, with_rows
 from nutmill.progress.show import (
     ChainProgress,
     LogProgress,
@@ -55,42 +55,42 @@ class HandClock:
 
 
 def test_a_chain_of_which_fewer_draws_are_kept_keeps_its_speed():
-    views = watch({}, [sampling(draw=800)], now_s=20.0, start_s=10.0)
+    views = with_rows({}, [sampling(draw=800)], now_s=20.0, start_s=10.0)
     kept = sampling(draw=400, phase="done", total=400)
     for last in (kept, kept):
-        views = watch(views, [last], now_s=30.0, start_s=10.0)
+        views = with_rows(views, [last], now_s=30.0, start_s=10.0)
         (line,) = lines(views)
         assert (line.draw, line.total, line.draws_per_s) == (400, 400, 80.0)
 
 
 def test_speed_is_measured_from_where_the_phase_began():
-    views = watch({}, [warming()], now_s=12.0, start_s=10.0)
+    views = with_rows({}, [warming()], now_s=12.0, start_s=10.0)
     assert lines(views)[0].draws_per_s == 20.0
-    views = watch(views, [sampling()], now_s=17.0, start_s=10.0)
+    views = with_rows(views, [sampling()], now_s=17.0, start_s=10.0)
     assert lines(views)[0].draws_per_s == 50.0
     assert lines(views)[0].left_s == 15.0
-    views = watch(views, [sampling(draw=500)], now_s=22.0, start_s=10.0)
+    views = with_rows(views, [sampling(draw=500)], now_s=22.0, start_s=10.0)
     assert lines(views)[0].draws_per_s == 50.0
 
 
 def test_the_clock_of_a_finished_chain_stands():
     done = sampling(phase="done", draw=1000)
-    views = watch({}, [sampling()], now_s=5.0, start_s=0.0)
-    views = watch(views, [done], now_s=20.0, start_s=0.0)
+    views = with_rows({}, [sampling()], now_s=5.0, start_s=0.0)
+    views = with_rows(views, [done], now_s=20.0, start_s=0.0)
     assert lines(views)[0].draws_per_s == 50.0
-    assert watch(views, [done], now_s=1000.0, start_s=0.0) == views
+    assert with_rows(views, [done], now_s=1000.0, start_s=0.0) == views
 
 
 def test_rows_of_other_chains_stay():
-    views = watch({}, [sampling(0), sampling(1)], now_s=1.0, start_s=0.0)
-    views = watch(views, [sampling(1, draw=400)], now_s=2.0, start_s=0.0)
+    views = with_rows({}, [sampling(0), sampling(1)], now_s=1.0, start_s=0.0)
+    views = with_rows(views, [sampling(1, draw=400)], now_s=2.0, start_s=0.0)
     assert [line.draw for line in lines(views)] == [250, 400]
 
 
 def test_watch_does_not_change_what_it_was_given():
-    views = watch({}, [sampling()], now_s=1.0, start_s=0.0)
+    views = with_rows({}, [sampling()], now_s=1.0, start_s=0.0)
     before = dict(views)
-    watch(views, [sampling(draw=400)], now_s=2.0, start_s=0.0)
+    with_rows(views, [sampling(draw=400)], now_s=2.0, start_s=0.0)
     assert views == before
 
 
@@ -116,17 +116,17 @@ def test_watch_does_not_change_what_it_was_given():
     ],
 )
 def test_a_chain_in_words(row, expected):
-    (line,) = lines(watch({}, [row], now_s=2.0, start_s=0.0))
+    (line,) = lines(with_rows({}, [row], now_s=2.0, start_s=0.0))
     assert sentence(line) == expected
 
 
 def test_no_time_has_passed_yet():
-    (line,) = lines(watch({}, [sampling()], now_s=0.0, start_s=0.0))
+    (line,) = lines(with_rows({}, [sampling()], now_s=0.0, start_s=0.0))
     assert math.isnan(line.draws_per_s) and math.isnan(line.left_s)
 
 
 def test_the_table_to_the_letter():
-    shown = lines(watch({}, [warming(1), sampling(0)], now_s=2.0, start_s=0.0))
+    shown = lines(with_rows({}, [warming(1), sampling(0)], now_s=2.0, start_s=0.0))
     assert text_of(table(shown, 120)) == [
         "Chain  Phase                          Draws  Step size  Grads/draw  Diverged  Draws/s   Left",
         "0      sampling  ━━━━              250/1000        0.5           7         0      125    6 s",
@@ -135,7 +135,7 @@ def test_the_table_to_the_letter():
 
 
 def test_a_narrow_terminal_gets_every_figure():
-    shown = lines(watch({}, [sampling(0)], now_s=2000.0, start_s=0.0))
+    shown = lines(with_rows({}, [sampling(0)], now_s=2000.0, start_s=0.0))
     assert text_of(table(shown, 80), width=80) == [
         "Chain Phase       Draws Step size Grads/draw Diverged Draws/s       Left",
         "0     sampling 250/1000       0.5          7        0   0.125 1 h 40 min",
@@ -145,14 +145,14 @@ def test_a_narrow_terminal_gets_every_figure():
 def test_many_chains_become_a_line_for_each_phase():
     rows = [sampling(chain, draw=100, divergences=1) for chain in range(16)]
     rows[3] = rows[3]._replace(draw=50)
-    shown = lines(watch({}, [*rows, warming(16)], now_s=1.0, start_s=0.0))
+    shown = lines(with_rows({}, [*rows, warming(16)], now_s=1.0, start_s=0.0))
     warm, samples = shown
     assert (warm.label, warm.phase, warm.draw, warm.limit) == ("1 chain", "warmup", 40, 1000)
     assert (samples.label, samples.draw, samples.total) == ("16 chains", 1550, 16000)
     assert (samples.divergences, samples.step_size) == (16, 0.5)
     assert samples.draws_per_s == 1550.0
     assert samples.left_s == 19.0  # of the slowest
-    assert len(lines(watch({}, rows, now_s=1.0, start_s=0.0))) == 16
+    assert len(lines(with_rows({}, rows, now_s=1.0, start_s=0.0))) == 16
 
 
 def test_a_table_is_painted_twice_a_second_and_at_the_end():
@@ -188,7 +188,7 @@ def test_a_table_is_painted_twice_a_second_and_at_the_end():
     ],
 )
 def test_the_whole_run_in_words(rows, expected):
-    assert whole_sentence(whole(watch({}, rows, now_s=8.0, start_s=0.0), 8.0)) == expected
+    assert whole_sentence(whole(with_rows({}, rows, now_s=8.0, start_s=0.0), 8.0)) == expected
 
 
 def test_of_a_short_run_a_log_gets_one_line():

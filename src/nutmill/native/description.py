@@ -1,7 +1,7 @@
 """What is known of a compiled model besides its code: parameters, data, reported variables, labels; all plain."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -84,8 +84,3 @@ class Description:
         """Whether an array is the length of a dimension; data may have the name of one."""
         dims = {dim for dims in self.array_dims.values() for dim in dims} | set(self.coords)
         return array.name in dims and array.value.ndim == 0
-
-    def with_values(self, values: Sequence[np.ndarray]) -> "Description":
-        """The same model with other data."""
-        arrays = zip(self.arrays, values, strict=True)
-        return replace(self, arrays=tuple(array._replace(value=value) for array, value in arrays))

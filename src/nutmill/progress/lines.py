@@ -64,7 +64,7 @@ class Whole(NamedTuple):
     left_s: float  # to the end of sampling; NaN if nobody knows
 
 
-def watch(
+def with_rows(
     views: Mapping[int, ProgressView], rows: Sequence[ChainProgress], now_s: float, start_s: float
 ) -> dict[int, ProgressView]:
     """Take in new rows.

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from nutmill.progress.chain_table import table
-from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, watch, whole, whole_sentence
+from nutmill.progress.lines import ChainProgress, ProgressView, lines, sentence, whole, whole_sentence, with_rows
 
 # Drawing the table of four chains takes 3 ms, of sixteen 9 ms: at this rate a per cent or two of a core.
 TABLE_INTERVAL_S = 0.5
@@ -163,7 +163,7 @@ class TableProgress:
     def update(self, rows: list[ChainProgress]) -> None:
         """Take rows; paint them unless the table is too fresh."""
         now_s = self._clock()
-        self._views = watch(self._views, rows, now_s, self._start_s)
+        self._views = with_rows(self._views, rows, now_s, self._start_s)
         if now_s - self._painted_s >= TABLE_INTERVAL_S:
             self._painted_s = now_s
             self._show(self._hint)
@@ -203,7 +203,7 @@ class LogProgress:
     def update(self, rows: list[ChainProgress]) -> None:
         """Take rows; write them when it is time."""
         now_s = self._clock()
-        self._views = watch(self._views, rows, now_s, self._start_s)
+        self._views = with_rows(self._views, rows, now_s, self._start_s)
         wanted_s = min(LONGEST_LOG_INTERVAL_S, LOG_SHARE * (now_s - self._start_s))
         if now_s - self._written_s >= max(LOG_INTERVAL_S, wanted_s):
             self._written_s = now_s

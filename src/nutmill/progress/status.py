@@ -16,7 +16,7 @@ from nutmill.checkpoint.manifest import LOCK, STATUS, read_manifest
 from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.files import read_plain, replace_file
-from nutmill.progress.lines import ChainProgress, Line, ProgressView, chain_line, watch
+from nutmill.progress.lines import ChainProgress, Line, ProgressView, chain_line, with_rows
 
 INTERVAL_S = 2.0
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -76,7 +76,7 @@ class StatusFile:
     def update(self, rows: Sequence[ChainProgress]) -> None:
         """Take the state of all chains, and write it unless the file is too fresh; cheap enough to be called often."""
         now_s = time.monotonic()
-        self._views = watch(self._views, rows, now_s, self._start_s)
+        self._views = with_rows(self._views, rows, now_s, self._start_s)
         if now_s - self._written_s >= INTERVAL_S:
             self._written_s = now_s
             self._write("warmup" if any(row.phase == "warmup" for row in rows) else "sampling")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.state import STATISTICS
-from nutmill.progress.lines import ChainProgress, ProgressView, watch
+from nutmill.progress.lines import ChainProgress, ProgressView, with_rows
 from nutmill.run.groups import Group
 from nutmill.run.so_far import DrawsSoFar
 
@@ -124,7 +124,7 @@ class Steering:
     def update(self, rows: list[ChainProgress]) -> None:
         """Take the newest state of all chains, in the driver's thread."""
         now_s = time.monotonic()
-        self.views = watch(self.views, rows, now_s, self._begin_s)
+        self.views = with_rows(self.views, rows, now_s, self._begin_s)
         self.snapshot = Snapshot(rows, now_s - self._begin_s, DrawsSoFar(self._groups, rows), self)
         if now_s >= self._due_s:
             self._call()
