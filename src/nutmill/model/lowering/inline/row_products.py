@@ -33,9 +33,7 @@ def rows_times_vector(emitter: Emitter, operands: Sequence[View], results: Seque
         return
     with _dense(emitter, vector) as dense:
         for rows in _row_blocks(emitter, matrix.shape[0]):
-            sums = _inner_products(emitter, matrix, dense, rows)
-            for row, total in zip(rows, sums, strict=True):
-                store(emitter, out, [row], total)
+            _store(emitter, pointer(emitter, out, [rows[0]]), _inner_products(emitter, matrix, dense, rows))
 
 
 def vector_times_rows(emitter: Emitter, operands: Sequence[View], results: Sequence[View]) -> None:
@@ -93,8 +91,8 @@ def _lanes(emitter: Emitter, view: View) -> int:
     return _REGISTER // itemsize(emitter, view.kind)
 
 
-def _inner_products(emitter: Emitter, matrix: View, vector: View, rows: Sequence[ir.Value]) -> list[ir.Value]:
-    """Products of some rows with a vector."""
+def _inner_products(emitter: Emitter, matrix: View, vector: View, rows: Sequence[ir.Value]) -> ir.Value:
+    """Products of some rows with a vector, in a register."""
     builder, lanes = emitter.builder, _lanes(emitter, matrix)
     number = emitter.context.get_value_type(matrix.kind.dtype)
     register = ir.VectorType(number, lanes)
@@ -110,7 +108,7 @@ def _inner_products(emitter: Emitter, matrix: View, vector: View, rows: Sequence
             builder.store(builder.fadd(builder.load(total), product, flags=LOOSE), total)
 
     _columns(emitter, matrix, take)
-    return [_sum(builder, builder.load(total)) for total in totals]
+    return _sum_of_each(builder, [builder.load(total) for total in totals])
 
 
 def _add_rows(emitter: Emitter, matrix: View, out: View, terms: Sequence[tuple[ir.Value, ir.Value]]) -> None:
@@ -119,12 +117,17 @@ def _add_rows(emitter: Emitter, matrix: View, out: View, terms: Sequence[tuple[i
 
     def take(first: ir.Value, width: int) -> None:
         place = pointer(emitter, out, [first])
-        total = _load(emitter, place, width)
-        for row, factor in terms:
-            given = _load(emitter, pointer(emitter, matrix, [row, first]), width)
-            product = builder.fmul(given, _repeated(builder, factor, width), flags=LOOSE)
-            total = builder.fadd(total, product, flags=LOOSE)
-        builder.store(total, builder.bitcast(place, total.type.as_pointer()), align=itemsize(emitter, out.kind))
+        sums = [
+            builder.fmul(
+                _load(emitter, pointer(emitter, matrix, [row, first]), width),
+                _repeated(builder, factor, width),
+                flags=LOOSE,
+            )
+            for row, factor in terms
+        ]
+        while len(sums) > 1:  # in pairs, so that little waits for what is before it
+            sums = [builder.fadd(one, other, flags=LOOSE) for one, other in zip(sums[::2], sums[1::2], strict=True)]
+        _store(emitter, place, builder.fadd(_load(emitter, place, width), sums[0], flags=LOOSE))
 
     _columns(emitter, matrix, take)
 
@@ -135,6 +138,13 @@ def _load(emitter: Emitter, place: ir.Value, width: int) -> ir.Value:
     number = place.type.pointee
     register = ir.VectorType(number, width).as_pointer()
     return builder.load(builder.bitcast(place, register), align=emitter.context.get_abi_sizeof(number))
+
+
+def _store(emitter: Emitter, place: ir.Value, vector: ir.Value) -> None:
+    """Write numbers side by side."""
+    builder = emitter.builder
+    size = emitter.context.get_abi_sizeof(place.type.pointee)
+    builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=size)
 
 
 def _repeated(builder: ir.IRBuilder, number: ir.Value, width: int) -> ir.Value:
@@ -152,18 +162,30 @@ def _widened(builder: ir.IRBuilder, vector: ir.Value, lanes: int) -> ir.Value:
     return builder.shuffle_vector(vector, zero, _mask([min(lane, width) for lane in range(lanes)]))
 
 
-def _sum(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
-    """Sum of the numbers in a register, by halves."""
-    nothing = ir.Constant(vector.type, ir.Undefined)
-    while vector.type.count > 1:
-        half = vector.type.count // 2
-        low, high = (
-            builder.shuffle_vector(vector, nothing, _mask([begin + lane for lane in range(half)]))
-            for begin in (0, half)
-        )
-        vector = builder.fadd(low, high, flags=LOOSE)
-        nothing = ir.Constant(vector.type, ir.Undefined)
-    return builder.extract_element(vector, _INT(0))
+def _sum_of_each(builder: ir.IRBuilder, vectors: Sequence[ir.Value]) -> ir.Value:
+    """Sums of the numbers in each of some registers, side by side; there are 1, 2, 4, ... registers."""
+    count, parts = len(vectors), list(vectors)
+    lanes = parts[0].type.count
+    while lanes > 1:
+        # Each register has the numbers of some vectors, one after the other; halves of these are added.
+        half = lanes // 2
+        if len(parts) > 1:
+            parts = [_halves(builder, pair, lanes, half) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        else:
+            nothing = ir.Constant(parts[0].type, ir.Undefined)
+            parts = [_halves(builder, (parts[0], nothing), lanes, half, count)]
+        lanes = half
+    return parts[0]
+
+
+def _halves(
+    builder: ir.IRBuilder, pair: tuple[ir.Value, ir.Value], lanes: int, half: int, n_vectors: int | None = None
+) -> ir.Value:
+    """Add the first and the second half of the numbers of each vector, of two registers or of those of one."""
+    n_vectors = n_vectors or 2 * pair[0].type.count // lanes
+    first = [vector * lanes + lane for vector in range(n_vectors) for lane in range(half)]
+    low, high = (builder.shuffle_vector(*pair, _mask([place + off for place in first])) for off in (0, half))
+    return builder.fadd(low, high, flags=LOOSE)
 
 
 def _mask(lanes: Sequence[int]) -> ir.Constant:
