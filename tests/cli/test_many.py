@@ -59,23 +59,29 @@ def compiled():
 
 def test_columns_are_chosen():
     pd.read_csv("sales.csv").assign(weather="rain").to_csv("more.csv", index=False)
-    with pytest.raises(AssertionError, match="no data called weather"):
+    with pytest.raises(AssertionError, match="no data called weather: choose columns by --columns x,y_data"):
         run("more.csv")
-    assert "2 fits, 0 failed" in run("more.csv", "--columns", "x,y_data").stdout
+    assert "2 fits, 0 failed" in run("more.csv", "--columns", "x, y_data,", "--pilot", "1").stdout
 
 
 def test_strict_tells_of_doubtful_fits():
     pd.read_csv("sales.csv").assign(y_data=[np.nan] + 6 * [1.0]).to_csv("gaps.csv", index=False)
-    assert "1 failed" in run("gaps.csv", "--strict", code=4).stdout
+    said = run("gaps.csv", "--strict", code=4).stdout
+    assert "1 failed" in said
+    assert "The first that failed is b: Observed data of y_data are NaN" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("sales.csv", "--columns", "z"), "has no column z"),
+        (("town.csv",), "has no column shop, which --by names"),
+        (("broken.parquet",), "broken.parquet cannot be read"),
         (("model.py",), "A table is a file .csv, .parquet, .nc"),
     ],
 )
 def test_what_is_wrong_is_said(arguments, said):
+    pd.read_csv("sales.csv").rename(columns={"shop": "town"}).to_csv("town.csv", index=False)
+    Path("broken.parquet").write_bytes(b"nothing")
     with pytest.raises(AssertionError, match=said):
         run(*arguments)

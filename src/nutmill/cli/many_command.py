@@ -18,6 +18,8 @@ from nutmill.errors import ModelError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from nutmill.native.compiled import CompiledModel
+
 
 class KeptOfFits(StrEnum):
     """What is kept of each fit."""
@@ -89,10 +91,25 @@ def many(
         raise typer.BadParameter("--checkpoint needs a --seed: this command goes on there if it has the same.")
     with stoppable(None if checkpoint is None else lambda: "the same command goes on"):
         with contextlib.redirect_stdout(sys.stderr):
-            data = _read(table, by, None if columns is None else columns.split(","))
-            result = nutmill.sample_many(model_file.compiled_model(model), data, by=by, **asked)
+            names = [name.strip() for name in (columns or "").split(",")]
+            data = _read(table, by, [name for name in names if name] or None)
+            compiled = model_file.compiled_model(model)
+            if not columns:
+                _check_columns(data, by, compiled)
+            result = nutmill.sample_many(compiled, data, by=by, **asked)
             save(result, out)
         _tell(result, out, is_json=json, strict=strict)
+
+
+def _check_columns(data: Any, by: str, compiled: "CompiledModel") -> None:
+    """Refuse columns that are no data of the model, and say which option chooses them."""
+    names = {array.name for array in compiled.description.arrays}
+    there = [str(name) for name in getattr(data, "data_vars", data.columns if hasattr(data, "columns") else ())]
+    if strange := [name for name in there if name not in names and name != by]:
+        fitting = ",".join(name for name in there if name in names)
+        raise ModelError(
+            f"The model has no data called {', '.join(strange)}: choose columns by --columns {fitting or 'A,B'}."
+        )
 
 
 def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> None:
@@ -107,6 +124,9 @@ def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> N
         print_json({"result": str(out), **told})
     else:
         print(f"{len(failed)} fits, {n_failed} failed, {n_doubtful} doubtful. Result: {out}")
+        if n_failed:
+            first = int(failed.argmax())
+            print(f"The first that failed is {fits['dataset'].values[first]}: {problems[first]}")
     raise typer.Exit(code_of(n_failed + n_doubtful > 0, strict=strict))
 
 
@@ -131,7 +151,9 @@ def _read(path: Path, by: str, columns: list[str] | None) -> Any:
     try:
         table = readers[path.suffix](path)
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"The table {path} cannot be read: {error}.") from error
+        raise ModelError(f"The table {path} cannot be read: {str(error).rstrip('.')}.") from error
+    if by not in ([*table.dims] if isinstance(table, xr.Dataset) else [*table.columns]):
+        raise ModelError(f"The table {path} has no column {by}, which --by names.")
     if columns is None:
         return table
     there = list(table.data_vars if isinstance(table, xr.Dataset) else table.columns)

@@ -6,8 +6,8 @@ from nutmill.errors import ModelError
 from nutmill.many.keeping import Groups
 
 _GB = 1e9
-# Rows and the arrays that they become are there at the same time.
-_COPIES = 2
+# Arrays of rows grow by a quarter at a time; and what is made of them last.
+_COPIES = 1.3
 
 
 class RoomForRows:
@@ -38,7 +38,7 @@ class RoomForRows:
         if self._memory_bytes is None:
             return
         n_all = max(self._n_rows, self._n_all or 0)
-        needed = _COPIES * self._n_bytes * n_all // self._n_rows
+        needed = _COPIES * self._n_bytes * n_all / self._n_rows
         if needed > self._memory_bytes:
             told = f"What is kept of {n_all} fits" if self._n_all else f"What is kept of {n_all} fits so far"
             there = self._memory_bytes / _GB
