@@ -132,11 +132,11 @@ def test_a_category_without_rows_is_a_flagged_row():
 
 @pytest.mark.parametrize("n_all", [1000, None], ids=["known", "stream"])
 def test_more_than_memory_is_refused(n_all):
-    row = {"posterior": {"x": np.zeros(1250)}}  # 10 kB, and a third of it while arrays grow
-    enough, too_little = (RoomForRows(memory, n_all) for memory in (14_000_000, 12_000_000))
+    row = {"posterior": {"x": np.zeros(1250)}}  # 10 kB, and a fifth of it while arrays grow
+    enough, too_little = (RoomForRows(memory, n_all) for memory in (13_000_000, 11_000_000))
     for _ in range(n_all or 1000):
         enough.take(row)
-    with pytest.raises(ModelError, match=r"needs about 0\.01[23]\d* GB, and this process may use 0\.012 GB"):
+    with pytest.raises(ModelError, match=r"needs about 0\.01[12]\d* GB, and this process may use 0\.011 GB"):
         for _ in range(1 if n_all else 1000):
             too_little.take(row)
 

@@ -15,8 +15,8 @@ from nutmill.nuts.mixing_room import SUMMARY
 
 # Rows that are stacked at a time: a row by itself takes many times the memory of its numbers.
 _STACKED = 512
-# By how much an array grows that is full.
-_GROWTH = 1.25
+# By how much an array grows that is full: growing moves pages, and what is not filled yet is memory all the same.
+_GROWTH = 1.1
 
 DATASET = "dataset"
 # What stands before the axes of a variable, by group.
