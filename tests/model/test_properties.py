@@ -13,6 +13,7 @@ from pytensor.scalar.basic import Composite, exp, upgrade_to_float
 from pytensor.tensor import basic
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.special import Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor
 
@@ -36,6 +37,9 @@ ONLY_NEW = {
     AdvancedSubtensor: {"idx_list"},
     AdvancedIncSubtensor: {"idx_list"},
     compat.Eigh: {"lower", "overwrite_a", "overwrite_b", "driver"},
+    compat.Expm: {"overwrite_a"},
+    SortOp: {"axis"},
+    ArgSortOp: {"axis"},
 }
 ONLY_OLD = {compat.Eigh: {"UPLO"}}
 OF_PYMC = {CheckAndRaise: {"can_be_replaced_by_ninf"}}

@@ -15,6 +15,11 @@ from pytensor.tensor.type_other import NoneTypeT
 _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
 try:
+    from pytensor.conditional.op import IfElse
+except ImportError:  # PyTensor 2
+    from pytensor.ifelse import IfElse
+
+try:
     from pytensor.tensor.linalg import (
         QR,
         Cholesky,
@@ -25,10 +30,12 @@ try:
         Solve,
         SolveTriangular,
     )
+    from pytensor.tensor.linalg.constructors import BlockDiagonal
     from pytensor.tensor.linalg.decomposition.eigen import Eigh
+    from pytensor.tensor.linalg.products import Expm
 except ImportError:  # PyTensor 2
     from pytensor.tensor.nlinalg import Det, Eigh, EighGrad, MatrixInverse, SLogDet
-    from pytensor.tensor.slinalg import QR, Cholesky, CholeskySolve, Solve, SolveTriangular
+    from pytensor.tensor.slinalg import QR, BlockDiagonal, Cholesky, CholeskySolve, Expm, Solve, SolveTriangular
 else:
 
     class EighGrad(Op):  # type: ignore[no-redef]
@@ -52,11 +59,14 @@ __all__ = [
     "STEPS_HAVE_MODES",
     "TAKING",
     "WRONG_REWRITES",
+    "BlockDiagonal",
     "Cholesky",
     "CholeskySolve",
     "Det",
     "Eigh",
     "EighGrad",
+    "Expm",
+    "IfElse",
     "MatrixInverse",
     "SLogDet",
 ]

@@ -15,6 +15,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RNGConsumerOp
+from pytensor.tensor.reshape import SplitDims
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
@@ -271,7 +272,7 @@ def _copied(constant: Constant) -> Constant:
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
     """Constants that say how to reshape, or how much to draw: static ranks and shapes hang on them."""
     nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
-    shapes = [node.inputs[1] for node in nodes if isinstance(node.op, Reshape)]
+    shapes = [node.inputs[1] for node in nodes if isinstance(node.op, Reshape | SplitDims)]
     shapes += [v for node in nodes if isinstance(node.op, RNGConsumerOp) for v in node.inputs if _is_size(v)]
     return {shape for shape in shapes if isinstance(shape, Constant)}
 

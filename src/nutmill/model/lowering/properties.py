@@ -19,9 +19,11 @@ from pytensor.tensor import basic
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.extra_ops import CumOp
+from pytensor.tensor.extra_ops import CumOp, SearchsortedOp
 from pytensor.tensor.math import Argmax, Dot, Max, Min, Prod
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
+from pytensor.tensor.signal.conv import Convolve1d, Convolve2d
+from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.special import LogSoftmax, Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor, Subtensor
 
@@ -81,6 +83,14 @@ KNOWN: dict[type[Op], tuple[str, ...]] = {
     compat.Eigh: ("UPLO", "lower", "overwrite_a", "overwrite_b", "driver"),
     compat.EighGrad: ("UPLO",),
     compat.QR: ("overwrite_a", "mode", "pivoting"),
+    compat.BlockDiagonal: ("n_inputs",),
+    compat.Expm: ("overwrite_a",),
+    compat.IfElse: ("as_view", "n_outs"),
+    SearchsortedOp: ("side",),
+    SortOp: ("kind", "axis"),
+    ArgSortOp: ("kind", "axis"),
+    Convolve1d: (),
+    Convolve2d: ("method",),
     LogSoftmax: ("axis",),
     compat.SoftmaxGrad: ("axis",),
     Softmax: ("axis",),

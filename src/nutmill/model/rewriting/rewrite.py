@@ -28,12 +28,14 @@ from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
 from nutmill.model.rewriting.by_group import ArrangedInput, GroupRows
 from nutmill.model.rewriting.choices import choose_by_sums
 from nutmill.model.rewriting.columns import compute_by_columns
+from nutmill.model.rewriting.convolution import convolution_rewriter
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
 from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.slices import take_slices_first
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
 from nutmill.model.rewriting.tiles import TileRows
+from nutmill.model.rewriting.translations import after_gradients
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
 _CHEAP = (
@@ -49,6 +51,7 @@ _CHEAP = (
     TensorFromScalar,
 )
 
+_TRANSLATE = 1.0  # before canonicalisation, which sees the operations that others become
 # So that later rewrites have less to do: after canonicalisation, and after loops are cut to what is read of them.
 _LENGTHS = (1.3, 1.65)
 # After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
@@ -112,6 +115,7 @@ def rewrite(
 def step_mode() -> Mode:
     """Make the mode of what is written by nutmill, steps of loops among it: our rewrites, and nothing taken out."""
     return _mode(ours=True).register(
+        (after_gradients(), _TRANSLATE),
         (choose_by_sums, _CHOICES),
         (_expand_graphs, _EXPAND),
         (right_roots, _ROOTS),
@@ -120,6 +124,7 @@ def step_mode() -> Mode:
         (share_sums, _SUMS),
         (branch_free_rewriter(), _BRANCH_FREE),
         (lean_rewriter(), _LEAN),
+        (convolution_rewriter, _LEAN),
         (compute_by_columns, _COLUMNS),
         (WideFusion(), _WIDE),
         (fuse_loops, _FUSE),

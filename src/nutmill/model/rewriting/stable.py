@@ -21,6 +21,7 @@ from pytensor.tensor.math import clip, ge, gt, lt, sqr, sqrt
 
 from nutmill.model.compat import WRONG_REWRITES, thawed
 from nutmill.model.rewriting.logits import without_probabilities
+from nutmill.model.rewriting.translations import before_gradients
 
 # What stable forms are made of.
 _UNSTABLE = (Exp, Expm1, Log, Log1p, Sigmoid)
@@ -34,6 +35,7 @@ def simplify(output: Variable) -> Variable:
 
 
 def _simplify(fgraph: FunctionGraph) -> None:
+    before_gradients().rewrite(fgraph)
     rewrite_graph(fgraph, include=("canonicalize", "stabilize"), exclude=WRONG_REWRITES)
     without_probabilities(fgraph)
     dfs_rewriter(_power_of_infinity, _clip_as_choice).rewrite(fgraph)

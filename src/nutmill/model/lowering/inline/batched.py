@@ -8,12 +8,13 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline import factors, lu, products, row_products, spectral
-from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
+from nutmill.model.lowering.inline import exponential, factors, lu, products, row_products, spectral
+from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, view_of
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.matrices import check_square, check_system
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
+from nutmill.model.lowering.inline.views import item
 from nutmill.model.rewriting.blas import ops
 
 _MISFIT = "batched operation: the operands have different numbers of items"
@@ -32,6 +33,7 @@ _WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
     ops.LeanLogDeterminant: (check_square, lu.log_determinant),
     ops.LeanGram: (spectral.check_nothing, spectral.gram),
     ops.LeanEigh: (check_square, spectral.eigh),
+    ops.LeanExponential: (check_square, exponential.exponential),
     ops.LeanQR: (spectral.check_nothing, spectral.qr),
 }
 
@@ -48,7 +50,7 @@ def lean(node: Apply) -> Operation:
         given_views = zip(node.inputs, map(partial(view_of, emitter), kinds, values), strict=True)
         operands = [_with_known_lengths(emitter, view, v.type.shape) for v, view in given_views]
         batch = _batch(emitter, operands, broadcasts)
-        check(emitter, *(_item(emitter, view, [ZERO] * n_batch) for view in operands))
+        check(emitter, *(item(emitter, view, [ZERO] * n_batch) for view in operands))
         cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(_least, emitter))
         made = [
             new_array(emitter, kind, [*batch, *core], number)
@@ -56,8 +58,8 @@ def lean(node: Apply) -> Operation:
         ]
         with nest(emitter, batch) as indices:
             places = [at(Axes(view, own), indices) for view, own in zip(operands, broadcasts, strict=True)]
-            items = [_item(emitter, view, place) for view, place in zip(operands, places, strict=True)]
-            write(emitter, items, [_item(emitter, view, indices) for _, view in made], *node.op.props)
+            items = [item(emitter, view, place) for view, place in zip(operands, places, strict=True)]
+            write(emitter, items, [item(emitter, view, indices) for _, view in made], *node.op.props)
         given = [value for value, _ in made]
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
 
@@ -77,15 +79,6 @@ def _least(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
 def _batch(emitter: Emitter, operands: Sequence[View], broadcasts: Sequence[Sequence[bool]]) -> list[ir.Value]:
     """Lengths of the batch axes."""
     return common_shape(emitter, [Axes(view, own) for view, own in zip(operands, broadcasts, strict=True)], _MISFIT)
-
-
-def _item(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> View:
-    """One matrix or vector of a stack."""
-    n_batch, ndim = len(indices), len(view.shape) - len(indices)
-    layout = view.kind.layout if not n_batch or view.kind.layout == "C" else "A"
-    place = pointer(emitter, view, [*indices, *[ZERO] * ndim])
-    kind = view.kind.copy(ndim=ndim, layout=layout if ndim else "C")
-    return View(kind, place, view.shape[n_batch:], view.strides[n_batch:])
 
 
 @register_funcify_and_cache_key(ops.LeanOp)

@@ -14,20 +14,24 @@ from pytensor.raise_op import CheckAndRaise
 from pytensor.scan.op import Scan
 from pytensor.tensor import basic
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.extra_ops import CumOp
+from pytensor.tensor.extra_ops import CumOp, SearchsortedOp
 from pytensor.tensor.math import Argmax
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
+from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
-from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES
+from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
 from nutmill.model.lowering.inline import (
     batched,
+    branches,
+    convolutions,
     diagonals,
     filling,
     fused,
     indexed_rows,
     indexing,
     lanes,
+    order,
     reductions,
     reshaping,
     sequences,
@@ -41,6 +45,7 @@ from nutmill.model.lowering.inline.tiled_rows import tiled_rows
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
 from nutmill.model.rewriting.by_group import GroupedLoop
+from nutmill.model.rewriting.convolution import Convolution
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import step_mode
 from nutmill.model.rewriting.tiles import RowTiles
@@ -74,6 +79,11 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     basic.TensorFromScalar: views.array_from_scalar,
     DeepCopyOp: filling.deep_copy,
     ViewOp: views.same_array,
+    IfElse: branches.if_else,
+    SearchsortedOp: order.place_in_order,
+    SortOp: order.in_order,
+    ArgSortOp: order.order_of,
+    Convolution: convolutions.convolution,
     Scan: lambda node: recursion(node, step_program),
     RowTiles: lambda node: tiled_rows(node, step_program),
 }

@@ -24,9 +24,12 @@ _COMPARISONS = {
 # Functions of one number: of LLVM, where it knows what they mean, or of the C library.
 _INTRINSICS = {scalar_ops.Exp: "exp", scalar_ops.Log: "log", scalar_ops.Sin: "sin", scalar_ops.Cos: "cos"}
 _INTRINSICS |= {scalar_ops.Sqrt: "sqrt", scalar_ops.Abs: "fabs", scalar_ops.Floor: "floor", scalar_ops.Ceil: "ceil"}
+_INTRINSICS |= {scalar_ops.Trunc: "trunc", scalar_ops.RoundHalfToEven: "rint"}
+_INTRINSICS |= {scalar_ops.RoundHalfAwayFromZero: "round", scalar_ops.Exp2: "exp2"}
 _LIBRARY = {scalar_ops.Log1p: "log1p", scalar_ops.Expm1: "expm1", scalar_ops.Tanh: "tanh", scalar_ops.Tan: "tan"}
 _LIBRARY |= {scalar_ops.Sinh: "sinh", scalar_ops.Cosh: "cosh", scalar_ops.ArcTan: "atan", scalar_ops.Log2: "log2"}
 _LIBRARY |= {scalar_ops.ArcSin: "asin", scalar_ops.ArcCos: "acos", scalar_ops.Log10: "log10"}
+_LIBRARY |= {scalar_ops.ArcSinh: "asinh", scalar_ops.ArcCosh: "acosh", scalar_ops.ArcTanh: "atanh"}
 _LIBRARY |= {scalar_math.Erf: "erf", scalar_math.Erfc: "erfc"}
 
 Rule = Callable[[Emitter, Apply, Sequence[ir.Value]], Sequence[ir.Value]]
@@ -206,6 +209,36 @@ def _squared_width(emitter: Emitter, c: ir.Value, s: ir.Value) -> ir.Value:
     return builder.fadd(rest, builder.fmul(c, builder.fmul(s, s)))
 
 
+def _sign(emitter: Emitter, x: ir.Value) -> ir.Value:
+    builder = emitter.builder
+    zero, one, less = (ir.Constant(x.type, value) for value in (0.0, 1.0, -1.0))
+    rest = builder.select(builder.fcmp_ordered("==", x, zero), zero, x)  # NaN has no sign
+    rest = builder.select(builder.fcmp_ordered("<", x, zero), less, rest)
+    return builder.select(builder.fcmp_ordered(">", x, zero), one, rest)
+
+
+def _remainder(emitter: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
+    """What is left of a, with the sign of b, as in Python."""
+    builder, zero = emitter.builder, ir.Constant(a.type, 0.0)
+    rest = builder.frem(a, b)
+    is_none = builder.fcmp_ordered("==", rest, zero)
+    moved = builder.select(_differ_in_sign(emitter, rest, b), builder.fadd(rest, b), rest)
+    return builder.select(is_none, call_library(emitter, "copysign", zero, b), moved)
+
+
+def _whole_quotient(emitter: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
+    """The largest whole number that is no larger than a / b; from the remainder, as a / b may round up."""
+    builder, zero = emitter.builder, ir.Constant(a.type, 0.0)
+    quotient = builder.fdiv(builder.fsub(a, _remainder(emitter, a, b)), b)
+    by_zero = builder.fcmp_ordered("==", b, zero)
+    return builder.select(by_zero, builder.fdiv(a, b), call_intrinsic(emitter, "rint", quotient))
+
+
+def _differ_in_sign(emitter: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
+    below = [emitter.builder.fcmp_ordered("<", value, ir.Constant(value.type, 0.0)) for value in (a, b)]
+    return emitter.builder.xor(*below)
+
+
 def _float_rule(write: Callable[..., ir.Value]) -> Rule:
     return lambda emitter, node, values: [write(emitter, *_as_outputs(emitter, node, values))]
 
@@ -220,6 +253,9 @@ _FLOAT_RULES |= {
     scalar_ops.Sqr: _float_rule(lambda emitter, a: emitter.builder.fmul(a, a)),
     scalar_ops.Reciprocal: _float_rule(lambda emitter, a: emitter.builder.fdiv(ir.Constant(a.type, 1.0), a)),
     scalar_ops.Pow: _float_rule(lambda emitter, a, b: call_intrinsic(emitter, "pow", a, b)),
+    scalar_ops.Sign: _float_rule(_sign),
+    scalar_ops.Mod: _float_rule(_remainder),
+    scalar_ops.IntDiv: _float_rule(_whole_quotient),
     InverseWidth: _float_rule(_inverse_width),
     LogWidth: _float_rule(_log_width),
     scalar_ops.ArcTan2: _float_rule(lambda emitter, a, b: call_library(emitter, "atan2", a, b)),

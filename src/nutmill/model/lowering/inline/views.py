@@ -10,6 +10,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.lowering.inline.arrays import (
     ONE,
     WORD,
+    ZERO,
     Emitter,
     View,
     alias,
@@ -18,6 +19,7 @@ from nutmill.model.lowering.inline.arrays import (
     itemsize,
     load,
     new_array,
+    pointer,
     scalar,
     shared,
     store,
@@ -153,3 +155,12 @@ def array_from_scalar(node: Apply) -> Operation:
         return value
 
     return Operation(lambda operands: kind, emit)
+
+
+def item(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> View:
+    """One matrix or vector of a stack."""
+    n_batch, ndim = len(indices), len(view.shape) - len(indices)
+    layout = view.kind.layout if not n_batch or view.kind.layout == "C" else "A"
+    place = pointer(emitter, view, [*indices, *[ZERO] * ndim])
+    kind = view.kind.copy(ndim=ndim, layout=layout if ndim else "C")
+    return View(kind, place, view.shape[n_batch:], view.strides[n_batch:])

@@ -25,6 +25,7 @@ from nutmill.model.compat import (
     Det,
     Eigh,
     EighGrad,
+    Expm,
     MatrixInverse,
     SLogDet,
     Solve,
@@ -37,6 +38,7 @@ from nutmill.model.rewriting.blas.ops import (
     LeanCholeskySolve,
     LeanDot,
     LeanEigh,
+    LeanExponential,
     LeanGram,
     LeanInverse,
     LeanLogDeterminant,
@@ -46,6 +48,7 @@ from nutmill.model.rewriting.blas.ops import (
     LeanSolve,
     LeanSolveTriangular,
 )
+from nutmill.model.rewriting.matrix_exponential import Exponential
 
 
 def lean_rewriter() -> GraphRewriter:
@@ -156,6 +159,8 @@ _LEAN: dict[type, Callable] = {
     Eigh: _eigh,
     EighGrad: _eigh_gradient,
     QR: _qr,
+    Expm: lambda op, a: LeanExponential()(a),
+    Exponential: lambda op, a: LeanExponential()(a),
 }
 
 

@@ -136,6 +136,10 @@ class LeanLogDeterminant(LeanOp):
         return [(), ()]
 
 
+class LeanExponential(LeanOp):
+    """Exponential of a matrix, NaN where the matrix is not finite."""
+
+
 class LeanGram(LeanOp):
     """Product of a matrix and its transpose."""
 

@@ -1,0 +1,109 @@
+"""Operations that would run in Python, or compile for seconds, written in terms of others."""
+
+import numpy as np
+from pytensor.graph.basic import Variable
+from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
+from pytensor.tensor.basic import as_tensor, cast, switch, zeros
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.extra_ops import searchsorted
+from pytensor.tensor.math import and_, clip, ge, invert, isnan, le
+from pytensor.tensor.math import any as any_of
+from pytensor.tensor.subtensor import set_subtensor
+from scipy.interpolate import BSpline, PPoly, UnivariateSpline
+
+from nutmill.model.compat import STEPS_HAVE_MODES, BlockDiagonal, Expm
+from nutmill.model.lowering.properties import is_known
+from nutmill.model.rewriting.blas.ops import LeanCholesky
+from nutmill.model.rewriting.matrix_exponential import Exponential
+
+# What a spline gives beyond its ends: zeros, or the value at the nearer end; else it goes on as a polynomial.
+_ZEROS, _ENDS, _ERROR = 1, 3, 2
+
+
+def before_gradients() -> GraphRewriter:
+    """Rewriter of what has a better gradient in other terms, or none in its own."""
+    return dfs_rewriter(_diagonal_of_blocks, _spline, _exponential)
+
+
+def after_gradients() -> GraphRewriter:
+    """Rewriter of all, of which gradients have been taken."""
+    return dfs_rewriter(_diagonal_of_blocks, _spline, _is_positive_definite)
+
+
+def _is(node, name: str) -> bool:
+    """Whether the operation is this one of PyMC, which need not be installed."""
+    kind = type(node.op)
+    return kind.__name__ == name and kind.__module__.startswith("pymc.")
+
+
+@node_rewriter([Expm, Blockwise])
+def _exponential(fgraph, node) -> list[Variable] | None:
+    """PyTensor 2 takes the gradient of a matrix exponential by complex eigenvectors, which need not exist."""
+    core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    (matrix,) = node.inputs[:1]
+    if not STEPS_HAVE_MODES or type(core) is not Expm or matrix.type.dtype != "float64":
+        return None
+    result = Blockwise(Exponential())(matrix)
+    copy_stack_trace(node.outputs, result)
+    return [result]
+
+
+@node_rewriter([BlockDiagonal, Blockwise])
+def _diagonal_of_blocks(fgraph, node) -> list[Variable] | None:
+    """Zeros into which the blocks are written; PyTensor's gradient gathers each of them by indices."""
+    core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    if not isinstance(core, BlockDiagonal) or not is_known(node.op):
+        return None
+    blocks, dtype = node.inputs, node.outputs[0].type.dtype
+    if any(block.type.broadcastable[:-2] != blocks[0].type.broadcastable[:-2] for block in blocks):
+        return None
+    rows, columns = (sum(block.shape[axis] for block in blocks) for axis in (-2, -1))
+    batch = [blocks[0].shape[axis] for axis in range(blocks[0].type.ndim - 2)]
+    whole, row, column = zeros((*batch, rows, columns), dtype=dtype), 0, 0
+    for block in blocks:
+        height, width = block.shape[-2], block.shape[-1]
+        place = whole[..., row : row + height, column : column + width]
+        whole, row, column = set_subtensor(place, cast(block, dtype)), row + height, column + width
+    copy_stack_trace(node.outputs, whole)
+    return [whole] if whole.type.ndim == node.outputs[0].type.ndim else None
+
+
+@node_rewriter(None)
+def _spline(fgraph, node) -> list[Variable] | None:
+    """A spline of SciPy, as in PyMC's `Interpolated`: the polynomial of the interval in which a value lies."""
+    if not _is(node, "SplineWrapper") or not isinstance(node.op.spline, UnivariateSpline):
+        return None
+    (x,), spline = node.inputs, node.op.spline
+    beyond = getattr(spline, "ext", 0)
+    if x.type.dtype != "float64" or beyond == _ERROR:
+        return None
+    inner = spline.get_knots()
+    coefficients = spline.get_coeffs()
+    degree = len(coefficients) - len(inner) + 1
+    knots = np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
+    pieces = PPoly.from_spline(BSpline(knots, coefficients, degree)).c[:, degree : len(knots) - degree - 1]
+    result = _piecewise(x, inner, pieces, beyond)
+    copy_stack_trace(node.outputs, result)
+    return [result] if result.type == node.outputs[0].type else None
+
+
+def _piecewise(x: Variable, knots: np.ndarray, pieces: np.ndarray, beyond: int) -> Variable:
+    """Value at `x` of polynomials between knots (m + 1,), their coefficients (degree + 1, m) from the highest."""
+    at = clip(x, knots[0], knots[-1]) if beyond == _ENDS else x
+    place = clip(searchsorted(as_tensor(knots), at, side="right") - 1, 0, len(knots) - 2)
+    step = at - as_tensor(knots)[place]
+    result = as_tensor(pieces[0])[place]
+    for coefficients in pieces[1:]:
+        result = result * step + as_tensor(coefficients)[place]
+    if beyond != _ZEROS:
+        return result
+    return switch(and_(ge(x, knots[0]), le(x, knots[-1])), result, 0.0)
+
+
+@node_rewriter(None)
+def _is_positive_definite(fgraph, node) -> list[Variable] | None:
+    """PyMC's check of a correlation matrix: whether it has a Cholesky factor, which is NaN where it has none."""
+    if not _is(node, "PosDefMatrix"):
+        return None
+    factor = LeanCholesky(True)(cast(node.inputs[0], "float64"))
+    return [invert(any_of(isnan(factor)))]  # PyTensor would take `factor == factor` for true
