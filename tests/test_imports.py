@@ -36,7 +36,7 @@ MAY_IMPORT = {
         *("errors", "files", "units", "nuts", "layout", "native", "checkpoint", "model", "progress", "run", "results"),
         "sampling",
     },
-    "explanation": {"errors", "units", "layout", "native", "model"},
+    "explanation": {"errors", "units", "layout", "native", "model", "progress"},
     "comparison": {"__init__", "errors", "diagnosis", "results"},
     "cli": {
         *("__init__", "errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model"),

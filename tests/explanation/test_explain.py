@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import nutmill
 from nutmill import compile_model
 from nutmill.cli.app import app
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.explanation.blas_calls import _FORMS, record_calls
 from nutmill.explanation.speeds import best, machine_speed
 from nutmill.model.anatomy import operations
@@ -84,7 +84,7 @@ def test_the_pointer_cannot_be_watched():
 
 
 def test_a_gaussian_process():
-    found = nutmill.explain(zoo.gaussian_process())
+    found = nutmill.explain(zoo.gaussian_process(), budget_s=1e6)
     assert found.n_dim == 2 and found.fused and found.python_ops == ()
     assert {"dpotrf"} <= {call.routine for call in found.calls}
     assert sum(found.operations.before.values()) > sum(found.operations.after.values()) > 0
@@ -104,13 +104,62 @@ def test_a_hierarchy_calls_no_blas():
     assert "None of it is BLAS" in str(found)
 
 
+@pytest.fixture(scope="module")
+def hasty():
+    """An explanation for which there is hardly any time, of a model that calls BLAS."""
+    return nutmill.explain(zoo.gaussian_process(), budget_s=1e-9, progressbar=False)
+
+
+def test_without_time_the_gradient_and_its_calls_are_measured(hasty):
+    assert hasty.gradient_s > 0.0 and {"dpotrf"} <= {call.routine for call in hasty.calls}
+    assert hasty.speed.bytes_per_s > 1e8 and hasty.least_s > 0.0
+
+
+def test_what_there_was_no_time_for_is_said(hasty):
+    left_out = ("more BLAS threads", "its operations", "other BLAS libraries", "float32")
+    assert hasty.left_out == (left_out if hasty.machine.n_cores > 1 else left_out[1:])
+    assert hasty.operations is None and hasty.libraries == []
+    assert hasty.gradient_s_all_threads is None and hasty.gradient_s_single is None
+    said = str(hasty)
+    assert "There was no time for" in said and "its operations, other BLAS libraries, float32: `nutmill explain" in said
+    assert "that takes a pm.Model" not in said and "is the only one that was found" not in said
+    assert hasty.as_dict()["left_out"] == list(hasty.left_out)
+
+
+def test_with_time_nothing_is_left_out(capsys):
+    found = nutmill.explain(zoo.transforms(), budget_s=1e6)
+    assert found.left_out == () and "What was not measured?" not in str(found)
+    assert found.gradient_s_single is not None and found.operations is not None
+    lines = capsys.readouterr().err.splitlines()
+    measured = [line.partition(" (after")[0] for line in lines if line.startswith("Measuring")]
+    assert measured == ["Measuring the gradient", "Measuring its operations", "Measuring float32"]
+
+
+def test_a_file_has_nothing_to_leave_out_but_what_it_calls():
+    found = nutmill.explain(zoo.compiled("transforms"), budget_s=1e-9, progressbar=False)
+    assert found.left_out == ()
+
+
+@pytest.mark.parametrize("budget_s", [0, -1.0, float("nan"), float("inf"), "20s", None, True])
+def test_a_budget_that_is_none(budget_s):
+    with pytest.raises(ArgumentError, match="budget_s is a positive number of seconds"):
+        nutmill.explain(None, budget_s=budget_s)
+
+
+@pytest.mark.parametrize("budget", ["0", "-3", "inf", "nan"])
+def test_a_budget_that_is_none_for_the_command(budget, tmp_path):
+    (tmp_path / "model.py").touch()
+    found = CliRunner().invoke(app, ["explain", str(tmp_path / "model.py"), f"--budget={budget}"])
+    assert found.exit_code == 2 and "positive number of seconds" in found.output
+
+
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text("import zoo\nprint('this is not JSON')\nmodel = zoo.gaussian_process()\n")
     document = json.loads(CliRunner().invoke(app, ["explain", "model.py:model", "--json"]).stdout)
     assert document["n_dim"] == 2 and document["calls"]
     zoo.compiled("gaussian_process").save("model.nut")
-    said = CliRunner().invoke(app, ["explain", "model.nut"]).stdout
+    said = CliRunner().invoke(app, ["explain", "model.nut", "--budget", "60"]).stdout
     assert "What runs when this model is sampled?" in said and "dpotrf(10)" in said
 
 

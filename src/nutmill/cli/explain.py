@@ -5,18 +5,16 @@ import sys
 
 from nutmill.cli import model_file, options
 from nutmill.cli.console import print_json, stage, stdout_console
-from nutmill.progress.stderr import showing
 
 
-def explain(model: options.Model, *, json: options.Json = False) -> None:
+def explain(model: options.Model, *, budget: options.Budget = 20.0, json: options.Json = False) -> None:
     """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient."""
     with contextlib.redirect_stdout(sys.stderr):
         with stage(f"Loading {model.path}"):
             loaded = model_file.load_model(model)
         from nutmill.explanation.explaining import explain as measure
 
-        with stage("Compiling and measuring"), showing(False):
-            found = measure(loaded)
+        found = measure(loaded, budget_s=budget)
     if json:
         print_json(found.as_dict())
         return

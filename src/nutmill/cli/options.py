@@ -139,6 +139,12 @@ def _acceptance(rate: float) -> float:
     return rate
 
 
+def _positive_budget(seconds: float) -> float:
+    if not 0.0 < seconds < math.inf:
+        raise typer.BadParameter("the budget is a positive number of seconds.")
+    return seconds
+
+
 def layout_source(text: str) -> str:
     """Read where a layout comes from: "auto", "none", or the path of a profile."""
     if text not in ("auto", "none") and not Path(text).is_file():
@@ -233,4 +239,5 @@ def result_option(more: str = "") -> Any:
 
 
 Out = Annotated[Path | None, result_option()]
+Budget = Annotated[float, typer.Option(callback=_positive_budget, help="Seconds that measuring may take.")]
 Cores = Annotated[int | None, typer.Option(min=1, help="Chains at once, with one BLAS thread each.")]

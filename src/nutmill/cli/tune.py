@@ -37,12 +37,6 @@ class Options(NamedTuple):
     keep: bool
 
 
-def _positive(seconds: float) -> float:
-    if not 0.0 < seconds < float("inf"):
-        raise typer.BadParameter("the budget is a positive number of seconds.")
-    return seconds
-
-
 def _png(path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() != ".png":
         raise typer.BadParameter(f"the heat map is a picture in PNG: call it {path.with_suffix('.png').name}.")
@@ -64,7 +58,7 @@ def tune(
     model: options.Model,
     *,
     chains: Annotated[int, typer.Option(min=1, help="Chains of the whole job.")] = 4,
-    budget: Annotated[float, typer.Option(callback=_positive, help="Seconds that measuring may take.")] = 20.0,
+    budget: options.Budget = 20.0,
     blas: _Blas = None,
     objective: Annotated[
         Objective, typer.Option(help="Save the time of the job, or that time x its cores.")

@@ -28,6 +28,18 @@ def answers(found: Measured) -> dict[str, list[str]]:
         "What does it read?": _memory(found),
         "Would float32 or a GPU be faster?": _elsewhere(found),
         "What can be done?": advice(found),
+    } | _not_measured(found)
+
+
+def _not_measured(found: Measured) -> dict[str, list[str]]:
+    """Say what there was no time for, if anything."""
+    if not found.left_out:
+        return {}
+    listed = ", ".join(found.left_out)
+    return {
+        "What was not measured?": [
+            f"There was no time for {listed}: `nutmill explain --budget 300`, `explain(model, budget_s=300)`."
+        ]
     }
 
 
@@ -160,6 +172,8 @@ def _elsewhere(found: Measured) -> list[str]:
 
 
 def _single(found: Measured) -> list[str]:
+    if "float32" in found.left_out:
+        return []
     if found.gradient_s_single is None:
         return ["Float32 was not measured: that takes a pm.Model that can be linked with the sampler."]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,19 +10,25 @@ import numpy as np
 from nutmill.errors import LayoutError
 from nutmill.explanation.answers import advice, as_html, as_text
 from nutmill.explanation.blas_calls import record_calls
+from nutmill.explanation.budget import BUDGET_S, Budget
 from nutmill.explanation.measured import DataFact, LibrarySpeed, Measured
-from nutmill.explanation.speeds import gradient_seconds, machine_speed, side_by_side
+from nutmill.explanation.speeds import LEAST_S, gradient_seconds, machine_speed, side_by_side
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
 from nutmill.native.binding import Binding
+from nutmill.native.code import Code
 from nutmill.native.compiled import CompiledModel
+from nutmill.progress.stderr import announce, showing
 from nutmill.units import duration
 
 if TYPE_CHECKING:
     import pymc as pm
 
     from nutmill.model.anatomy import Operations
+
+# Of what compiling takes, reading and rewriting is about a third; a measurement times so many gradients.
+_REWRITINGS, _TIMINGS = 3.0, 20
 
 
 class Explanation(Measured):
@@ -46,6 +53,7 @@ class Explanation(Measured):
             "blas_share": self.blas_share,
             "blas_flops": self.blas_flops,
             "least_s": self.least_s,
+            "left_out": list(self.left_out),
             "advice": advice(self),
         }
 
@@ -59,16 +67,24 @@ class Explanation(Measured):
         return as_html(self)
 
 
-def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
+def explain(
+    model: pm.Model | CompiledModel | None = None, *, budget_s: float = BUDGET_S, progressbar: bool = True
+) -> Explanation:
     """Say what runs when a model is sampled here: what was compiled, what calls BLAS, what bounds a gradient.
 
-    Takes a few seconds and one core. A `pm.Model` is rewritten once more, to count its operations, and compiled in
-    single precision, too. If the model calls BLAS, every library of it that is found is loaded and measured.
+    Once the model is compiled, takes a core for up to `budget_s`, and what matters most is measured first: the
+    gradient, its calls of BLAS, what this machine could reach, more BLAS threads; then a `pm.Model` is rewritten once
+    more, to count its operations; other BLAS libraries; and it is compiled in single precision. What there was no
+    time for is said.
 
     Parameters
     ----------
     model
         A `pm.Model` (None takes the one of the surrounding ``with``), or a compiled model.
+    budget_s
+        Seconds of measuring. The first three are measured in any case, in about a second where gradients are short.
+    progressbar
+        Say on stderr what is measured when that begins.
 
     Returns
     -------
@@ -77,32 +93,77 @@ def explain(model: pm.Model | CompiledModel | None = None) -> Explanation:
 
     Raises
     ------
+    ArgumentError
+        If the budget is no positive number of seconds.
     ModelError
         If the model cannot be compiled, or has no finite density where it starts.
     """
-    counted = single = None
-    if not isinstance(model, CompiledModel):
+    budget = Budget(budget_s)
+    with showing(progressbar):
+        if isinstance(model, CompiledModel):
+            return _explained(model, None, budget)
         from nutmill.model.compile_model import compile_model  # PyMC, which a compiled model does not need
 
         compiled = compile_model(model)
-        single = compile_model(model, dtype="float32") if compiled.code.fused else None
-        counted = _operations(model)
-    else:
-        compiled = model
-    return _explained(compiled, single, counted)
+        return _explained(compiled, _Again(model, compiled.code), budget)
 
 
-def _explained(compiled: CompiledModel, single: CompiledModel | None, counted: Operations | None) -> Explanation:
+class _Again:
+    """A `pm.Model` that was compiled, to be read and compiled once more."""
+
+    def __init__(self, model: pm.Model | None, code: Code):
+        self._model, self._stages = model, code.stages
+        self.is_fused = code.fused
+        # What comes from the cache does not say how long it took; then counting says.
+        self.rewriting_s = code.stages.get("rewrite", 0.0)
+
+    @property
+    def compiling_s(self) -> float:
+        """About how long compiling it anew takes."""
+        known = sum(self._stages.get(name, 0.0) for name in ("rewrite", "lower", "link"))
+        return known or _REWRITINGS * self.rewriting_s
+
+    def operations(self) -> Operations | None:
+        """Count them."""
+        import pymc
+
+        from nutmill.model.anatomy import operations
+        from nutmill.model.graphs.pymc_model import from_pymc
+
+        begin = time.perf_counter()
+        counted = operations(from_pymc(pymc.modelcontext(self._model), None))
+        self.rewriting_s = time.perf_counter() - begin
+        return counted
+
+    def in_single(self) -> CompiledModel:
+        """Compile it in single precision."""
+        from nutmill.model.compile_model import compile_model
+
+        return compile_model(self._model, dtype="float32", progressbar=False)
+
+
+def _explained(compiled: CompiledModel, again: _Again | None, budget: Budget) -> Explanation:
     machine = topology()
+    budget.begin()
     binding, code = compiled.binding, compiled.code
     (position,) = compiled.starts(None, 1, 0, jitter=True)
+    announce("Measuring the gradient")
     alone = gradient_seconds(binding, position, 1)
     calls = None
     if code.fused:
         with apply_layout(Layout(1)):
             calls = record_calls(binding, position)
-    more = _with_threads(binding, position, machine.n_cores) if calls and machine.n_cores > 1 else None
-    in_single, moves_by = _in_single(single, position, compiled.logp_dlogp(position)[0])
+    speed = machine_speed()
+    more = counted = in_single = moves_by = None
+    libraries: list[LibrarySpeed] = []
+    if calls and machine.n_cores > 1 and budget.allows("more BLAS threads", _TIMINGS * max(alone, LEAST_S)):
+        more = _with_threads(binding, position, machine.n_cores)
+    if again is not None and budget.allows("its operations", again.rewriting_s):
+        counted = again.operations()
+    if calls and budget.allows("other BLAS libraries", 2 * _TIMINGS * alone):
+        libraries = _libraries(binding, position)
+    if again is not None and again.is_fused and budget.allows("float32", again.compiling_s):
+        in_single, moves_by = _in_single(again.in_single(), position, compiled.logp_dlogp(position)[0])
     names = [parameter.name for parameter in compiled.description.parameters]
     return Explanation(
         parameters=dict(zip(names, binding.shapes, strict=True)),
@@ -118,9 +179,10 @@ def _explained(compiled: CompiledModel, single: CompiledModel | None, counted: O
         logp_moves_by=moves_by,
         calls=calls,
         blas=_blas(),
-        speed=machine_speed(),
+        speed=speed,
         machine=machine,
-        libraries=_libraries(binding, position) if calls else [],
+        libraries=libraries,
+        left_out=tuple(budget.left_out),
     )
 
 
@@ -150,11 +212,7 @@ def _with_threads(binding: Binding, position: np.ndarray, count: int) -> float |
         return None
 
 
-def _in_single(
-    single: CompiledModel | None, position: np.ndarray, logp: float
-) -> tuple[float, float] | tuple[None, None]:
-    if single is None:
-        return None, None
+def _in_single(single: CompiledModel, position: np.ndarray, logp: float) -> tuple[float, float]:
     return gradient_seconds(single.binding, position, 1), abs(single.logp_dlogp(position)[0] - logp)
 
 
@@ -166,15 +224,6 @@ def _data(compiled: CompiledModel) -> list[DataFact]:
     return [
         DataFact(name, array.shape, str(array.dtype), array.nbytes) for name, array in zip(names, arrays, strict=True)
     ]
-
-
-def _operations(model: pm.Model | None) -> Operations | None:
-    import pymc
-
-    from nutmill.model.anatomy import operations
-    from nutmill.model.graphs.pymc_model import from_pymc
-
-    return operations(from_pymc(pymc.modelcontext(model), None))
 
 
 def _blas() -> str:

@@ -84,6 +84,8 @@ class Measured(NamedTuple):
     libraries : list of LibrarySpeed
         The BLAS libraries of this machine, SciPy's first; none where no BLAS is called, or the model runs through a
         pointer.
+    left_out : tuple of str
+        What was not measured for want of time.
     """
 
     parameters: dict[str, tuple[int, ...]]
@@ -102,6 +104,7 @@ class Measured(NamedTuple):
     speed: MachineSpeed
     machine: Topology
     libraries: list[LibrarySpeed]
+    left_out: tuple[str, ...] = ()
 
     @property
     def n_dim(self) -> int:

@@ -15,6 +15,8 @@ def other_blas(found: Measured) -> list[str]:
     """Say what a gradient and its longest calls take with each library."""
     if not found.calls:
         return ["It calls none." if found.calls is not None else "It cannot be given one: it runs through a pointer."]
+    if "other BLAS libraries" in found.left_out:
+        return ["That was not measured."]
     if len(found.libraries) < 2:
         return ["SciPy's is the only one that was found here, so that nothing is compared."]
     taken = ", ".join(f"{duration(one.gradient_s)} with {_named(one)}" for one in found.libraries)

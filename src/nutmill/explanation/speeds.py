@@ -14,7 +14,9 @@ from nutmill.native.binding import Binding
 # Larger than the last cache of most machines, and read in some ten milliseconds.
 _VECTOR_BYTES = 1 << 26
 _MATRIX = 640
-_REPEATS, _LEAST_S, _ROUNDS = 5, 0.02, 15
+_REPEATS, LEAST_S, _ROUNDS = 5, 0.02, 15
+# Of what takes longer, noise is a small part: measured fewer times.
+_LONG_S = 0.2
 
 
 class MachineSpeed(NamedTuple):
@@ -49,9 +51,9 @@ def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) 
     repeat = binding.repeated(position)
     with apply_layout(Layout(1, blas_threads)):
         count = 1
-        while best(lambda: repeat(count), repeats=1) < _LEAST_S:  # noqa: B023  it is called at once
+        while (first := best(lambda: repeat(count), repeats=1)) < LEAST_S:  # noqa: B023  it is called at once
             count *= 2
-        seconds = best(lambda: repeat(count)) / count
+        seconds = best(lambda: repeat(count), _REPEATS if first < _LONG_S else 2) / count
     binding.release()
     return seconds
 
@@ -63,8 +65,9 @@ def side_by_side(bindings: Sequence[Binding], position: np.ndarray) -> list[floa
     with apply_layout(Layout(1)):
         for loop in loops:
             loop(1)
-        count = max(1, int(_LEAST_S / (4 * best(lambda: loops[0](1)))))
-        for _ in range(_ROUNDS):
+        once = best(lambda: loops[0](1))
+        count = max(1, int(LEAST_S / (4 * once)))
+        for _ in range(_ROUNDS if once < _LONG_S else 3):
             for place, loop in enumerate(loops):
                 begin = time.thread_time()
                 loop(count)
