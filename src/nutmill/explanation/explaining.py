@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nutmill.errors import LayoutError
 from nutmill.explanation.answers import advice, as_html, as_text
-from nutmill.explanation.blas_calls import record_calls
+from nutmill.explanation.blas_calls import BlasCall, record_calls
 from nutmill.explanation.budget import BUDGET_S, Budget
 from nutmill.explanation.measured import DataFact, LibrarySpeed, Measured
 from nutmill.explanation.speeds import LEAST_S, gradient_seconds, machine_speed, side_by_side
@@ -154,16 +154,7 @@ def _explained(compiled: CompiledModel, again: _Again | None, budget: Budget) ->
         with apply_layout(Layout(1)):
             calls = record_calls(binding, position)
     speed = machine_speed()
-    more = counted = in_single = moves_by = None
-    libraries: list[LibrarySpeed] = []
-    if calls and machine.n_cores > 1 and budget.allows("more BLAS threads", _TIMINGS * max(alone, LEAST_S)):
-        more = _with_threads(binding, position, machine.n_cores)
-    if again is not None and budget.allows("its operations", again.rewriting_s):
-        counted = again.operations()
-    if calls and budget.allows("other BLAS libraries", 2 * _TIMINGS * alone):
-        libraries = _libraries(binding, position)
-    if again is not None and again.is_fused and budget.allows("float32", again.compiling_s):
-        in_single, moves_by = _in_single(again.in_single(), position, compiled.logp_dlogp(position)[0])
+    further = _further(compiled, again, _Gradient(position, machine.n_cores, alone, calls), budget)
     names = [parameter.name for parameter in compiled.description.parameters]
     return Explanation(
         parameters=dict(zip(names, binding.shapes, strict=True)),
@@ -172,18 +163,45 @@ def _explained(compiled: CompiledModel, again: _Again | None, budget: Budget) ->
         object_bytes=len(code.native.code),
         lowered_by=code.lowered_by(),
         python_ops=code.python_ops,
-        operations=counted,
         gradient_s=alone,
-        gradient_s_all_threads=more,
-        gradient_s_single=in_single,
-        logp_moves_by=moves_by,
         calls=calls,
         blas=_blas(),
         speed=speed,
         machine=machine,
-        libraries=libraries,
         left_out=tuple(budget.left_out),
+        **further,
     )
+
+
+class _Gradient(NamedTuple):
+    """What was measured in any case."""
+
+    position: np.ndarray
+    n_cores: int
+    gradient_s: float
+    calls: list[BlasCall] | None
+
+
+def _further(compiled: CompiledModel, again: _Again | None, known: _Gradient, budget: Budget) -> dict[str, Any]:
+    """Measure what there is time for, what matters most first: fields of an explanation."""
+    position, n_cores, alone, calls = known
+    more = counted = in_single = moves_by = None
+    libraries: list[LibrarySpeed] = []
+    if calls and n_cores > 1 and budget.allows("more BLAS threads", _TIMINGS * max(alone, LEAST_S)):
+        more = _with_threads(compiled.binding, position, n_cores)
+    if again is not None and budget.allows("its operations", again.rewriting_s):
+        counted = again.operations()
+    if calls and budget.allows("other BLAS libraries", 2 * _TIMINGS * alone):
+        libraries = _libraries(compiled.binding, position)
+    if again is not None and again.is_fused and budget.allows("float32", again.compiling_s):
+        in_single, moves_by = _in_single(again.in_single(), position, compiled.logp_dlogp(position)[0])
+    return {
+        "operations": counted,
+        "gradient_s_all_threads": more,
+        "gradient_s_single": in_single,
+        "logp_moves_by": moves_by,
+        "libraries": libraries,
+    }
 
 
 def _libraries(binding: Binding, position: np.ndarray) -> list[LibrarySpeed]:
