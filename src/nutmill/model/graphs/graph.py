@@ -30,6 +30,9 @@ OWN = "made_by_nutmill"
 # Along an axis of so many parameters, loops over rows of them are unrolled, and so vectorise over the rows.
 _SHORT = 8
 
+# Their last operand is a shape, whose length is the rank of what they give.
+_SHAPED = (Reshape, SplitDims)
+
 
 class GraphParameter(NamedTuple):
     """A free variable on the unconstrained scale: a piece of the flat position."""
@@ -272,7 +275,7 @@ def _copied(constant: Constant) -> Constant:
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
     """Constants that say how to reshape, or how much to draw: static ranks and shapes hang on them."""
     nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
-    shapes = [node.inputs[1] for node in nodes if isinstance(node.op, Reshape | SplitDims)]
+    shapes = [node.inputs[-1] for node in nodes if isinstance(node.op, _SHAPED)]
     shapes += [v for node in nodes if isinstance(node.op, RNGConsumerOp) for v in node.inputs if _is_size(v)]
     return {shape for shape in shapes if isinstance(shape, Constant)}
 
