@@ -79,7 +79,6 @@ KINDS = {
     "in pieces": lambda: normal(np.repeat([5, 0], [3 * LONGEST, LONGEST + 1]), RNG.normal(size=4 * LONGEST + 1)),
     "a row each": lambda: normal(np.random.default_rng(5).permutation(7), SIZE[:7]),
     "crossed": crossed,
-    "with a matrix": with_a_matrix,
     "counts": counts,
     "poisson": poisson,
     "slopes, a table": lambda: slopes("table"),
@@ -113,6 +112,13 @@ def test_what_needs_rows_in_their_order_stays():
     compiled = compile_model(model)
     assert not compiled.code.arranged
     assert_agrees_with_pymc(compiled)
+
+
+def test_products_of_matrices_are_left_to_tiles():
+    compiled = compile_model(with_a_matrix())
+    assert not compiled.code.arranged
+    assert_agrees_with_pymc(compiled)
+    assert_agrees_with_differences(compiled)
 
 
 def test_single_precision():

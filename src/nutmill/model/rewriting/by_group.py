@@ -15,7 +15,6 @@ from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
 from pytensor.tensor.type import matrix, vector
 
-from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import CompiledOp, Reduced, Stored
 from nutmill.model.rewriting.row_loops import RowClient, RowLoop, RowOperand, chosen_index, connected_loops
 from nutmill.native.grouping import BEGINS, COLUMNS, COUNTS, PIECES, ROWS
@@ -162,8 +161,6 @@ class _Regrouping:
 
     def _operand(self, operand: RowOperand) -> Variable:
         """What the loop reads in place of an operand."""
-        if operand.matrix is not None:
-            return LeanMatrixVector()(self._rows(operand.matrix), operand.variable)
         if operand.column is not None:
             return self._column(operand.column, operand.variable)
         if operand.maker is not None:
@@ -183,7 +180,5 @@ class _Regrouping:
 
     def _computed(self, client: RowClient, result: Variable) -> Variable:
         """What is computed of a result of the loop, as a client did."""
-        if client.matrix is not None:
-            return LeanMatrixVector()(self._rows(client.matrix).dimshuffle(1, 0), result)
         index = self._order[0] if client.by is self._index else self._rows(client.by)
         return client.node.clone_with_new_inputs([client.node.inputs[0], result, index]).outputs[0]

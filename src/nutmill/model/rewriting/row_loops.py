@@ -8,39 +8,39 @@ import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import Mul
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, taken_rows
 from nutmill.model.lowering.properties import is_known
-from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import is_full_reduction, is_numeric
 
 
 class RowOperand(NamedTuple):
-    """What a loop reads: an array, by an index of data if it has one, or the product of a matrix of data with one."""
+    """What a loop reads: an array, by an index of data if it has one, or a column of data."""
 
     variable: Variable
     by: Variable | None = None
-    matrix: Variable | None = None
     maker: Apply | None = None  # the loop that makes it row by row
     column: Apply | None = None  # that takes a column of data
     is_row: bool = False
 
 
 class RowClient(NamedTuple):
-    """What becomes of a result of the loop, other than a reduction: added by an index, or multiplied by a matrix."""
+    """What becomes of a result of the loop, other than a reduction: added by an index, or read by another loop."""
 
     node: Apply
     output: int
     by: Variable | None = None
-    matrix: Variable | None = None
     is_loop: bool = False
 
 
 class RowLoop(NamedTuple):
-    """A loop over rows of data, all of which may come in another order."""
+    """A loop over rows of data, all of which may come in another order.
+
+    Loops that read products of matrices are none: in tiles of rows (`tiles`) they gain more.
+    """
 
     node: Apply
     operands: list[RowOperand]
@@ -103,9 +103,6 @@ def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
     rows = taken_rows(node)
     if rows is not None and is_known(node.op) and len(rows[1]) == 1 and rows[0].type.ndim == 1:
         return RowOperand(rows[0], by=rows[1][0]) if rows[1][0] in data else None
-    if node is not None and isinstance(node.op, LeanMatrixVector):
-        table, factor = node.inputs
-        return RowOperand(factor, matrix=table, is_row=True) if table in data else None
     if node is not None and _takes_column(node):
         table = _unchecked(node.inputs[0])
         return RowOperand(table, column=node) if table in data else None
@@ -132,10 +129,6 @@ def _client(client: object, output: int, variable: Variable, data: Set[Variable]
     if isinstance(client.op, CHANGING) and _adds_by_rows(client, variable):
         index = (advanced_indices(client, 2) or [None])[0]
         return RowClient(client, output, by=index) if index in data else None
-    if isinstance(client.op, LeanMatrixVector) and client.inputs[1] is variable:
-        turned = client.inputs[0].owner
-        if turned is not None and isinstance(turned.op, DimShuffle) and list(turned.op.new_order) == [1, 0]:
-            return RowClient(client, output, matrix=turned.inputs[0]) if turned.inputs[0] in data else None
     return None
 
 
