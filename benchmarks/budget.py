@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -14,8 +14,8 @@ from benchmarks.results_file import RESULTS
 # They are run on every model; others where time is left, the quickest cells first.
 ESSENTIAL = (OURS, BASELINE, LOW_RANK)
 
-# Where nothing is known: seconds of a cell, of making a sampler ready, and of what a cell does besides.
-_UNKNOWN_S, _READY_S, _BESIDES_S = 60.0, 15.0, 2.0
+# Where nothing is known: seconds of a cell, and of what a cell does besides.
+_UNKNOWN_S, _BESIDES_S = 60.0, 2.0
 # The low-rank metric warms up for twice as many draws as the diagonal one.
 _LIKE = {LOW_RANK: (BASELINE, 1.3)}
 # A cell that is given less has no chance.
@@ -69,34 +69,38 @@ class Budget:
 
     def __init__(self, planned: Sequence[Cell], times: Times, seconds: float, limit_s: float):
         self._end, self._limit_s = time.monotonic() + seconds, limit_s
+        # Those whose turn is still to come.
         self._expected = {cell: min(expected(cell, times), limit_s) for cell in planned}
-        self._essential_s = sum(each for cell, each in self._expected.items() if is_essential(cell))
+        self._asked: dict[Cell, float] = {}
         self._spent_s = self._foreseen_s = 0.0
-        samplers = {cell.sampler for cell in planned}
-        self._chosen = self._choose(planned, seconds - _READY_S * len(samplers))
-
-    def _choose(self, planned: Iterable[Cell], seconds: float) -> set[Cell]:
-        chosen = {cell for cell in planned if is_essential(cell)}
-        left = seconds - self._essential_s
-        for cell in sorted(self._expected, key=lambda cell: self._expected[cell]):
-            if cell not in chosen and self._expected[cell] <= left:
-                chosen.add(cell)
-                left -= self._expected[cell]
-        return chosen
 
     def limit_of(self, cell: Cell) -> float | None:
         """Return how many seconds a cell may take whose turn has come; None if it is left out."""
-        left, expected_s = self._end - time.monotonic(), self._expected[cell] * self._pace
-        if is_essential(cell):
-            self._essential_s -= self._expected[cell]
-        elif cell not in self._chosen or expected_s > (left := left - self._essential_s * self._pace):
-            return None
+        left = self._end - time.monotonic()
+        if not is_essential(cell):
+            left = self._left_for(cell, left)
+        self._asked[cell] = self._expected.pop(cell)
         return min(self._limit_s, left) if left > _LEAST_S else None
+
+    def _left_for(self, cell: Cell, left: float) -> float:
+        """Return what a cell may use of the seconds that are left: not those of essential cells and quicker ones."""
+        essential = sum(each for other, each in self._expected.items() if is_essential(other))
+        left -= essential * self._pace
+        quicker = [
+            each
+            for other, each in self._expected.items()
+            if not is_essential(other) and self._rank(other) < self._rank(cell)
+        ]
+        return left if (sum(quicker) + self._expected[cell]) * self._pace <= left else 0.0
+
+    def _rank(self, cell: Cell) -> tuple[bool, float]:
+        """Return what comes first when it is the least: models that are new, then quick ones."""
+        return (cell.caches != INSTALLED, self._expected[cell])
 
     def note(self, cell: Cell, seconds: float) -> None:
         """Take in how long a cell took: the rest is expected to be as much slower or faster than in earlier runs."""
         self._spent_s += seconds
-        self._foreseen_s += self._expected[cell]
+        self._foreseen_s += self._asked[cell]
 
     @property
     def _pace(self) -> float:
