@@ -81,13 +81,12 @@ def _of_chains(groups: Sequence[Group], field: str) -> np.ndarray:
     return np.concatenate([group.state.chains[field] for group in groups])
 
 
-def adaptation_so_far(groups: Sequence[Group], draws: Chains | None = None) -> AdaptationState:
-    """What the chains of a run have learned, and where they are: at the last of `draws`, if there are some."""
+def adaptation_so_far(groups: Sequence[Group], draws: Chains) -> AdaptationState:
+    """What the chains of a run have learned, and where they are: at the last of their `draws`, if there are some."""
     states = [group.state for group in groups]
-    position = np.concatenate([group.position_as_written() for group in groups])
-    if draws is not None:
-        # A chain may have run ahead of the draws that are kept.
-        position = np.array([chain[-1] if len(chain) else now for chain, now in zip(draws, position, strict=True)])
+    now = np.concatenate([group.position_as_written() for group in groups])
+    # A chain may have run ahead of the draws that are kept.
+    position = np.array([chain[-1] if len(chain) else here for chain, here in zip(draws, now, strict=True)])
     return AdaptationState(
         step_size=np.exp(_of_chains(groups, "log_step_bar")),
         position=position,

@@ -12,6 +12,7 @@ from nutmill.results import trace
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import read_groups
 from nutmill.run.collect import adaptation_so_far
+from nutmill.run.groups import chains_of
 
 
 def adaptation_of(source) -> AdaptationState:
@@ -51,4 +52,6 @@ def _of_folder(path: str | os.PathLike) -> AdaptationState:
     groups = read_groups(path)
     if any(group.phase == START for group in groups):
         raise CheckpointError(f"The chains in {path} have not started: there is nothing to take from them yet.")
-    return adaptation_so_far(groups).trimmed()
+    # The draws as they were written: where chains are, in their own coordinates, has other last bits when moved back.
+    draws = [group.store.read("draws", chain)[0] for group, chain in chains_of(groups)]
+    return adaptation_so_far(groups, draws).trimmed()
