@@ -170,6 +170,7 @@ class NativeTarget(NamedTuple):
     mixing: int
     data: int
     sites: np.ndarray = np.zeros(0, np.int64)
+    joint: np.ndarray = np.zeros(0, np.int64)
     written: np.ndarray = np.zeros(0)
 
     def reading(self, _centredness: np.ndarray) -> Reading:

@@ -165,19 +165,19 @@ def test_factors_of_lkj_priors_have_rows_as_long_as_standard_deviations(shape, p
 @pytest.mark.parametrize(
     ("build", "location"),
     [
-        (lambda s, first: pm.GaussianRandomWalk("v", 0.5, s, init_dist=first, steps=3), [0.0, 2.5, 3.0, 3.5]),
-        (lambda s, first: pm.AR("v", rho=0.5, sigma=s, init_dist=first, steps=3), [0.0, 1.0, 0.5, 0.25]),
-        (lambda s, first: pm.AR("v", [8.0, 0.5], s, constant=True, init_dist=first, steps=3), [0.0, 9.0, 12.5, 14.25]),
+        (lambda s, first: pm.GaussianRandomWalk("v", 0.5, s, init_dist=first, steps=3), [0.0, 2.5, 7.5, 8.5]),
+        (lambda s, first: pm.AR("v", rho=0.5, sigma=s, init_dist=first, steps=3), [0.0, 1.0, 3.5, 4.0]),
+        (lambda s, first: pm.AR("v", [8.0, 0.5], s, constant=True, init_dist=first, steps=3), [0.0, 9.0, 11.5, 12.0]),
     ],
     ids=["walk", "autoregression", "with a constant"],
 )
-def test_walks_have_the_location_where_they_would_go_without_noise(build, location):
+def test_each_value_of_a_walk_is_located_by_the_one_before_it(build, location):
     with pm.Model() as model:
         tau = pm.HalfNormal("tau", 1.0)
         walk = build(tau, pm.Normal.dist(0.0, 1.0))
     (site,) = find_sites(model)
-    assert (site.variable, site.written) == (walk, 1.0)
-    found = pt.stack([site.location, site.scale]).eval({walk: [2.0, 7.0, 7.0, 7.0], tau: 0.1}, mode=Mode("py", None))
+    assert (site.variable, site.written, site.is_joint) == (walk, 1.0, True)
+    found = pt.stack([site.location, site.scale]).eval({walk: [2.0, 7.0, 8.0, 1.0], tau: 0.1}, mode=Mode("py", None))
     np.testing.assert_allclose(found, [location, [1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
 
 

@@ -159,9 +159,21 @@ BUGS = {
     ),
     "a move needs no second witness": Bug(
         "nuts/centredness.py",
-        "are_enough = are_enough and gain > _LEAST_GAIN * n",
+        "are_enough = are_enough and gain > LEAST_GAIN * n",
         "are_enough = are_enough and n > 0",
         "nuts/test_centredness.py::test_a_move_needs_a_second_witness",
+    ),
+    "coordinates of a walk are compared with the last ones that were tried": Bug(
+        "nuts/comparing.py",
+        "centredness[i] = other if tried < N_TRIED else old[i]",
+        "centredness[i] = other if tried < N_TRIED else centredness[i]",
+        "nuts/test_comparing.py::test_the_centredness_is_that_of_the_information_of_data",
+    ),
+    "the gradient of a walk takes a value for the one before it": Bug(
+        "model/graphs/linear_recurrence.py",
+        "return [of_terms * before(outputs[0]), of_terms]",
+        "return [of_terms * outputs[0], of_terms]",
+        "model/test_centring.py::test_gradients_are_those_of_the_density",
     ),
 }
 

@@ -97,11 +97,16 @@ class Binding:
     @cached_property
     def written(self) -> np.ndarray:
         """Centredness of each unconstrained value as the model is written, (n_dim,) float64; 0 outside of sites."""
-        return self._of_elements([written for _, written in self.code.sites], 0.0)
+        return self._of_elements([written for _, written, _ in self.code.sites], 0.0)
+
+    @cached_property
+    def joint(self) -> np.ndarray:
+        """1 for each unconstrained value of a site whose elements choose together, (n_dim,) int64; 0 for others."""
+        return self._of_elements([int(is_joint) for *_, is_joint in self.code.sites], 0)
 
     def _of_elements(self, of_sites: Iterable[float], other: float) -> np.ndarray:
         pieces = [np.full(int(np.prod(shape)), other) for shape in self.shapes]
-        for (parameter, _), value in zip(self.code.sites, of_sites, strict=True):
+        for (parameter, *_), value in zip(self.code.sites, of_sites, strict=True):
             pieces[parameter][:] = value
         return np.concatenate(pieces)
 
@@ -109,7 +114,7 @@ class Binding:
         """Make a record whose centrednesses are those of an array, (n_dim,) float64, which may change at any time."""
         words = self.record.words.copy()
         first = len(self.shapes) + self.code.n_arrays
-        for slot, (parameter, _) in zip(self.code.slots[first:], self.code.sites, strict=False):
+        for slot, (parameter, *_) in zip(self.code.slots[first:], self.code.sites, strict=False):
             words[slot.word] = centredness.ctypes.data + 8 * words[self.code.slots[parameter].word]
         return Record(words, (*self.record.arrays, centredness))
 
@@ -261,7 +266,7 @@ def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) 
     """
     shapes = tuple(np.shape(value) for value in start)
     inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])
-    as_written = [np.full(shapes[parameter], written) for parameter, written in code.sites]
+    as_written = [np.full(shapes[parameter], written) for parameter, written, _ in code.sites]
     given = [*arrays, *as_written, *_lengths(code, arrays)]
     if code.n_prepared:
         n_before = len(shapes) + len(given)

@@ -40,8 +40,9 @@ class Code:
     lengths
         Gives the lengths and other numbers of data that native code reads.
     sites
-        Of each parameter that the kernel may stretch: its number, and its centredness in the model as it is written
-        (`model.sites`). The slots of their centrednesses come before those that `prepare` fills.
+        Of each parameter that the kernel may stretch: its number, its centredness in the model as it is written, and
+        whether its elements choose theirs together (`model.sites`). The slots of their centrednesses come before those
+        that `prepare` fills.
     expanded, expanded_ranks
         Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     fused
@@ -74,7 +75,7 @@ class Code:
     n_prepared: int
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
-    sites: tuple[tuple[int, float], ...] = ()
+    sites: tuple[tuple[int, float, bool], ...] = ()
     owners: Sequence[object] = ()
     arranged: tuple[Arranged, ...] = ()
     lengths: Lengths = field(default_factory=Lengths)
@@ -157,10 +158,10 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
     )
 
 
-def _sites_of(facts: Sequence, n_parameters: int) -> tuple[tuple[int, float], ...]:
+def _sites_of(facts: Sequence, n_parameters: int) -> tuple[tuple[int, float, bool], ...]:
     """Read the sites of a model; raises ValueError if they are of no parameters."""
-    sites = tuple((number, float(written)) for number, written in facts)
-    if any(type(number) is not int or not 0 <= number < n_parameters for number, _ in sites):
+    sites = tuple((number, float(written), bool(is_joint)) for number, written, is_joint in facts)
+    if any(type(number) is not int or not 0 <= number < n_parameters for number, *_ in sites):
         raise ValueError("its sites are those of no parameters")
     return sites
 

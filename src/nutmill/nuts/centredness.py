@@ -23,14 +23,14 @@ from nutmill.nuts.window import window_of
 # Draws that each half must have.
 _FEWEST_ROWS = 8
 # By how much the elements of a site must become better, in the mean.
-_LEAST_GAIN = 0.003
+LEAST_GAIN = 0.003
 # A scale that varies further than this makes a neck of what is not quite non-centred.
-_WIDEST_LOG_SCALE = 2.0
+WIDEST_LOG_SCALE = 2.0
 # How elements choose: each for itself, or drawn to what suits the whole site; one for all of a site; and not at all,
 # which is 0, or 1, for all of it.
 _FREE, _DRAWN, _DRAWN_MORE, _ALIKE, _NON_CENTRED, _CENTRED = range(6)
 _PULL, _LARGER_PULL = 1.0, 10.0
-_TOO_MUCH = 1e10
+TOO_MUCH = 1e10
 
 
 class Elements(NamedTuple):
@@ -44,16 +44,22 @@ class Elements(NamedTuple):
         Its centredness.
     log_scale : (n,) float64
         The mean over the window.
+    joint : (n,) int64
+        1 where all elements of the site have to choose together, by `nuts.comparing`; else 0.
     """
 
     sites: np.ndarray
     now: np.ndarray
     log_scale: np.ndarray
+    joint: np.ndarray
 
 
 @inlined_kernel
 def propose(state, n_draws):
-    """Write into `proposed` what the admitted chains want; return whether that is another place than where they are."""
+    """Write into `proposed` what the admitted chains want; return whether that is another place than where they are.
+
+    True as well where sites of joint elements have yet to be compared.
+    """
     chains, leader, n_members = state.chains, 0, 0
     for number in range(chains.shape[0]):
         chains[number].member = chains[number].admitted
@@ -63,11 +69,20 @@ def propose(state, n_draws):
     moves = False
     if n_members > 0 and state.centredness.shape[1] > 0:
         window = window_of(state, n_draws)
-        elements = Elements(state.sites, state.centredness[leader], state.usual_log_scale)
+        elements = Elements(state.sites, state.centredness[leader], state.usual_log_scale, state.joint)
         _usual_into(window, elements.sites, state.usual_log_scale)
         if _judge(window, n_members, elements, state.pool_work, state.losses) >= _FEWEST_ROWS:
-            moves = _choose_all(elements, state.losses, state.proposed)
+            moves = _choose_all(elements, state.losses, state.proposed) or has_joint_sites(state.joint)
     return moves
+
+
+@kernel
+def has_joint_sites(joint):
+    """Whether there are sites whose elements have to choose together."""
+    n_joint = 0
+    for i in range(joint.shape[0]):
+        n_joint += joint[i]
+    return n_joint > 0
 
 
 @kernel
@@ -105,7 +120,7 @@ def _judge(window, n_members, elements, work, losses):
     n_rows = window.rows.shape[0] * window.rows.shape[1] * window.rows.shape[2]
     for half in range(2):
         for i in range(losses.shape[1]):
-            if elements.sites[i] >= 0:
+            if elements.sites[i] >= 0 and elements.joint[i] == 0:
                 n_rows = min(n_rows, _losses_into(window, (half, n_members), i, elements, work, losses[half, i]))
     return n_rows
 
@@ -149,8 +164,8 @@ def _losses_into(window, which, i, elements, work, out):
         # Also where the scale is so small that what is nearly centred is not told from what is.
         if at_one(k / last, elements.log_scale[i]) == 1.0:
             loss += spread * spread
-        is_neck = k > 0 and spread > _WIDEST_LOG_SCALE**2
-        out[k] = loss if math.isfinite(loss) and not is_neck else _TOO_MUCH
+        is_neck = k > 0 and spread > WIDEST_LOG_SCALE**2
+        out[k] = loss if math.isfinite(loss) and not is_neck else TOO_MUCH
     return n_rows
 
 
@@ -179,8 +194,17 @@ def _choose_all(elements, losses, proposed):
         n_sites = max(n_sites, elements.sites[i] + 1)
         proposed[i] = elements.now[i]
     for site in range(n_sites):
-        moves = _choose(site, elements, losses, proposed) or moves
+        if not _is_joint(site, elements):
+            moves = _choose(site, elements, losses, proposed) or moves
     return moves
+
+
+@kernel
+def _is_joint(site, elements):
+    found = False
+    for i in range(elements.sites.shape[0]):
+        found = found or (elements.sites[i] == site and elements.joint[i] != 0)
+    return found
 
 
 @kernel
@@ -192,7 +216,7 @@ def _choose(site, elements, losses, proposed):
         for half in range(2):
             gain, n = _gain(way, site, elements, losses[half], losses[1 - half])
             total += gain
-            are_enough = are_enough and gain > _LEAST_GAIN * n
+            are_enough = are_enough and gain > LEAST_GAIN * n
         if are_enough and total > most:
             best_way, most = way, total
     moves = False

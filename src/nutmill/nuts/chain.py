@@ -5,12 +5,14 @@ import math
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts import stepsize
+from nutmill.nuts.comparing import compare_chain
 from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
 from nutmill.nuts.recentring import is_as_written, locate, move_chain, write_divergence, written_into
 from nutmill.nuts.state import (
+    COMPARE,
     DRAW_GRADIENT,
     DRAW_LOCATION,
     DRAW_LOG_SCALE,
@@ -60,6 +62,8 @@ def trajectory_of(density, sites, data, state, chain):
 def start_chain(trajectory, state, number):
     """Evaluate the start, move to the proposed coordinates, guess the metric, search a step size; return the status."""
     chain = trajectory.chain
+    if state.centredness.shape[1] > 0:
+        copy_into(state.written, state.centredness[number])
     status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
     chain.n_gradients += 1
     if status != 0:
@@ -71,7 +75,6 @@ def start_chain(trajectory, state, number):
         return _NON_FINITE
     chain.lp = lp
     if state.centredness.shape[1] > 0:
-        copy_into(state.written, state.centredness[number])
         locate(trajectory, state, number)
         move_chain(trajectory, state, number)
     variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
@@ -97,6 +100,8 @@ def advance_chain(trajectory, state, number, n_draws):
         search_again(trajectory, settings.target_accept)
     if phase in (TRY, MOVE):
         move_chain(trajectory, state, number)
+    if phase == COMPARE:
+        compare_chain(trajectory, state, number)
     is_moved = not is_as_written(state.centredness[number], state.written)
     max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
     for _ in range(n_draws):

@@ -207,6 +207,9 @@ def _coordinates(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.nda
         "proposed": np.zeros(n),
         "usual_log_scale": np.zeros(n),
         "sites": np.full(n, -1),
+        "joint": np.zeros(n, np.int64),
+        "trial_blocks": np.zeros((n_chains if n else 0, 2, layout.N_TRIED + 1), layout.BLOCK),
+        "trials": np.zeros((n_chains if n else 0, 2, layout.N_TRIED + 1, 4, n)),
         "losses": np.zeros((2, n, _N_CANDIDATES) if plan.centring else (0, 0, 0)),
     }
 

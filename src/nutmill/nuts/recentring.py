@@ -32,6 +32,8 @@ from nutmill.nuts.vectors import copy_into
 
 # As far as a product of widths may go before its logarithm is taken: one more of them is still a number.
 _LARGEST_GROWTH = 1e150
+# By how much a log density may differ from what the volume makes of it, more than any rounding of a sound one.
+_LEAST_MISFIT, _RELATIVE_MISFIT = 1.0, 1e-3
 
 
 @kernel
@@ -105,21 +107,27 @@ def written_into(trajectory, state, number, out):
 
 @kernel
 def move(trajectory, centredness, proposed, location, log_scale):
-    """Bring a chain to other centrednesses if density and gradient are finite there; return whether they are."""
+    """Bring a chain to other centrednesses if density and gradient are finite there; return whether they are.
+
+    The density must be what the volume makes of it, too: the steps of an autoregression that explodes give its values
+    only up to roundings that explode with it.
+    """
     old = trajectory.vectors[0]
     copy_into(trajectory.position, old[POSITION])
     copy_into(trajectory.gradient, old[GRADIENT])
     copy_into(centredness, old[MOMENTUM])
-    recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)
+    expected = trajectory.chain.lp
+    expected -= recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)
     copy_into(proposed, centredness)
     status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
     trajectory.chain.n_gradients += 1
-    is_finite = status == 0 and math.isfinite(lp) and _all_finite(trajectory.gradient)
-    if is_finite:
+    is_finite = status == 0 and math.isfinite(lp) and all_finite(trajectory.gradient)
+    is_same = abs(lp - expected) <= _LEAST_MISFIT + _RELATIVE_MISFIT * abs(expected)
+    if is_finite and is_same:
         trajectory.chain.lp = lp
     else:
         move_back(trajectory, centredness, trajectory.chain.lp)
-    return is_finite
+    return is_finite and is_same
 
 
 @kernel
@@ -133,7 +141,8 @@ def move_back(trajectory, centredness, lp):
 
 
 @kernel
-def _all_finite(vector):
+def all_finite(vector):
+    """Whether all numbers of a vector are finite."""
     finite = True
     for i in range(vector.shape[0]):
         finite = finite and math.isfinite(vector[i])
@@ -181,7 +190,7 @@ def _move_rows(trajectory, block, rows, old, new):
         growth = recentre_into(old, new, kept[DRAW_LOCATION], kept[DRAW_LOG_SCALE], position, kept[DRAW_POSITION])
         status, lp = trajectory.density(kept[DRAW_POSITION], kept[DRAW_GRADIENT], trajectory.data)
         trajectory.chain.n_gradients += 1
-        if status == 0 and math.isfinite(lp) and _all_finite(kept[DRAW_GRADIENT]):
+        if status == 0 and math.isfinite(lp) and all_finite(kept[DRAW_GRADIENT]):
             volume += growth
             block.n_rows += 1
     return volume

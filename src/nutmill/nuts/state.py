@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # Phases of a group; a barrier (`pool`) stands between any two.
-START, WARMUP, SEARCH, TERMINAL, SAMPLING, TRY, MOVE = range(7)
+START, WARMUP, SEARCH, TERMINAL, SAMPLING, TRY, MOVE, COMPARE = range(8)
 # In these a chain makes no draws: a call has done all that there is to do.
-WITHOUT_DRAWS = (START, SEARCH, TRY, MOVE)
+WITHOUT_DRAWS = (START, SEARCH, TRY, MOVE, COMPARE)
 
 # Rows of a point in the trajectory, and of a block of moments.
 POSITION, MOMENTUM, VELOCITY, GRADIENT, ACCELERATION = range(5)
@@ -16,6 +16,8 @@ MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
 # What a row of a draw holds, of those that teach directions and centrednesses; the last two where there are sites.
 DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
+# Coordinates of a process that are compared (`nuts.comparing`).
+N_TRIED = 12
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
 STAGE = np.dtype(
@@ -149,6 +151,10 @@ class GroupState(NamedTuple):
         Room for the mean log scale of each element.
     sites : (n,) int64, or (0,)
         Of which site an element is; -1: of none.
+    joint : (n,) int64, or (0,)
+        1 for elements of sites that have to choose together (`nuts.comparing`), else 0.
+    trial_blocks, trials : (c, 2, N_TRIED + 1) BLOCK, (c, 2, N_TRIED + 1, 4, n) float64, or (0, ...)
+        Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
     losses : (2, n, k) float64, or (0, 0, 0)
         Room for what each of k centrednesses costs in the eyes of each half of the chains.
     stop : (1,) int64
@@ -194,6 +200,9 @@ class GroupState(NamedTuple):
     proposed: np.ndarray
     usual_log_scale: np.ndarray
     sites: np.ndarray
+    joint: np.ndarray
+    trial_blocks: np.ndarray
+    trials: np.ndarray
     losses: np.ndarray
     stop: np.ndarray
     unkept: np.ndarray
@@ -242,6 +251,9 @@ FIELDS = _with_each(
     proposed=(np.float64, 1),
     usual_log_scale=(np.float64, 1),
     sites=(np.int64, 1),
+    joint=(np.int64, 1),
+    trial_blocks=(BLOCK, 3),
+    trials=(np.float64, 5),
     losses=(np.float64, 3),
     stop=(np.int64, 1),
     unkept=(STATISTICS, 1),

@@ -5,7 +5,8 @@ All of it in chain order and from draws alone, so that threads and timing do not
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.agreement import Trails, chains_agree
-from nutmill.nuts.centredness import propose
+from nutmill.nuts.centredness import has_joint_sites, propose
+from nutmill.nuts.comparing import choose_compared
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
 from nutmill.nuts.lesser_modes import leave_lesser_modes
@@ -19,7 +20,7 @@ from nutmill.nuts.pooling import (
     shorten_rough_steps,
 )
 from nutmill.nuts.recentring import may_all_move
-from nutmill.nuts.state import MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
+from nutmill.nuts.state import COMPARE, MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
 from nutmill.nuts.vectors import copy_into
 
 # Epochs in a row at whose end chains must agree: once is chance, where they are slow.
@@ -51,12 +52,15 @@ def pool_chains(state):
         elif not is_ready:
             group.phase = SEARCH
         elif _may_recentre(schedule[group.stage], group) and propose(state, group.stage_end):
-            group.phase = TRY
+            group.phase = COMPARE if has_joint_sites(state.joint) else TRY
             is_ready = False
     elif group.phase == TERMINAL and not diverges_at_its_step(chains):
         group.stage = schedule.shape[0] - 1  # no shorter step is needed
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
+    elif group.phase == COMPARE and choose_compared(state):
+        group.phase = TRY
+        is_ready = False
     elif group.phase == TRY and may_all_move(chains):
         group.phase = MOVE
         is_ready = False

@@ -106,7 +106,7 @@ def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
         return {}
     pieces = list(compiled.split(run.adaptation.centredness).values())
     parameters = compiled.description.parameters
-    return {parameters[number].rv_name: pieces[number] for number, _ in compiled.code.sites}
+    return {parameters[number].rv_name: pieces[number] for number, *_ in compiled.code.sites}
 
 
 def centring_in_words(compiled: CompiledModel, run: Run) -> str:

@@ -291,7 +291,7 @@ def new_groups(
         state = new_group(plan, initial_points[part], seed, chain_ids[part], room)
         state = state._replace(draws=draws[part], statistics=statistics[part])
         if plan.centring and natives:
-            state.written[:], state.sites[:] = natives[0].written, natives[0].sites
+            state.written[:], state.sites[:], state.joint[:] = natives[0].written, natives[0].sites, natives[0].joint
         store: DrawsInMemory | GroupKeeper = DrawsInMemory(state, (draws, statistics))
         if folder is not None:
             store = GroupKeeper(folder, state, chain_ids[part], begun_with(settings._asdict(), seed, n_dim))

@@ -82,7 +82,7 @@ class WholeRuns:
         for part, state, table in self._groups:
             renew_group(state, positions[part], seed, self.chain_ids[part])
             if state.sites.size > 0:
-                state.written[:], state.sites[:] = native.written, native.sites
+                state.written[:], state.sites[:], state.joint[:] = native.written, native.sites, native.joint
             records = records_of(native, state)
             words = np.array([*(record.address for record in records), 0], np.int64)
             status = call(table.ctypes.data, words.ctypes.data, self.settings.draws)

@@ -73,6 +73,8 @@ class Site(NamedTuple):
         An input of the log density, of the shape of the parameter: for each element, between 0 and 1.
     location, log_scale : Variable
         Of the parameter's shape, as functions of all parameters, arrays and centrednesses.
+    is_joint : bool
+        Whether its elements are located by each other, so that they choose their centrednesses together.
     """
 
     parameter: int
@@ -80,6 +82,7 @@ class Site(NamedTuple):
     centredness: Variable
     location: Variable
     log_scale: Variable
+    is_joint: bool = False
 
 
 class Terms(NamedTuple):

@@ -43,6 +43,9 @@ class FoundSite(NamedTuple):
         What else that needs.
     is_prior : bool
         Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
+    is_joint : bool
+        Whether each element along the last axis is located by the one before it: by the first two of `further`, rho and
+        a, at rho times its value and a.
     """
 
     variable: Variable
@@ -52,6 +55,7 @@ class FoundSite(NamedTuple):
     log_density: Callable[[Variable, Sequence[Variable]], Variable]
     further: Sequence[Variable] = ()
     is_prior: bool = True
+    is_joint: bool = False
 
     @property
     def expressions(self) -> list[Variable]:
@@ -81,7 +85,7 @@ def _family_of(model: pm.Model, rv: Variable) -> Family | None:
 
 def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
-        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further)
+        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, is_joint=True)
     elif (scale := packed_scale(rv, model)) is not None:
         return FoundSite(rv, 1.0, pt.zeros_like(scale), scale, _log_volume, [scale], is_prior=False)
     elif isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform):

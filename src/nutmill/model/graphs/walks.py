@@ -1,8 +1,9 @@
 """Reads random walks and autoregressions of first order as sites: their steps have a scale that depends on parameters.
 
-A walk v_t = rho v_(t-1) + a + s e_t from v_0, where rho is 1 for a random walk, is v = location + s xi: the location
-is where it would go without noise, and xi the same walk from 0 with steps of scale 1. So it is a site as any other
-(`model.graphs.sites`), whose standard deviates depend on each other; v_0 is an element without location and scale.
+A value of a walk v_t = rho v_(t-1) + a + s e_t, where rho is 1 for a random walk, has the location rho v_(t-1) + a and
+the scale s, as any other site (`model.graphs.sites`), but for the location being that of another element. So the
+coordinates that are not centred are the steps, and those that are centred the values. v_0 is an element without
+location and scale.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.random.basic import NormalRV
 
 from nutmill.model.graphs.families import FAMILIES, Family
+from nutmill.model.graphs.linear_recurrence import before
 
 
 class Walk(NamedTuple):
@@ -25,7 +27,8 @@ class Walk(NamedTuple):
     location, scale : Variable
         Of its elements; 0 and 1 of the first.
     further : list of Variable
-        Log density of the first value, the factor rho, and further parameters of a step.
+        The factor rho and the drift a of each element, 0 of the first; log density of the first value; further
+        parameters of a step.
     step : Family
     """
 
@@ -35,10 +38,9 @@ class Walk(NamedTuple):
     step: Family
 
     def log_density(self, xi: Variable, further: Sequence[Variable]) -> Variable:
-        """Log density of the first value, and of the steps of standard deviates."""
-        of_first, rho, *of_step = further
-        before = pt.concatenate([pt.zeros_like(xi[..., :1]), xi[..., 1:-1]], axis=-1)
-        return pt.sum(of_first) + self.step.log_density(xi[..., 1:] - rho * before, of_step)
+        """Log density of the first value, and of the standard deviates of steps."""
+        _, _, of_first, *of_step = further
+        return pt.sum(of_first) + self.step.log_density(xi[..., 1:], of_step)
 
 
 def as_walk(rv: Variable) -> Walk | None:
@@ -56,10 +58,8 @@ def _random_walk(rv: Variable) -> Walk | None:
     # PyMC draws the first value and all steps with time as the first axis.
     drift, scale, further = family.parameters(step)
     drift, scale, *further = (_time_last(parameter) for parameter in (drift, scale, *further))
-    begin = rv[..., 0, None]
-    locations = begin + drift * pt.arange(1, rv.shape[-1], dtype="float64")
-    of_first = pm.logp(first, pt.moveaxis(begin, -1, 0))
-    return _walk(rv, (locations, scale), [of_first, pt.constant(1.0, dtype="float64"), *further], family)
+    of_first = pm.logp(first, pt.moveaxis(rv[..., 0, None], -1, 0))
+    return _walk(rv, (pt.constant(1.0, dtype="float64"), drift, scale), [of_first, *further], family)
 
 
 def _autoregression(rv: Variable) -> Walk | None:
@@ -67,20 +67,17 @@ def _autoregression(rv: Variable) -> Walk | None:
     rhos, scale, first = rv.owner.inputs[:3]
     if operation.ar_order != 1 or first.owner.op.ndim_supp != 0:
         return None
-    begin, rho, scale = rv[..., 0, None], rhos[..., -1, None], scale[..., None]
-    times = pt.arange(1, rv.shape[-1], dtype="float64")
-    locations = begin * rho**times
-    if operation.constant_term:
-        locations += rhos[..., 0, None] * pt.cumsum(rho ** (times - 1.0), axis=-1)
-    return _walk(rv, (locations, scale), [pm.logp(first, begin), rho], FAMILIES[NormalRV])
+    drift = rhos[..., 0, None] if operation.constant_term else pt.constant(0.0, dtype="float64")
+    of_first = pm.logp(first, rv[..., 0, None])
+    return _walk(rv, (rhos[..., -1, None], drift, scale[..., None]), [of_first], FAMILIES[NormalRV])
 
 
-def _walk(rv: Variable, later: tuple[Variable, Variable], further: list[Variable], step: Family) -> Walk:
-    """Make a walk of the locations and scales of all values but the first."""
-    begin, rest = rv[..., 0, None], pt.zeros_like(rv[..., 1:])
-    location = pt.concatenate([pt.zeros_like(begin), rest + later[0]], axis=-1)
-    scale = pt.concatenate([pt.ones_like(begin), rest + later[1]], axis=-1)
-    return Walk(location, scale, further, step)
+def _walk(rv: Variable, later: tuple[Variable, Variable, Variable], further: list[Variable], step: Family) -> Walk:
+    """Make a walk of the factors, drifts and scales of all values but the first."""
+    rest, zero = pt.zeros_like(rv[..., 1:]), pt.zeros_like(rv[..., :1])
+    rho, drift = (pt.concatenate([zero, rest + values], axis=-1) for values in later[:2])
+    scale = pt.concatenate([zero + 1.0, rest + later[2]], axis=-1)
+    return Walk(rho * before(rv) + drift, scale, [rho, drift, *further], step)
 
 
 def _time_last(parameter: Variable) -> Variable:

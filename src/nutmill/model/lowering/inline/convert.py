@@ -21,6 +21,7 @@ from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
+from nutmill.model.graphs.linear_recurrence import LinearRecurrence
 from nutmill.model.lowering.inline import (
     batched,
     branches,
@@ -32,6 +33,7 @@ from nutmill.model.lowering.inline import (
     indexing,
     lanes,
     order,
+    recurrences,
     reductions,
     reshaping,
     sequences,
@@ -84,6 +86,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     SortOp: order.in_order,
     ArgSortOp: order.order_of,
     Convolution: convolutions.convolution,
+    LinearRecurrence: recurrences.linear_recurrence,
     Scan: lambda node: recursion(node, step_program),
     RowTiles: lambda node: tiled_rows(node, step_program),
 }
