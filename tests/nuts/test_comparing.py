@@ -9,6 +9,7 @@ from harness import new_plan
 from nutmill import compile_model
 from nutmill.nuts.group import new_group
 from nutmill.nuts.state import COMPARE, TRY, WITHOUT_DRAWS
+from nutmill.run.draws_in_memory import DrawsInMemory
 from nutmill.run.groups import Group
 
 LENGTH = 60
@@ -31,7 +32,7 @@ def chosen(compiled, n_chains: int, phase: int = COMPARE, barriers: int = 3) -> 
     state = new_group(plan, np.zeros((n_chains, compiled.n_dim)), 2, list(range(n_chains)))
     bound = compiled.binding
     state.written[:], state.sites[:], state.joint[:] = bound.written, bound.sites, bound.joint
-    group = Group([bound], state, list(range(n_chains)))
+    group = Group([bound], state, list(range(n_chains)), 1, DrawsInMemory(state, (state.draws, state.statistics)))
     for chain in range(n_chains):
         assert group.start(chain) == 0
     group.pool()
@@ -79,7 +80,7 @@ def test_an_autoregression_that_explodes_at_its_start_is_left_as_it_is_written()
     state = new_group(plan, start[None], 2, [0])
     bound = compiled.binding
     state.written[:], state.sites[:], state.joint[:] = bound.written, bound.sites, bound.joint
-    group = Group([bound], state, [0])
+    group = Group([bound], state, [0], 1, DrawsInMemory(state, (state.draws, state.statistics)))
     assert group.start(0) == 0
     group.pool()
     group.advance(0, 0)
