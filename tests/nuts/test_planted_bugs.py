@@ -164,10 +164,10 @@ BUGS = {
         "nuts/test_centredness.py::test_a_move_needs_a_second_witness",
     ),
     "coordinates of a walk are compared with the last ones that were tried": Bug(
-        "nuts/comparing.py",
+        "nuts/trial_coordinates.py",
         "centredness[i] = other if tried < N_TRIED else old[i]",
         "centredness[i] = other if tried < N_TRIED else centredness[i]",
-        "nuts/test_comparing.py::test_the_centredness_is_that_of_the_information_of_data",
+        "nuts/test_trial_coordinates.py::test_the_centredness_is_that_of_the_information_of_data",
     ),
     "the gradient of a walk takes a value for the one before it": Bug(
         "model/graphs/linear_recurrence.py",

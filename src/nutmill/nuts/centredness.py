@@ -45,7 +45,7 @@ class Elements(NamedTuple):
     log_scale : (n,) float64
         The mean over the window.
     joint : (n,) int64
-        1 where all elements of the site have to choose together, by `nuts.comparing`; else 0.
+        1 where all elements of the site have to choose together, by `nuts.trial_coordinates`; else 0.
     """
 
     sites: np.ndarray

@@ -5,7 +5,6 @@ import math
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts import stepsize
-from nutmill.nuts.comparing import compare_chain
 from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory
 from nutmill.nuts.metric import metric_of, variance_from_gradient_into
@@ -27,6 +26,7 @@ from nutmill.nuts.state import (
     TRY,
 )
 from nutmill.nuts.transition import transition
+from nutmill.nuts.trial_coordinates import compare_chain
 from nutmill.nuts.vectors import copy_into
 from nutmill.nuts.window import row_due
 

@@ -16,7 +16,7 @@ MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
 # What a row of a draw holds, of those that teach directions and centrednesses; the last two where there are sites.
 DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
-# Coordinates of a process that are compared (`nuts.comparing`).
+# Coordinates of a process that are compared (`nuts.trial_coordinates`).
 N_TRIED = 12
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
@@ -152,7 +152,7 @@ class GroupState(NamedTuple):
     sites : (n,) int64, or (0,)
         Of which site an element is; -1: of none.
     joint : (n,) int64, or (0,)
-        1 for elements of sites that have to choose together (`nuts.comparing`), else 0.
+        1 for elements of sites that have to choose together (`nuts.trial_coordinates`), else 0.
     trial_blocks, trials : (c, 2, N_TRIED + 1) BLOCK, (c, 2, N_TRIED + 1, 4, n) float64, or (0, ...)
         Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
     losses : (2, n, k) float64, or (0, 0, 0)

@@ -6,7 +6,6 @@ All of it in chain order and from draws alone, so that threads and timing do not
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.agreement import Trails, chains_agree
 from nutmill.nuts.centredness import has_joint_sites, propose
-from nutmill.nuts.comparing import choose_compared
 from nutmill.nuts.gate import admit_chains
 from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
 from nutmill.nuts.lesser_modes import leave_lesser_modes
@@ -21,6 +20,7 @@ from nutmill.nuts.pooling import (
 )
 from nutmill.nuts.recentring import may_all_move
 from nutmill.nuts.state import COMPARE, MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
+from nutmill.nuts.trial_coordinates import choose_compared
 from nutmill.nuts.vectors import copy_into
 
 # Epochs in a row at whose end chains must agree: once is chance, where they are slow.
@@ -58,18 +58,24 @@ def pool_chains(state):
         group.stage = schedule.shape[0] - 1  # no shorter step is needed
     elif group.phase == SEARCH:
         share_first_step(chains, state.pool_work[0])
-    elif group.phase == COMPARE and choose_compared(state):
-        group.phase = TRY
-        is_ready = False
-    elif group.phase == TRY and may_all_move(chains):
-        group.phase = MOVE
-        is_ready = False
-    elif group.phase == START and state.centredness.shape[1] > 0 and not may_all_move(chains):
-        copy_into(state.written, state.proposed)
-        group.phase = MOVE
-        is_ready = False
+    elif group.phase in (COMPARE, TRY, START):
+        is_ready = not _goes_on_moving(state)
     if is_ready:
         _begin_next_stage(group, schedule, chains, state.blocks, state.moments)
+
+
+@inlined_kernel
+def _goes_on_moving(state):
+    """Enter the next phase on the way to other coordinates; return whether there is one."""
+    group, phase = state.group[0], state.group[0].phase
+    if phase == COMPARE and choose_compared(state):
+        group.phase = TRY
+    elif phase == TRY and may_all_move(state.chains):
+        group.phase = MOVE
+    elif phase == START and state.centredness.shape[1] > 0 and not may_all_move(state.chains):
+        copy_into(state.written, state.proposed)
+        group.phase = MOVE
+    return group.phase != phase
 
 
 @kernel
