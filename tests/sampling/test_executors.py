@@ -230,7 +230,9 @@ def test_a_run_that_no_executor_has_sampled(threads, tmp_path):
 
 
 def test_what_took_effect_is_told_by_worker(pool):
-    layout = json.loads(sample_numba(short(), **OPTIONS, executor=pool, layout=Layout(2)).attrs["cpu_layout"])
+    layout = json.loads(
+        sample_numba(short(), **OPTIONS, executor=pool, layout=Layout(2, 1, "openblas")).attrs["cpu_layout"]
+    )
     assert layout["source"] == "executor"
     assert layout["tasks"]["chains_at_once"] == 2
     for worker, effective in layout["workers"].items():
