@@ -145,11 +145,11 @@ BUGS = {
         "    return trajectory.chain.lp",
         "sampling/test_centring.py::test_draws_and_log_densities_are_those_of_the_model_as_written",
     ),
-    "a chain that changes its coordinates stays at the numbers of the old ones": Bug(
+    "a chain moves where its density is not what the volume makes of it": Bug(
         "nuts/recentring.py",
-        "    recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)",
-        "    copy_into(old[POSITION], trajectory.position)",
-        "sampling/test_centring.py::test_draws_that_are_kept_come_along",
+        "is_same = abs(lp - expected) <= _LEAST_MISFIT + _RELATIVE_MISFIT * abs(expected)",
+        "is_same = True",
+        "nuts/test_trial_coordinates.py::test_an_autoregression_that_explodes_at_its_start_is_left_as_it_is_written",
     ),
     "the metric of new coordinates is learned from the old ones": Bug(
         "nuts/recentring.py",
