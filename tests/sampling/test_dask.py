@@ -94,7 +94,8 @@ def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
 
 def test_a_layout_holds_where_dask_has_set_one_blas_thread(client):
     assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}
-    result = sample_numba(short(), **OPTIONS, executor=client.get_executor(), layout=Layout(1, blas_threads=2))
+    layout = Layout(1, 2, "openblas")
+    result = sample_numba(short(), **OPTIONS, executor=client.get_executor(), layout=layout)
     workers = json.loads(result.attrs["cpu_layout"])["workers"]
     assert workers
     for effective in workers.values():
