@@ -104,8 +104,11 @@ def test_sources_edited_while_a_process_compiles_them(installation, tmp_path):
 @pytest.mark.skipif(not HERE.triple.startswith("x86_64"), reason="levels are those of x86-64")
 def test_a_processor_of_a_lower_level_where_nobody_can_write(installation, tmp_path, monkeypatch):
     """It takes the kernel of its level from the package; neither that nor the cache is written to."""
-    monkeypatch.setattr(kernel, "SHIPPED", (LOWER,))
-    kernel.write_kernels(installation / "kernels")
+    if kernel._shipped(target(LOWER)) is not None:  # as an installation left it; edited sources take half a minute
+        shutil.copytree(Path(nutmill.__file__).parent / "kernels", installation / "kernels")
+    else:
+        monkeypatch.setattr(kernel, "SHIPPED", (LOWER,))
+        kernel.write_kernels(installation / "kernels")
     (tmp_path / "cache").mkdir(mode=0o700)
     here = shlex.quote(str(tmp_path))
     before = f"mount --bind -o ro {here} {here} || exit 1; touch {here}/x 2> /dev/null && exit 2;"
