@@ -87,8 +87,24 @@ def drawn(compiled, **options):
     return group(sample_numba(compiled, **options, random_seed=2, progressbar=False), "posterior")["slope"]
 
 
+def elpd(found):
+    return found.elpd if hasattr(found, "elpd") else found["elpd_loo"]  # ArviZ 1, or 0.23
+
+
+def elpd_of_the_line(fitted):
+    """Sum of log predictive densities of the README's line, of each observation by the `fitted` ones: all are normal."""
+    x, y = np.arange(3.0), np.array([0.1, 1.2, 1.9])
+    total = 0.0
+    for number, by in fitted.items():
+        precision = 1.0 + x[by] @ x[by]
+        variance = 1.0 + x[number] ** 2 / precision
+        error = y[number] - x[number] * (x[by] @ y[by]) / precision
+        total -= 0.5 * (np.log(2 * np.pi * variance) + error**2 / variance)
+    return total
+
+
 def test_examples_of_the_readme_run_each_by_itself(examples, tmp_path, monkeypatch):
-    first, plugged, second, predicting, of_many, saved, kept, laid_out = examples
+    first, plugged, second, predicting, of_many, validated, saved, kept, laid_out = examples
     posterior = group(run_alone(first)["result"], "posterior")
     assert posterior["theta"].dims == ("chain", "draw", "school")
     assert posterior["theta"].shape == (4, 1000, 8)
@@ -107,6 +123,10 @@ def test_examples_of_the_readme_run_each_by_itself(examples, tmp_path, monkeypat
     assert_mean_and_variance(slope.values, x @ y / precision, 1 / precision)
     assert np.isclose(names["gradient"][0], -0.5 + np.arange(3.0) @ ([0.1, 1.2, 1.9] - 0.5 * np.arange(3.0)))
     assert group(names["result"], "log_likelihood")["y"].shape == (4, 500, 5)
+    names = run_alone(validated)  # before the line has other data
+    others = {number: [other for other in range(3) if other != number] for number in range(3)}
+    assert np.isclose(elpd(names["folds"]), elpd_of_the_line(others), atol=0.1)
+    assert np.isclose(elpd(names["future"]), elpd_of_the_line({1: [0], 2: [0, 1]}), atol=0.1)
     assert group(run_alone(predicting)["predicted"], "posterior_predictive")["y"].shape == (4, 500, 5)
     fits = run_alone(of_many)["fits"]
     assert fits["summary"]["floor"].sizes == {"dataset": 85, "statistic": 9}

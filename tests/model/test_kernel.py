@@ -9,7 +9,7 @@ import zoo
 from processes import output_of, start
 
 from nutmill.model.lowering import kernel
-from nutmill.native.object import undefined_symbols
+from nutmill.native.object import symbols_of_numba, undefined_symbols
 from nutmill.native.processor import for_all_models, target
 
 HERE = for_all_models(target())
@@ -46,6 +46,11 @@ def test_all_models_share_one_kernel_and_hold_none():
 
 def test_the_kernel_calls_no_density_by_name():
     assert "nutmill_density" not in undefined_symbols(kernel.kernel_object(target()).code)
+
+
+def test_the_kernel_needs_nothing_of_numba():
+    """A kernel that did would call a null pointer in processes that never import Numba: workers, loaded files."""
+    assert symbols_of_numba(kernel.kernel_object(target()).code) == []
 
 
 @on_x86
