@@ -92,7 +92,7 @@ def elpd(found):
 
 
 def elpd_of_the_line(fitted):
-    """Sum of log predictive densities of the README's line, of each observation by the `fitted` ones: all are normal."""
+    """Sum of log predictive densities of the README's line, of each observation by its `fitted` ones."""
     x, y = np.arange(3.0), np.array([0.1, 1.2, 1.9])
     total = 0.0
     for number, by in fitted.items():
