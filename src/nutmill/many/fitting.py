@@ -16,7 +16,21 @@ from nutmill.many.fit_seed import fit_seed
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.newdata import check_names
 from nutmill.run.whole_runs import WholeModel, WholeRun, WholeRuns
-from nutmill.sampling.request import Request
+from nutmill.sampling.request import Request, checked_request
+
+_OF_FITS = ("draws", "tune", "chains", "cores", "target_accept", "random_seed")
+
+
+def options_of_fits(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take from the arguments of a function what each of its fits is made with, checked, with the seed as a number.
+
+    Raises
+    ------
+    ArgumentError
+        If one of them cannot be used.
+    """
+    options = {name: given[name] for name in _OF_FITS}
+    return options | {"random_seed": checked_request(**options).seed}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nutmill.errors import ArgumentError, ModelError
-from nutmill.many.fitting import Fit
+from nutmill.many.fitting import Fit, options_of_fits
 from nutmill.many.sample_many import sample_many
 from nutmill.native.labels import label_array
 from nutmill.results.trace import group
-from nutmill.sampling.request import Seed, checked_request
+from nutmill.sampling.request import Seed
 from nutmill.sampling.sample import compiled_of
 
 if TYPE_CHECKING:
@@ -75,26 +75,18 @@ def power(
     SamplingError
         If a chain has to stop.
     """
-    options: dict[str, Any] = {
-        "draws": draws,
-        "tune": tune,
-        "chains": chains,
-        "cores": cores,
-        "target_accept": target_accept,
-    }
-    seed = checked_request(**options, random_seed=random_seed).seed
+    options = options_of_fits(locals())
     given: Mapping[Hashable, Mapping[str, Any]] = {"of the model": {}} if designs is None else _checked(designs)
     if not callable(decide):
         raise ArgumentError(f"decide must be a function of a fit and the true values, not {decide!r:.60}.")
     truths: dict[int, Arrays] = {}
-    sets = _simulated(model if simulate_from is None else simulate_from, given, (n, seed), truths)
+    sets = _simulated(model if simulate_from is None else simulate_from, given, (n, options["random_seed"]), truths)
     compiled = compiled_of(model, progressbar=progressbar)
     tree = sample_many(
         compiled,
         sets,
         keep=lambda fit: decide(fit, truths.pop(fit.number)),
         on_error="raise",
-        random_seed=seed,
         progressbar=progressbar,
         **options,
     )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nutmill.errors import ArgumentError
+from nutmill.many.fitting import options_of_fits
 from nutmill.many.folds import Fold, folds_of
 from nutmill.many.predicting import Observations, Question, answers, observations
 from nutmill.native.labels import coordinates, fitting_dims
 from nutmill.results.elpd import Predicted, elpd_of
-from nutmill.sampling.request import Seed, checked_request
+from nutmill.sampling.request import Seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,22 +78,14 @@ def refit(
     CheckpointError
         If the folder is of another call, or cannot be written.
     """
-    options: dict[str, Any] = {
-        "draws": draws,
-        "tune": tune,
-        "chains": chains,
-        "cores": cores,
-        "target_accept": target_accept,
-    }
-    seed = checked_request(**options, random_seed=random_seed).seed
+    options = options_of_fits(locals())
     observed = observations(model, var_name, progressbar=progressbar)
-    found = folds_of(folds, observed.size, seed)
+    found = folds_of(folds, observed.size, options["random_seed"])
     if not joint:
         _check_once(found)
     asked = [[fold.held_out] if joint else list(fold.held_out[:, None]) for fold in found]
     without = [Question(number, fold.is_fitted, asked[number]) for number, fold in enumerate(found)]
     everything = Question("all", np.ones(observed.size, bool), [each for of_fold in asked for each in of_fold])
-    options["random_seed"] = seed
     kept = {"checkpoint": checkpoint, "every": every, "progressbar": progressbar}
     fits = answers(observed, without, {**options, **kept})
     whole = answers(observed, [everything], {**options, "progressbar": False})

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from nutmill.errors import ArgumentError
+from nutmill.many.fitting import options_of_fits
 from nutmill.many.predicting import Question, answers, observations
 from nutmill.results.elpd import pointwise_of, with_exact
-from nutmill.sampling.request import Seed, checked_request
+from nutmill.sampling.request import Seed
 
 
 def reloo(
@@ -56,14 +57,7 @@ def reloo(
     SamplingError
         If a chain has to stop.
     """
-    options: dict[str, Any] = {
-        "draws": draws,
-        "tune": tune,
-        "chains": chains,
-        "cores": cores,
-        "target_accept": target_accept,
-    }
-    options["random_seed"] = checked_request(**options, random_seed=random_seed).seed
+    options = options_of_fits(locals())
     pareto_k = pointwise_of(loo).pareto_k
     bad = np.flatnonzero(~(pareto_k <= k_threshold))  # NaN too
     if not bad.size:
