@@ -40,19 +40,10 @@ _HEADER = record({"sequence": whole(1), "facts": _FACTS, "arrays": each(each(any
 
 
 class SavedState(NamedTuple):
-    """One state of a group.
+    """One state of a group."""
 
-    Attributes
-    ----------
-    sequence : int
-        1 for the first that was saved, and so on.
-    facts : dict
-        What else belongs to it, as JSON knows it.
-    arrays : dict of arrays by the names of GroupState
-    """
-
-    sequence: int
-    facts: dict
+    sequence: int  # 1 for the first that was saved, and so on
+    facts: dict  # what else belongs to it, as JSON knows it
     arrays: Mapping[str, np.ndarray]
 
 

@@ -10,22 +10,12 @@ from nutmill.nuts.state import SAMPLING, GroupState
 
 
 class Stream(NamedTuple):
-    """One kind of rows that chains make.
-
-    Attributes
-    ----------
-    kind : str
-    record : function of the number of unconstrained values
-        Type of a row in a file.
-    fields : dict
-        Field of such a record -> field of the state.
-    n_made : function of the records of group and chain
-        How many rows a chain has made so far.
-    """
+    """One kind of rows that chains make."""
 
     kind: str
-    record: Callable[[int], np.dtype]
-    fields: dict[str, str]
+    record: Callable[[int], np.dtype]  # function of the number of unconstrained values: type of a row in a file
+    fields: dict[str, str]  # field of such a record -> field of the state
+    # Function of the records of group and chain: how many rows a chain has made so far.
     n_made: Callable[[np.void, np.void], int]
 
     def arrays(self, state: GroupState) -> list[np.ndarray]:

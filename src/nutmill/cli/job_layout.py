@@ -12,18 +12,10 @@ if TYPE_CHECKING:
 
 
 class Chosen(NamedTuple):
-    """What was found.
+    """What was found."""
 
-    Attributes
-    ----------
-    profile : Profile or None
-        None: one BLAS thread a chain, as many chains at once as a task has.
-    note : str or None
-        What the user should know.
-    """
-
-    profile: "Profile | None"
-    note: str | None = None
+    profile: "Profile | None"  # none: one BLAS thread a chain, as many chains at once as a task has
+    note: str | None = None  # what the user should know
 
     @property
     def cpus(self) -> int:

@@ -13,44 +13,19 @@ CHAINS, MERGE, SUBMIT, LAYOUT = "chains.sbatch", "merge.sbatch", "submit.sh", "l
 
 
 class BatchJob(NamedTuple):
-    """What is to be sampled, and with what.
+    """What is to be sampled, and with what."""
 
-    Attributes
-    ----------
-    model : str
-        As `nutmill sample` takes it.
-    chains : int
-    folder : Path
-        Where scripts, logs, checkpoints and the result go.
-    cpus : int
-        Of each task of the array, which samples one group of chains.
-    at_once : int or None
-        Tasks that run at the same time; None leaves it to Slurm.
-    sampling : tuple of str
-        Options of `nutmill sample`, those of the single task left out.
-    data : Path or None
-        Arrays for the model, as `nutmill sample` takes them.
-    result : str
-        Name of the result in the folder.
-    limit_s : float or None
-        Of each task; None takes the partition's.
-    directives : tuple of str
-        More options of sbatch, such as ``--partition=long``.
-    setup : tuple of str
-        Lines of shell that each job begins with.
-    """
-
-    model: str
+    model: str  # as `nutmill sample` takes it
     chains: int
-    folder: Path
-    cpus: int
-    at_once: int | None = None
-    sampling: tuple[str, ...] = ()
-    data: Path | None = None
-    result: str = "result.nc"
-    limit_s: float | None = None
-    directives: tuple[str, ...] = ()
-    setup: tuple[str, ...] = ()
+    folder: Path  # where scripts, logs, checkpoints and the result go
+    cpus: int  # of each task of the array, which samples one group of chains
+    at_once: int | None = None  # tasks that run at the same time; None leaves it to Slurm
+    sampling: tuple[str, ...] = ()  # options of `nutmill sample`, those of the single task left out
+    data: Path | None = None  # arrays for the model, as `nutmill sample` takes them
+    result: str = "result.nc"  # name of the result in the folder
+    limit_s: float | None = None  # of each task; None takes the partition's
+    directives: tuple[str, ...] = ()  # more options of sbatch, such as ``--partition=long``
+    setup: tuple[str, ...] = ()  # lines of shell that each job begins with
 
     @property
     def n_tasks(self) -> int:

@@ -54,20 +54,11 @@ _ASKED_FOR = ("max_time", "partial")
 
 
 class Wanted(NamedTuple):
-    """What is to become of a result.
+    """What is to become of a result."""
 
-    Attributes
-    ----------
-    out : Path or None
-        Where it goes.
-    checkpoint : Path or None
-        Folder of the run, which can go on there if it was stopped.
-    strict, json : bool
-        As the options are called.
-    """
-
-    out: Path | None
-    checkpoint: Path | None
+    out: Path | None  # where it goes
+    checkpoint: Path | None  # folder of the run, which can go on there if it was stopped
+    # As the options are called.
     strict: bool
     json: bool
 

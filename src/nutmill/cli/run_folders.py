@@ -38,17 +38,10 @@ _OPTIONS = {
 
 
 class BegunRun(NamedTuple):
-    """A run in a folder.
-
-    Attributes
-    ----------
-    path : Path
-    asked : dict
-        What it was asked, by the arguments of `sample_numba`.
-    """
+    """A run in a folder."""
 
     path: Path
-    asked: Mapping[str, Any]
+    asked: Mapping[str, Any]  # what it was asked, by the arguments of `sample_numba`
 
     def go_on(self, compiled: "CompiledModel", asked: Mapping[str, Any], how: Mapping[str, Any]):
         """Go on with the run, and return its result.

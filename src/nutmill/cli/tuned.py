@@ -64,24 +64,13 @@ def python_line(layout: Layout, chains: int) -> str:
 
 
 class Tuned(NamedTuple):
-    """What was found for a model on a machine.
+    """What was found for a model on a machine."""
 
-    Attributes
-    ----------
-    model : str
-        As the user named it.
-    n_dim : int
-    topology : Topology
-    found : ChosenLayout
-        Of a sweep.
-    png, profile_file : Path or None
-        Files that the user asked for.
-    """
-
-    model: str
+    model: str  # as the user named it
     n_dim: int
     topology: Topology
-    found: ChosenLayout
+    found: ChosenLayout  # of a sweep
+    # Files that the user asked for.
     png: Path | None
     profile_file: Path | None
 

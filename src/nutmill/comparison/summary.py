@@ -22,69 +22,40 @@ class Agreement(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The runs of one sampler; times are medians in seconds, NaN where they were not measured.
-
-    Attributes
-    ----------
-    n_runs, n_clean : int
-        That have ended with draws, and those of them that are clean (`quality.is_clean`).
-    failure : str or None
-        Why there are no draws, or no more of them.
-    import_s, compile_cold_s, compile_warm_s, sample_s : float
-        Wall time.
-    sample_cpu_s : float
-        Of all threads and processes.
-    gradients, warmup_gradients : float
-        Leapfrog steps of all chains; NaN where the sampler does not tell.
-    ess_bulk_min, ess_bulk_median, ess_tail_min, ess_tail_median, rhat_max : float
-        Over the scalars of the free parameters.
-    ess_per_1000_gradients, ess_per_s, ess_per_cpu_s : float
-        Of the least bulk ESS, the warmup included.
-    tail_ess_per_1000_gradients, tail_ess_per_cpu_s : float
-        Of the least tail ESS.
-    ess_per_1000_draw_gradients : float
-        The same without the warmup.
-    to_ess_cold_s, to_ess_warm_s : float
-        From the start of the process until every parameter has 400 effective draws, in bulk and tails, see
-        `seconds_to_ess`.
-    sample_to_ess_s : float
-        Of `to_ess_cold_s`, what is sampling.
-    divergences : int
-        Of all runs.
-    spread : float
-        The largest time of sampling over the smallest.
-    agreement : Agreement or None
-    blas : tuple of str
-    """
+    """The runs of one sampler; times are medians in seconds, NaN where they were not measured."""
 
     sampler: str
-    n_runs: int
-    n_clean: int
-    failure: str | None
+    n_runs: int  # that have ended with draws
+    n_clean: int  # those of them that are clean (`quality.is_clean`)
+    failure: str | None  # why there are no draws, or no more of them
     import_s: float
     compile_cold_s: float
     compile_warm_s: float
     sample_s: float
-    sample_cpu_s: float
+    sample_cpu_s: float  # of all threads and processes
+    # Leapfrog steps of all chains; NaN where the sampler does not tell.
     gradients: float
     warmup_gradients: float
+    # Over the scalars of the free parameters.
     ess_bulk_min: float
     ess_bulk_median: float
     ess_tail_min: float
     ess_tail_median: float
     rhat_max: float
+    # Of the least bulk ESS, then of the least tail ESS; the warmup is included, but for that of draws alone.
     ess_per_1000_gradients: float
     ess_per_1000_draw_gradients: float
     ess_per_s: float
     ess_per_cpu_s: float
     tail_ess_per_1000_gradients: float
     tail_ess_per_cpu_s: float
+    # From the start of the process until every parameter has 400 effective draws, in bulk and tails (`seconds_to_ess`).
     to_ess_cold_s: float
     to_ess_warm_s: float
-    sample_to_ess_s: float
+    sample_to_ess_s: float  # of `to_ess_cold_s`, what is sampling
     peak_rss_mb: float
-    divergences: int
-    spread: float
+    divergences: int  # of all runs
+    spread: float  # the largest time of sampling over the smallest
     agreement: Agreement | None
     blas: tuple[str, ...]
 

@@ -19,36 +19,21 @@ MAX_PARAMETERS = 10_000
 
 
 class Named(NamedTuple):
-    """How the chains mix: one entry for each scalar that is finite and moves.
+    """How the chains mix: one entry for each scalar that is finite and moves."""
 
-    Attributes
-    ----------
-    labels : (n,) object
-        As "theta[Choate]".
-    rhat, ess_bulk, ess_tail : (n,) float64
-        As in `native.mixing.Mixing`.
-    """
-
-    labels: np.ndarray
+    labels: np.ndarray  # (n,) object: as "theta[Choate]"
+    # (n,) float64: as in `native.mixing.Mixing`.
     rhat: np.ndarray
     ess_bulk: np.ndarray
     ess_tail: np.ndarray
 
 
 class Scalars(NamedTuple):
-    """Scalars side by side.
+    """Scalars side by side."""
 
-    Attributes
-    ----------
-    columns : (n_chains, n_draws, n) float64
-    labels : (n,) object
-    n_all : int
-        How many there are in all; only a part of many is looked at.
-    """
-
-    columns: np.ndarray
-    labels: np.ndarray
-    n_all: int
+    columns: np.ndarray  # (n_chains, n_draws, n) float64
+    labels: np.ndarray  # (n,) object
+    n_all: int  # how many there are in all; only a part of many is looked at
 
     def chosen(self, kept: np.ndarray) -> Scalars:
         """Keep the scalars where `kept` (n,) is true; where it always is, without a copy."""
@@ -60,26 +45,15 @@ class Scalars(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """All that diagnostics of single scalars need, computed once.
-
-    Attributes
-    ----------
-    scalars : Scalars
-    is_finite : (n,) bool
-    moving : Scalars
-        Those that are finite and change. What never changes in any chain (the diagonal of a correlation matrix) has
-        no R-hat, and needs none.
-    mixed : Named or None
-        How those that move mix; None if there are fewer than `MIN_DRAWS` draws a chain.
-    address : int or None
-        Of the kernel's `mixing`, where it was needed.
-    """
+    """All that diagnostics of single scalars need, computed once."""
 
     scalars: Scalars
-    is_finite: np.ndarray
+    is_finite: np.ndarray  # (n,) bool
+    # Those that are finite and change. What never changes in any chain (the diagonal of a correlation matrix) has no
+    # R-hat, and needs none.
     moving: Scalars
-    mixed: Named | None
-    address: int | None
+    mixed: Named | None  # how those that move mix; None if there are fewer than `MIN_DRAWS` draws a chain
+    address: int | None  # of the kernel's `mixing`, where it was needed
 
 
 def seen(posterior: xr.Dataset, names: Sequence[str], address: int | None) -> Seen:

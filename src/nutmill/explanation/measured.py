@@ -24,87 +24,42 @@ class DataFact(NamedTuple):
 
 
 class LibrarySpeed(NamedTuple):
-    """What a model takes with a BLAS library, one thread each.
+    """What a model takes with a BLAS library, one thread each."""
 
-    Attributes
-    ----------
-    label : str
-        Name and version.
-    blas : str or None
-        As `Layout.blas` names it; None for SciPy's.
-    architecture : str or None
-        Whose processors' code it runs here.
-    gradient_s : float
-        CPU time of the thread, which other programs disturb less than the clock's; measured in turn with the others.
-    calls : list of BlasCall
-        What one gradient calls, by the clock.
-    """
-
-    label: str
-    blas: str | None
-    architecture: str | None
+    label: str  # name and version
+    blas: str | None  # as `Layout.blas` names it; None for SciPy's
+    architecture: str | None  # whose processors' code it runs here
+    # CPU time of the thread, which other programs disturb less than the clock's; measured in turn with the others.
     gradient_s: float
-    calls: list[BlasCall]
+    calls: list[BlasCall]  # what one gradient calls, by the clock
 
 
 class Measured(NamedTuple):
-    """What was found out about a model; times in seconds.
+    """What was found out about a model; times in seconds."""
 
-    Attributes
-    ----------
-    parameters : dict of str to tuple of int
-        Shape of each parameter on the unconstrained scale.
-    data : list of DataFact
-        Of the model, and what was computed of them when they were bound.
-    fused : bool
-        One native object holds the model and the sampler; else the model is called through a pointer.
-    object_bytes : int
-        Size of that object.
-    lowered_by : str
-        Who wrote the operations as native code: nutmill, PyTensor's Numba forms of some or of all, or Numba.
-    python_ops : tuple of str
-        Operations that run in Python.
-    operations : Operations or None
-        What the graph is made of; None if there is no graph at hand.
-    gradient_s : float
-        Of density and gradient, with one BLAS thread.
-    gradient_s_all_threads : float or None
-        The same with a BLAS thread on each usable core; None where no BLAS is called, there is one core, or BLAS
-        cannot have so many threads.
-    gradient_s_single : float or None
-        The same in single precision, with one BLAS thread; None if there is no graph at hand, or `fused` is false.
-    logp_moves_by : float or None
-        Difference of the log density in single precision, where the model starts.
-    calls : list of BlasCall or None
-        What one gradient calls, with one BLAS thread; None if it could not be watched.
-    blas : str
-        The library behind SciPy, with its version and its threads unless limited.
-    speed : MachineSpeed
-    machine : Topology
-    libraries : list of LibrarySpeed
-        The BLAS libraries of this machine, SciPy's first; none where no BLAS is called, or the model runs through a
-        pointer.
-    left_out : tuple of str
-        What was not measured for want of time.
-    """
-
-    parameters: dict[str, tuple[int, ...]]
-    data: list[DataFact]
-    fused: bool
-    object_bytes: int
+    parameters: dict[str, tuple[int, ...]]  # shape of each parameter on the unconstrained scale
+    data: list[DataFact]  # of the model, and what was computed of them when they were bound
+    fused: bool  # one native object holds the model and the sampler; else the model is called through a pointer
+    object_bytes: int  # size of that object
+    # Who wrote the operations as native code: nutmill, PyTensor's Numba forms of some or of all, or Numba.
     lowered_by: str
-    python_ops: tuple[str, ...]
-    operations: Operations | None
-    gradient_s: float
+    python_ops: tuple[str, ...]  # operations that run in Python
+    operations: Operations | None  # what the graph is made of; None if there is no graph at hand
+    gradient_s: float  # of density and gradient, with one BLAS thread
+    # The same with a BLAS thread on each usable core; None where no BLAS is called, there is one core, or BLAS cannot
+    # have so many threads.
     gradient_s_all_threads: float | None
+    # The same in single precision, with one BLAS thread; None if there is no graph at hand, or `fused` is false.
     gradient_s_single: float | None
-    logp_moves_by: float | None
-    calls: list[BlasCall] | None
-    blas: str
+    logp_moves_by: float | None  # difference of the log density in single precision, where the model starts
+    calls: list[BlasCall] | None  # what one gradient calls, with one BLAS thread; None if it could not be watched
+    blas: str  # the library behind SciPy, with its version and its threads unless limited
     speed: MachineSpeed
     machine: Topology
+    # The BLAS libraries of this machine, SciPy's first; none where no BLAS is called, or the model runs through a
+    # pointer.
     libraries: list[LibrarySpeed]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()  # what was not measured for want of time
 
     @property
     def n_dim(self) -> int:

@@ -20,18 +20,10 @@ _LONG_S = 0.2
 
 
 class MachineSpeed(NamedTuple):
-    """What one core does when nothing else runs.
+    """What one core does when nothing else runs."""
 
-    Attributes
-    ----------
-    bytes_per_s : float
-        Read from memory, by BLAS's scalar product of a long vector and itself.
-    flops_per_s : float
-        By BLAS's product of matrices, in float64.
-    """
-
-    bytes_per_s: float
-    flops_per_s: float
+    bytes_per_s: float  # read from memory, by BLAS's scalar product of a long vector and itself
+    flops_per_s: float  # by BLAS's product of matrices, in float64
 
 
 def machine_speed() -> MachineSpeed:

@@ -25,22 +25,12 @@ _SAID_EVERY_S = 5.0
 
 
 class Plan(NamedTuple):
-    """How to fit.
-
-    Attributes
-    ----------
-    fitter : Fitter
-    keep : Keeper
-    raises : bool
-        A fit that fails ends all; False: its row says so.
-    threads : int
-        Fits at a time.
-    """
+    """How to fit."""
 
     fitter: Fitter
     keep: Keeper
-    raises: bool
-    threads: int
+    raises: bool  # a fit that fails ends all; False: its row says so
+    threads: int  # fits at a time
 
 
 def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:

@@ -33,28 +33,14 @@ _models = Models()
 
 
 class FitsTask(NamedTuple):
-    """What a worker is told.
-
-    Attributes
-    ----------
-    model : ModelSource
-    request : Request
-        Of each fit.
-    keep : str or callable
-        As `sample_many` takes it.
-    raises : bool
-        A fit that fails ends all.
-    sets : list of DataSet
-    names : frozenset of str
-        Of the data of all data sets.
-    """
+    """What a worker is told."""
 
     model: ModelSource
-    request: Request
-    keep: Any
-    raises: bool
+    request: Request  # of each fit
+    keep: Any  # as `sample_many` takes it
+    raises: bool  # a fit that fails ends all
     sets: list[DataSet]
-    names: frozenset[str] | None
+    names: frozenset[str] | None  # of the data of all data sets
 
 
 def fit_here(task: FitsTask, content: bytes | None) -> tuple[list[Groups], float]:

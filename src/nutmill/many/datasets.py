@@ -11,21 +11,11 @@ from nutmill.errors import ArgumentError, ModelError
 
 
 class DataSet(NamedTuple):
-    """One data set.
+    """One data set."""
 
-    Attributes
-    ----------
-    number : int
-        Its place among all, from 0 on; its random numbers depend on it.
-    key : hashable
-        What it is called in the result.
-    arrays : mapping
-        From names of `pm.Data` and observed variables to values.
-    """
-
-    number: int
-    key: Hashable
-    arrays: Mapping[str, Any]
+    number: int  # its place among all, from 0 on; its random numbers depend on it
+    key: Hashable  # what it is called in the result
+    arrays: Mapping[str, Any]  # from names of `pm.Data` and observed variables to values
 
 
 def data_sets(given: Any, by: str | None = None) -> Iterator[DataSet]:

@@ -15,18 +15,10 @@ _OF_FOLDS = (0, 4)
 
 
 class Fold(NamedTuple):
-    """One fit of cross-validation.
+    """One fit of cross-validation."""
 
-    Attributes
-    ----------
-    is_fitted : (n,) bool
-        Which observations the model is fitted to.
-    held_out : (m,) int64
-        Numbers of those that are predicted, ascending.
-    """
-
-    is_fitted: np.ndarray
-    held_out: np.ndarray
+    is_fitted: np.ndarray  # (n,) bool: which observations the model is fitted to
+    held_out: np.ndarray  # (m,) int64: numbers of those that are predicted, ascending
 
 
 def leave_future_out(n: int, first: int, ahead: int = 1, every: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:

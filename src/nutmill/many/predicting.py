@@ -23,20 +23,11 @@ _BLOCK_BYTES = 1 << 24
 
 
 class Observations(NamedTuple):
-    """The variable whose observations are left out and predicted.
+    """The variable whose observations are left out and predicted."""
 
-    Attributes
-    ----------
-    compiled : CompiledModel
-        The model, in which each observation may be left out.
-    name : str
-    shape : tuple of int
-        Of its log likelihood.
-    """
-
-    compiled: CompiledModel
+    compiled: CompiledModel  # the model, in which each observation may be left out
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of its log likelihood
 
     @property
     def size(self) -> int:
@@ -45,50 +36,26 @@ class Observations(NamedTuple):
 
 
 class LogDensities(NamedTuple):
-    """How probable observations are by the draws of a fit.
+    """How probable observations are by the draws of a fit."""
 
-    Attributes
-    ----------
-    value : (n,) float64
-        Log of the mean density; ``-inf`` where no draw allows what was observed.
-    mcse : (n,) float64
-        Its Monte Carlo standard error, as if draws were independent: large where few draws carry the mean.
-    """
-
-    value: np.ndarray
+    value: np.ndarray  # (n,) float64: log of the mean density; ``-inf`` where no draw allows what was observed
+    # (n,) float64: its Monte Carlo standard error, as if draws were independent: large where few draws carry the mean.
     mcse: np.ndarray
 
 
 class Question(NamedTuple):
-    """One fit, and what its draws are asked.
+    """One fit, and what its draws are asked."""
 
-    Attributes
-    ----------
-    key : hashable
-        What the fit is called.
-    is_fitted : (n,) bool
-        Which observations it is fitted to.
-    asked : list of (k,) int arrays
-        Observations whose joint log density is wanted, for each.
-    """
-
-    key: Any
-    is_fitted: np.ndarray
-    asked: Sequence[np.ndarray]
+    key: Any  # what the fit is called
+    is_fitted: np.ndarray  # (n,) bool: which observations it is fitted to
+    asked: Sequence[np.ndarray]  # (k,) int arrays: observations whose joint log density is wanted, for each
 
 
 class Answers(NamedTuple):
-    """What draws say.
+    """What draws say."""
 
-    Attributes
-    ----------
-    values : list of (k,) float64
-        Of each fit the log densities that it was asked for.
-    fits : xarray.Dataset
-        What each fit says of itself, with the largest Monte Carlo standard error of its values as ``mcse``.
-    """
-
-    values: list[np.ndarray]
+    values: list[np.ndarray]  # of each fit the log densities that it was asked for
+    # What each fit says of itself, with the largest Monte Carlo standard error of its values as ``mcse``.
     fits: xr.Dataset
 
     @property

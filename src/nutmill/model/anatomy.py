@@ -25,21 +25,11 @@ _FREE = (DimShuffle, MakeVector, Reshape, ScalarFromTensor, Shape, Shape_i, Spec
 
 
 class Operations(NamedTuple):
-    """How many operations there are of each kind.
+    """How many operations there are of each kind."""
 
-    Attributes
-    ----------
-    before : dict of str to int
-        Of density and gradient, before anything is rewritten.
-    after : dict of str to int
-        Of what runs in every gradient.
-    hoisted : int
-        Arrays and lengths that are computed once, when data is bound.
-    """
-
-    before: dict[str, int]
-    after: dict[str, int]
-    hoisted: int
+    before: dict[str, int]  # of density and gradient, before anything is rewritten
+    after: dict[str, int]  # of what runs in every gradient
+    hoisted: int  # arrays and lengths that are computed once, when data is bound
 
     @property
     def computing(self) -> int:

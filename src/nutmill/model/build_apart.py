@@ -36,27 +36,13 @@ class CompileRequest(NamedTuple):
 
 
 class CompileAnswer(NamedTuple):
-    """What the child made.
+    """What the child made."""
 
-    Attributes
-    ----------
-    entry : Entry or None
-        The code; None if it cannot leave its process.
-    kernel : bytes
-        Object file of the sampler.
-    stages : dict
-        CPU seconds of each step.
-    python_ops : tuple of str
-        Ops that run in the interpreter.
-    peak_bytes : int
-        The most memory that the child has had.
-    """
-
-    entry: Entry | None
-    kernel: bytes
-    stages: dict[str, float]
-    python_ops: tuple[str, ...]
-    peak_bytes: int
+    entry: Entry | None  # the code; None if it cannot leave its process
+    kernel: bytes  # object file of the sampler
+    stages: dict[str, float]  # CPU seconds of each step
+    python_ops: tuple[str, ...]  # ops that run in the interpreter
+    peak_bytes: int  # the most memory that the child has had
 
 
 def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, Entry]:

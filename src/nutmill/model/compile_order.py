@@ -20,21 +20,11 @@ LOWERINGS = ("nutmill", "numba")  # see `lowering.WAYS`
 
 
 class Order(NamedTuple):
-    """How a model is to be compiled.
+    """How a model is to be compiled."""
 
-    Attributes
-    ----------
-    target : Target
-        For which processors.
-    fuse : bool
-        Link the model into an object of its own; False: leave it in Numba's engine.
-    isolate : bool
-        In a process of its own, see `isolation`.
-    """
-
-    target: Target
-    fuse: bool = True
-    isolate: bool = False
+    target: Target  # for which processors
+    fuse: bool = True  # link the model into an object of its own; False: leave it in Numba's engine
+    isolate: bool = False  # in a process of its own, see `isolation`
 
 
 @contextmanager

@@ -15,21 +15,12 @@ from nutmill.model.graphs.start import evaluator
 
 
 class Simulation(NamedTuple):
-    """One draw of everything.
+    """One draw of everything."""
 
-    Attributes
-    ----------
-    truth : dict of arrays
-        Free variables by name.
-    pieces : dict of arrays
-        The same on the unconstrained scale, by the names that a compiled model's parameters have.
-    data : dict of arrays
-        Observed variables, by the names that `with_data` takes.
-    """
-
-    truth: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray]  # free variables by name
+    # The same on the unconstrained scale, by the names that a compiled model's parameters have.
     pieces: dict[str, np.ndarray]
-    data: dict[str, np.ndarray]
+    data: dict[str, np.ndarray]  # observed variables, by the names that `with_data` takes
 
 
 def simulations(model: pm.Model, count: int, seed: int) -> Iterator[Simulation]:

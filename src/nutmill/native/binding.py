@@ -36,23 +36,12 @@ class DataMisfit(ModelError):
 
 @dataclass(frozen=True)
 class Binding:
-    """Native code and one data set. Also the `NativeModel` that the driver takes.
-
-    Attributes
-    ----------
-    code : Code
-    shapes : sequence of tuple of int
-        Shape of each parameter on the unconstrained scale.
-    record : Record
-        Addresses and lengths as native code reads them.
-    inside : (n_dim,) float64
-        A position at which the model is defined, to ask for shapes at.
-    """
+    """Native code and one data set. Also the `NativeModel` that the driver takes."""
 
     code: Code
-    shapes: tuple[tuple[int, ...], ...]
-    record: Record
-    inside: np.ndarray
+    shapes: tuple[tuple[int, ...], ...]  # shape of each parameter on the unconstrained scale
+    record: Record  # addresses and lengths as native code reads them
+    inside: np.ndarray  # (n_dim,) float64: a position at which the model is defined, to ask for shapes at
 
     @property
     def n_dim(self) -> int:

@@ -19,76 +19,43 @@ OBJECT = "object"
 
 @dataclass(frozen=True)
 class Code:
-    """Native code of one model, for any data: what each data set is bound to.
+    """Native code of one model, for any data: what each data set is bound to."""
 
-    Attributes
-    ----------
-    native
-        The loaded object of the model; its entries follow `model/lowering/lower.py`.
-    kernel
-        The loaded object of the sampler, the same for all models; its entries follow `nuts/entry.py`.
-    target
-        The processors that the model's object was made for.
-    slots
-        Where each parameter, array, length, prepared array and arranged array lies in the record, in this order.
-    owners
-        Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
-    n_prepared
-        How many of the slots `prepare` fills.
-    arranged
-        What the arrays of the last slots are, which binding makes of those before them.
-    lengths
-        Gives the lengths and other numbers of data that native code reads.
-    sites
-        Of each parameter that the kernel may stretch: its number, its centredness in the model as it is written, and
-        whether its elements choose theirs together (`model.sites`). The slots of their centrednesses come before those
-        that `prepare` fills.
-    expanded, expanded_ranks
-        Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
-    fused
-        The model's functions lie in `native`; False: it leads to functions in Numba's engine.
-    stands_alone
-        It is fused and holds no addresses of this process: it means the same in another one.
-    python_ops
-        Ops that run in the interpreter, because they have no native form.
-    in_python
-        What stands between the kernel and functions that call back into Python; None if none does.
-    lowering
-        Who wrote the operations: "nutmill", with PyTensor's Numba forms for what it does not know; "numba", which is
-        these forms alone; "njit", which is Numba from a density of the user's.
-    by_numba
-        The operations that nutmill left to PyTensor's Numba forms, by the names of their classes.
-    stages
-        Seconds of CPU of each step of the compile, or of finding the code in the cache.
-    from_cache
-        Nothing was compiled.
-    key
-        Under which the cache has it, if it may.
-    peak_bytes
-        The most memory of the process that compiled it, if that was another one.
-    """
-
-    native: NativeObject
+    native: NativeObject  # the loaded object of the model; its entries follow `model/lowering/lower.py`
+    # The loaded object of the sampler, the same for all models; its entries follow `nuts/entry.py`.
     kernel: NativeObject
-    target: Target
+    target: Target  # the processors that the model's object was made for
+    # Where each parameter, array, length, prepared array and arranged array lies in the record, in this order.
     slots: Sequence[Slot]
-    n_prepared: int
+    n_prepared: int  # how many of the slots `prepare` fills
+    # Names that `expand` computes, with their dtypes and ranks; the others are pieces of the position.
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
+    # Of each parameter that the kernel may stretch: its number, its centredness in the model as it is written, and
+    # whether its elements choose theirs together (`model.sites`). The slots of their centrednesses come before those
+    # that `prepare` fills.
     sites: tuple[tuple[int, float, bool], ...] = ()
+    # Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
     owners: Sequence[object] = ()
+    # What the arrays of the last slots are, which binding makes of those before them.
     arranged: tuple[Arranged, ...] = ()
+    # Gives the lengths and other numbers of data that native code reads.
     lengths: Lengths = field(default_factory=Lengths)
-    fused: bool = True
-    stands_alone: bool = True
-    python_ops: tuple[str, ...] = ()
+    fused: bool = True  # the model's functions lie in `native`; False: it leads to functions in Numba's engine
+    stands_alone: bool = True  # it is fused and holds no addresses of this process: it means the same in another one
+    python_ops: tuple[str, ...] = ()  # ops that run in the interpreter, because they have no native form
+    # What stands between the kernel and functions that call back into Python; None if none does.
     in_python: InPython | None = None
+    # Who wrote the operations: "nutmill", with PyTensor's Numba forms for what it does not know; "numba", which is
+    # these forms alone; "njit", which is Numba from a density of the user's.
     lowering: str = "nutmill"
+    # The operations that nutmill left to PyTensor's Numba forms, by the names of their classes.
     by_numba: tuple[str, ...] = ()
+    # Seconds of CPU of each step of the compile, or of finding the code in the cache.
     stages: dict[str, float] = field(default_factory=dict)
-    from_cache: bool = False
-    key: str | None = None
-    peak_bytes: int = 0
+    from_cache: bool = False  # nothing was compiled
+    key: str | None = None  # under which the cache has it, if it may
+    peak_bytes: int = 0  # the most memory of the process that compiled it, if that was another one
 
     @cached_property
     def calls_blas(self) -> bool:

@@ -16,18 +16,12 @@ _ONE_ERROR = (0.1586553, 0.8413447)
 
 
 class Mixing(NamedTuple):
-    """How chains mix, one entry for each scalar (Vehtari et al. 2021).
+    """How chains mix, one entry for each scalar (Vehtari et al. 2021)."""
 
-    Attributes
-    ----------
-    rhat : (n,) float64
-        The larger one of rank-normalised split R-hat and that of folded draws. Infinite where chains never moved or
-        draws are not finite; NaN with a single chain.
-    ess_bulk, ess_tail : (n,) float64
-        Effective sample sizes of all chains together; 0 where draws are not finite.
-    """
-
+    # (n,) float64: the larger one of rank-normalised split R-hat and that of folded draws. Infinite where chains never
+    # moved or draws are not finite; NaN with a single chain.
     rhat: np.ndarray
+    # (n,) float64: effective sample sizes of all chains together; 0 where draws are not finite.
     ess_bulk: np.ndarray
     ess_tail: np.ndarray
 
@@ -52,21 +46,14 @@ def mixing_of(address: int, draws: np.ndarray) -> Mixing:
 
 
 class Precision(NamedTuple):
-    """Monte Carlo standard errors of estimates from draws, one entry for each scalar; NaN where draws are not finite.
+    """Monte Carlo standard errors of estimates from draws, one for each scalar; NaN where draws are not finite."""
 
-    Attributes
-    ----------
-    mean, sd : (n,) float64
-        Of all draws; what errors are compared with.
-    mcse_mean, mcse_sd : (n,) float64
-    mcse_low, mcse_median, mcse_high : (n,) float64
-        Of the 5 %, 50 % and 95 % quantiles.
-    """
-
+    # (n,) float64: of all draws; what errors are compared with.
     mean: np.ndarray
     sd: np.ndarray
-    mcse_mean: np.ndarray
-    mcse_sd: np.ndarray
+    mcse_mean: np.ndarray  # (n,) float64
+    mcse_sd: np.ndarray  # (n,) float64
+    # (n,) float64: of the 5 %, 50 % and 95 % quantiles.
     mcse_low: np.ndarray
     mcse_median: np.ndarray
     mcse_high: np.ndarray

@@ -22,21 +22,11 @@ _KINDS = (PIECES, COUNTS, BEGINS, ROWS, COLUMNS)
 
 
 class Arranged(NamedTuple):
-    """An array that is made when data are bound.
+    """An array that is made when data are bound."""
 
-    Attributes
-    ----------
-    kind : str
-        One of those above.
-    by : int
-        The number of the array of integers that names the group of each row.
-    source : int
-        With `ROWS` and `COLUMNS`, the number of the array whose rows are meant.
-    """
-
-    kind: str
-    by: int
-    source: int
+    kind: str  # one of those above
+    by: int  # the number of the array of integers that names the group of each row
+    source: int  # with `ROWS` and `COLUMNS`, the number of the array whose rows are meant
 
 
 class RowsMisfit(Exception):

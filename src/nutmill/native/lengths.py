@@ -14,21 +14,12 @@ class CheckFailed(Exception):
 
 
 class LengthStep(NamedTuple):
-    """One operation on numbers.
+    """One operation on numbers."""
 
-    Attributes
-    ----------
-    op : str
-        `LENGTH` of an axis of an array, the `VALUE` of an array without axes, a `CONSTANT`, or one of `OPERATIONS`.
-    dtype : str
-        Of its result.
-    operands : tuple of int
-        Numbers of earlier steps; for the first three: array and axis, array, value.
-    """
-
+    # `LENGTH` of an axis of an array, the `VALUE` of an array without axes, a `CONSTANT`, or one of `OPERATIONS`.
     op: str
-    dtype: str
-    operands: tuple[int, ...]
+    dtype: str  # of its result
+    operands: tuple[int, ...]  # numbers of earlier steps; for the first three: array and axis, array, value
 
 
 LENGTH, VALUE, CONSTANT = "length", "value", "constant"
@@ -85,18 +76,10 @@ _RANGES = {dtype: (int(np.iinfo(dtype).min), 1 << 8 * np.dtype(dtype).itemsize) 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Numbers that depend on data alone, mostly on their lengths.
+    """Numbers that depend on data alone, mostly on their lengths."""
 
-    Attributes
-    ----------
-    steps : tuple of LengthStep
-        In the order in which they are evaluated.
-    results : tuple of int
-        The numbers of the steps whose values native code reads.
-    """
-
-    steps: tuple[LengthStep, ...] = ()
-    results: tuple[int, ...] = ()
+    steps: tuple[LengthStep, ...] = ()  # in the order in which they are evaluated
+    results: tuple[int, ...] = ()  # the numbers of the steps whose values native code reads
 
     def evaluate(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute the results for these data, each an array without axes; raises CheckFailed."""

@@ -19,18 +19,12 @@ class Term(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """What helps to find a start where jitter finds none; a file knows neither.
+    """What helps to find a start where jitter finds none; a file knows neither."""
 
-    Attributes
-    ----------
-    misses : callable or None
-        (one piece for each parameter) -> how many elements of the log density's terms are not finite there.
-    prior : callable or None
-        (seed) -> a draw of each parameter from its prior, or its initial value where the prior is flat; None if
-        there is no such draw.
-    """
-
+    # (one piece for each parameter) -> how many elements of the log density's terms are not finite there.
     misses: Callable[[Arrays], int] | None = None
+    # (seed) -> a draw of each parameter from its prior, or its initial value where the prior is flat; None if there is
+    # no such draw.
     prior: Callable[[int], list[np.ndarray] | None] | None = None
 
 

@@ -23,24 +23,12 @@ _LEVELS = {
 
 
 class Target(NamedTuple):
-    """A kind of processor that code is made for.
+    """A kind of processor that code is made for."""
 
-    Attributes
-    ----------
-    name : str
-        "native", or a level of x86-64.
-    triple : str
-        Architecture and system.
-    cpu : str
-        As LLVM calls it: instructions are timed for it.
-    features : tuple of str
-        What code for it may use, sorted.
-    """
-
-    name: str
-    triple: str
-    cpu: str
-    features: tuple[str, ...]
+    name: str  # "native", or a level of x86-64
+    triple: str  # architecture and system
+    cpu: str  # as LLVM calls it: instructions are timed for it
+    features: tuple[str, ...]  # what code for it may use, sorted
 
     @classmethod
     def from_list(cls, told: list) -> "Target":

@@ -23,45 +23,28 @@ Argument = tuple[int, None] | tuple[None, np.ndarray]
 
 @dataclass(frozen=True)
 class StoredOrigin:
-    """What a saved model computes outside of sampling.
+    """What a saved model computes outside of sampling."""
 
-    Attributes
-    ----------
-    functions : Functions
-        `START` (arguments) -> start of each parameter, then of its variable.
-        `SHOWN` (arrays) -> data of the result that are not simply arrays.
-        `REACHES` (pieces, arrays) -> bounds of indices.
-        `UNCONSTRAIN` (value of each variable, arguments) -> start of each parameter, then the usual value of each
-        variable where the others have these values.
-        `CONSTRAIN` (value of each variable, pieces, arguments) -> each variable whose parameter is this piece.
-    parameters, variables : tuple of str
-        Names of the parameters, and of their variables, by which initial values are given.
-    start_as_saved : tuple of arrays
-        What `START` gives for the data that the model was saved with, as the graph computed it.
-    arrays_as_saved : tuple of (array or None)
-        Those data; None for each if the file was written without them.
-    shown_as : mapping
-        Name in the result -> number of the array that it is; None: `SHOWN` computes it.
-    indices : tuple of Index
-        What the bounds that `REACHES` gives belong to.
-    arguments : tuple of (int, None) or (None, array)
-        Of `START` and `UNCONSTRAIN`: the number of an array of the record, or a constant.
-    is_real : bool
-        Variables are of the real line and independent: values that are given are starts.
-    likelihood_code : Code or None
-        What gives the log likelihood of each observation, if it was saved too.
-    """
-
+    # `START` (arguments) -> start of each parameter, then of its variable. `SHOWN` (arrays) -> data of the result that
+    # are not simply arrays. `REACHES` (pieces, arrays) -> bounds of indices. `UNCONSTRAIN` (value of each variable,
+    # arguments) -> start of each parameter, then the usual value of each variable where the others have these values.
+    # `CONSTRAIN` (value of each variable, pieces, arguments) -> each variable whose parameter is this piece.
     functions: Functions
+    # Names of the parameters, and of their variables, by which initial values are given.
     parameters: tuple[str, ...]
     variables: tuple[str, ...]
+    # What `START` gives for the data that the model was saved with, as the graph computed it.
     start_as_saved: tuple[np.ndarray, ...]
+    # Those data; None for each if the file was written without them.
     arrays_as_saved: tuple[np.ndarray | None, ...]
+    # Name in the result -> number of the array that it is; None: `SHOWN` computes it.
     shown_as: Mapping[str, int | None]
-    indices: tuple[Index, ...]
+    indices: tuple[Index, ...]  # what the bounds that `REACHES` gives belong to
+    # Of `START` and `UNCONSTRAIN`: the number of an array of the record, or a
+    # constant.
     arguments: tuple[Argument, ...]
-    is_real: bool
-    likelihood_code: Code | None = None
+    is_real: bool  # variables are of the real line and independent: values that are given are starts
+    likelihood_code: Code | None = None  # what gives the log likelihood of each observation, if it was saved too
 
     def stored(self, arrays: Arrays, target: Target) -> "StoredOrigin":
         """Itself, with the start for these data."""

@@ -25,17 +25,10 @@ _SHOWN = 4
 
 
 class Start(NamedTuple):
-    """One chain's start on the unconstrained scale, before jitter.
+    """One chain's start on the unconstrained scale, before jitter."""
 
-    Attributes
-    ----------
-    position : (n_dim,) float64
-    given : (n_dim,) bool
-        Values that the user gave; they are not jittered.
-    """
-
-    position: np.ndarray
-    given: np.ndarray
+    position: np.ndarray  # (n_dim,) float64
+    given: np.ndarray  # (n_dim,) bool: values that the user gave; they are not jittered
 
 
 class Failed(NamedTuple):

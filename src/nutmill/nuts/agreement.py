@@ -19,22 +19,13 @@ _LP = -1
 
 
 class Trails(NamedTuple):
-    """What each warmup draw and each block of them left, and up to where.
+    """What each warmup draw and each block of them left, and up to where."""
 
-    Attributes
-    ----------
-    blocks : (c, 4) BLOCK
-    moments : (c, 4, 4, n) float64
-    lp, energy : (c, n_warmup) float64
-    n_draws : int
-        Draws of each chain so far; the latter half of them is the window.
-    """
-
-    blocks: np.ndarray
-    moments: np.ndarray
-    lp: np.ndarray
-    energy: np.ndarray
-    n_draws: int
+    blocks: np.ndarray  # (c, 4) BLOCK
+    moments: np.ndarray  # (c, 4, 4, n) float64
+    lp: np.ndarray  # (c, n_warmup) float64
+    energy: np.ndarray  # (c, n_warmup) float64
+    n_draws: int  # draws of each chain so far; the latter half of them is the window
 
 
 @kernel

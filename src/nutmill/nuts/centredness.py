@@ -34,23 +34,12 @@ TOO_MUCH = 1e10
 
 
 class Elements(NamedTuple):
-    """What is known of each of n elements before draws are asked.
+    """What is known of each of n elements before draws are asked."""
 
-    Attributes
-    ----------
-    sites : (n,) int64
-        The site that it is of; -1: of none.
-    now : (n,) float64
-        Its centredness.
-    log_scale : (n,) float64
-        The mean over the window.
-    joint : (n,) int64
-        1 where all elements of the site have to choose together, by `nuts.trial_coordinates`; else 0.
-    """
-
-    sites: np.ndarray
-    now: np.ndarray
-    log_scale: np.ndarray
+    sites: np.ndarray  # (n,) int64: the site that it is of; -1: of none
+    now: np.ndarray  # (n,) float64: its centredness
+    log_scale: np.ndarray  # (n,) float64: the mean over the window
+    # (n,) int64: 1 where all elements of the site have to choose together, by `nuts.trial_coordinates`; else 0.
     joint: np.ndarray
 
 

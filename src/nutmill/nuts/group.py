@@ -31,36 +31,18 @@ _LEFT_BY_A_RUN = (
 
 
 class GroupPlan(NamedTuple):
-    """What a group is to do.
+    """What a group is to do."""
 
-    Attributes
-    ----------
-    draws : int
-        Draws to keep of each chain.
-    tune : int or None
-        Warmup draws of each chain; None: until the chains agree.
-    target_accept : float
-    max_treedepth : int
-    keep_warmup : bool
-    n_divergences : int
-        How many divergences of each chain are kept in full.
-    window : int or None
-        Rows of draws that a chain has room for, warmup draws and divergences likewise; None: for all.
-    metric : str
-        "diag", or "auto" for a diagonal and the directions that draws can prove.
-    centring : bool
-        Whether chains move in coordinates of their own (`nuts.recentring`).
-    """
-
-    draws: int
-    tune: int | None
+    draws: int  # draws to keep of each chain
+    tune: int | None  # warmup draws of each chain; None: until the chains agree
     target_accept: float
     max_treedepth: int
     keep_warmup: bool
-    n_divergences: int
+    n_divergences: int  # how many divergences of each chain are kept in full
+    # Rows of draws that a chain has room for, warmup draws and divergences likewise; None: for all.
     window: int | None = None
-    metric: str = "auto"
-    centring: bool = False
+    metric: str = "auto"  # "diag", or "auto" for a diagonal and the directions that draws can prove
+    centring: bool = False  # whether chains move in coordinates of their own (`nuts.recentring`)
 
     def room(self, count: int) -> int:
         """Return for how many of so many outputs a chain has room."""
@@ -68,21 +50,11 @@ class GroupPlan(NamedTuple):
 
 
 class LowRankSizes(NamedTuple):
-    """Lengths of the arrays of a group; with all of them 0 its metric stays diagonal.
-
-    Attributes
-    ----------
-    max_rank : int
-    rows_per_block : int
-        Draws that a block keeps.
-    matrix_size : int
-        Dimension of the space that directions are looked for in.
-    n_work_rows : int
-    """
+    """Lengths of the arrays of a group; with all of them 0 its metric stays diagonal."""
 
     max_rank: int = 0
-    rows_per_block: int = 0
-    matrix_size: int = 0
+    rows_per_block: int = 0  # draws that a block keeps
+    matrix_size: int = 0  # dimension of the space that directions are looked for in
     n_work_rows: int = 0
 
 

@@ -19,35 +19,21 @@ MAX_ENERGY_ERROR = 1000.0
 
 
 class Trajectory(NamedTuple):
-    """What a chain needs to move, all views into the arrays of its group (`state.GroupState`).
+    """What a chain needs to move, all views into the arrays of its group (`state.GroupState`)."""
 
-    Attributes
-    ----------
-    density : njit function (position, gradient, data) -> (status, lp)
-    sites : njit function (position, location, log_scale, data) -> status
-    data : int64
-        An address that only these two read.
-    chain, tree : records CHAIN, TREE
-    rng : (4,) uint64
-    position, gradient : (n,) float64
-    metric : Metric
-    points, vectors : (n_points,) POINT, (n_points, 5, n) float64
-    slots, momentum_sums : (n_slots,) SLOT, (n_slots, n) float64
-    """
-
-    density: object
-    sites: object
-    data: int
+    density: object  # njit function (position, gradient, data) -> (status, lp)
+    sites: object  # njit function (position, location, log_scale, data) -> status
+    data: int  # an address that only these two read
     chain: np.void
     tree: np.void
-    rng: np.ndarray
-    position: np.ndarray
-    gradient: np.ndarray
+    rng: np.ndarray  # (4,) uint64
+    position: np.ndarray  # (n,) float64
+    gradient: np.ndarray  # (n,) float64
     metric: Metric
-    points: np.ndarray
-    vectors: np.ndarray
-    slots: np.ndarray
-    momentum_sums: np.ndarray
+    points: np.ndarray  # (n_points,) POINT
+    vectors: np.ndarray  # (n_points, 5, n) float64
+    slots: np.ndarray  # (n_slots,) SLOT
+    momentum_sums: np.ndarray  # (n_slots, n) float64
 
 
 # LLVM vectorises a loop only if at most eight pairs of its vectors could overlap, hence several short loops.

@@ -32,26 +32,13 @@ _LARGEST_UNSEEN = math.log(2.0)
 
 
 class Room(NamedTuple):
-    """Where directions are learned.
+    """Where directions are learned."""
 
-    Attributes
-    ----------
-    rows : (m, n) float64
-        For draws, gradients, a basis of their span.
-    matrices : (3, k, k) float64
-    found : (max_rank, n) float64
-        Orthonormal candidates, the furthest from 1 first.
-    stretch : (max_rank or more,) float64
-        Theirs.
-    squares : (k,) float64
-        Of the lengths of rows that have been made orthogonal.
-    """
-
-    rows: np.ndarray
-    matrices: np.ndarray
-    found: np.ndarray
-    stretch: np.ndarray
-    squares: np.ndarray
+    rows: np.ndarray  # (m, n) float64: for draws, gradients, a basis of their span
+    matrices: np.ndarray  # (3, k, k) float64
+    found: np.ndarray  # (max_rank, n) float64: orthonormal candidates, the furthest from 1 first
+    stretch: np.ndarray  # (max_rank or more,) float64: theirs
+    squares: np.ndarray  # (k,) float64: of the lengths of rows that have been made orthogonal
 
 
 @inlined_kernel

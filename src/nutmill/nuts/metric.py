@@ -16,18 +16,12 @@ _SMALLEST, _LARGEST = 1e-20, 1e20
 
 
 class Metric(NamedTuple):
-    """The inverse metric of one chain.
+    """The inverse metric of one chain."""
 
-    Attributes
-    ----------
-    variance : (n,) float64
-    directions : (rank, n) float64
-    stretch : (rank,) float64
-        How far a direction is stretched beyond the diagonal, squared: more than 1, or less where it is shrunk.
-    """
-
-    variance: np.ndarray
-    directions: np.ndarray
+    variance: np.ndarray  # (n,) float64
+    directions: np.ndarray  # (rank, n) float64
+    # (rank,) float64: how far a direction is stretched beyond the diagonal, squared: more than 1, or less where it is
+    # shrunk.
     stretch: np.ndarray
 
 

@@ -19,54 +19,33 @@ class MixingRoom(NamedTuple):
     """Draws to judge, what is found, and arrays to work in.
 
     Of each scalar there are n draws of all chains together, m of them in halves of h draws.
-
-    Attributes
-    ----------
-    draws : (n_chains, n_draws, n_scalars) float64
-        Finite. `precision.measure` leaves the draws of each scalar in ascending order, chain after chain.
-    found : (n_scalars, 3, 7 or 9) float64
-        R-hat, bulk and tail effective sample size; or what `precision.measure` or `scalar_summary.summarise` finds.
-    scores : (2 m + 1,) float64
-        Normal score of each half of a rank.
-    waves : (2, 2**k) float64
-        Cosines and sines of the transform: from the place `span` on, those of so many steps of half a circle.
-    values : (n,) float64
-        The draws of one scalar, chain after chain.
-    bits : (n,) int64
-        The memory of `values`.
-    order : (2, n) int64
-    counts : (DIGITS, VALUES) int64
-    place_of : (n,) int64
-        Where each draw lies in `flat`; -1 in the middle of a chain of odd length.
-    ordered, folded : (m,) float64
-        The draws in halves, ascending; their distances from the median, ascending.
-    places, folded_places : (m,) int64
-        Where `ordered` and `folded` lie in `flat`.
-    z : (2 n_chains, h) float64
-        What is judged: scores or indicators of the halves.
-    flat : (m,) float64
-        The memory of `z`.
-    rho : (h,) float64
-    spectrum : (3, 2**k) float64, with room for 2 h
     """
 
+    # (n_chains, n_draws, n_scalars) float64: finite. `precision.measure` leaves the draws of each scalar in ascending
+    # order, chain after chain.
     draws: np.ndarray
+    # (n_scalars, 3, 7 or 9) float64: R-hat, bulk and tail effective sample size; or what `precision.measure` or
+    # `scalar_summary.summarise` finds.
     found: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray  # (2 m + 1,) float64: normal score of each half of a rank
+    # (2, 2**k) float64: cosines and sines of the transform: from the place `span` on, those of so many steps of half a
+    # circle.
     waves: np.ndarray
-    values: np.ndarray
-    bits: np.ndarray
-    order: np.ndarray
-    counts: np.ndarray
-    place_of: np.ndarray
+    values: np.ndarray  # (n,) float64: the draws of one scalar, chain after chain
+    bits: np.ndarray  # (n,) int64: the memory of `values`
+    order: np.ndarray  # (2, n) int64
+    counts: np.ndarray  # (DIGITS, VALUES) int64
+    place_of: np.ndarray  # (n,) int64: where each draw lies in `flat`; -1 in the middle of a chain of odd length
+    # (m,) float64: the draws in halves, ascending; their distances from the median, ascending.
     ordered: np.ndarray
     folded: np.ndarray
+    # (m,) int64: where `ordered` and `folded` lie in `flat`.
     places: np.ndarray
     folded_places: np.ndarray
-    z: np.ndarray
-    flat: np.ndarray
-    rho: np.ndarray
-    spectrum: np.ndarray
+    z: np.ndarray  # (2 n_chains, h) float64: what is judged: scores or indicators of the halves
+    flat: np.ndarray  # (m,) float64: the memory of `z`
+    rho: np.ndarray  # (h,) float64
+    spectrum: np.ndarray  # (3, 2**k) float64, with room for 2 h
 
 
 # The dtype and rank of each array, by its name: of a `MixingRoom`, so that Numba knows what to make of the arrays.

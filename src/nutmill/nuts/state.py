@@ -114,112 +114,69 @@ class GroupState(NamedTuple):
     """All arrays of one group of `c` chains in `n` dimensions; records have the dtypes above.
 
     Everything that the next draw depends on is in the fields up to `warmup_lp`: their bytes are a checkpoint.
-
-    Attributes
-    ----------
-    settings, group : (1,) record
-    schedule : (n_stages,) STAGE
-        Warmup as data.
-    chains : (c,) CHAIN
-    blocks : (c, 4) BLOCK
-        Which warmup draws each block of moments covers; two blocks an epoch, two epochs.
-    rng : (c, 4) uint64
-        One xoshiro256++ stream per chain.
-    position, gradient : (c, n) float64
-        The current draw and the gradient of its log density, in coordinates of the centrednesses.
-    centredness : (c, n) float64
-        Coordinates of each chain (`nuts.recentring`), 0 for elements of no site; (c, 0) where chains stay in those of
-        the model as it is written.
-    location, log_scale : as centredness
-        Of the elements of sites, at the current draw.
-    variance : (c, n) float64
-        Diagonal of the inverse metric.
-    directions, stretch : (c, max_rank, n) float64, (c, max_rank) float64
-        What the inverse metric has beside its diagonal (`metric.Metric`); zeros and ones beyond the rank of a chain.
-    moments : (c, 4, 4, n) float64
-        Per block: mean and sum of squares of positions, then of gradients.
-    rows : (c, 4, n_rows, 2 or 4, n) float64
-        Per block: some of its draws, spread evenly over it, with their gradients; then locations and log scales.
-    written : (n,) float64, or (0,)
-        The centrednesses of the model as it is written.
-    warmup_force, warmup_energy, warmup_lp : (c, n_warmup_max) float64
-        Of each warmup draw: the logarithm of its squared gradient in common units (`gate.log_force`), the energy that
-        it was drawn at, its log density as the model is written.
-    proposed : (n,) float64, or (0,)
-        The centrednesses that chains are to move to.
-    usual_log_scale : (n,) float64, or (0,)
-        Room for the mean log scale of each element.
-    sites : (n,) int64, or (0,)
-        Of which site an element is; -1: of none.
-    joint : (n,) int64, or (0,)
-        1 for elements of sites that have to choose together (`nuts.trial_coordinates`), else 0.
-    trial_blocks, trials : (c, 2, N_TRIED + 1) BLOCK, (c, 2, N_TRIED + 1, 4, n) float64, or (0, ...)
-        Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
-    losses : (2, n, k) float64, or (0, 0, 0)
-        Room for what each of k centrednesses costs in the eyes of each half of the chains.
-    stop : (1,) int64
-        Not zero: return after the current draw.
-    unkept : (c,) STATISTICS
-        Where the statistics of a draw go that is not kept.
-    draws, statistics : (c, capacity, n) float64, (c, capacity) STATISTICS
-        Draw k goes to row k modulo capacity: one that is smaller than the run makes a window, which the driver empties.
-    warmup_draws, warmup_statistics : as above; capacity 0 keeps none
-    divergences, divergence_points : (c, capacity) DIVERGENCE, (c, capacity, 3, n) float64
-        Of sampling draws, in the same way; start, end, gradient at the start. Capacity 0 keeps none.
-    tree : (c,) TREE
-    points, vectors : (c, n_points) POINT, (c, n_points, 5, n) float64
-        The pool of trajectory points: position, momentum, velocity, gradient, acceleration.
-    slots, momentum_sums : (c, n_slots) SLOT, (c, n_slots, n) float64
-        The stack of sub-trees.
-    pool_work : (4, n_warmup_max or more) float64
-        Room for sorting.
-    low_rank_rows, low_rank_matrices : (m, n) float64, (3, k, k) float64
-        Room to learn directions in.
     """
 
-    settings: np.ndarray
-    group: np.ndarray
-    schedule: np.ndarray
-    chains: np.ndarray
-    blocks: np.ndarray
-    rng: np.ndarray
+    settings: np.ndarray  # (1,) record
+    group: np.ndarray  # (1,) record
+    schedule: np.ndarray  # (n_stages,) STAGE: warmup as data
+    chains: np.ndarray  # (c,) CHAIN
+    blocks: np.ndarray  # (c, 4) BLOCK: which warmup draws each block of moments covers; two blocks an epoch, two epochs
+    rng: np.ndarray  # (c, 4) uint64: one xoshiro256++ stream per chain
+    # (c, n) float64: the current draw and the gradient of its log density, in coordinates of the centrednesses.
     position: np.ndarray
     gradient: np.ndarray
+    # (c, n) float64: coordinates of each chain (`nuts.recentring`), 0 for elements of no site; (c, 0) where chains stay
+    # in those of the model as it is written.
     centredness: np.ndarray
+    # As centredness: of the elements of sites, at the current draw.
     location: np.ndarray
     log_scale: np.ndarray
-    variance: np.ndarray
-    directions: np.ndarray
-    stretch: np.ndarray
-    moments: np.ndarray
+    variance: np.ndarray  # (c, n) float64: diagonal of the inverse metric
+    # What the inverse metric has beside its diagonal (`metric.Metric`); zeros and ones beyond the rank of a chain.
+    directions: np.ndarray  # (c, max_rank, n) float64
+    stretch: np.ndarray  # (c, max_rank) float64
+    moments: np.ndarray  # (c, 4, 4, n) float64: per block: mean and sum of squares of positions, then of gradients
+    # (c, 4, n_rows, 2 or 4, n) float64: per block: some of its draws, spread evenly over it, with their gradients; then
+    # locations and log scales.
     rows: np.ndarray
-    written: np.ndarray
+    written: np.ndarray  # (n,) float64, or (0,): the centrednesses of the model as it is written
+    # (c, n_warmup_max) float64: of each warmup draw: the logarithm of its squared gradient in common units
+    # (`gate.log_force`), the energy that it was drawn at, its log density as the model is written.
     warmup_force: np.ndarray
     warmup_energy: np.ndarray
     warmup_lp: np.ndarray
-    proposed: np.ndarray
-    usual_log_scale: np.ndarray
-    sites: np.ndarray
+    proposed: np.ndarray  # (n,) float64, or (0,): the centrednesses that chains are to move to
+    usual_log_scale: np.ndarray  # (n,) float64, or (0,): room for the mean log scale of each element
+    sites: np.ndarray  # (n,) int64, or (0,): of which site an element is; -1: of none
+    # (n,) int64, or (0,): 1 for elements of sites that have to choose together (`nuts.trial_coordinates`), else 0.
     joint: np.ndarray
-    trial_blocks: np.ndarray
-    trials: np.ndarray
+    # Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
+    trial_blocks: np.ndarray  # (c, 2, N_TRIED + 1) BLOCK
+    trials: np.ndarray  # (c, 2, N_TRIED + 1, 4, n) float64, or (0, ...)
+    # (2, n, k) float64, or (0, 0, 0): room for what each of k centrednesses costs in the eyes of each half of the
+    # chains.
     losses: np.ndarray
-    stop: np.ndarray
-    unkept: np.ndarray
-    draws: np.ndarray
-    statistics: np.ndarray
-    warmup_draws: np.ndarray
-    warmup_statistics: np.ndarray
-    divergences: np.ndarray
-    divergence_points: np.ndarray
-    tree: np.ndarray
-    points: np.ndarray
-    vectors: np.ndarray
-    slots: np.ndarray
-    momentum_sums: np.ndarray
-    pool_work: np.ndarray
-    low_rank_rows: np.ndarray
-    low_rank_matrices: np.ndarray
+    stop: np.ndarray  # (1,) int64: not zero: return after the current draw
+    unkept: np.ndarray  # (c,) STATISTICS: where the statistics of a draw go that is not kept
+    # Draw k goes to row k modulo capacity: one that is smaller than the run makes a window, which the driver empties.
+    draws: np.ndarray  # (c, capacity, n) float64
+    statistics: np.ndarray  # (c, capacity) STATISTICS
+    warmup_draws: np.ndarray  # as above; capacity 0 keeps none
+    warmup_statistics: np.ndarray  # as above; capacity 0 keeps none
+    # Of sampling draws, in the same way; start, end, gradient at the start. Capacity 0 keeps none.
+    divergences: np.ndarray  # (c, capacity) DIVERGENCE
+    divergence_points: np.ndarray  # (c, capacity, 3, n) float64
+    tree: np.ndarray  # (c,) TREE
+    # The pool of trajectory points: position, momentum, velocity, gradient, acceleration.
+    points: np.ndarray  # (c, n_points) POINT
+    vectors: np.ndarray  # (c, n_points, 5, n) float64
+    # The stack of sub-trees.
+    slots: np.ndarray  # (c, n_slots) SLOT
+    momentum_sums: np.ndarray  # (c, n_slots, n) float64
+    pool_work: np.ndarray  # (4, n_warmup_max or more) float64: room for sorting
+    # Room to learn directions in.
+    low_rank_rows: np.ndarray  # (m, n) float64
+    low_rank_matrices: np.ndarray  # (3, k, k) float64
 
 
 # One entry of the table: the address and five lengths (1 where the array has fewer axes).

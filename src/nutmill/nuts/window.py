@@ -15,20 +15,12 @@ BOTH = np.int64(-1)
 
 
 class Window(NamedTuple):
-    """The warmup draws that the members among the chains learn from.
+    """The warmup draws that the members among the chains learn from."""
 
-    Attributes
-    ----------
-    chains, blocks : (c,) CHAIN, (c, 4) BLOCK
-    rows : (c, 4, n_rows, 2, n) float64
-    n_draws : int
-        Draws of each chain so far; the latter half of them is the window.
-    """
-
-    chains: np.ndarray
-    blocks: np.ndarray
-    rows: np.ndarray
-    n_draws: int
+    chains: np.ndarray  # (c,) CHAIN
+    blocks: np.ndarray  # (c, 4) BLOCK
+    rows: np.ndarray  # (c, 4, n_rows, 2, n) float64
+    n_draws: int  # draws of each chain so far; the latter half of them is the window
 
 
 @inlined_kernel

@@ -19,28 +19,14 @@ _SCALES = {"log": 1.0, "negative_log": -1.0, "deviance": -2.0}
 
 
 class Predicted(NamedTuple):
-    """How well observations were predicted by fits that had not seen them.
+    """How well observations were predicted by fits that had not seen them."""
 
-    Attributes
-    ----------
-    elpd_i : xarray.DataArray
-        Log predictive density of each.
-    lpd_i : xarray.DataArray
-        That of a fit to all of them.
-    n_samples, n_folds : int
-        Draws of each fit; fits.
-    is_doubtful : bool
-        Whether a fit has divergences or a large R-hat.
-    fits : xarray.Dataset
-        What each fit says of itself.
-    """
-
-    elpd_i: xr.DataArray
-    lpd_i: xr.DataArray
-    n_samples: int
-    n_folds: int
-    is_doubtful: bool
-    fits: xr.Dataset
+    elpd_i: xr.DataArray  # log predictive density of each
+    lpd_i: xr.DataArray  # that of a fit to all of them
+    n_samples: int  # draws of each fit
+    n_folds: int  # fits
+    is_doubtful: bool  # whether a fit has divergences or a large R-hat
+    fits: xr.Dataset  # what each fit says of itself
 
 
 def is_arviz_1() -> bool:

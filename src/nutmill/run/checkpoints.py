@@ -27,28 +27,16 @@ _SHORTEST_S = 0.01
 
 
 class Starts(NamedTuple):
-    """A new run: where its chains start.
+    """A new run: where its chains start."""
 
-    Attributes
-    ----------
-    positions : (chains, n_dim) float64
-        Density and gradient must be finite there.
-    seed : int
-        Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data
-        and settings, and on nothing else.
-    chain_ids : list of int, optional
-        Increasing; by default 0, 1, ... Chains 4g to 4g + 3 form a group.
-    adaptation : AdaptationState, optional
-        Metric and step sizes to begin with. The positions are not taken from it.
-    folder : RunFolder, optional
-        Entered. Draws and states go there.
-    """
-
-    positions: np.ndarray
+    positions: np.ndarray  # (chains, n_dim) float64: density and gradient must be finite there
+    # Not negative. The draws of a chain depend on it, the chain's id, the size of its group, density, data and
+    # settings, and on nothing else.
     seed: int
-    chain_ids: Sequence[int] | None = None
+    chain_ids: Sequence[int] | None = None  # Increasing; by default 0, 1, ... Chains 4g to 4g + 3 form a group.
+    # Metric and step sizes to begin with. The positions are not taken from it.
     adaptation: AdaptationState | None = None
-    folder: RunFolder | None = None
+    folder: RunFolder | None = None  # Entered. Draws and states go there.
 
     def groups(self, natives: Sequence[NativeModel], settings: Settings) -> list[Group]:
         """Make the groups of the run."""
@@ -77,18 +65,10 @@ class Starts(NamedTuple):
 
 
 class SavedRun(NamedTuple):
-    """A run that has begun: it goes on from the newest checkpoint in its folder.
+    """A run that has begun: it goes on from the newest checkpoint in its folder."""
 
-    Attributes
-    ----------
-    folder : RunFolder
-        Entered.
-    chain_ids : list of int, optional
-        Those that it should have.
-    """
-
-    folder: RunFolder
-    chain_ids: Sequence[int] | None = None
+    folder: RunFolder  # entered
+    chain_ids: Sequence[int] | None = None  # those that it should have
 
     def groups(self, natives: Sequence[NativeModel], settings: Settings) -> list[Group]:
         """Make groups for what was saved; raises CheckpointError if that was begun with other settings."""

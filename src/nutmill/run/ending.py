@@ -28,21 +28,13 @@ _GROWTH = 1.2
 
 
 class Until(NamedTuple):
-    """What draws must reach to be enough, in every unconstrained value; None: whatever it is.
+    """What draws must reach to be enough, in every unconstrained value; None: whatever it is."""
 
-    Attributes
-    ----------
-    ess, ess_tail : float or None
-        Least effective sample size, of the bulk and of the tails.
-    rhat : float or None
-        Largest R-hat.
-    mcse : float or None
-        Largest Monte Carlo standard error of the mean, the 5 % and the 95 % quantile, in standard deviations.
-    """
-
+    # Least effective sample size, of the bulk and of the tails.
     ess: float | None = None
     ess_tail: float | None = None
-    rhat: float | None = None
+    rhat: float | None = None  # largest R-hat
+    # Largest Monte Carlo standard error of the mean, the 5 % and the 95 % quantile, in standard deviations.
     mcse: float | None = None
 
     def is_met(self, draws: np.ndarray, mixing: int) -> bool:
@@ -69,16 +61,9 @@ class Until(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Limits of one run.
+    """Limits of one run."""
 
-    Attributes
-    ----------
-    max_time_s : float or None
-        Seconds from the start of sampling, warmup included.
-    until : Until or None
-    """
-
-    max_time_s: float | None = None
+    max_time_s: float | None = None  # seconds from the start of sampling, warmup included
     until: Until | None = None
 
 

@@ -51,36 +51,18 @@ class NativeModel(Protocol):
 
 
 class Settings(NamedTuple):
-    """What the user sets.
+    """What the user sets."""
 
-    Attributes
-    ----------
-    draws : int
-        Draws to keep of each chain.
-    tune : int or None
-        Warmup draws of each chain; None: until the chains agree, after at most 1000, and 200 more where they diverge.
-    target_accept : float
-        Mean acceptance that warmup tunes the step size for, between 0 and 1.
-    metric : str
-        "auto" or "diag", see `nuts.group.GroupPlan`.
-    centring : str
-        "auto": chains choose their coordinates; "off": those of the model as it is written, or it has no sites.
-    max_treedepth : int
-        Largest number of doublings of a trajectory.
-    keep_warmup : bool
-        Keep draws and statistics of warmup.
-    keep_divergences : bool
-        Keep where each divergence of the sampling phase began and ended.
-    """
-
-    draws: int = 1000
+    draws: int = 1000  # draws to keep of each chain
+    # Warmup draws of each chain; None: until the chains agree, after at most 1000, and 200 more where they diverge.
     tune: int | None = None
-    target_accept: float = 0.8
-    metric: str = "auto"
+    target_accept: float = 0.8  # mean acceptance that warmup tunes the step size for, between 0 and 1
+    metric: str = "auto"  # "auto" or "diag", see `nuts.group.GroupPlan`
+    # "auto": chains choose their coordinates; "off": those of the model as it is written, or it has no sites.
     centring: str = "off"
-    max_treedepth: int = 10
-    keep_warmup: bool = False
-    keep_divergences: bool = False
+    max_treedepth: int = 10  # largest number of doublings of a trajectory
+    keep_warmup: bool = False  # keep draws and statistics of warmup
+    keep_divergences: bool = False  # keep where each divergence of the sampling phase began and ended
 
     @property
     def longest_warmup(self) -> int:
@@ -89,18 +71,10 @@ class Settings(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes
-    ----------
-    stopped_by : str or None
-        Name of a signal, "max_time" or "until"; None: by its last draw.
-    n_enough : int or None
-        Draws of each chain that were enough, if "until" was met.
-    """
-
-    stopped_by: str | None = None
-    n_enough: int | None = None
+    stopped_by: str | None = None  # name of a signal, "max_time" or "until"; None: by its last draw
+    n_enough: int | None = None  # draws of each chain that were enough, if "until" was met
 
     @property
     def is_interrupted(self) -> bool:
@@ -109,37 +83,22 @@ class Ending(NamedTuple):
 
 
 class Divergences(NamedTuple):
-    """The divergences of one chain, in the order of its draws.
+    """The divergences of one chain, in the order of its draws."""
 
-    Attributes
-    ----------
-    records : (k,) structured: draw, energy_error, status
-    points : (k, 3, n_dim) float64
-        The point before the divergent step, the point after it, the gradient before it.
-    """
-
-    records: np.ndarray
+    records: np.ndarray  # (k,) structured: draw, energy_error, status
+    # (k, 3, n_dim) float64: the point before the divergent step, the point after it, the gradient before it.
     points: np.ndarray
 
 
 class WarmupEnd(NamedTuple):
-    """How the warmup of each chain went, beside what it has learned (`run.adaptation.AdaptationState`).
+    """How the warmup of each chain went, beside what it has learned (`run.adaptation.AdaptationState`)."""
 
-    Attributes
-    ----------
-    n_draws : (chains,) int64
-        Draws of warmup.
-    admitted : (chains,) bool
-        Whether the chain ended in the pool of those that share metric and step size.
-    target_accept : (chains,) float64
-        Mean acceptance that the step size was tuned for at last: more than was asked for where draws diverged.
-    restarted_at : (chains,) int64
-        Draws of warmup when a chain last left a mode of negligible mass for where another was; 0: never.
-    """
-
-    n_draws: np.ndarray
-    admitted: np.ndarray
+    n_draws: np.ndarray  # (chains,) int64: draws of warmup
+    admitted: np.ndarray  # (chains,) bool: whether the chain ended in the pool of those that share metric and step size
+    # (chains,) float64: mean acceptance that the step size was tuned for at last: more than was asked for where draws
+    # diverged.
     target_accept: np.ndarray
+    # (chains,) int64: draws of warmup when a chain last left a mode of negligible mass for where another was; 0: never.
     restarted_at: np.ndarray
 
 
@@ -158,40 +117,23 @@ Chains = np.ndarray | Sequence[np.ndarray]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished or interrupted run; all chains have the same number of draws.
-
-    Attributes
-    ----------
-    chain_ids : list of int
-    draws : (chains, n, n_dim) float64
-        Of a run with a folder: a list of (n, n_dim) float64, one a chain, which stay in files until looked at.
-    statistics : (chains, n) structured
-        Fields as ArviZ names them (`nuts.state.STATISTICS`); in files, a list as above.
-    warmup_draws, warmup_statistics : as above, or None
-        The last draws of warmup, as many as the shortest warmup has.
-    divergences : list of Divergences, one a chain, or None
-    adaptation : AdaptationState
-        Step sizes and metric of each chain, and its last draw of those that are kept.
-    warmup : WarmupEnd
-    n_gradients : (chains,) int64
-        Evaluations of the density, warmup included.
-    ending : Ending
-    messages : list of str
-        What the user should know, a sentence each.
-    seconds : Seconds
-    """
+    """A finished or interrupted run; all chains have the same number of draws."""
 
     chain_ids: list[int]
+    # (chains, n, n_dim) float64: of a run with a folder: a list of (n, n_dim) float64, one a chain, which stay in files
+    # until looked at.
     draws: Chains
+    # (chains, n) structured: fields as ArviZ names them (`nuts.state.STATISTICS`); in files, a list as above.
     statistics: Chains
+    # As above, or None: the last draws of warmup, as many as the shortest warmup has.
     warmup_draws: Chains | None
     warmup_statistics: Chains | None
     divergences: list[Divergences] | None
-    adaptation: AdaptationState
+    adaptation: AdaptationState  # step sizes and metric of each chain, and its last draw of those that are kept
     warmup: WarmupEnd
-    n_gradients: np.ndarray
+    n_gradients: np.ndarray  # (chains,) int64: evaluations of the density, warmup included
     ending: Ending
-    messages: list[str]
+    messages: list[str]  # what the user should know, a sentence each
     seconds: Seconds
 
     @property

@@ -21,24 +21,12 @@ class WholeModel(NativeModel, Protocol):
 
 
 class WholeRun(NamedTuple):
-    """A run that has come to its end.
+    """A run that has come to its end."""
 
-    Attributes
-    ----------
-    draws : (chains, n, n_dim) float64
-        In memory that the next run on the same arrays writes into.
-    statistics : (chains, n) structured
-        Likewise.
-    chains : (chains,) structured
-        What is known of each chain at its end (`nuts.state.CHAIN`).
-    n_warmup : (chains,) int64
-        Draws of warmup.
-    """
-
-    draws: np.ndarray
-    statistics: np.ndarray
-    chains: np.ndarray
-    n_warmup: np.ndarray
+    draws: np.ndarray  # (chains, n, n_dim) float64: in memory that the next run on the same arrays writes into
+    statistics: np.ndarray  # (chains, n) structured: likewise
+    chains: np.ndarray  # (chains,) structured: what is known of each chain at its end (`nuts.state.CHAIN`)
+    n_warmup: np.ndarray  # (chains,) int64: draws of warmup
 
 
 class WholeRuns:

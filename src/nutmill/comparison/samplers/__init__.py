@@ -10,30 +10,15 @@ from nutmill.comparison.samplers.contract import SamplerRun
 
 
 class Sampler(NamedTuple):
-    """One way to sample a model.
+    """One way to sample a model."""
 
-    Attributes
-    ----------
-    title : str
-        What people call it.
-    module : str
-        The module of this package that runs it.
-    options : dict
-        Of that module's `run`.
-    needs : tuple of str
-        Packages besides nutmill and PyMC.
-    variables : dict of str
-        Of the environment of its process; ``{chains}`` stands for how many there are, ``{caches}`` for a folder.
-    reads_program : bool
-        Whether it samples a program in a file, of the same model.
-    """
-
-    title: str
-    module: str
-    options: Mapping[str, object] = {}
-    needs: tuple[str, ...] = ()
+    title: str  # what people call it
+    module: str  # the module of this package that runs it
+    options: Mapping[str, object] = {}  # of that module's `run`
+    needs: tuple[str, ...] = ()  # packages besides nutmill and PyMC
+    # Of the environment of its process; ``{chains}`` stands for how many there are, ``{caches}`` for a folder.
     variables: Mapping[str, str] = {}
-    reads_program: bool = False
+    reads_program: bool = False  # whether it samples a program in a file, of the same model
 
     def missing(self) -> tuple[str, ...]:
         """Return the packages that it needs and that are not installed here."""

@@ -21,21 +21,12 @@ _ENDINGS = (".so", ".dylib")
 
 
 class BlasSurvey(NamedTuple):
-    """The BLAS libraries that were found.
+    """The BLAS libraries that were found."""
 
-    Attributes
-    ----------
-    libraries : tuple of BlasLibrary
-        Those that compiled code can call; SciPy's first, if there is one.
-    left_out : tuple of str
-        A sentence for each that cannot be used.
-    wide : tuple of dict
-        What is known of those that are sound, but have 64-bit integers (ILP64), which compiled code cannot call; see
-        `trial.Trial`.
-    """
-
-    libraries: tuple[BlasLibrary, ...]
-    left_out: tuple[str, ...]
+    libraries: tuple[BlasLibrary, ...]  # those that compiled code can call; SciPy's first, if there is one
+    left_out: tuple[str, ...]  # a sentence for each that cannot be used
+    # What is known of those that are sound, but have 64-bit integers (ILP64), which compiled code cannot call; see
+    # `trial.Trial`.
     wide: tuple[dict[str, Any], ...] = ()
 
 

@@ -14,26 +14,14 @@ class BlasElsewhere(LayoutError):
 
 
 class BlasIdentity(NamedTuple):
-    """What a library is known by.
+    """What a library is known by."""
 
-    Attributes
-    ----------
-    blas : str or None
-        How layouts name it (`Layout.blas`).
-    name, version : str
-        As the library itself says.
-    architecture : str or None
-        Whose processors' code it ran.
-    digest : str
-        SHA-256 of its file; empty where it has none.
-    path : str
-    """
-
-    blas: str | None
+    blas: str | None  # how layouts name it (`Layout.blas`)
+    # As the library itself says.
     name: str
     version: str
-    architecture: str | None
-    digest: str
+    architecture: str | None  # whose processors' code it ran
+    digest: str  # SHA-256 of its file; empty where it has none
     path: str
 
     @classmethod

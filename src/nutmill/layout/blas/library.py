@@ -20,40 +20,21 @@ _WIDE_SPELLINGS = ("scipy_{}_64_", "{}_64_", "{}64_")  # libraries with 64-bit i
 
 @dataclass(frozen=True, eq=False)
 class BlasLibrary:
-    """A loaded BLAS, mostly with 32-bit integers (LP64). Made by `scipy_blas`, `find_blas` and `installed_blas`.
+    """A loaded BLAS, mostly with 32-bit integers (LP64). Made by `scipy_blas`, `find_blas` and `installed_blas`."""
 
-    Attributes
-    ----------
-    name : str
-        ``"openblas"``, ``"mkl"``, ``"blis"``, ``"accelerate"``, or ``"blas"`` for one that does not say.
-    version : str or None
-        As the library itself reports it.
-    path : str
-        File of the library.
-    layer : str
-        What makes its threads: ``"pthreads"``, ``"openmp"``, ``"sequential"``, MKL's layers, or ``"unknown"``.
-    origin : str
-        Who brought it, for example ``"SciPy's"``.
-    max_threads : int or None
-        The most threads that the build allows, where it says so.
-    architecture : str or None
-        Whose processors' code it runs here, in the vendor's words, for example ``"Zen"``; None if it does not say.
-    integer_bits : int
-        Of its integers; compiled code can call those of 32 bits alone.
-    """
-
-    name: str
-    version: str | None
-    path: str
-    layer: str
-    origin: str
-    max_threads: int | None
+    name: str  # ``"openblas"``, ``"mkl"``, ``"blis"``, ``"accelerate"``, or ``"blas"`` for one that does not say
+    version: str | None  # as the library itself reports it
+    path: str  # file of the library
+    layer: str  # what makes its threads: ``"pthreads"``, ``"openmp"``, ``"sequential"``, MKL's layers, or ``"unknown"``
+    origin: str  # who brought it, for example ``"SciPy's"``
+    max_threads: int | None  # the most threads that the build allows, where it says so
     handle: ctypes.CDLL = field(repr=False)
     spelling: str = field(repr=False)
     threads: Threads | None = field(repr=False)
     fallback: BlasLibrary | None = field(default=None, repr=False)
+    # Whose processors' code it runs here, in the vendor's words, for example ``"Zen"``; None if it does not say.
     architecture: str | None = None
-    integer_bits: int = 32
+    integer_bits: int = 32  # of its integers; compiled code can call those of 32 bits alone
 
     @property
     def label(self) -> str:

@@ -16,18 +16,11 @@ _THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_TH
 
 
 class Trial(NamedTuple):
-    """What came of a trial.
+    """What came of a trial."""
 
-    Attributes
-    ----------
-    facts : dict or None
-        As `BlasLibrary.as_dict`, with ``integer_bits``, ``max_threads`` and ``can_limit``; None if it failed.
-    failure : str or None
-        A sentence.
-    """
-
+    # As `BlasLibrary.as_dict`, with ``integer_bits``, ``max_threads`` and ``can_limit``; None if it failed.
     facts: dict[str, Any] | None
-    failure: str | None = None
+    failure: str | None = None  # a sentence
 
 
 _known: dict[tuple, Trial] = {}

@@ -12,20 +12,11 @@ Objective = Literal["wall", "core_hours"]
 
 
 class Job(NamedTuple):
-    """What is to be run, on how much of a machine, and what is to be saved.
+    """What is to be run, on how much of a machine, and what is to be saved."""
 
-    Attributes
-    ----------
-    chains : int
-        All chains of the job, not those that run at once.
-    n_cores : int
-        How many threads may compute at the same time.
-    objective : str
-        "wall": the time until the last chain is done; "core_hours": that time times the cores held by the layout.
-    """
-
-    chains: int
-    n_cores: int
+    chains: int  # all chains of the job, not those that run at once
+    n_cores: int  # how many threads may compute at the same time
+    # "wall": the time until the last chain is done; "core_hours": that time times the cores held by the layout.
     objective: Objective = "wall"
 
     def waves(self, layout: Layout) -> int:

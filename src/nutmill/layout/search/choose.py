@@ -23,24 +23,14 @@ Round = Mapping[Layout, float]
 
 
 class Choice(NamedTuple):
-    """The layout to take, the next best, and how they compare.
+    """The layout to take, the next best, and how they compare."""
 
-    Attributes
-    ----------
-    best, runner_up : Layout
-        The runner-up is None where nothing else was left to compare.
-    margin : Interval or None
-        Cost of the runner-up over that of the best, from the rounds that have both.
-    confidence : str
-    notes : tuple of str
-        Sentences that say why.
-    """
-
+    # The runner-up is None where nothing else was left to compare.
     best: Layout
     runner_up: Layout | None
-    margin: Interval | None
+    margin: Interval | None  # cost of the runner-up over that of the best, from the rounds that have both
     confidence: Confidence
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # sentences that say why
 
 
 def choose(rounds: Sequence[Round], job: Job, *, busy: bool = False) -> Choice:

@@ -14,56 +14,28 @@ from nutmill.layout.search.measurements import Interval, Ledger, Measurement, Ti
 
 
 class Row(NamedTuple):
-    """What a sweep knows of one layout.
-
-    Attributes
-    ----------
-    layout : Layout
-    seconds : float
-        Per unit of one chain, typical.
-    wall_s : float
-        Wall time of one unit of every chain.
-    cpu_seconds : float
-        Per unit of one chain, median.
-    n_measured : int
-    is_oversubscribed : bool
-        Measured as a warning, not to be chosen.
-    """
+    """What a sweep knows of one layout."""
 
     layout: Layout
-    seconds: float
-    wall_s: float
-    cpu_seconds: float
+    seconds: float  # per unit of one chain, typical
+    wall_s: float  # wall time of one unit of every chain
+    cpu_seconds: float  # per unit of one chain, median
     n_measured: int
-    is_oversubscribed: bool
+    is_oversubscribed: bool  # measured as a warning, not to be chosen
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Every measurement of a sweep, and the layout chosen from them.
-
-    Attributes
-    ----------
-    job : Job
-    measurements : tuple of Measurement
-        Every one, in order; also those made again because others disturbed them.
-    best : Layout
-    runner_up : Layout or None
-    margin : Interval or None
-        Cost of the runner-up over that of the best.
-    confidence : str
-        "low" on a busy machine, after too few rounds, or if the best may be a tenth worse than the runner-up.
-    notes : tuple of str
-        Sentences.
-    """
+    """Every measurement of a sweep, and the layout chosen from them."""
 
     job: Job
-    measurements: tuple[Measurement, ...]
+    measurements: tuple[Measurement, ...]  # every one, in order; also those made again because others disturbed them
     best: Layout
     runner_up: Layout | None
-    margin: Interval | None
+    margin: Interval | None  # cost of the runner-up over that of the best
+    # "low" on a busy machine, after too few rounds, or if the best may be a tenth worse than the runner-up.
     confidence: Confidence
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # sentences
 
     @property
     def seconds(self) -> float:

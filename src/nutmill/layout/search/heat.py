@@ -15,32 +15,17 @@ from nutmill.units import rate
 
 
 class Heat(NamedTuple):
-    """Rates by layout: a panel for each BLAS library, all on one scale.
+    """Rates by layout: a panel for each BLAS library, all on one scale."""
 
-    Attributes
-    ----------
-    libraries : tuple of str
-        What each is called, SciPy's first.
-    chains_at_once : (n_rows,) int64
-        Increasing.
-    blas_threads : (n_columns,) int64
-        Increasing.
-    rate : (n_libraries, n_rows, n_columns) float64
-        Units per second of the whole job, all chains together, waves included; NaN where nothing was measured.
-    is_oversubscribed : (n_rows, n_columns) bool
-        More threads than cores.
-    chosen : (library, row, column)
-    caption : str
-        The chosen layout, and how sure it is.
-    """
-
-    libraries: tuple[str, ...]
-    chains_at_once: np.ndarray
-    blas_threads: np.ndarray
+    libraries: tuple[str, ...]  # what each is called, SciPy's first
+    chains_at_once: np.ndarray  # (n_rows,) int64: increasing
+    blas_threads: np.ndarray  # (n_columns,) int64: increasing
+    # (n_libraries, n_rows, n_columns) float64: units per second of the whole job, all chains together, waves included;
+    # NaN where nothing was measured.
     rate: np.ndarray
-    is_oversubscribed: np.ndarray
+    is_oversubscribed: np.ndarray  # (n_rows, n_columns) bool: more threads than cores
     chosen: tuple[int, int, int]
-    caption: str
+    caption: str  # the chosen layout, and how sure it is
 
 
 def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:

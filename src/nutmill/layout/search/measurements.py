@@ -14,49 +14,23 @@ _Z_80 = 1.2816
 
 
 class Timing(NamedTuple):
-    """What one measurement found.
+    """What one measurement found."""
 
-    Attributes
-    ----------
-    seconds : float
-        Wall time per unit of one chain while the layout's chains ran; the median of its workers.
-    cpu_seconds : float
-        CPU time of the whole process per unit of one chain, with that of BLAS threads that only wait.
-    others : float
-        Share of the CPU time of the usable CPUs that other processes took meanwhile, 0 to 1.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    others: float = 0.0
+    seconds: float  # wall time per unit of one chain while the layout's chains ran; the median of its workers
+    cpu_seconds: float  # CPU time of the whole process per unit of one chain, with that of BLAS threads that only wait
+    others: float = 0.0  # share of the CPU time of the usable CPUs that other processes took meanwhile, 0 to 1
 
 
 class Measurement(NamedTuple):
-    """One measurement of a sweep.
-
-    Attributes
-    ----------
-    layout : Layout
-    timing : Timing
-    burst_s : float
-        How long each worker was to compute.
-    stage : str
-        "library", "scan", "grid", "halving", "final" or "probe".
-    round : int
-        Within the stage.
-    at_s : float
-        When it ended, since the sweep began.
-    kept : bool
-        False where others disturbed it so that it was made again.
-    """
+    """One measurement of a sweep."""
 
     layout: Layout
     timing: Timing
-    burst_s: float
-    stage: str
-    round: int
-    at_s: float
-    kept: bool = True
+    burst_s: float  # how long each worker was to compute
+    stage: str  # "library", "scan", "grid", "halving", "final" or "probe"
+    round: int  # within the stage
+    at_s: float  # when it ended, since the sweep began
+    kept: bool = True  # false where others disturbed it so that it was made again
 
 
 class Interval(NamedTuple):

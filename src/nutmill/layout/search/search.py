@@ -32,22 +32,11 @@ _CAUTION = 1.5
 
 
 class Searched(NamedTuple):
-    """What a search measured.
+    """What a search measured."""
 
-    Attributes
-    ----------
-    measurements : tuple of Measurement
-        Every one, in order.
-    rounds : tuple of mappings from Layout to seconds
-        The final rounds; one round of typical values where the budget did not reach so far.
-    busy : bool
-        Whether others disturbed a quarter or more of what the decision rests on.
-    notes : tuple of str
-    """
-
-    measurements: tuple[Measurement, ...]
-    rounds: tuple[Round, ...]
-    busy: bool
+    measurements: tuple[Measurement, ...]  # every one, in order
+    rounds: tuple[Round, ...]  # the final rounds; one round of typical values where the budget did not reach so far
+    busy: bool  # whether others disturbed a quarter or more of what the decision rests on
     notes: tuple[str, ...]
 
 

@@ -45,18 +45,10 @@ class Recognised(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Of a model that is not built yet.
+    """Of a model that is not built yet."""
 
-    Attributes
-    ----------
-    name : str
-        Its own.
-    asked : mapping
-        Fields of its `ModelGraph` that the user chooses.
-    """
-
-    name: str
-    asked: Mapping[str, Any]
+    name: str  # its own
+    asked: Mapping[str, Any]  # fields of its `ModelGraph` that the user chooses
 
     def entry(self, made_with: Mapping[str, str]) -> str:
         """Under which the cache has what was read of it, by versions and processor."""

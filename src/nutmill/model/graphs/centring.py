@@ -29,20 +29,11 @@ LARGEST_LOG_SCALE = 300.0
 
 
 class Placed(NamedTuple):
-    """A site in terms of the model's value variables.
-
-    Attributes
-    ----------
-    found : FoundSite
-    value : Variable
-        The value variable.
-    expressions : sequence of Variable
-        `FoundSite.expressions`, data lifted out of them.
-    """
+    """A site in terms of the model's value variables."""
 
     found: FoundSite
-    value: Variable
-    expressions: Sequence[Variable]
+    value: Variable  # the value variable
+    expressions: Sequence[Variable]  # `FoundSite.expressions`, data lifted out of them
 
 
 def expressions_of(model: pm.Model, found: Sequence[FoundSite]) -> list[Variable]:

@@ -20,17 +20,10 @@ _UNNAMED = "a constant of the model"
 
 @dataclass(frozen=True)
 class Reach:
-    """An array by which the model indexes and how far it reaches.
-
-    Attributes
-    ----------
-    index : Index
-    bounds : Variable
-        Three integers, as `native.origin.misfits` takes them.
-    """
+    """An array by which the model indexes and how far it reaches."""
 
     index: Index
-    bounds: Variable
+    bounds: Variable  # three integers, as `native.origin.misfits` takes them
 
 
 def reaches(graph: ModelGraph) -> list[Reach]:

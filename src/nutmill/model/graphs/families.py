@@ -10,21 +10,11 @@ from pytensor.tensor.random import basic as random
 
 
 class Family(NamedTuple):
-    """Distributions that differ by location and scale alone.
+    """Distributions that differ by location and scale alone."""
 
-    Attributes
-    ----------
-    standard : callable
-        (further parameters) -> the distribution of location 0 and scale 1.
-    location : int
-        Which of the parameters of a random variable is the location; the next one is the scale.
-    of_log : bool
-        The logarithm of the variable has it.
-    """
-
-    standard: Callable[..., Variable]
-    location: int = 0
-    of_log: bool = False
+    standard: Callable[..., Variable]  # (further parameters) -> the distribution of location 0 and scale 1
+    location: int = 0  # which of the parameters of a random variable is the location; the next one is the scale
+    of_log: bool = False  # the logarithm of the variable has it
 
     def parameters(self, rv: Variable) -> tuple[Variable, Variable, list[Variable]]:
         """Location, scale and what else a variable's distribution has."""

@@ -61,27 +61,16 @@ class Node(NamedTuple):
 
 
 class Site(NamedTuple):
-    """Where the kernel may stretch a parameter by a scale of the model's: see `model.sites`.
+    """Where the kernel may stretch a parameter by a scale of the model's: see `model.sites`."""
 
-    Attributes
-    ----------
-    parameter : int
-        Its number.
-    written : float
-        The centredness of the model as it is written: 1 or 0.
-    centredness : Variable
-        An input of the log density, of the shape of the parameter: for each element, between 0 and 1.
-    location, log_scale : Variable
-        Of the parameter's shape, as functions of all parameters, arrays and centrednesses.
-    is_joint : bool
-        Whether its elements are located by each other, so that they choose their centrednesses together.
-    """
-
-    parameter: int
-    written: float
+    parameter: int  # its number
+    written: float  # the centredness of the model as it is written: 1 or 0
+    # An input of the log density, of the shape of the parameter: for each element, between 0 and 1.
     centredness: Variable
+    # Of the parameter's shape, as functions of all parameters, arrays and centrednesses.
     location: Variable
     log_scale: Variable
+    # Whether its elements are located by each other, so that they choose their centrednesses together.
     is_joint: bool = False
 
 
@@ -93,31 +82,18 @@ class Terms(NamedTuple):
 
 
 class Starting(NamedTuple):
-    """How the variables of a model become parameters, for a file that knows no graph.
+    """How the variables of a model become parameters, for a file that knows no graph."""
 
-    Attributes
-    ----------
-    arrays : sequence of GraphArray
-        What the graphs below read.
-    starts, usual : sequences of Variable
-        Initial value of each parameter, and of its variable.
-    given : sequence of Variable
-        An input for the value of each variable.
-    starts_given, usual_given : sequences of Variable
-        The parameters that have these values, and each variable's initial value where the others have these values.
-    pieces : sequence of Variable
-        An input for the value of each parameter.
-    variables_given : sequence of Variable
-        Each variable whose parameter has this value, where the others have those of `given`.
-    """
-
-    arrays: Sequence[GraphArray]
+    arrays: Sequence[GraphArray]  # what the graphs below read
+    # Initial value of each parameter, and of its variable.
     starts: Sequence[Variable]
     usual: Sequence[Variable]
-    given: Sequence[Variable]
+    given: Sequence[Variable]  # an input for the value of each variable
+    # The parameters that have these values, and each variable's initial value where the others have these values.
     starts_given: Sequence[Variable]
     usual_given: Sequence[Variable]
-    pieces: Sequence[Variable]
+    pieces: Sequence[Variable]  # an input for the value of each parameter
+    # Each variable whose parameter has this value, where the others have those of `given`.
     variables_given: Sequence[Variable]
 
 

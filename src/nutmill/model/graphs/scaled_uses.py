@@ -30,21 +30,12 @@ _MIXING = (Reshape, CumOp, Sum, Join)
 
 
 class Use(NamedTuple):
-    """An expression that is linear in a variable.
-
-    Attributes
-    ----------
-    variable, expression : Variable
-    axes : tuple of int or None
-        For each of its axes, which axis of the variable it is; None: of none, or of several.
-    before : tuple of (Use, Variable) or None
-        Of what it is made by an index along the first axis, and that index.
-    """
+    """An expression that is linear in a variable."""
 
     variable: Variable
     expression: Variable
-    axes: tuple[int | None, ...]
-    before: tuple["Use", Variable] | None = None
+    axes: tuple[int | None, ...]  # for each of its axes, which axis of the variable it is; None: of none, or of several
+    before: tuple["Use", Variable] | None = None  # of what it is made by an index along the first axis, and that index
 
 
 class ScaledUses:

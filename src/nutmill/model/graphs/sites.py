@@ -28,33 +28,19 @@ _ZERO = pt.constant(0.0, dtype="float64")
 
 
 class FoundSite(NamedTuple):
-    """A site in terms of the model's random variables.
+    """A site in terms of the model's random variables."""
 
-    Attributes
-    ----------
-    variable : Variable
-        The random variable.
-    written : float
-        1 where its own prior has location and scale, 0 where the model multiplies it by the scale.
-    location, scale : Variable
-    log_density : callable
-        (standard deviates xi, `further`) -> the sum of their log densities.
-    further : sequence of Variable
-        What else that needs.
-    is_prior : bool
-        Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
-    is_joint : bool
-        Whether each element along the last axis is located by the one before it: by the first two of `further`, rho and
-        a, at rho times its value and a.
-    """
-
-    variable: Variable
-    written: float
+    variable: Variable  # the random variable
+    written: float  # 1 where its own prior has location and scale, 0 where the model multiplies it by the scale
     location: Variable
     scale: Variable
+    # (standard deviates xi, `further`) -> the sum of their log densities.
     log_density: Callable[[Variable, Sequence[Variable]], Variable]
-    further: Sequence[Variable] = ()
+    further: Sequence[Variable] = ()  # what else that needs
+    # Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
     is_prior: bool = True
+    # Whether each element along the last axis is located by the one before it: by the first two of `further`, rho and
+    # a, at rho times its value and a.
     is_joint: bool = False
 
     @property

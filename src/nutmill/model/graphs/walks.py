@@ -20,20 +20,13 @@ from nutmill.model.graphs.linear_recurrence import before
 
 
 class Walk(NamedTuple):
-    """A walk in terms of the model's random variables; time is the last axis of all.
+    """A walk in terms of the model's random variables; time is the last axis of all."""
 
-    Attributes
-    ----------
-    location, scale : Variable
-        Of its elements; 0 and 1 of the first.
-    further : list of Variable
-        The factor rho and the drift a of each element, 0 of the first; log density of the first value; further
-        parameters of a step.
-    step : Family
-    """
-
+    # Of its elements; 0 and 1 of the first.
     location: Variable
     scale: Variable
+    # The factor rho and the drift a of each element, 0 of the first; log density of the first value; further parameters
+    # of a step.
     further: list[Variable]
     step: Family
 

@@ -14,21 +14,11 @@ from nutmill.native.record import Slot, layout
 
 
 class Places(NamedTuple):
-    """The record of a model.
+    """The record of a model."""
 
-    Attributes
-    ----------
-    slots : mapping of Variable to Slot
-        In the order of the record.
-    lengths : Lengths
-        What gives the lengths in it.
-    arranged : tuple of Arranged
-        What the last of them are.
-    """
-
-    slots: Mapping[Variable, Slot]
-    lengths: Lengths
-    arranged: tuple[Arranged, ...]
+    slots: Mapping[Variable, Slot]  # in the order of the record
+    lengths: Lengths  # what gives the lengths in it
+    arranged: tuple[Arranged, ...]  # what the last of them are
 
     def of(self, rewritten: Rewritten) -> list[Slot]:
         """Give the places of a graph's inputs."""

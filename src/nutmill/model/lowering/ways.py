@@ -13,18 +13,10 @@ from nutmill.model.rewriting.rewrite import rewrite
 
 
 class Way(NamedTuple):
-    """How graphs are rewritten, and what they become: operations in order that entries write, or a Numba function.
+    """How graphs are rewritten, and what they become: operations in order that entries write, or a Numba function."""
 
-    Attributes
-    ----------
-    rewrite : callable
-        As `rewrite.rewrite`.
-    function : callable
-        As `inline.graph_program` or `inline.linked_function`.
-    """
-
-    rewrite: Callable
-    function: Callable
+    rewrite: Callable  # as `rewrite.rewrite`
+    function: Callable  # as `inline.graph_program` or `inline.linked_function`
 
 
 WAYS = {

@@ -19,24 +19,15 @@ _FLOATS = ("float64", "float32")
 
 @dataclass
 class RowPart:
-    """A part that reads at least one matrix twice: in a product, and transposed in another that depends on the first.
+    """A part that reads a matrix twice or more: in a product, and transposed in another that depends on the first."""
 
-    Attributes
-    ----------
-    products, sums : dict
-        Nodes of these two kinds, with their matrices.
-    nodes : list of Apply
-        All nodes, in order.
-    guesses : set of Variable
-        Results that are the truth of something in all rows, which later rows read.
-    derived : set of Variable
-        What is made of guesses and of what does not go along the rows.
-    """
-
+    # Nodes of these two kinds, with their matrices.
     products: dict[Apply, Variable] = field(default_factory=dict)
     sums: dict[Apply, Variable] = field(default_factory=dict)
-    nodes: list[Apply] = field(default_factory=list)
+    nodes: list[Apply] = field(default_factory=list)  # all nodes, in order
+    # Results that are the truth of something in all rows, which later rows read.
     guesses: set[Variable] = field(default_factory=set)
+    # What is made of guesses and of what does not go along the rows.
     derived: set[Variable] = field(default_factory=set)
 
     def reads_twice(self) -> bool:

@@ -14,18 +14,10 @@ _MODELS_KEPT = 2
 
 
 class ModelSource(NamedTuple):
-    """Where a worker finds a compiled model.
+    """Where a worker finds a compiled model."""
 
-    Attributes
-    ----------
-    digest : str
-        Of its bytes.
-    path : Path or None
-        A file that workers can read; None: the bytes come with the task.
-    """
-
-    digest: str
-    path: Path | None
+    digest: str  # of its bytes
+    path: Path | None  # a file that workers can read; None: the bytes come with the task
 
 
 class Models:

@@ -36,56 +36,27 @@ _models = Models()
 
 
 class Keep(NamedTuple):
-    """How a group is kept on disk.
+    """How a group is kept on disk."""
 
-    Attributes
-    ----------
-    path : Path
-        The folder of this group, within that of the run.
-    facts : dict
-        What its manifest says beside settings.
-    every_s : float
-        Seconds between two checkpoints.
-    """
-
-    path: Path
-    facts: dict[str, Any]
-    every_s: float
+    path: Path  # the folder of this group, within that of the run
+    facts: dict[str, Any]  # what its manifest says beside settings
+    every_s: float  # seconds between two checkpoints
 
 
 class Task(NamedTuple):
-    """One group of chains for a worker.
-
-    Attributes
-    ----------
-    model : ModelSource
-    chain_ids : list of int
-    initial : (c, n_dim) float64
-    settings : Settings
-    seed : int
-    layout : Layout
-    adaptation : AdaptationState or None
-        With the rows of chains 4g to 4g + 3.
-    keep : Keep or None
-    end_s : float or None
-        When the run must end, in seconds since 1970.
-    running : Path or None
-        While this file is there, somebody waits for the run. None: nothing tells.
-    host : str
-        Where that file is, if it lies on no disk that workers share.
-    """
+    """One group of chains for a worker."""
 
     model: ModelSource
     chain_ids: list[int]
-    initial: np.ndarray
+    initial: np.ndarray  # (c, n_dim) float64
     settings: Settings
     seed: int
     layout: Layout
-    adaptation: AdaptationState | None
+    adaptation: AdaptationState | None  # with the rows of chains 4g to 4g + 3
     keep: Keep | None
-    end_s: float | None
-    running: Path | None
-    host: str
+    end_s: float | None  # when the run must end, in seconds since 1970
+    running: Path | None  # While this file is there, somebody waits for the run. None: nothing tells.
+    host: str  # where that file is, if it lies on no disk that workers share
 
     def start(self, folder: RunFolder | None) -> Starts | SavedRun:
         """What the group begins with: what lies in its folder, if an earlier worker has begun it there."""
@@ -109,29 +80,14 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What comes back from a worker; an exception that comes back instead is the executor's.
+    """What comes back from a worker; an exception that comes back instead is the executor's."""
 
-    Attributes
-    ----------
-    worker : str
-        Who answers: process and host.
-    layout : dict or None
-        What took effect there (`Applied.effective`).
-    ending : Ending or None
-        None: the run was over before this group began.
-    run : Run or None
-        What the chains drew, unless it lies in the folder of the group.
-    error : NutmillError or None
-    details : str
-        Where in the worker the error was raised.
-    """
-
-    worker: str
-    layout: dict[str, Any] | None = None
-    ending: Ending | None = None
-    run: Run | None = None
+    worker: str  # who answers: process and host
+    layout: dict[str, Any] | None = None  # what took effect there (`Applied.effective`)
+    ending: Ending | None = None  # none: the run was over before this group began
+    run: Run | None = None  # what the chains drew, unless it lies in the folder of the group
     error: NutmillError | None = None
-    details: str = ""
+    details: str = ""  # where in the worker the error was raised
 
 
 def run_task(task: Task, content: bytes | None = None) -> Answer:

@@ -25,26 +25,16 @@ _ON_STACK, _ON_STACK_IN_STEP = 16, 256
 
 
 class Emitter(NamedTuple):
-    """Where IR goes, and what Numba needs to know of types while it is written.
+    """Where IR goes, and what Numba needs to know of types while it is written."""
 
-    Attributes
-    ----------
-    context, builder, typing
-        Numba's and llvmlite's.
-    stays : sequence of bool
-        For each result whether it does not outlive the function, so that it may lie on the stack if it is small.
-    scratch : Scratch, optional
-        Within the step of a loop: where its arrays lie.
-    pieces : Pieces, optional
-        Elsewhere: where small ones may lie, in memory that outlives the function.
-    """
-
+    # Numba's and llvmlite's.
     context: BaseContext
     builder: ir.IRBuilder
     typing: TypingContext
+    # For each result whether it does not outlive the function, so that it may lie on the stack if it is small.
     stays: Sequence[bool] = (False,)
-    scratch: Scratch | None = None
-    pieces: Pieces | None = None
+    scratch: Scratch | None = None  # within the step of a loop: where its arrays lie
+    pieces: Pieces | None = None  # elsewhere: where small ones may lie, in memory that outlives the function
 
     def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
         """Leave the function with a Python exception, which the object's entries turn into a status."""
@@ -60,19 +50,11 @@ class Value(NamedTuple):
 
 
 class View(NamedTuple):
-    """An array taken apart.
-
-    Attributes
-    ----------
-    kind : types.Array
-    data : ir.Value
-        Pointer to the first element.
-    shape, strides : list of ir.Value
-        64-bit integers; strides in bytes.
-    """
+    """An array taken apart."""
 
     kind: types.Array
-    data: ir.Value
+    data: ir.Value  # pointer to the first element
+    # 64-bit integers; strides in bytes.
     shape: Sequence[ir.Value]
     strides: Sequence[ir.Value]
 

@@ -21,20 +21,11 @@ LOOSE = ("reassoc", "contract", "nsz")
 
 
 class Matrix(NamedTuple):
-    """A matrix as BLAS reads it.
-
-    Attributes
-    ----------
-    data : ir.Value
-    by_rows : ir.Value
-        Whether memory runs along the rows; otherwise it runs along the columns.
-    stride : ir.Value
-        Distance of two rows (or columns) in values.
-    """
+    """A matrix as BLAS reads it."""
 
     data: ir.Value
-    by_rows: ir.Value
-    stride: ir.Value
+    by_rows: ir.Value  # whether memory runs along the rows; otherwise it runs along the columns
+    stride: ir.Value  # distance of two rows (or columns) in values
 
 
 def call_routine(emitter: Emitter, name: str, *arguments: ir.Value | str | float) -> ir.Value | None:

@@ -16,18 +16,12 @@ from nutmill.model.lowering.inline.arrays import WORD, Emitter
 
 
 class Operation(NamedTuple):
-    """What to write where an operation is needed.
+    """What to write where an operation is needed."""
 
-    Attributes
-    ----------
-    result : callable
-        (Numba types of the operands) -> Numba type of the result, a tuple if there are several.
-    emit : callable
-        (Emitter, types of the operands, IR values of the operands) -> IR value of the result, as a reference that
-        the caller owns.
-    """
-
+    # (Numba types of the operands) -> Numba type of the result, a tuple if there are several.
     result: Callable[[Sequence[types.Type]], types.Type]
+    # (Emitter, types of the operands, IR values of the operands) -> IR value of the result, as a reference that the
+    # caller owns.
     emit: Callable
 
 

@@ -41,22 +41,13 @@ _NO_ROOM = "a scan in the model has no room for what its steps give"
 
 
 class Recursion(NamedTuple):
-    """Where a recursion is written.
+    """Where a recursion is written."""
 
-    Attributes
-    ----------
-    outside, inside : Emitter
-        For what outlives the recursion, and for what a step makes.
-    n_steps : ir.Value
-        The most steps that there may be; the recursion `may_end_early`.
-    may_end_early : bool
-        Whether a step can be the last one by what it gives.
-    """
-
+    # For what outlives the recursion, and for what a step makes.
     outside: Emitter
     inside: Emitter
-    n_steps: ir.Value
-    may_end_early: bool
+    n_steps: ir.Value  # the most steps that there may be; the recursion `may_end_early`
+    may_end_early: bool  # whether a step can be the last one by what it gives
 
     @property
     def has_steps(self) -> ir.Value:
@@ -90,30 +81,19 @@ class SequenceRows:
 
 
 class Taps(NamedTuple):
-    """A state whose values lie in an array, those before the first step in front.
+    """A state whose values lie in an array, those before the first step in front."""
 
-    Attributes
-    ----------
-    operand, result : int
-        Numbers of the array among the operands, and of what becomes of it among the results.
-    reads, writes : sequence of (int, int)
-        Number of an input or output of the step, and how far from the step's number its row lies.
-    in_place : bool
-        Whether the operand may be written into.
-    is_history : bool
-        Whether the array may be shorter than all that is written, and then has the newest values, the last one at its
-        end. Else it holds sums that steps add to, PyTensor's mit-mot.
-    static : sequence
-        Lengths that the array's type tells.
-    """
-
+    # Numbers of the array among the operands, and of what becomes of it among the results.
     operand: int
     result: int
+    # Number of an input or output of the step, and how far from the step's number its row lies.
     reads: Sequence[tuple[int, int]]
     writes: Sequence[tuple[int, int]]
-    in_place: bool
+    in_place: bool  # whether the operand may be written into
+    # Whether the array may be shorter than all that is written, and then has the newest values, the last one at its
+    # end. Else it holds sums that steps add to, PyTensor's mit-mot.
     is_history: bool
-    static: Sequence[int | None]
+    static: Sequence[int | None]  # lengths that the array's type tells
 
     def kind(self, operands: Sequence[types.Array]) -> types.Array:
         """Type of the result."""

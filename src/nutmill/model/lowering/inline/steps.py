@@ -23,26 +23,15 @@ _LARGE = 1_000_000  # bytes of a constant from which on Numba keeps only where i
 
 
 class Step(NamedTuple):
-    """One operation, and what becomes of what it reads and gives.
-
-    Attributes
-    ----------
-    stays : sequence of bool
-        For each result whether it does not outlive the function, whoever may see it.
-    is_shown : bool
-        Whether an operation that is not ours may see a result: one in Python may keep it.
-    numbers : sequence of Variable
-        Results, arrays without axes, that the function gives as numbers.
-    finished : sequence of Variable
-        What no later step needs: operands that were results of earlier steps, and own results.
-    """
+    """One operation, and what becomes of what it reads and gives."""
 
     operation: Operation
     operands: Sequence[Variable]
     results: Sequence[Variable]
-    stays: Sequence[bool]
-    is_shown: bool
-    numbers: Sequence[Variable]
+    stays: Sequence[bool]  # for each result whether it does not outlive the function, whoever may see it
+    is_shown: bool  # whether an operation that is not ours may see a result: one in Python may keep it
+    numbers: Sequence[Variable]  # results, arrays without axes, that the function gives as numbers
+    # What no later step needs: operands that were results of earlier steps, and own results.
     finished: Sequence[Variable]
 
 

@@ -22,18 +22,10 @@ _TELLING = {-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0}
 
 
 class Member(NamedTuple):
-    """How an item is computed: an expression, in which numbers stand for the operands, and these.
+    """How an item is computed: an expression, in which numbers stand for the operands, and these."""
 
-    Attributes
-    ----------
-    expression : anything
-        A pair of an op and its expressions, the number of an operand, or an item that is a constant.
-    operands : sequence of int
-        Numbers of items.
-    """
-
-    expression: Any
-    operands: Sequence[int]
+    expression: Any  # a pair of an op and its expressions, the number of an operand, or an item that is a constant
+    operands: Sequence[int]  # numbers of items
 
 
 class Groups:

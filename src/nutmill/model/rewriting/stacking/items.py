@@ -20,25 +20,15 @@ _LONGEST_WAY = 40
 
 
 class Item(NamedTuple):
-    """A variable of the graph.
-
-    Attributes
-    ----------
-    kind : str
-    what : anything
-        The variable of a root or constant; the op that is applied; the entries of the index that takes a part; the
-        node and number of an output of an operation that is opaque.
-    args : tuple of int
-        Numbers of the items that it is computed from.
-    dtype : str
-    shape : tuple
-        For each axis its length, 1 where it broadcasts, or something that equals only what is of the same length.
-    """
+    """A variable of the graph."""
 
     kind: str
+    # The variable of a root or constant; the op that is applied; the entries of the index that takes a part; the node
+    # and number of an output of an operation that is opaque.
     what: Any
-    args: tuple[int, ...]
+    args: tuple[int, ...]  # numbers of the items that it is computed from
     dtype: str
+    # For each axis its length, 1 where it broadcasts, or something that equals only what is of the same length.
     shape: tuple
 
     @property
