@@ -175,7 +175,6 @@ def _goal(figure: Figure) -> str:
     better = "larger" if figure.larger_is_better else "smaller"
     goals = [f"geometric mean against {peer} at least {goal:g}" for peer, goal in figure.goals.items()]
     goals += [f"no model surely below {floor:g} of {peer}" for peer, floor in figure.floors.items()]
-    goals += [f"no model surely below {figure.best:g} of the best"] if figure.best else []
     return f"Caches: {figure.caches}; {better} is better. Goals for the ratios: {', '.join(goals) or 'none'}."
 
 
