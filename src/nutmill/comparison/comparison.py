@@ -1,7 +1,5 @@
 """What `nutmill.compare` gives back: printed it is tables and sentences, and it writes itself as JSON and as a page."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

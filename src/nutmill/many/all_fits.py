@@ -1,7 +1,5 @@
 """All fits, one after the other: threads, failures, what is said meanwhile."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import time

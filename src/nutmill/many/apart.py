@@ -1,7 +1,5 @@
 """Fits by an executor: batches of data sets go out as tasks, and their rows come back in order."""
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import time

@@ -1,7 +1,5 @@
 """What a user may give as many data sets, a stream, a table or a Dataset, becomes one data set after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Fits one data set after the other: data bound, chains run, and what came of it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass

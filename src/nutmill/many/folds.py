@@ -1,7 +1,5 @@
 """Which observations are fitted and which are predicted: k folds, groups, the future, or pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What is kept of each fit: a summary of its draws, the draws, or what a function of the user's makes of it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any

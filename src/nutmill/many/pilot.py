@@ -1,7 +1,5 @@
 """A pilot: the first data sets are fitted in several ways, and the cheapest that does as well is that of all fits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """`reloo`: exact fits in place of what `arviz.loo` cannot say by weighting draws."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Looks ahead whether what is kept of all fits goes into memory: after the first, and while a stream goes on."""
 
-from __future__ import annotations
-
 from nutmill.errors import ModelError
 from nutmill.many.keeping import Groups
 

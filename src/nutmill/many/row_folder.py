@@ -1,7 +1,5 @@
 """The folder of many fits: rows in files as they are made, so that a killed call goes on where it was."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

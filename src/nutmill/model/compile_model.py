@@ -1,7 +1,5 @@
 """`compile_model`: from what the user has, a PyMC model, a PyTensor graph or an njit density, to a `CompiledModel`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

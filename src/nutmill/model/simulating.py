@@ -1,7 +1,5 @@
 """Draws a PyMC model's parameters from their prior, and data from them: what calibration by simulation begins with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple

@@ -3,8 +3,6 @@
 A file holds machine code, which runs with the rights of whoever loads it. Its checksum tells damage, not forgery.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """How the progress of chains reads: rows and times in, lines and text out; no clock, no output."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median

@@ -1,7 +1,5 @@
 """What the user sees while chains run: a live table, the same in a notebook, log lines, or nothing."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

@@ -1,7 +1,5 @@
 """Draws of a run, with all that is known about them, as one ArviZ object."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -1,7 +1,5 @@
 """The model of a run: what tells it from others, the copy that lies in the run's folder, and how to get it back."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import math

@@ -1,7 +1,5 @@
 """Joins the parts of a run whose chains were sampled apart, in folders of their own."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping, Sequence

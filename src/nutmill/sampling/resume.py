@@ -1,7 +1,5 @@
 """`resume`: goes on with the run in a folder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor

@@ -1,7 +1,5 @@
 """Runs in the background: `sample(blocking=False)` begins one in a thread, and its handle sees it and stops it."""
 
-from __future__ import annotations
-
 import atexit
 import contextvars
 import logging

@@ -1,7 +1,5 @@
 """`sample_numba`, or `sample`: what most users call. It checks what is asked, compiles, finds starts, and samples."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time

@@ -1,7 +1,5 @@
 """One session of sampling: chains in threads of this process or by an executor, progress, result and report."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Warm starts: the adaptation state of a result or of a run folder."""
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What kinds of executors can do: how a compiled model gets to their workers, and what their errors mean."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor

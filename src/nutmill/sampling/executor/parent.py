@@ -1,7 +1,5 @@
 """Sampling by an executor: groups of chains go out as tasks, come back in any order, and make one run."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import time

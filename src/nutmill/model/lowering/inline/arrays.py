@@ -1,7 +1,5 @@
 """Arrays as IR sees them: where an element lies, views of one array, new arrays and memory for those of a loop."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
