@@ -39,12 +39,7 @@ def kind_of(path: Path) -> str | None:
 def open_plain(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666, *, follow: bool = False) -> int:
     """Open a plain file, as `os.open` does.
 
-    Raises
-    ------
-    NotPlain
-        If it is a folder, a pipe or the like, or, unless `follow`, a link.
-    OSError
-        If it cannot be opened.
+    Raises NotPlain if it is a folder, a pipe or the like, or, unless `follow`, a link; OSError if it cannot be opened.
     """
     # Who opens a pipe waits for whoever is at its other end.
     flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
@@ -107,13 +102,9 @@ def is_unfinished(name: str) -> bool:
 def replace_file(path: Path, content: bytes, *, sync: bool = True, mode: int = 0o664) -> None:
     """Write a file so that readers see all of it or none of it, also after a crash.
 
-    Without `sync` that holds when the process is killed, not when the machine loses power; it waits for no disk.
-    Its permissions are `mode`, as far as the user's umask lets it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there before still is.
+    Without `sync` that holds when the process is killed, not when the machine loses power; it waits for no disk. Its
+    permissions are `mode`, as far as the user's umask lets it. Raises OSError if it cannot be written; what was there
+    before still is.
     """
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
     try:

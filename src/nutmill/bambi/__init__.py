@@ -15,10 +15,7 @@ _METHODS = "_SUPPORTED_METHODS"
 def plug_in() -> None:
     """Let `fit(inference_method="nutmill")` find nutmill. To do it twice is to do it once.
 
-    Raises
-    ------
-    NutmillError
-        If this Bambi or this PyMC takes samplers in another way.
+    Raises NutmillError if this Bambi or this PyMC takes samplers in another way.
     """
     methods = getattr(_backend, _METHODS, None)
     if not isinstance(methods, set):

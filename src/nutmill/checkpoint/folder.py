@@ -124,13 +124,7 @@ class RunFolder:
         self.manifest["files"] = {**self.manifest["files"], name: hashlib.sha256(content).hexdigest()}
 
     def kept(self, name: str) -> bytes:
-        """Read such a file.
-
-        Raises
-        ------
-        CheckpointError
-            If it is no longer what it was.
-        """
+        """Read such a file; raises CheckpointError if it is no longer what it was."""
         path = self.path / name
         try:
             content = read_plain(path)

@@ -24,10 +24,7 @@ def begun_with(settings: Mapping[str, Any], seed: int, n_dim: int) -> dict:
 def check_begun(folder: Path, chain_ids: list[int], begun: dict) -> None:
     """Compare what a run is said to be with what its checkpoints say, before anything is made by it.
 
-    Raises
-    ------
-    CheckpointError
-        If no checkpoint was made with this.
+    Raises CheckpointError if no checkpoint was made with this.
     """
     found = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE).facts()
     if not found:
@@ -62,7 +59,6 @@ class GroupKeeper:
         Of the run.
     state : GroupState
         As `new_group` makes it, with windows for outputs.
-    chain_ids : list of int
     begun : dict
         As `begun_with` makes it.
 

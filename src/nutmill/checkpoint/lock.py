@@ -41,10 +41,7 @@ class Owner(NamedTuple):
 class FolderLock:
     """Holds a folder within a `with`.
 
-    Raises
-    ------
-    FolderInUse
-        On entering, if another process that lives, or another thread, has it.
+    Raises FolderInUse on entering, if another process that lives, or another thread, has it.
     """
 
     def __init__(self, path: Path):

@@ -122,10 +122,7 @@ def check_names(path: Path) -> None:
 def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     """Read what a folder says of its run.
 
-    Raises
-    ------
-    CheckpointError
-        If it holds none, one that was changed, or one that another version of nutmill has written.
+    Raises CheckpointError if it holds none, one that was changed, or one that another version of nutmill has written.
     """
     path = Path(path)
     check_names(path)

@@ -82,7 +82,6 @@ class RecordFile:
 
     Parameters
     ----------
-    path : Path
     dtype : dtype
         Of one record.
     mark : Mark

@@ -133,10 +133,7 @@ def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> N
 def _read(path: Path, by: str, columns: list[str] | None) -> Any:
     """Read a table or a Dataset, and of it what was asked for.
 
-    Raises
-    ------
-    ModelError
-        If it cannot be read, or lacks one of the columns.
+    Raises ModelError if it cannot be read, or lacks one of the columns.
     """
     import pandas as pd
     import xarray as xr

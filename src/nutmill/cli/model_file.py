@@ -54,12 +54,8 @@ def load_model(place: ModelPlace) -> object:
     """Give the model of a file: a `pm.Model` or a `CompiledModel`.
 
     The file's folder is on ``sys.path`` meanwhile, as when Python runs the file; ``__name__`` is the file's name.
-
-    Raises
-    ------
-    ModelError
-        The file is not there or raises, has no such name, or the name is not a model; it is damaged, or made for other
-        processors.
+    Raises ModelError if the file is not there or raises, has no such name, or the name is not a model; it is damaged,
+    or made for other processors.
     """
     path = place.path
     check_file(path)
@@ -88,12 +84,8 @@ def load_model(place: ModelPlace) -> object:
 def compiled_model(place: ModelPlace, data: Path | None = None, **order: Any) -> "CompiledModel":
     """Load a model and compile it, with arrays of an .npz file in the place of its data; says what takes long.
 
-    `order` is what `compile_model` takes besides the model, such as `target`.
-
-    Raises
-    ------
-    ModelError
-        As `load_model`; if the model cannot be compiled, or the arrays are not of its data.
+    `order` is what `compile_model` takes besides the model, such as `target`. Raises ModelError as `load_model`; if the
+    model cannot be compiled, or the arrays are not of its data.
     """
     with stage(f"Loading {place.path}"):
         model = load_model(place)

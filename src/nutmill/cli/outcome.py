@@ -73,14 +73,8 @@ class Wanted(NamedTuple):
 def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
     """Store a result, tell of it, and end the command.
 
-    Raises
-    ------
-    typer.Exit
-        With the code that says how it went.
-    ModelError
-        If the result cannot be written.
-    SamplingError
-        If a signal has stopped a run that cannot go on; its draws are in the file.
+    Raises typer.Exit with the code that says how it went; ModelError if the result cannot be written; SamplingError if
+    a signal has stopped a run that cannot go on; its draws are in the file.
     """
     from nutmill.diagnosis.verdict import judge
 

@@ -48,7 +48,6 @@ class BegunRun(NamedTuple):
 
         Parameters
         ----------
-        compiled : CompiledModel
         asked : mapping
             What the command asks for; more draws or other targets than before are fine.
         how : mapping
@@ -98,10 +97,7 @@ def how_to_go_on(path: Path) -> str:
 def begun_run(path: Path) -> BegunRun | None:
     """Look into a folder; None if no run has begun there.
 
-    Raises
-    ------
-    CheckpointError
-        If one has, and what is known of it cannot be read.
+    Raises CheckpointError if one has, and what is known of it cannot be read.
     """
     from nutmill.checkpoint.manifest import MANIFEST, read_manifest
 

@@ -185,10 +185,7 @@ def _check_files(model: options.Model, data: Path | None) -> None:
 def write(folder: Path, texts: dict[str, str]) -> None:
     """Write files into a folder that holds no other job.
 
-    Raises
-    ------
-    NutmillError
-        If it does, or cannot be written; then nothing has changed.
+    Raises NutmillError if it does, or cannot be written; then nothing has changed.
     """
     try:
         for name, text in texts.items():

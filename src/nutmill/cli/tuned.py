@@ -158,8 +158,6 @@ def print_tuned(tuned: Tuned, console: Console, *, for_jobs: bool) -> None:
 
     Parameters
     ----------
-    tuned : Tuned
-    console : rich.console.Console
     for_jobs : bool
         With the lines that are copied into job scripts.
     """

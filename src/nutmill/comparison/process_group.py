@@ -16,12 +16,8 @@ _GUARD = ("sh", "-c", "read -r line; kill -KILL 0")
 def run_in_group(arguments: Sequence[str], variables: Mapping[str, str], limit_s: float) -> tuple[int, str]:
     """Run a command without input, and return its exit code (negative: the signal that ended it) and its stderr.
 
-    What it has started and left behind has ended, too, unless that made a session of its own.
-
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        It was ended after `limit_s` seconds of wall time.
+    What it has started and left behind has ended, too, unless that made a session of its own. Raises
+    subprocess.TimeoutExpired if it was ended after `limit_s` seconds of wall time.
     """
     silent = subprocess.DEVNULL
     with subprocess.Popen(_GUARD, stdin=subprocess.PIPE, stdout=silent, stderr=silent, process_group=0) as guard:

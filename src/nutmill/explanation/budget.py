@@ -13,10 +13,6 @@ BUDGET_S = 20.0
 class Budget:
     """Seconds to be spent on measuring.
 
-    Parameters
-    ----------
-    seconds : float
-
     Attributes
     ----------
     left_out : list of str

@@ -26,7 +26,6 @@ def apply_layout(
 
     Parameters
     ----------
-    layout : Layout
     while_waiting : callable, optional
         Called four times a second while this waits; what it raises ends the wait.
     calls_blas : bool
@@ -138,10 +137,7 @@ def _library_for(layout: Layout) -> tuple[BlasLibrary | None, list[str]]:
 def _differences(layout: Layout, library: BlasLibrary, limits: PoolLimits) -> list[str]:
     """Compare what took effect with what was asked; returns a sentence for each difference.
 
-    Raises
-    ------
-    LayoutError
-        If workers were to have more than one BLAS thread and have another number.
+    Raises LayoutError if workers were to have more than one BLAS thread and have another number.
     """
     notes = []
     threads = library.get_threads()

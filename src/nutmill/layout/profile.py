@@ -50,12 +50,10 @@ class Profile:
         Fingerprint of the topology.
     machine_description : str
         The machine in a line that people can read.
-    blas : BlasKey
     workload : str
         Fingerprint of the workload.
     size_class : mapping
         What workloads have in common that want the same layout; JSON's types.
-    sweep : Sweep
     load_averages : tuple of float, optional
         The system's load averages over 1, 5 and 15 minutes when the profile was made.
     created : str
@@ -175,7 +173,6 @@ def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Pro
     ----------
     machine, workload : str
         Fingerprints.
-    blas : BlasKey
     size_class : mapping
         As in `Profile`.
     """

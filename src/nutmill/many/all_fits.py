@@ -34,10 +34,7 @@ class Plan(NamedTuple):
 def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
     """Fit data sets in threads, and give each with its row, in their order.
 
-    Raises
-    ------
-    ModelError, SamplingError
-        If a stream of data sets raises, or a fit fails and the plan says so.
+    Raises ModelError or SamplingError if a stream of data sets raises, or a fit fails and the plan says so.
     """
 
     def fitted(data: DataSet) -> tuple[DataSet, Groups]:

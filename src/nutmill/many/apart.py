@@ -55,12 +55,8 @@ def rows_apart(
 ) -> Iterator[tuple[DataSet, Groups]]:
     """Fit data sets by an executor, and give each with its row, in their order; as `all_fits.rows_of`.
 
-    Raises
-    ------
-    ArgumentError
-        If what is kept of a fit cannot be sent to workers, or they would need the model's priors.
-    SamplingError
-        If a worker is lost, besides what `rows_of` raises.
+    Raises ArgumentError if what is kept of a fit cannot be sent to workers, or they would need the model's priors;
+    SamplingError if a worker is lost, besides what `rows_of` raises.
     """
     _check_can_be_sent(keep)
     if plan.fitter.request.starts == "prior":

@@ -22,10 +22,7 @@ _OF_FITS = ("draws", "tune", "chains", "cores", "target_accept", "random_seed")
 def options_of_fits(given: Mapping[str, Any]) -> dict[str, Any]:
     """Take from the arguments of a function what each of its fits is made with, checked, with the seed as a number.
 
-    Raises
-    ------
-    ArgumentError
-        If one of them cannot be used.
+    Raises ArgumentError if one of them cannot be used.
     """
     options = {name: given[name] for name in _OF_FITS}
     return options | {"random_seed": checked_request(**options).seed}
@@ -71,7 +68,6 @@ class Fitter:
 
     Parameters
     ----------
-    compiled : CompiledModel
     request : Request
         Of the chains of each fit; its seed is that of all fits.
     names : frozenset of str, optional
@@ -91,10 +87,7 @@ class Fitter:
     def bind(self, data: DataSet) -> CompiledModel:
         """Bind the model to a data set.
 
-        Raises
-        ------
-        ModelError
-            If names are not those of the others, there are no observations, or data do not fit the model.
+        Raises ModelError if names are not those of the others, there are no observations, or data do not fit the model.
         """
         if self.names is not None and self.names != set(data.arrays):
             missing, more = sorted(self.names - set(data.arrays)), sorted(set(data.arrays) - self.names)
@@ -109,10 +102,7 @@ class Fitter:
     def fit(self, data: DataSet) -> Fit:
         """Fit one data set; what it gives is that of the newest call in this thread.
 
-        Raises
-        ------
-        ModelError, SamplingError
-            If the data do not fit the model, no start is found, or a chain has to stop.
+        Raises ModelError or SamplingError if the data do not fit the model, no start is found, or a chain has to stop.
         """
         request, model = self.request, self.bind(data)
         seed = fit_seed(request.seed, data.number)

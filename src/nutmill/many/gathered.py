@@ -145,7 +145,6 @@ def tree_of(gathered: Gathered, description: Description, attrs: Mapping[str, An
 
     Parameters
     ----------
-    gathered : Gathered
     description : Description
         Of the model, whose dimensions and labels are taken.
     attrs : mapping

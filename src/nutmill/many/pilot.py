@@ -45,7 +45,6 @@ def chosen(plan: Plan, sets: Sequence[DataSet]) -> Request:
     ----------
     plan : Plan
         How the fits are to be made; its fitter's request is the way that was asked for.
-    sets : sequence of DataSet
 
     Returns
     -------

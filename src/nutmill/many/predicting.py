@@ -67,13 +67,8 @@ class Answers(NamedTuple):
 def observations(model: Any, var_name: str | None, *, progressbar: bool) -> Observations:
     """Compile a model so that observations may be left out, unless it is, and find the variable.
 
-    Raises
-    ------
-    ArgumentError
-        If the variable is not named and there are several, or it is none of them, or the model was compiled without
-        ``leave_out=True``.
-    ModelError
-        If nothing is observed, or it was saved without its log likelihood.
+    Raises ArgumentError if the variable is not named and there are several, or it is none of them, or the model was
+    compiled without ``leave_out=True``; ModelError if nothing is observed, or it was saved without its log likelihood.
     """
     options: dict[str, Any] = {"leave_out": True, "progressbar": progressbar}
     if hasattr(model, "free_RVs"):
@@ -96,10 +91,7 @@ def observations(model: Any, var_name: str | None, *, progressbar: bool) -> Obse
 def answers(observed: Observations, questions: Sequence[Question], options: Mapping[str, Any]) -> Answers:
     """Make the fits and ask them; `options` are those of `sample_many`.
 
-    Raises
-    ------
-    ModelError, SamplingError
-        If a fit fails, or a log density is NaN.
+    Raises ModelError or SamplingError if a fit fails, or a log density is NaN.
     """
     name, shape = _IS_FITTED + observed.name, observed.shape
 
@@ -123,7 +115,6 @@ def log_densities(observed: Observations, draws: np.ndarray, asked: Sequence[np.
 
     Parameters
     ----------
-    observed : Observations
     draws : (chains, n, n_dim) float64
         On the unconstrained scale.
     asked : sequence of (k,) int arrays

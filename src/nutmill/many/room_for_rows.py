@@ -26,10 +26,7 @@ class RoomForRows:
     def take(self, row: Groups) -> None:
         """Count a row.
 
-        Raises
-        ------
-        ModelError
-            If rows like those so far will not all go into memory, or, of a stream, the next may not.
+        Raises ModelError if rows like those so far will not all go into memory, or, of a stream, the next may not.
         """
         self._n_rows += 1
         self._n_bytes += sum(array.nbytes for arrays in row.values() for array in arrays.values())

@@ -76,10 +76,7 @@ class RowFolder:
     def restore(self, sets: Iterator[DataSet], gathered: Gathered) -> int:
         """Take the rows that are there, and pass over their data sets; return how many.
 
-        Raises
-        ------
-        CheckpointError
-            If a data set is another than the one that was fitted, or a file is damaged.
+        Raises CheckpointError if a data set is another than the one that was fitted, or a file is damaged.
         """
         for path in sorted(self._path.glob("rows-*.npz")):
             groups, told = _read(path)

@@ -31,8 +31,6 @@ def in_order(
     ----------
     work : callable
         Called in any of the threads.
-    items : iterator
-    threads : int
     on_thread : callable, optional
         Called first in each thread.
     stop : callable, optional

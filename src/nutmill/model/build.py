@@ -49,10 +49,8 @@ _log = logging.getLogger("nutmill")
 def compile_graph(graph: ModelGraph, order: Order) -> Code:
     """Compile density, gradient and reported variables of a model, and link them with the kernel.
 
-    Raises
-    ------
-    ModelError
-        If an op has neither a native nor a Python form, or the log density is not a differentiable scalar.
+    Raises ModelError if an op has neither a native nor a Python form, or the log density is not a differentiable
+    scalar.
     """
     stages: dict[str, float] = {}
     with COMPILING:
@@ -98,10 +96,8 @@ def _recall(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> tu
 def compile_likelihood(graph: ModelGraph, made_for: Target) -> Code:
     """Compile what computes the log likelihood of each observation from draws, in the form of `expand`.
 
-    Raises
-    ------
-    ModelError
-        If the model has no observations that it knows of, or an op has neither a native nor a Python form.
+    Raises ModelError if the model has no observations that it knows of, or an op has neither a native nor a Python
+    form.
     """
     if not graph.pointwise:
         raise ModelError(

@@ -48,11 +48,8 @@ class CompileAnswer(NamedTuple):
 def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, Entry]:
     """Compile a graph in a child process; returns the code beside what was told of it.
 
-    Raises
-    ------
-    ModelError
-        As compiling here would; or if the graph cannot be sent, also for want of room in the folder of temporary files,
-        its code cannot come back, or the child dies.
+    Raises ModelError as compiling here would; or if the graph cannot be sent, also for want of room in the folder of
+    temporary files, its code cannot come back, or the child dies.
     """
     try:
         request = cloudpickle.dumps(CompileRequest(_bare(graph), made_for, pytensor_options()))

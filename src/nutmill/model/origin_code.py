@@ -44,10 +44,7 @@ class _Function(NamedTuple):
 def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> StoredOrigin:
     """Make the origin of a file from a graph, with machine code for a processor.
 
-    Raises
-    ------
-    ModelError
-        If one of the functions needs Python.
+    Raises ModelError if one of the functions needs Python.
     """
     inputs = [array.variable for array in graph.arrays]
     numbers = {variable: number for number, variable in enumerate(inputs)}

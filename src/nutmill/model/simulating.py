@@ -24,11 +24,8 @@ class Simulation(NamedTuple):
 def simulations(model: pm.Model, count: int, seed: int) -> Iterator[Simulation]:
     """Draw so many times; each draw depends on the seed and its number alone.
 
-    Raises
-    ------
-    ModelError
-        If the model has no observed variables, a potential or a flat prior, which nothing can be drawn from, or what
-        it observes is computed.
+    Raises ModelError if the model has no observed variables, a potential or a flat prior, which nothing can be drawn
+    from, or what it observes is computed.
     """
     _check(model)
     free = [model.values_to_rvs[value] for value in model.value_vars]
@@ -46,10 +43,7 @@ def simulations(model: pm.Model, count: int, seed: int) -> Iterator[Simulation]:
 def with_other_data(model: pm.Model, data: Mapping[str, Any]) -> Iterator[None]:
     """Let a model have other `pm.Data` while in the `with`.
 
-    Raises
-    ------
-    ModelError
-        If it has no such data, or they do not fit it.
+    Raises ModelError if it has no such data, or they do not fit it.
     """
     named = {variable.name: variable for variable in model.data_vars} if isinstance(model, pm.Model) else {}
     if strange := [name for name in data if name not in named]:

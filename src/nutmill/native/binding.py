@@ -242,7 +242,6 @@ def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) 
 
     Parameters
     ----------
-    code : Code
     start : sequence of arrays
         Initial value of each parameter on the unconstrained scale.
     arrays : sequence of arrays

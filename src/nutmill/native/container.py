@@ -46,13 +46,7 @@ def pack(header: Header, parts: Mapping[str, bytes], magic: bytes = MAGIC) -> by
 
 
 def unpack(content: bytes, magic: bytes = MAGIC) -> tuple[Header, dict[str, bytes]]:
-    """Read an entry.
-
-    Raises
-    ------
-    Damaged
-        If it is not exactly what `pack` wrote.
-    """
+    """Read an entry; raises Damaged if it is not exactly what `pack` wrote."""
     start = len(magic) + _DIGEST + 1
     if not content.startswith(magic):
         raise Damaged("it does not begin as a file of this version of nutmill")

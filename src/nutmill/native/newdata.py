@@ -17,10 +17,8 @@ from nutmill.native.origin import Origin
 def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Mapping[str, Sequence]) -> Description:
     """Give a model other data; lengths of dimensions and their labels follow.
 
-    Raises
-    ------
-    ModelError
-        If a name is unknown, or an array has another rank or a dtype that cannot be converted without loss.
+    Raises ModelError if a name is unknown, or an array has another rank or a dtype that cannot be converted without
+    loss.
     """
     named = check_names(model, arrays)
     known = {dim for dims in model.array_dims.values() for dim in dims} | set(model.coords)
@@ -84,10 +82,7 @@ def _converted(array: DataArray, value: object) -> np.ndarray:
 def without_gaps(name: str | None, value: object, *, observed: bool) -> np.ndarray:
     """Make a plain array of data: what lies under a mask is no value, and NumPy would take it for one.
 
-    Raises
-    ------
-    ModelError
-        With the array's name and the first place that is masked or holds no number, such as pandas' NA.
+    Raises ModelError with the array's name and the first place that is masked or holds no number, such as pandas' NA.
     """
     if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
         value = np.ma.array(value)  # which keeps the masks of rows
@@ -146,7 +141,6 @@ def check_fit(model: Description, before: Description, origin: Origin, bound: Ca
     ----------
     model, before : Description
         With the new data, and with those that the model had.
-    origin : Origin
     bound : function
         Gives native code bound to the new data.
 
@@ -214,10 +208,7 @@ def _unfit(model: Description, why: str) -> ModelError:
 def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mapping[str, object]]:
     """One mapping from names to values for each chain, the same object where chains share it.
 
-    Raises
-    ------
-    ModelError
-        If there are not as many as chains, or a name is no free variable.
+    Raises ModelError if there are not as many as chains, or a name is no free variable.
     """
     if initvals is None or isinstance(initvals, Mapping):
         per_chain = [initvals or {}] * chains

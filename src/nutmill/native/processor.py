@@ -52,13 +52,7 @@ class Target(NamedTuple):
 
 @cache
 def target(name: str = NATIVE) -> Target:
-    """Give the target of a name.
-
-    Raises
-    ------
-    ModelError
-        If there is no such target for processors of this architecture.
-    """
+    """Give the target of a name; raises ModelError if there is no such target for processors of this architecture."""
     triple = llvm.get_process_triple()
     if name == NATIVE:
         features = tuple(sorted({name for name, has in llvm.get_host_cpu_features().items() if has} - _NO_INSTRUCTIONS))

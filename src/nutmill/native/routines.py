@@ -57,10 +57,7 @@ def address(routine: str) -> int:
 def special_address(function: str) -> int:
     """Address of one of `SPECIAL` in SciPy: it takes doubles and an int that means nothing, and returns a double.
 
-    Raises
-    ------
-    LookupError
-        If this SciPy has no such form of the function.
+    Raises LookupError if this SciPy has no such form of the function.
     """
     functions = import_module("scipy.special.cython_special").__pyx_capi__
     doubles = ", ".join(["double"] * SPECIAL[function])

@@ -69,10 +69,7 @@ def to_bytes(description: Description, code: Code, origin: Origin, *, data: bool
 def from_bytes(content: bytes) -> tuple[Description, Code, Origin]:
     """Give what a compiled model is made of, from a file's content.
 
-    Raises
-    ------
-    Damaged
-        If it is none, or cannot run here; the message says why.
+    Raises Damaged if it is none, or cannot run here; the message says why.
     """
     header, parts = unpack(content, MAGIC)
     try:

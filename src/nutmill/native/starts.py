@@ -50,7 +50,6 @@ class Search:
 
     Parameters
     ----------
-    binding : Binding
     ask_guide : callable
         () -> Guide; called once jitter has found nothing.
     """
@@ -220,10 +219,7 @@ def _centre(start: Start) -> np.ndarray:
 def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[str, object]) -> Start:
     """Lay initial values of all parameters side by side.
 
-    Raises
-    ------
-    ModelError
-        If a value that the user gave lies outside the support of its variable.
+    Raises ModelError if a value that the user gave lies outside the support of its variable.
     """
     for name, value in zip(names, values, strict=True):
         if name in given and not np.isfinite(value).all():

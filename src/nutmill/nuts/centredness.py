@@ -120,12 +120,10 @@ def _losses_into(window, which, i, elements, work, out):
 
     Parameters
     ----------
-    window : Window
     which : (int, int)
         The half, 0 or 1, and how many chains there are: half a chain is every other block.
     i : int
         The element.
-    elements : Elements
     work : (4, k or more) float64
     out : (k,) float64
     """

@@ -87,9 +87,7 @@ def new_group(
 
     Parameters
     ----------
-    plan : GroupPlan
     initial_points : (n_chains, n_dim) float64
-    seed : int
     chain_ids : list of int
         Each names one stream of random numbers.
     room : LearningRoom, optional
@@ -142,8 +140,6 @@ def renew_group(state: layout.GroupState, initial_points: np.ndarray, seed: int,
     state : GroupState
         Without sites of another model: `written` and `sites` stay.
     initial_points : (n_chains, n_dim) float64
-    seed : int
-    chain_ids : list of int
     """
     for name in _LEFT_BY_A_RUN:
         getattr(state, name).fill(0)

@@ -75,9 +75,7 @@ def heaviest(number, blocks, n_dim, n_draws, room):
 
     Parameters
     ----------
-    number : int
     blocks : (c, 4) BLOCK
-    n_dim, n_draws : int
     room : (4, c or more) float64
         What `_measure` told of each chain.
 

@@ -60,10 +60,8 @@ def proven_rank(window, variance, room):
 
     Parameters
     ----------
-    window : Window
     variance : (n,) float64
         The diagonal metric.
-    room : Room
     """
     fewest, most, n_found = math.inf, 0, 0
     # Each half, and then both: a loop, so that the compiler sees each function called once.
@@ -138,7 +136,6 @@ def _second_moments_into(rows, basis, size, out):
     rows : (m, n) float64
         Draws and gradients by turns.
     basis : (size, n) float64
-    size : int
     out : (3, k, k) float64
         What the last matrix had in it is lost.
     """

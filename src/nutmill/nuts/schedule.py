@@ -38,8 +38,6 @@ def warmup_schedule(tune: int | None, max_treedepth: int, target_accept: float) 
     ----------
     tune : int or None
         Exact number of warmup draws; None stops when the chains agree, after at most 1000.
-    max_treedepth : int
-    target_accept : float
 
     Returns
     -------

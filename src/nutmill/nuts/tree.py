@@ -44,10 +44,8 @@ def grow(trajectory, verbs, directions, max_depth):
 
     Parameters
     ----------
-    trajectory, verbs : Verbs and what they act on
     directions : uint64
         Bit `k` set: doubling `k` goes forward in time.
-    max_depth : int
 
     Returns
     -------

@@ -48,7 +48,6 @@ def gather_rows(window, half, out):
 
     Parameters
     ----------
-    window : Window
     half : int
         BOTH, or 0 or 1: every other member, and of a single one every other block.
     out : (m, n) float64

@@ -136,10 +136,7 @@ def _finite(value: float) -> float | None:
 def read_status(path: Path) -> dict[str, Any] | None:
     """Read what was last written of the run in a folder; None: nothing yet.
 
-    Raises
-    ------
-    CheckpointError
-        If it cannot be read.
+    Raises CheckpointError if it cannot be read.
     """
     try:
         return parsed(read_plain(path / STATUS), _FORM)

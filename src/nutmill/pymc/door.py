@@ -29,10 +29,7 @@ _SHARED = (
 def plug_in() -> None:
     """Let `pm.sample(nuts_sampler="nutmill")` find nutmill. To do it twice is to do it once.
 
-    Raises
-    ------
-    NutmillError
-        If this PyMC takes samplers in another way.
+    Raises NutmillError if this PyMC takes samplers in another way.
     """
     door = getattr(mcmc, _DOOR, None)
     if door is None:

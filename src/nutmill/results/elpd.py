@@ -77,13 +77,7 @@ class Pointwise(NamedTuple):
 
 
 def pointwise_of(loo: Any) -> Pointwise:
-    """Read what `arviz.loo(..., pointwise=True)` gave, of either line.
-
-    Raises
-    ------
-    ArgumentError
-        If it is something else.
-    """
+    """Read what `arviz.loo(..., pointwise=True)` gave, of either line; raises ArgumentError if it is something else."""
     elpd, pareto_k = (_part(loo, name) for name in (_POINTWISE, "pareto_k"))
     if elpd is None or pareto_k is None:
         raise ArgumentError(f"loo must be what arviz.loo(result, pointwise=True) gives, not {type(loo).__name__}.")

@@ -68,7 +68,6 @@ def to_result_so_far(
 
     Parameters
     ----------
-    compiled : CompiledModel
     draws : (chains, n, n_dim) float64
     statistics : (chains, n) structured
     asked : mapping
@@ -174,7 +173,6 @@ class DrawsMaker:
 
     Parameters
     ----------
-    compiled : CompiledModel
     threads : int
         How many blocks of draws are computed at the same time.
     unconstrained : bool

@@ -26,10 +26,7 @@ _ZARR_MARKS = ("zarr.json", ".zgroup")
 def check_target(path: Path) -> None:
     """Refuse, before anything is computed, a file that could not be written afterwards.
 
-    Raises
-    ------
-    ModelError
-        With what to do about it.
+    Raises ModelError with what to do about it.
     """
     kind = _kind(path)
     _engine(kind)
@@ -44,10 +41,7 @@ def check_target(path: Path) -> None:
 def save(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:
     """Write a result as netCDF (``.nc``) or Zarr (``.zarr``); an older result of the same name is replaced.
 
-    Raises
-    ------
-    ModelError
-        If it cannot be written; what was there before is still there then.
+    Raises ModelError if it cannot be written; what was there before is still there then.
     """
     check_target(path)
     tree = result if isinstance(result, xr.DataTree) else result.to_datatree()

@@ -109,10 +109,7 @@ def adaptation_in(folder: RunFolder) -> AdaptationState | None:
 def read_groups(path: str | os.PathLike, of_chains: Sequence[int] | None = None) -> list[Group]:
     """Read the newest states of all groups of a run, and open what its chains drew, without working in its folder.
 
-    Raises
-    ------
-    CheckpointError
-        If it holds no run that can be read, or not one of just the chains that are named.
+    Raises CheckpointError if it holds no run that can be read, or not one of just the chains that are named.
     """
     path, manifest = Path(path), read_manifest(path)
     chain_ids = manifest["chain_ids"]

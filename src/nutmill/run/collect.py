@@ -18,15 +18,7 @@ _LAST_DRAWS = 50
 
 
 def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Clock) -> Run:
-    """Make the result of a run from groups whose native calls have all returned.
-
-    Parameters
-    ----------
-    groups : list of Group
-    settings : Settings
-    ending : Ending
-    clock : Clock
-    """
+    """Make the result of a run from groups whose native calls have all returned."""
     n_drawn = min(group.n_drawn(chain) for group, chain in chains_of(groups))
     n_draws = min(n_drawn, settings.draws) if ending.n_enough is None else ending.n_enough
     draws, statistics = _joined(groups, "draws", [slice(n_draws)] * len(groups))

@@ -13,7 +13,6 @@ class DrawsInMemory:
 
     Parameters
     ----------
-    state : GroupState
     of_run : pair of arrays
         Draws and statistics of all groups of the run, of which those of `state` are a part.
     """

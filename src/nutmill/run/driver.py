@@ -48,7 +48,6 @@ def drive(
         One for all threads, or one for each: the same code, which may call different BLAS libraries.
     start : Starts or SavedRun
         With a folder SIGTERM and SIGUSR1 end the run as Ctrl-C does, and what was drawn is saved there.
-    settings : Settings
     threads : int
         How many chains may run at the same time; each of these threads is a worker.
     on_worker : callable, optional
@@ -56,10 +55,8 @@ def drive(
     on_progress : callable, optional
         Called from this thread every `interval_s` seconds or so and at the end, with each chain's progress; the last
         time with the draws that are kept, unless some are missing.
-    interval_s : float
     block_draws : int, optional
         Draws of one native call while sampling; by default as many as take about 0.2 s.
-    limits : Limits, optional
     called_off_by : callable, optional
         Asked every `interval_s` seconds or so who elsewhere wants the run to end; None: nobody.
     on_begin : callable, optional

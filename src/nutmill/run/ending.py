@@ -73,10 +73,7 @@ NO_LIMITS = Limits()
 def checked_limits(max_time, until: Mapping[str, float] | None, *, chains: int, draws: int) -> Limits:
     """Check `max_time` and `until` as users give them.
 
-    Raises
-    ------
-    ArgumentError
-        If one has no meaning, or can never be met with the draws asked for.
+    Raises ArgumentError if one has no meaning, or can never be met with the draws asked for.
     """
     if max_time is not None and not (_is_number(max_time) and max_time > 0):
         raise ArgumentError(f"max_time must be a number of seconds above 0, not {max_time!r}.")

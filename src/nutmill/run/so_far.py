@@ -13,7 +13,6 @@ class DrawsSoFar:
 
     Parameters
     ----------
-    groups : sequence of Group
     rows : sequence of ChainProgress
         Of all their chains: what is drawn beyond the draws that they tell of is not kept.
 

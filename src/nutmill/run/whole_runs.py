@@ -34,8 +34,6 @@ class WholeRuns:
 
     Parameters
     ----------
-    settings : Settings
-    chain_ids : sequence of int
     native : WholeModel
         One of those that will run: all have its values and its sites.
     """
@@ -61,10 +59,7 @@ class WholeRuns:
     def run(self, native: WholeModel, positions: np.ndarray, seed: int) -> WholeRun:
         """Run all chains from where they start; their draws are those of `run.driver.drive`.
 
-        Raises
-        ------
-        SamplingError
-            A chain could not start, or its density asked it to stop.
+        Raises SamplingError if a chain could not start, or its density asked it to stop.
         """
         call = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * 3)(native.run)
         for part, state, table in self._groups:

@@ -156,14 +156,12 @@ def layout_for(
 
     Parameters
     ----------
-    compiled : CompiledModel
     asked : "auto", Layout, path of a profile, or None
         As in `sample_numba`.
     chains, draws : int
         Of the run.
     cores : int or None
         Chains at once, if the user says so.
-    topology : Topology
     kept : mapping, optional
         `Layout.numerics` of a run that has begun: all but another layout that is asked for keeps them.
 
@@ -206,11 +204,8 @@ def with_measured_library(
 
     Parameters
     ----------
-    found : ChosenLayout
-    compiled : CompiledModel
     chains : int
         Of a task.
-    topology : Topology
     """
     if not compiled.code.native.blas_routines:
         return found

@@ -48,10 +48,8 @@ def identity(compiled: CompiledModel, cpu_model: str) -> dict[str, Any]:
 def check_same(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: str | os.PathLike) -> None:
     """Compare this process's model, or that of one part, with what a run folder says of its own.
 
-    Raises
-    ------
-    CheckpointError
-        If model or data are others. Where the density differs by rounding alone, a warning is logged.
+    Raises CheckpointError if model or data are others. Where the density differs by rounding alone, a warning is
+    logged.
     """
     first, second = dict(mine["model"]), dict(theirs["model"])
     probes = first.pop("probes"), second.pop("probes")
@@ -110,10 +108,7 @@ def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
 def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> None:
     """Put the compiled model into a run folder, if its code allows it; the log says if not.
 
-    Raises
-    ------
-    CheckpointError
-        If the folder cannot be written.
+    Raises CheckpointError if the folder cannot be written.
     """
     try:
         content = compiled.to_bytes(log_likelihood=log_likelihood)
@@ -127,12 +122,7 @@ def keep_model(compiled: CompiledModel, path: Path, *, log_likelihood: bool) -> 
 def model_of(path: str | os.PathLike) -> CompiledModel:
     """Load the compiled model that lies in a run folder.
 
-    Raises
-    ------
-    CheckpointError
-        If there is none.
-    ModelError
-        If it is damaged, or was made for another processor or version.
+    Raises CheckpointError if there is none; ModelError if it is damaged, or was made for another processor or version.
     """
     file = Path(path) / MODEL
     if kind_of(file) is None:

@@ -11,10 +11,7 @@ from nutmill.native.compiled import CompiledModel
 def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
     """Bind the model's code to the BLAS of a layout that is applied.
 
-    Raises
-    ------
-    LayoutError
-        If the model is called through a pointer, and so always calls the BLAS that SciPy brought.
+    Raises LayoutError if the model is called through a pointer, and so always calls the BLAS that SciPy brought.
     """
     if applied.layout.blas is None:
         return [compiled.binding]

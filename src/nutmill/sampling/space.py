@@ -40,10 +40,7 @@ def _draw_bytes(compiled: CompiledModel) -> int:
 def check_memory(compiled: CompiledModel, request: Request, topology: Topology) -> None:
     """Refuse a run whose draws cannot fit, those of warmup among them; with a checkpoint the others go to the disk.
 
-    Raises
-    ------
-    ModelError
-        With what is needed, what there is, and what to do.
+    Raises ModelError with what is needed, what there is, and what to do.
     """
     warmup, there = warmup_bytes(compiled, request), topology.memory_bytes
     draws = needed_bytes(compiled, request) if request.checkpoint is None else 0
@@ -58,10 +55,7 @@ def check_memory(compiled: CompiledModel, request: Request, topology: Topology) 
 def check_disk(compiled: CompiledModel, request: Request, folder: Path) -> None:
     """Refuse a run whose draws the disk of its folder cannot hold; one with a limit of time may not make them all.
 
-    Raises
-    ------
-    ModelError
-        With what is needed, what there is, and what to do.
+    Raises ModelError with what is needed, what there is, and what to do.
     """
     n_chains, there = len(request.chain_ids), shutil.disk_usage(folder).free
     # The draws as they are made, and the result, which is a file too if it is large.

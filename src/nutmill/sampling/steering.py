@@ -85,7 +85,6 @@ class Steering:
 
     Parameters
     ----------
-    compiled : CompiledModel
     asked : mapping
         What the user asked for (`Request.as_json`).
     callback : callable, optional

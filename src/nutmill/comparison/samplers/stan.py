@@ -26,12 +26,8 @@ def run(model: "pm.Model", size: Size, *, program: str, data: str | None = None)
     """Sample the Stan program in the file `program`, whose variables are called as those of `model`.
 
     Its data are the JSON file `data`, by default of the same name, as CmdStan reads it. PyStan has a process for every
-    chain; the draws come as text, which the figures of sampling include.
-
-    Raises
-    ------
-    ModelError
-        If a free variable of the model is none of the program's, or has another shape.
+    chain; the draws come as text, which the figures of sampling include. Raises ModelError if a free variable of the
+    model is none of the program's, or has another shape.
     """
     (stan, services, cache), imported = timed(
         lambda: [import_module(name) for name in ("stan", "httpstan.services_stub", "httpstan.cache")]

@@ -34,10 +34,7 @@ class BlasSurvey(NamedTuple):
 def scipy_blas() -> BlasLibrary:
     """The library that ``scipy.linalg.cython_blas`` calls, and so Numba and PyTensor unless told otherwise.
 
-    Raises
-    ------
-    LayoutError
-        If none can be found.
+    Raises LayoutError if none can be found.
     """
     # Names that are looked up in the module are found in the very libraries that it is linked to.
     candidates = [_cython_blas(), *(path for path in _loaded_files() if "scipy" in path)]

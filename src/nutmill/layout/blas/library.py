@@ -70,12 +70,7 @@ class BlasLibrary:
     def address(self, routine: str) -> int:
         """Address of a Fortran routine with 32-bit integers, for example of ``"dgemm"`` or ``"dpotrf"``.
 
-        One that this library lacks is taken from SciPy's library.
-
-        Raises
-        ------
-        LayoutError
-            If neither has it.
+        One that this library lacks is taken from SciPy's library. Raises LayoutError if neither has it.
         """
         function = symbol(self.handle, self.spelling.format(routine))
         if function is not None:
@@ -96,10 +91,7 @@ class BlasLibrary:
     def set_threads(self, count: int) -> None:
         """Set how many threads a call may use: in this process, or of this thread (`threads.of_calling_thread`).
 
-        Raises
-        ------
-        LayoutError
-            If it has no such control.
+        Raises LayoutError if it has no such control.
         """
         if self.threads is None:
             raise LayoutError(f"{self.label} cannot be limited: it has no function that sets its number of threads.")
@@ -117,7 +109,6 @@ def open_library(path: str, origin: str, fallback: BlasLibrary | None = None, *,
 
     Parameters
     ----------
-    path, origin : str
     fallback : BlasLibrary, optional
         Has the routines that this one lacks.
     wide : bool

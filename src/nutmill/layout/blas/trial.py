@@ -31,7 +31,6 @@ def tried(path: str, runtimes: Iterable[str] = ()) -> Trial:
 
     Parameters
     ----------
-    path : str
     runtimes : iterable of str
         OpenMP libraries of this process, which the child loads first: some cannot live beside another.
     """

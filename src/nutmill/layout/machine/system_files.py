@@ -130,10 +130,7 @@ class Machine:
 def cpus_from_text(text: str) -> frozenset[int]:
     """Read a list such as ``0-3,8``; an empty text is an empty set.
 
-    Raises
-    ------
-    ValueError
-        The text is no list of CPUs.
+    Raises ValueError if the text is no list of CPUs.
     """
     cpus: set[int] = set()
     for part in filter(None, text.strip().split(",")):

@@ -55,7 +55,6 @@ class Topology:
         Caches for data that usable CPUs reach.
     memory_bytes : int or None
         The machine's memory, or the cgroups' limit where that is less.
-    cpu_model : str
     readings : tuple of Reading
         Every fact with its place, also what could not be read.
     """

@@ -43,7 +43,6 @@ class Bench:
     workload : callable
         ``workload(worker, count)`` does `count` units of work as worker number `worker`, without the GIL. With a
         method ``bound(applied)`` it is asked, for each layout, for the callable to measure.
-    topology : Topology
     """
 
     def __init__(self, workload: Workload, topology: Topology):
@@ -55,12 +54,7 @@ class Bench:
     def measure(self, layout: Layout, burst_s: float) -> Timing:
         """Run all workers of a layout for `burst_s` seconds or one unit, whichever is longer.
 
-        Raises
-        ------
-        Unavailable
-            The layout cannot be applied here.
-        LayoutError
-            From what the workload raised.
+        Raises Unavailable if the layout cannot be applied here; LayoutError from what the workload raised.
         """
         if self._may_spin:
             _wait_for_spinning_threads()

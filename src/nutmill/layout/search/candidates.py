@@ -52,7 +52,6 @@ def candidates(
 
     Parameters
     ----------
-    topology : Topology
     chains : int
         Chains of the whole job.
     blas : sequence of str or None

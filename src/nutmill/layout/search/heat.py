@@ -33,7 +33,6 @@ def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:
 
     Parameters
     ----------
-    sweep : Sweep
     labels : mapping, optional
         What people call the library that layouts name so (`Layout.blas`).
     """
@@ -57,7 +56,6 @@ def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
 
     Parameters
     ----------
-    heat : Heat
     title : str
         Machine and model.
     unit : str
@@ -90,8 +88,6 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
 
     Parameters
     ----------
-    heat : Heat
-    path : str or path
     title, unit : str
         As in `text`; a long title is broken into lines.
     """

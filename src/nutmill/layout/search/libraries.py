@@ -22,11 +22,8 @@ def worthwhile(recorder: Recorder, families: Sequence[Layout], job: Job, burst_s
 
     Parameters
     ----------
-    recorder : Recorder
     families : sequence of Layout
         One chain with one thread, of each library.
-    job : Job
-    burst_s : float
     """
     alive = list(families)
     factor = _OUT if job.chains >= job.n_cores else _OUT_WITH_THREADS

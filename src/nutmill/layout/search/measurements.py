@@ -125,7 +125,6 @@ def least_seconds(layout: Layout, ledger: Ledger) -> float:
 
     Parameters
     ----------
-    layout : Layout
     ledger : Ledger
         Holds the `reference` of the layout, at least.
     """

@@ -58,7 +58,6 @@ def search(
         ``measure(layout, burst_s) -> Timing``.
     layouts : sequence of Layout
         Those to choose from; the oversubscribed among them are measured once, as a warning.
-    job : Job
     budget_s : float
         By `clock`. No measurement begins that is not expected to end within it.
     clock : callable

@@ -42,7 +42,6 @@ def sweep(
     workload : callable
         ``workload(worker, count)`` does `count` units of work as worker number `worker`, without the GIL; see
         `Bench`. A unit of 0.1 to 100 ms is right, such as a step of the sampler.
-    topology : Topology
     chains : int
         Of the whole job; a layout with fewer at once needs several waves.
     layouts : sequence of Layout, optional

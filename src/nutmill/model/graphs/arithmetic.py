@@ -83,7 +83,6 @@ class Arithmetic:
 
         Parameters
         ----------
-        fgraph : FunctionGraph
         given : mapping
             Input of the graph -> the array, or the input of this arithmetic, that it is, unless it is that itself.
         """

@@ -7,12 +7,7 @@ from pytensor.graph.op import Op
 
 
 class LinearRecurrence(Op):
-    """v_t = a_t v_(t-1) + b_t from 0; backwards it is v_t = a_(t+1) v_(t+1) + b_t, which its gradient is made of.
-
-    Parameters
-    ----------
-    backwards : bool
-    """
+    """v_t = a_t v_(t-1) + b_t from 0; backwards it is v_t = a_(t+1) v_(t+1) + b_t, which its gradient is made of."""
 
     __props__ = ("backwards",)
 

@@ -45,14 +45,9 @@ RESERVED_NAMES = {"chain", "draw"}
 def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_out: bool = False) -> ModelGraph:
     """Read a PyMC model: log density, parameters, data, what to report of each draw, and where to start.
 
-    With `leave_out` truth values say which observations count (`model.graphs.left_out`).
-
-    Raises
-    ------
-    ModelError
-        If there is nothing to sample, a free variable is discrete, a name clashes with ArviZ's dimensions,
-        observed data are NaN, the shape of a reported variable depends on parameters, or `var_names` names
-        an unknown variable.
+    With `leave_out` truth values say which observations count (`model.graphs.left_out`). Raises ModelError if there is
+    nothing to sample, a free variable is discrete, a name clashes with ArviZ's dimensions, observed data are NaN, the
+    shape of a reported variable depends on parameters, or `var_names` names an unknown variable.
     """
     _check(model)
     reported = _reported(model, var_names)

@@ -39,12 +39,7 @@ class Use(NamedTuple):
 
 
 class ScaledUses:
-    """What a model does with its variables.
-
-    Parameters
-    ----------
-    model : pm.Model
-    """
+    """What a model does with its variables."""
 
     def __init__(self, model: pm.Model):
         self._model, self._free = model, set(model.free_RVs)
@@ -59,7 +54,6 @@ class ScaledUses:
 
         Parameters
         ----------
-        rv : Variable
         n_whole : int
             Along so many of its last axes it must have one scale.
         """

@@ -88,10 +88,7 @@ def link_kernel(kernel: Mapping[str, Bitcode], target: Target) -> bytes:
 def link_model(model: Mapping[str, Lowered], target: Target) -> bytes:
     """Return the native object of a model, whose entries are called `nutmill_<name>`.
 
-    Raises
-    ------
-    Unlinkable
-        If code of the model needs Python.
+    Raises Unlinkable if code of the model needs Python.
     """
     modules = [_model_module(entry, target) for entry in model.values()]
     glue = [_call(name, f'@"{entry.symbol}"', entry.n_words) for name, entry in model.items()]

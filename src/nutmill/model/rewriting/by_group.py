@@ -36,11 +36,9 @@ class GroupedLoop(CompiledOp):
 
     Parameters
     ----------
-    scalar_op : ScalarOp
     indices : tuple
         For each operand of `scalar_op` the position of the index of its rows among the inputs, `GROUP` if it is read by
         the index of pieces, or None if it has a value for each row, or one for all.
-    results : tuple of Stored, Reduced or Summed
     """
 
     __props__ = ("indices", "results", "scalar_op")
@@ -67,7 +65,6 @@ class GroupRows(GraphRewriter):
 
     Parameters
     ----------
-    target : FunctionGraph
     n_parameters : int
         Inputs after so many are data.
 

@@ -71,10 +71,8 @@ class FusedLoop(CompiledOp):
 
     Parameters
     ----------
-    scalar_op : ScalarOp
     indices : tuple
         For each operand of `scalar_op` the position of the index vector among the inputs, or None.
-    results : tuple of Stored or Reduced
     """
 
     __props__ = ("indices", "results", "scalar_op")

@@ -41,7 +41,6 @@ class RowTiles(CompiledOp):
         What is computed for a tile. Its inputs are those of the op, and a truth for each of `guesses`.
     sliced : tuple of bool
         For each input of the op whether a tile takes its own rows of it; others are the same for all tiles.
-    results : tuple of Kept or Total
     guesses : tuple of int
         Numbers of results, each whether something holds in all rows, that the step reads as if they were known. They
         are taken to be true; where one turns out to be false, all tiles are computed again.

@@ -21,7 +21,6 @@ class Engine:
 
     Parameters
     ----------
-    executor : Executor
     content : bytes
         The compiled model.
     path : Path or None
@@ -107,7 +106,6 @@ def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Pa
 
     Parameters
     ----------
-    executor : Executor
     content : bytes
         The compiled model.
     path : Path or None

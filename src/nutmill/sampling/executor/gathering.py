@@ -33,8 +33,6 @@ class Gathering:
 
     Parameters
     ----------
-    engine : Engine
-    tasks : sequence of Task
     running : Path
         The file of all of them that is there while the run goes on.
     is_seen : bool
@@ -62,10 +60,7 @@ class Gathering:
     def gather(self, signals: StopSignals, deadline: Deadline, on_progress: Callable[[], None]) -> str | None:
         """Wait for all answers, or until something ends the run: return what.
 
-        Raises
-        ------
-        NutmillError
-            What was raised in a worker, or SamplingError if the executor has lost too many workers.
+        Raises what was raised in a worker, or SamplingError if the executor has lost too many workers.
         """
         self._running.touch()
         due_s = 0.0
@@ -154,7 +149,6 @@ class Arrivals:
         The chains of each.
     paths : sequence of Path or None
         The folder of each, None for those without.
-    settings : Settings
     tell : callable
         Takes rows of all chains.
     """

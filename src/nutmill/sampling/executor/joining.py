@@ -17,7 +17,6 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
 
     Parameters
     ----------
-    runs : sequence of Run
     ending : Ending
         Of all of them.
     wall_s : float

@@ -32,14 +32,8 @@ class Models:
     ) -> CompiledModel:
         """Give a model, bound, from `content` or from its file if it was not unpacked before.
 
-        Binding may have to wait for other runs; `while_waiting` is as in `Layout.applied`.
-
-        Raises
-        ------
-        ModelError
-            If it cannot run here.
-        CheckpointError
-            If its file is not there.
+        Binding may have to wait for other runs; `while_waiting` is as in `Layout.applied`. Raises ModelError if it
+        cannot run here; CheckpointError if its file is not there.
         """
         with self._lock:
             if source.digest not in self._models:

@@ -23,7 +23,6 @@ class Reducer:
     ----------
     op : CAReduce
         Of one of the scalar operations in `fusion.REDUCERS`.
-    dtype, result : str
     """
 
     def __init__(self, op: CAReduce, dtype: str, result: str):

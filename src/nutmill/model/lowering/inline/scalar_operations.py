@@ -27,7 +27,6 @@ class Scalar:
 
     Parameters
     ----------
-    op : ScalarOp
     dtypes : sequence of str
         Of its operands.
 

@@ -42,7 +42,6 @@ class Items:
 
     Parameters
     ----------
-    outputs : sequence of Variable
     is_open : callable
         Whether a constant is data that may be replaced.
     """
