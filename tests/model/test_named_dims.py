@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pymc as pm
 import pytest
+from coordinates import At
 
 import nutmill
 from nutmill import compile_model, sample_numba
+from nutmill.model.graphs.sites import find_sites
 from nutmill.results.trace import group
 
 RNG = np.random.default_rng(20261129)
@@ -30,7 +32,9 @@ def named():
         effect = pmd.Normal("effect", 0.0, tau, dims="g")
         slope = pmd.Normal("slope", 0.0, 2.0)
         share = pmd.Beta("share", 2.0, 3.0, dims="part")
-        mean = pmd.Deterministic("mean", slope * x + effect.isel(g=g) + share.sum(dim="part"))
+        z = pmd.Normal("z", 0.0, 1.0, dims="g")
+        total = effect + pmd.math.sqrt(tau) * z
+        mean = pmd.Deterministic("mean", slope * x + total.isel(g=g) + share.sum(dim="part"))
         pmd.Normal("y", mean, scale, observed=y)
     return model
 
@@ -43,7 +47,9 @@ def plain():
         effect = pm.Normal("effect", 0.0, tau, dims="g")
         slope = pm.Normal("slope", 0.0, 2.0)
         share = pm.Beta("share", 2.0, 3.0, dims="part")
-        mean = pm.Deterministic("mean", slope * x + effect[g] + share.sum(), dims="obs")
+        z = pm.Normal("z", 0.0, 1.0, dims="g")
+        total = effect + pm.math.sqrt(tau) * z
+        mean = pm.Deterministic("mean", slope * x + total[g] + share.sum(), dims="obs")
         pm.Normal("y", mean, scale, observed=y, dims="obs")
     return model
 
@@ -63,6 +69,15 @@ def assert_same_density(mine, other):
 def test_the_density_is_that_of_the_model_without_names(both):
     assert_same_density(*both)
     assert_same_density(*(compiled.with_data(x=X[:7], g_of=G[:7], y_of=Y[:7]) for compiled in both))
+
+
+def test_hierarchies_are_seen_through_the_names(both):
+    found = [[(site.variable.name, site.written) for site in find_sites(build())] for build in (named, plain)]
+    assert found == 2 * [[("effect", 1.0), ("z", 0.0)]]
+    for q, centredness in zip(RNG.normal(size=(3, both[0].n_dim)), RNG.random((3, both[0].n_dim)), strict=True):
+        (value, gradient), (expected, slopes) = (At(compiled, centredness).density(q) for compiled in both)
+        assert value == pytest.approx(expected, rel=1e-13)
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-11)
 
 
 def test_starts_are_too(both, tmp_path):
@@ -87,11 +102,8 @@ def test_the_result_is_built_as_that_of_the_model_without_names(both):
         assert {key: values.dims for key, values in found.items()} == {k: v.dims for k, v in expected.items()}
     np.testing.assert_array_equal(group(mine, "posterior")["part"], group(other, "posterior")["part"])
     drawn = group(mine, "posterior")
-    mean = (
-        drawn["slope"].values[..., None] * X
-        + drawn["effect"].values[..., G]
-        + drawn["share"].sum("part").values[..., None]
-    )
+    effect = drawn["effect"].values + np.sqrt(drawn["tau"].values)[..., None] * drawn["z"].values
+    mean = drawn["slope"].values[..., None] * X + effect[..., G] + drawn["share"].sum("part").values[..., None]
     np.testing.assert_allclose(drawn["mean"].values, mean, rtol=1e-12)
 
 

@@ -21,6 +21,7 @@ from pytensor.tensor.elemwise import DimShuffle
 
 from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
 from nutmill.model.graphs.linear_recurrence import linear_recurrence
+from nutmill.model.graphs.named_dims import plain
 from nutmill.model.graphs.sites import FoundSite
 from nutmill.model.graphs.widths import inverse_width, log_width
 
@@ -44,7 +45,8 @@ def expressions_of(model: pm.Model, found: Sequence[FoundSite]) -> list[Variable
 def placed(model: pm.Model, found: Sequence[FoundSite], lifted: Sequence[Variable]) -> list[Placed]:
     """Take apart what `expressions_of` gave, once data are lifted out of it."""
     rest: Iterator[Variable] = iter(lifted)
-    return [Placed(site, model.rvs_to_values[site.variable], [next(rest) for _ in site.expressions]) for site in found]
+    values = (plain(model.rvs_to_values[site.variable]) for site in found)
+    return [Placed(*both, [next(rest) for _ in both[0].expressions]) for both in zip(found, values, strict=True)]
 
 
 def recentred(

@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.transforms import CholeskyCovPacked
 from pytensor.graph.basic import Variable
 
+from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.positive import is_lkj_factor, is_transpose
 
 
-def row_lengths(matrix: Variable, is_right: bool, model: pm.Model) -> Variable | None:
+def row_lengths(matrix: Variable, is_right: bool, model: ModelVariables) -> Variable | None:
     """Lengths (k,) of the rows of the Cholesky factor of an LKJ prior; None if the matrix is none.
 
     Parameters
@@ -31,7 +31,7 @@ def row_lengths(matrix: Variable, is_right: bool, model: pm.Model) -> Variable |
     return pt.exp(0.5 * pt.log(pt.sum(pt.sqr(matrix), axis=1)))
 
 
-def packed_scale(rv: Variable, model: pm.Model) -> Variable | None:
+def packed_scale(rv: Variable, model: ModelVariables) -> Variable | None:
     """Scale of each element of a packed factor: that on the diagonal of its row; 1 of those on the diagonal.
 
     What is left of a row is then free of its standard deviation, which may come near 0. None if the variable is no

@@ -23,7 +23,7 @@ def plain(variable: Variable) -> Variable:
 
     It is the same each time, and that of a shared variable shares its value.
     """
-    if not _has_named_dims(variable):
+    if not has_named_dims(variable):
         return variable
     if not hasattr(variable.tag, _PLAIN):
         setattr(variable.tag, _PLAIN, _tensor_like(variable))
@@ -32,7 +32,7 @@ def plain(variable: Variable) -> Variable:
 
 def named_like(variable: Variable, tensor: Variable) -> Variable:
     """Name the dimensions of a tensor as those of a variable, if it has names."""
-    if not _has_named_dims(variable) or _has_named_dims(tensor):
+    if not has_named_dims(variable) or has_named_dims(tensor):
         return tensor
     from pytensor.xtensor import as_xtensor
 
@@ -56,7 +56,7 @@ class _NamedTransform(NamedTuple):
 
 def transform_of(variable: Variable, transform: Any) -> Any:
     """Give the transform of a variable, of PyMC or None, in a form that names dimensions where the variable does."""
-    return _NamedTransform(variable, transform) if _has_named_dims(variable) else transform
+    return _NamedTransform(variable, transform) if has_named_dims(variable) else transform
 
 
 def without_named_dims(outputs: Sequence[Variable]) -> list[Variable]:
@@ -69,7 +69,7 @@ def without_named_dims(outputs: Sequence[Variable]) -> list[Variable]:
     """
     if _MODULE not in sys.modules:
         return list(outputs)
-    named = [variable for variable in ancestors(outputs) if _has_named_dims(variable)]
+    named = [variable for variable in ancestors(outputs) if has_named_dims(variable)]
     if not named:
         return list(outputs)
     from pytensor.xtensor import as_xtensor
@@ -79,7 +79,8 @@ def without_named_dims(outputs: Sequence[Variable]) -> list[Variable]:
     return list(rewrite_graph(clone_replace(tensors, roots), include=("lower_xtensor",), clone=False))
 
 
-def _has_named_dims(variable: Variable) -> bool:
+def has_named_dims(variable: Variable) -> bool:
+    """Whether the dimensions of a variable have names."""
     return type(variable.type).__name__ == "XTensorType"
 
 

@@ -1,7 +1,6 @@
 """Which expressions of a PyMC model are positive whatever its parameters are: told from operations, not from values."""
 
 import numpy as np
-import pymc as pm
 from pymc.distributions.transforms import CholeskyCovPacked, LogExpM1
 from pymc.logprob.transforms import IntervalTransform, LogOddsTransform, LogTransform, SimplexTransform
 from pytensor.compile.ops import ViewOp
@@ -13,6 +12,8 @@ from pytensor.tensor.basic import Alloc, Join, MakeVector
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
+
+from nutmill.model.graphs.model_variables import ModelVariables
 
 _ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
 # Of their first input alone.
@@ -30,7 +31,7 @@ _SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubte
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
 
-def is_positive(variable: Variable, model: pm.Model) -> bool:
+def is_positive(variable: Variable, model: ModelVariables) -> bool:
     """Whether an expression of the model's random variables cannot be anything but positive."""
     if isinstance(variable, Constant):
         return _is_number(variable) and bool(np.all(np.asarray(variable.data) > 0))
@@ -49,7 +50,7 @@ def is_positive(variable: Variable, model: pm.Model) -> bool:
     return False
 
 
-def _is_positive_elementwise(node, model: pm.Model) -> bool:
+def _is_positive_elementwise(node, model: ModelVariables) -> bool:
     operation = node.op.scalar_op
     if isinstance(operation, _ALWAYS):
         return True
@@ -60,7 +61,7 @@ def _is_positive_elementwise(node, model: pm.Model) -> bool:
     return isinstance(operation, _OF_ALL) and all(is_positive(v, model) for v in node.inputs)
 
 
-def _is_not_negative(variable: Variable, model: pm.Model) -> bool:
+def _is_not_negative(variable: Variable, model: ModelVariables) -> bool:
     """Whether an expression is a square, made of such by sums and products, or positive."""
     if isinstance(variable, Constant):
         return _is_number(variable) and bool(np.all(np.asarray(variable.data) >= 0))
@@ -77,7 +78,7 @@ def _is_not_negative(variable: Variable, model: pm.Model) -> bool:
     return is_positive(variable, model)
 
 
-def _is_positive_variable(variable: Variable, model: pm.Model) -> bool:
+def _is_positive_variable(variable: Variable, model: ModelVariables) -> bool:
     """By its transform, which keeps what the sampler moves apart from what cannot be."""
     transform = model.rvs_to_transforms[variable]
     if isinstance(transform, IntervalTransform):
@@ -98,7 +99,7 @@ def is_transpose(variable: Variable) -> bool:
     return variable.owner is not None and getattr(variable.owner.op, "new_order", None) == (1, 0)
 
 
-def is_lkj_factor(variable: Variable, model: pm.Model) -> bool:
+def is_lkj_factor(variable: Variable, model: ModelVariables) -> bool:
     """Whether a matrix is the lower Cholesky factor that an LKJ prior is of."""
     node = variable.owner
     is_set = node is not None and isinstance(node.op, _SETTING) and node.op.set_instead_of_inc

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Apply, Constant, Variable
@@ -23,6 +22,7 @@ from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.graphs.lkj import row_lengths
+from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.positive import INDEXING, is_positive
 
 # Linear in what they are of, whatever they do with its axes.
@@ -41,7 +41,7 @@ class Use(NamedTuple):
 class ScaledUses:
     """What a model does with its variables."""
 
-    def __init__(self, model: pm.Model):
+    def __init__(self, model: ModelVariables):
         self._model, self._free = model, set(model.free_RVs)
         self._clients: dict[Variable, list[Apply]] = {}
         for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):

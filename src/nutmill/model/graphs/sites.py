@@ -21,6 +21,7 @@ from pytensor.tensor.exceptions import NotScalarConstantError
 
 from nutmill.model.graphs.families import FAMILIES, Family
 from nutmill.model.graphs.lkj import packed_scale
+from nutmill.model.graphs.model_variables import ModelVariables, variables_of
 from nutmill.model.graphs.scaled_uses import ScaledUses
 from nutmill.model.graphs.walks import as_walk
 
@@ -51,15 +52,23 @@ class FoundSite(NamedTuple):
 
 def find_sites(model: pm.Model) -> list[FoundSite]:
     """Find the sites of a model, each after those that its location and scale depend on."""
-    free = set(model.free_RVs)
-    found = [site for rv in model.free_RVs if (site := _centred(model, rv, free))]
-    uses, centred = ScaledUses(model), {site.variable for site in found}
-    others = [rv for rv in model.free_RVs if rv not in centred]
-    found += [site for rv in others if (site := _non_centred(model, rv, uses))]
-    return _in_order(found, free)
+    variables = variables_of(model)
+    free = set(variables.free_RVs)
+    found = [site for rv in variables.free_RVs if (site := _centred(variables, rv, free))]
+    uses, centred = ScaledUses(variables), {site.variable for site in found}
+    others = [rv for rv in variables.free_RVs if rv not in centred]
+    found += [site for rv in others if (site := _non_centred(variables, rv, uses))]
+    return [_in_model(site, variables) for site in _in_order(found, free)]
 
 
-def _family_of(model: pm.Model, rv: Variable) -> Family | None:
+def _in_model(site: FoundSite, variables: ModelVariables) -> FoundSite:
+    """Write a site in terms of the model's own variables."""
+    location, scale, *further = variables.in_model(site.expressions)
+    own = variables.originals.get(site.variable, site.variable)
+    return site._replace(variable=own, location=location, scale=scale, further=further)
+
+
+def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
     """Family of a variable whose parameter lies on the real line; None if it has another, or another transform."""
     family = FAMILIES.get(type(rv.owner.op))
     if family is None:
@@ -69,7 +78,7 @@ def _family_of(model: pm.Model, rv: Variable) -> Family | None:
     return family if fits else None
 
 
-def _centred(model: pm.Model, rv: Variable, free: set[Variable]) -> FoundSite | None:
+def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
         site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, is_joint=True)
     elif (scale := packed_scale(rv, model)) is not None:
@@ -99,7 +108,7 @@ def _none(_xi: Variable, _further: Sequence[Variable]) -> Variable:
     return _ZERO
 
 
-def _is_standard(model: pm.Model, rv: Variable) -> bool:
+def _is_standard(model: ModelVariables, rv: Variable) -> bool:
     """Whether the prior is of location 0 and scale 1, and has no other parameters."""
     family = _family_of(model, rv)
     if family is None or family.of_log:
@@ -115,7 +124,7 @@ def _constant(variable: Variable) -> float | None:
         return None
 
 
-def _non_centred(model: pm.Model, rv: Variable, uses: ScaledUses) -> FoundSite | None:
+def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> FoundSite | None:
     """The site of a variable that is multiplied by positive expressions and factors of LKJ priors."""
     if (is_standard := _is_standard(model, rv)) or _sums_to_zero(model, rv):
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
@@ -126,13 +135,13 @@ def _non_centred(model: pm.Model, rv: Variable, uses: ScaledUses) -> FoundSite |
     return None
 
 
-def _sums_to_zero(model: pm.Model, rv: Variable) -> bool:
+def _sums_to_zero(model: ModelVariables, rv: Variable) -> bool:
     """Whether a variable is one of effects that sum to zero, with a prior that has no free parameters."""
     is_one = isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform)
     return is_one and not _needs(rv.owner.inputs, set(model.free_RVs))
 
 
-def _has_transform(model: pm.Model, rv: Variable, kind: type) -> bool:
+def _has_transform(model: ModelVariables, rv: Variable, kind: type) -> bool:
     return isinstance(model.rvs_to_transforms.get(rv), kind)
 
 
