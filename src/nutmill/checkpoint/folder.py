@@ -32,24 +32,13 @@ from nutmill.files import is_unfinished, read_plain
 
 
 class RunFolder:
-    """A run folder that this process works in, within a `with`. Made by `create` and `open`.
-
-    Attributes
-    ----------
-    path : Path
-    manifest : dict
-        Content of manifest.json.
-    every_s : float
-        Seconds between two checkpoints.
-    last_saved_s : float or None
-        When the newest checkpoint came to the disk, in seconds since 1970.
-    """
+    """A run folder that this process works in, within a `with`. Made by `create` and `open`."""
 
     def __init__(self, path: Path, manifest: Mapping[str, Any], every_s: float):
         self.path = path
         self.manifest = dict(manifest)
-        self.every_s = every_s
-        self.last_saved_s: float | None = None
+        self.every_s = every_s  # between two checkpoints
+        self.last_saved_s: float | None = None  # seconds since 1970: when the newest checkpoint came to the disk
         self._lock = FolderLock(path / LOCK)
 
     @classmethod

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Chosen(NamedTuple):
     """What was found."""
 
-    profile: "Profile | None"  # none: one BLAS thread a chain, as many chains at once as a task has
+    profile: "Profile | None"  # None: one BLAS thread a chain, as many chains at once as a task has
     note: str | None = None  # what the user should know
 
     @property

@@ -62,15 +62,12 @@ def priming_model() -> "pm.Model":
 
 
 def reduced(model: "pm.Model", run: SamplerRun) -> dict:
-    """Reduce a run to numbers.
+    """Reduce a run to numbers, by name.
 
-    Returns
-    -------
-    dict
-        `imported`, `compiled` and `sampled`, each with `wall` and `cpu` seconds; `peak_rss_mb`; `draw_gradients`
-        and `warmup_gradients`, leapfrog steps of all chains, None where the sampler does not tell; `warmup_draws` of a
-        chain, 0 likewise; `divergences`; `quality`, `means` and `n_scalars`, see `quality.judge`; `blas`, the
-        libraries with their threads.
+    `imported`, `compiled` and `sampled`, each with `wall` and `cpu` seconds; `peak_rss_mb`; `draw_gradients` and
+    `warmup_gradients`, leapfrog steps of all chains, None where the sampler does not tell; `warmup_draws` of a chain, 0
+    likewise; `divergences`; `quality`, `means` and `n_scalars`, see `quality.judge`; `blas`, the libraries with their
+    threads.
     """
     blas = machine.blas_in_use()  # before ArviZ loads others
     from nutmill.comparison.quality import judge

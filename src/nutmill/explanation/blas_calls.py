@@ -48,27 +48,13 @@ _FORMS = {
 
 
 class BlasCall(NamedTuple):
-    """Calls of one routine on operands of the same sizes, within one gradient.
+    """Calls of one routine on operands of the same sizes, within one gradient."""
 
-    Attributes
-    ----------
-    routine : str
-        Its Fortran name.
-    sizes : tuple of int
-        As the routine's first integers: (m, n, k) of dgemm, (n,) of dpotrf.
-    count : int
-        Calls within one gradient.
-    seconds : float
-        That all of them take.
-    flops : float
-        Floating-point operations of all of them.
-    """
-
-    routine: str
-    sizes: tuple[int, ...]
+    routine: str  # its Fortran name
+    sizes: tuple[int, ...]  # the routine's first integers: (m, n, k) of dgemm, (n,) of dpotrf
     count: int  # type: ignore[assignment]  # hides the method of tuples, which nobody calls here
-    seconds: float
-    flops: float
+    seconds: float  # that all of them take
+    flops: float  # floating-point operations of all of them
 
 
 def call_name(call: BlasCall) -> str:

@@ -11,13 +11,7 @@ BUDGET_S = 20.0
 
 
 class Budget:
-    """Seconds to be spent on measuring.
-
-    Attributes
-    ----------
-    left_out : list of str
-        What was not measured.
-    """
+    """Seconds to be spent on measuring; `left_out` names what was not measured."""
 
     def __init__(self, seconds: float):
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.0 < seconds < math.inf:

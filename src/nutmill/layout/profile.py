@@ -42,40 +42,20 @@ class BlasKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """A chosen layout, what it was chosen from, and where it holds.
+    """A chosen layout, what it was chosen from, and where it holds."""
 
-    Parameters
-    ----------
-    machine : str
-        Fingerprint of the topology.
-    machine_description : str
-        The machine in a line that people can read.
-    workload : str
-        Fingerprint of the workload.
-    size_class : mapping
-        What workloads have in common that want the same layout; JSON's types.
-    load_averages : tuple of float, optional
-        The system's load averages over 1, 5 and 15 minutes when the profile was made.
-    created : str
-        ISO 8601, UTC.
-    nutmill : str
-        Version.
-    libraries : tuple of BlasIdentity, optional
-        Those that were compared; profiles from before 2026-11-29 do not tell.
-    known_files : tuple of str, optional
-        Every file of the machine that might have been a BLAS when the profile was made; as well.
-    """
-
-    machine: str
-    machine_description: str
+    machine: str  # fingerprint of the topology
+    machine_description: str  # the machine in a line that people can read
     blas: BlasKey
-    workload: str
-    size_class: Mapping
+    workload: str  # fingerprint of the workload
+    size_class: Mapping  # what workloads have in common that want the same layout; JSON's types
     sweep: Sweep
+    # The system's load averages over 1, 5 and 15 minutes when the profile was made.
     load_averages: tuple[float, ...] = field(default_factory=lambda: _load_averages())
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # ISO 8601, UTC
     nutmill: str = field(default_factory=lambda: version("nutmill"))
-    libraries: tuple[BlasIdentity, ...] = ()
+    libraries: tuple[BlasIdentity, ...] = ()  # those that were compared; profiles from before 2026-11-29 do not tell
+    # Every file of the machine that might have been a BLAS when the profile was made; as well.
     known_files: tuple[str, ...] = ()
 
     @property
@@ -142,13 +122,9 @@ def profile_folder() -> Path:
 
 
 def save(profile: Profile) -> Path | None:
-    """Keep a profile in `profile_folder`; the file is there as a whole or not at all.
+    """Keep a profile in `profile_folder`; the file is there as a whole or not at all. Returns where it is.
 
-    Returns
-    -------
-    Path or None
-        Where it is. None where the folder cannot be written: then it is kept for this process, and the log says
-        so once.
+    None where the folder cannot be written: then it is kept for this process, and the log says so once.
     """
     path = profile_folder() / _file_name(profile)
     try:

@@ -43,29 +43,14 @@ class Reported(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """A compiled model, told in plain values, with its data.
+    """A compiled model, told in plain values, with its data."""
 
-    Attributes
-    ----------
-    parameters
-        In the order of the flat position.
-    arrays
-        In the order of the data record.
-    reported
-        By name, in the model's order.
-    coords
-        Labels of dimensions.
-    array_dims
-        Dimensions of arrays and variables, by name.
-    observed, constant
-        Names of what goes into the groups ``observed_data`` and ``constant_data``; see `native.origin`.
-    """
-
-    parameters: tuple[Parameter, ...]
-    arrays: tuple[DataArray, ...]
-    reported: Mapping[str, Reported]
-    coords: Mapping[str, Labels] = field(default_factory=dict)
-    array_dims: Mapping[str, Dims] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...]  # in the order of the flat position
+    arrays: tuple[DataArray, ...]  # in the order of the data record
+    reported: Mapping[str, Reported]  # in the model's order
+    coords: Mapping[str, Labels] = field(default_factory=dict)  # labels of dimensions
+    array_dims: Mapping[str, Dims] = field(default_factory=dict)  # of arrays and variables
+    # Names of what goes into the groups ``observed_data`` and ``constant_data``; see `native.origin`.
     observed: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     missing: frozenset[str] = frozenset()  # arrays that a file was written without

@@ -54,14 +54,9 @@ def coordinates(sizes: Mapping[str, int], coords: Mapping[str, Iterable | None])
 
 
 def label_array(values: Iterable) -> np.ndarray:
-    """Turn labels of any kind into a vector of numbers, of times or of text.
+    """Turn labels of any kind into a vector (n,) of numbers, of times or of text.
 
-    Labels that a file cannot hold become text: the tuples of a MultiIndex are joined by commas, and so become
-    ``"north, 3"``.
-
-    Returns
-    -------
-    (n,) array of kind bool, int, float, datetime64, timedelta64 or str
+    Labels that a file cannot hold become text: of the tuples of a MultiIndex the parts, joined by commas.
     """
     values = list(values)
     kinds = {type(value) for value in values}

@@ -28,11 +28,8 @@ _WIDTHS = (("e", 8, "avx512f"), ("d", 4, "avx2"), ("b", 2, "sse4.1"))
 def available(made_for: Target | None = None) -> dict[str, tuple[str, ...]]:
     """Vector forms that a processor can run, this one unless told, and that this machine's C library has.
 
-    Returns
-    -------
-    dict of str to tuple of str
-        Names of vector symbols by name of the scalar function, widest first; empty where there is no libmvec
-        (another operating system, another C library, another processor).
+    Names of vector symbols by the name of the scalar function, widest first; none where there is no libmvec (another
+    operating system, another C library, another processor).
     """
     try:
         library = ctypes.CDLL(_LIBRARY)

@@ -232,19 +232,10 @@ def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mappin
 def start_with(
     model: Description, origin: Origin, given: Mapping[str, Any], seed: int
 ) -> tuple[list[np.ndarray], dict[str, str]]:
-    """Initial values where the user gave some.
+    """Initial values where the user gave some; raises ModelError if one has another shape than its variable.
 
-    Returns
-    -------
-    values : list of arrays
-        One for each parameter, on the unconstrained scale.
-    names : dict
-        For each parameter that was given, its name in the model.
-
-    Raises
-    ------
-    ModelError
-        If a value has another shape than its variable.
+    Returns one array for each parameter, on the unconstrained scale; and, for each parameter that was given, its name
+    in the model.
     """
     by_name = {str(name): value for name, value in given.items()}
     names = {p.name: p.rv_name for p in model.parameters if {p.name, p.rv_name} & set(by_name)}

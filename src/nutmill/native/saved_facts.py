@@ -12,13 +12,7 @@ from nutmill.native.saved_origin import StoredOrigin
 
 
 class Arrays:
-    """Arrays by number, in the form of NumPy's files.
-
-    Attributes
-    ----------
-    parts : dict
-        Name of each part -> its bytes.
-    """
+    """Arrays by number, in the form of NumPy's files: `parts` are the bytes of each, by its name."""
 
     def __init__(self, parts: Mapping[str, bytes] | None = None):
         self.parts = dict(parts or {})

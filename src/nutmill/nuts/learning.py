@@ -15,10 +15,7 @@ _ALL_ADMITTED = -1
 def learn_metrics(state, n_draws):
     """Update the metrics of a group from the window of the first `n_draws` draws.
 
-    Returns
-    -------
-    int
-        The draws behind the metric of the admitted chains; below FEWEST_DRAWS they keep what they had.
+    Returns how many draws are behind the metric of the admitted chains; below FEWEST_DRAWS they keep what they had.
     """
     chains = state.chains
     n_learned = 0

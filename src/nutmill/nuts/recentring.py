@@ -46,10 +46,7 @@ def width(centredness, log_scale):
 def recentre_into(old, new, location, log_scale, position, out):
     """Write coordinates at the centrednesses `new` of a point that has `position` at `old`; all (n,) float64.
 
-    Returns
-    -------
-    float
-        The logarithm of how much a volume grows on the way, log |d out / d position|.
+    Returns the logarithm of how much a volume grows on the way, log |d out / d position|.
     """
     total, growth = 0.0, 1.0
     last, square = 0.0, 1.0  # elements of a site mostly have one scale: one exponential
@@ -89,10 +86,7 @@ def is_as_written(centredness, written):
 def written_into(trajectory, state, number, out):
     """Write the current draw of a chain, which has been located, in the coordinates of the model as it is written.
 
-    Returns
-    -------
-    float
-        Its log density there; `out` is (n,) float64.
+    `out` is (n,) float64. Returns the log density there.
     """
     growth = recentre_into(
         state.centredness[number],
@@ -174,10 +168,7 @@ def move_chain(trajectory, state, number):
 def _move_rows(trajectory, block, rows, old, new):
     """Write the draws of a block in other coordinates; lose what is not finite there.
 
-    Returns
-    -------
-    float
-        The sum over draws of the logarithm of how much a volume grows.
+    Returns the sum over draws of the logarithm of how much a volume grows.
     """
     n_rows, volume = block.n_rows, 0.0
     block.n_rows = 0

@@ -95,11 +95,8 @@ def _acceptance_of_one_step(trajectory, step_size):
 def search(trajectory, target_accept):
     """Double or halve from 0.1 until the acceptance of one step crosses the target.
 
-    Returns
-    -------
-    status : int
-        0, STEP_SIZE_NOT_FOUND, or the negative status of the density.
-    log_step : float
+    Returns a status, which is 0, STEP_SIZE_NOT_FOUND, or the negative status of the density; and the logarithm of the
+    step.
     """
     step_size = _FIRST_STEP
     acceptance = _acceptance_of_one_step(trajectory, step_size)

@@ -12,10 +12,7 @@ from nutmill.nuts.vectors import copy_into
 def transition(trajectory, step_size, max_depth, statistics):
     """Replace position, gradient and log density by the next draw's, and fill the record `statistics`.
 
-    Returns
-    -------
-    status : int
-        Negative if the density stops the chain; the draw is then unchanged.
+    Returns a status: negative if the density stops the chain; the draw is then unchanged.
     """
     begin(trajectory, step_size)
     verbs = Verbs(leaf, is_turning, combine)

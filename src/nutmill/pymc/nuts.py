@@ -74,14 +74,10 @@ class NUTS:
         compute_convergence_checks: bool = True,
         blas_cores: Any = None,
     ):
-        """Sample a model; the arguments are those of `pm.sample`, and mean the same.
+        """Sample a model; arguments are those of `pm.sample`, and mean the same, and the result is `nutmill.sample`'s.
 
         `cores` limits the chains that run at once where it is fewer than PyMC takes by itself. `blas_cores` gives way
         to the layout, and no statistic is kept as a warning.
-
-        Returns
-        -------
-        As `nutmill.sample_numba`.
         """
         return sample_numba(
             model,

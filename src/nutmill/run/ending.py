@@ -132,16 +132,10 @@ class Deadline:
 
 
 class StopSignals:
-    """Notes the first signal of some kinds; a second one of the same kind acts as it did before.
-
-    Attributes
-    ----------
-    caught : str or None
-        Its name.
-    """
+    """Notes the first signal of some kinds; a second one of the same kind acts as it did before."""
 
     def __init__(self, signals: Iterable[signal.Signals]):
-        self.caught: str | None = None
+        self.caught: str | None = None  # its name
         self._signals = signals
         self._before: dict[int, Callable | int | None] = {}
 
@@ -167,19 +161,14 @@ class StopSignals:
 
 
 class Judge:
-    """Tells at which count the draws of all chains were enough; used from the driver's thread, within a `with`.
+    """Finds at which count the draws of all chains were enough; used from the driver's thread, within a `with`.
 
-    What it tells depends on draws alone, not on when it is asked: counts are judged one after the other, also those
+    What it finds depends on draws alone, not on when it is asked: counts are judged one after the other, also those
     that chains have passed long ago.
-
-    Attributes
-    ----------
-    n_enough : int or None
-        The first count at which they were, as at the count before it.
     """
 
     def __init__(self, until: Until | None, draws: int, groups: Sequence[Group], mixing: int):
-        self.n_enough: int | None = None
+        self.n_enough: int | None = None  # the first count at which they were, as at the count before it
         self._n_good = 0  # counts in a row at which draws were good enough
         self._until = until
         self._groups = groups

@@ -44,23 +44,7 @@ def native_calls(native: NativeModel) -> Calls:
 
 
 class Group:
-    """One group of chains under way.
-
-    Attributes
-    ----------
-    chain_ids : list of int
-    state : GroupState
-    store : DrawsInMemory or GroupKeeper
-        Where the chains' draws are: in memory, or in files, which take them out of the windows of `state`.
-    running : set of int
-        Chains in native code, or on their way to it.
-    draws_in_time : list of int
-        How many draws of each chain take about the time of one block.
-    adaptation : AdaptationState or None
-        What the chains begin with in place of what their starts tell.
-    cpu_s : list of two floats
-        Seconds in native code, warmup and sampling.
-    """
+    """One group of chains under way."""
 
     def __init__(
         self,
@@ -72,11 +56,11 @@ class Group:
     ):
         self.chain_ids = chain_ids
         self.state = state
-        self.store = store
-        self.running: set[int] = set()
-        self.draws_in_time = [_FIRST_BLOCK] * len(chain_ids)
-        self.adaptation: AdaptationState | None = None
-        self.cpu_s = [0.0, 0.0]
+        self.store = store  # in files, draws leave the windows of `state`
+        self.running: set[int] = set()  # chains in native code, or on their way to it
+        self.draws_in_time = [_FIRST_BLOCK] * len(chain_ids)  # draws of each chain in the time of one block
+        self.adaptation: AdaptationState | None = None  # begun with, in place of what starts tell
+        self.cpu_s = [0.0, 0.0]  # in native code: warmup, sampling
         self._n_draws = n_draws
         self._calls = [native_calls(native) for native in natives]
         self._sentence_of = natives[0].sentence_of if natives else sentence
@@ -275,13 +259,7 @@ def new_groups(
     *,
     folder: Path | None = None,
 ) -> list[Group]:
-    """Make all groups of a run.
-
-    Returns
-    -------
-    list of Group
-        With files for draws and states if there is a `folder`.
-    """
+    """Make all groups of a run, with files for draws and states if there is a `folder`."""
     n_dim = initial_points.shape[1]
     plan = plan_of(settings, natives, None if folder is None else _window(n_dim, len(chain_ids)))
     draws = np.empty((len(chain_ids), plan.room(settings.draws), n_dim))

@@ -32,11 +32,7 @@ class DrawsSoFar:
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Copy them, from any thread, while chains run and afterwards.
 
-        Returns
-        -------
-        draws : (chains, n_draws, n_dim) float64
-            On the unconstrained scale.
-        statistics : (chains, n_draws) structured
+        Returns draws (chains, n_draws, n_dim) float64 on the unconstrained scale, and statistics (chains, n_draws).
         """
         pairs = [group.store.read("draws", chain) for group, chain in self._chains]
         draws, statistics = (np.stack([rows[: self.n_draws] for rows in chains]) for chains in zip(*pairs, strict=True))

@@ -58,13 +58,9 @@ def run(model: "pm.Model", size: Size) -> SamplerRun:
 def counted_density(program: "CompiledModel") -> tuple[int, np.ndarray]:
     """Compile what calls a model's log density with the arguments that walnutpie and nutpie give it.
 
-    Returns
-    -------
-    address : int
-        Of a C function ``int32(n_dim, position, gradient, logp, data)``, zero where all is well; `data` is that of the
-        program's binding. It lasts as long as the process.
-    calls : np.ndarray
-        (1,) int64, how often it was called, by all threads.
+    Returns the address of a C function ``int32(n_dim, position, gradient, logp, data)``, which is zero where all is
+    well and lasts as long as the process; `data` is that of the program's binding. And a (1,) int64 array: how often
+    all threads have called it.
     """
     import numba
     from llvmlite import ir

@@ -44,17 +44,9 @@ class BlasIdentity(NamedTuple):
         return f"{self.name} {self.version}"
 
     def found_here(self) -> str | None:
-        """Find the same library on this machine, wherever it lies now.
+        """Find the same library on this machine, wherever it lies now; returns how layouts name it here.
 
-        Returns
-        -------
-        str or None
-            How layouts name it here.
-
-        Raises
-        ------
-        BlasElsewhere
-            If there is none of the same content and version, or it runs code of other processors here.
+        Raises BlasElsewhere if there is none of the same content and version, or it runs code of other processors here.
         """
         library = _named(self.blas) or _named(self.path if os.path.isfile(self.path) else None)
         others = [] if library is None else [library]

@@ -22,23 +22,12 @@ _LOOK_S = 0.25
 
 
 class Setting(NamedTuple):
-    """A number that a library keeps for the whole process.
+    """A number that a library keeps for the whole process."""
 
-    Attributes
-    ----------
-    name : str
-        Of the library and what it counts; the same for everybody who means the same.
-    get() -> int
-    set(number)
-        May have no effect where another part of the program holds it.
-    restore(number)
-        Sets it whoever holds it.
-    """
-
-    name: str
+    name: str  # of the library and what it counts; the same for everybody who means the same
     get: Callable[[], int]
-    set: Callable[[int], object]
-    restore: Callable[[int], object]
+    set: Callable[[int], object]  # may have no effect where another part of the program holds it
+    restore: Callable[[int], object]  # sets it whoever holds it
 
 
 Wanted = Sequence[tuple[Setting, int]]

@@ -42,13 +42,7 @@ def _mapped_code_kb() -> int | None:
 
 
 class PoolLimits:
-    """Limits that hold in a process: made by `limited`.
-
-    Attributes
-    ----------
-    are_needed : bool
-        False: other numbers of threads will do.
-    """
+    """Limits that hold in a process, made by `limited`; where they are not needed, other numbers of threads will do."""
 
     def __init__(self, controller: ThreadpoolController, chosen: BlasLibrary | None, n_threads: int, are_needed: bool):
         self.are_needed = are_needed

@@ -16,19 +16,11 @@ _OPENBLAS_NAMES = ("{}", "scipy_{}", "scipy_{}64_", "{}64_")
 
 
 class Threads(NamedTuple):
-    """How a library's number of threads is read and set.
-
-    Attributes
-    ----------
-    get() -> int
-    set(count)
-    of_calling_thread : bool
-        The number belongs to the calling thread, and other threads keep theirs; else it is the process's.
-    """
+    """How a library's number of threads is read and set."""
 
     get: Callable[[], int]
     set: Callable[[int], object]
-    of_calling_thread: bool
+    of_calling_thread: bool  # the number belongs to the calling thread, and others keep theirs; else to the process
 
 
 class SelfReport(NamedTuple):

@@ -7,21 +7,11 @@ from typing import NamedTuple
 
 
 class Reading(NamedTuple):
-    """One fact about the machine and where it came from.
+    """One fact about the machine and where it came from."""
 
-    Parameters
-    ----------
-    name : str
-        What was read, such as ``"quota"``; a name may occur more than once.
-    value : int, float, str or None
-        None: it could not be read, or there is no such thing here; `source` says why.
-    source : str
-        The path or the variable, as the machine itself names it.
-    """
-
-    name: str
-    value: object
-    source: str
+    name: str  # what was read, such as ``"quota"``; a name may occur more than once
+    value: object  # None: it could not be read, or there is no such thing here; `source` says why
+    source: str  # the path or the variable, as the machine itself names it
 
 
 # More than any machine has; a damaged file must not make us count to a billion.

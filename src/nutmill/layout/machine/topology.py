@@ -28,50 +28,23 @@ _ONLINE = "/sys/devices/system/cpu/online"
 
 @dataclass(frozen=True)
 class Topology:
-    """What this process may use of the machine.
+    """What this process may use of the machine."""
 
-    Parameters
-    ----------
-    cpus : tuple of int
-        Logical CPUs that this process may run on: online, in the cpuset and in the affinity.
-    cores : tuple of tuples of int
-        Physical cores with a usable CPU, each with its usable SMT siblings.
-    numa_nodes : tuple of tuples of int
-        Usable CPUs by NUMA node; one node where there is no NUMA.
-    n_cores : int
-        How many threads should compute at the same time, at least 1: the least of physical cores, quota rounded up
-        and grant.
-    bound_by : str
-        What set `n_cores`, with the place where it was read.
-    quota : float or None
-        CPUs' worth of time that the cgroups grant; None without a limit.
-    scheduler : str or None
-        ``"slurm"``, ``"pbs"``, ``"lsf"`` or ``"sge"`` in a job of theirs.
-    scheduler_cpus : int or None
-        CPUs that it granted this process.
-    fast_cores : tuple of tuples of int
-        The performance cores of a hybrid CPU; equal to `cores` on others.
-    caches : tuple of Cache
-        Caches for data that usable CPUs reach.
-    memory_bytes : int or None
-        The machine's memory, or the cgroups' limit where that is less.
-    readings : tuple of Reading
-        Every fact with its place, also what could not be read.
-    """
-
-    cpus: tuple[int, ...]
-    cores: Groups
-    numa_nodes: Groups
+    cpus: tuple[int, ...]  # logical CPUs that this process may run on: online, in the cpuset and in the affinity
+    cores: Groups  # physical cores with a usable CPU, each with its usable SMT siblings
+    numa_nodes: Groups  # usable CPUs by NUMA node; one node where there is no NUMA
+    # How many threads should compute at the same time, at least 1: the least of physical cores, quota rounded up and
+    # grant.
     n_cores: int
-    bound_by: str
-    quota: float | None
-    scheduler: str | None
-    scheduler_cpus: int | None
-    fast_cores: Groups
-    caches: tuple[Cache, ...]
-    memory_bytes: int | None
+    bound_by: str  # what set `n_cores`, with the place where it was read
+    quota: float | None  # CPUs' worth of time that the cgroups grant; None without a limit
+    scheduler: str | None  # ``"slurm"``, ``"pbs"``, ``"lsf"`` or ``"sge"`` in a job of theirs
+    scheduler_cpus: int | None  # CPUs that it granted this process
+    fast_cores: Groups  # the performance cores of a hybrid CPU; equal to `cores` on others
+    caches: tuple[Cache, ...]  # caches for data that usable CPUs reach
+    memory_bytes: int | None  # the machine's memory, or the cgroups' limit where that is less
     cpu_model: str
-    readings: tuple[Reading, ...]
+    readings: tuple[Reading, ...]  # every fact with its place, also what could not be read
 
     def fingerprint(self) -> str:
         """Give 16 hex digits of what a timing depends on.

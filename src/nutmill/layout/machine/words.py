@@ -7,13 +7,7 @@ from nutmill.units import ranges, size
 
 
 def lines(topology: Topology) -> list[tuple[str, str, str]]:
-    """Describe a topology line by line.
-
-    Returns
-    -------
-    list of (what, value, where)
-        Where is the place that it was read from, what bound it, or why it could not be read.
-    """
+    """Describe a topology line by line: what, how much, and where that was read, or why it is not known."""
     nodes = ", ".join(ranges(sorted(node)) for node in topology.numa_nodes)
     is_hybrid = topology.fast_cores != topology.cores
     scheduler = f"{topology.scheduler}: {topology.scheduler_cpus or 'unknown'}" if topology.scheduler else "none"

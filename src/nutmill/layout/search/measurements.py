@@ -30,7 +30,7 @@ class Measurement(NamedTuple):
     stage: str  # "library", "scan", "grid", "halving", "final" or "probe"
     round: int  # within the stage
     at_s: float  # when it ended, since the sweep began
-    kept: bool = True  # false where others disturbed it so that it was made again
+    kept: bool = True  # False where others disturbed it so that it was made again
 
 
 class Interval(NamedTuple):

@@ -69,10 +69,7 @@ class Recorder:
     def take(self, layout: Layout, stage: str, burst_s: float, round: int = 0) -> float | None:
         """Measure a layout; again, up to three times in all, while others take more than a tenth of the CPUs.
 
-        Returns
-        -------
-        float or None
-            Seconds per unit of one chain; None where the budget has no room for it or the layout cannot be had.
+        Returns seconds per unit of one chain; None where the budget has no room for it or the layout cannot be had.
         """
         tried: list[Measurement] = []
         while len(tried) < self._tries and layout not in self.left_out and self.has_room([layout], burst_s):
@@ -123,12 +120,8 @@ def race(
 ) -> list[Round]:
     """Measure finalists in rounds, each in random order; those that are beaten drop out.
 
-    What disturbs the machine for longer than a round slows all of them alike, and so leaves their ratios alone.
-
-    Returns
-    -------
-    list of mappings from Layout to seconds
-        At most 16 rounds; fewer where the winner is plain or the budget is spent.
+    What disturbs the machine for longer than a round slows all of them alike, and so leaves their ratios alone. There
+    are at most 16 rounds, fewer where the winner is plain or the budget is spent.
     """
     rounds: list[Round] = []
     racing = list(finalists)

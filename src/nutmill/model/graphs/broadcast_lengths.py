@@ -15,9 +15,7 @@ def with_open_lengths(
 ) -> tuple[list[Variable], list[tuple[Variable, np.ndarray]]]:
     """Drop broadcasts that change nothing, and make inputs of the lengths of others, where data have them too.
 
-    Returns
-    -------
-    The new outputs, and the inputs with their values.
+    Returns the new outputs, and the inputs with their values.
     """
     outputs = _without_idle_broadcasts(outputs)
     data = [variable for variable in ancestors(outputs) if is_data(variable)]

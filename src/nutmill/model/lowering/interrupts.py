@@ -31,16 +31,10 @@ def no_lost_interrupt() -> Iterator[None]:
 
 
 class _Heard:
-    """Handlers around those that there are, and a hook for what they raise in vain.
-
-    Attributes
-    ----------
-    number : int or None
-        Of the last signal whose handler has raised something.
-    """
+    """Handlers around those that there are, and a hook for what they raise in vain."""
 
     def __init__(self) -> None:
-        self.number: int | None = None
+        self.number: int | None = None  # of the last signal whose handler has raised something
         self._raised: BaseException | None = None
         self._before: dict[int, Callable] = {
             number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))

@@ -111,14 +111,10 @@ def _funcify_log_width(op, node, **_):
 
 
 def branch_free_rewriter() -> GraphRewriter:
-    """Rewriter that replaces functions of float64 and float32 by forms that vectorise and need nothing of Python.
+    """Make the rewriter that replaces functions of floating point by forms that vectorise and need nothing of Python.
 
-    Run it after `specialize`, which knows PyTensor's own ops only, and before elementwise fusion (48).
-    Integers are cast; other dtypes are left as they are.
-
-    Returns
-    -------
-    GraphRewriter
+    Run it after `specialize`, which knows PyTensor's own ops only, and before elementwise fusion (48). Integers are
+    cast; other dtypes are left as they are.
     """
     return dfs_rewriter(_to_branch_free)
 

@@ -35,13 +35,7 @@ _DOUBLE, _SINGLE = "float64", "float32"
 
 
 def in_single(output: Variable) -> Variable:
-    """Write the graph of a float64 scalar anew, in single precision.
-
-    Returns
-    -------
-    Variable
-        A float64 scalar of the same inputs.
-    """
+    """Write the graph of a float64 scalar anew, in single precision: a float64 scalar of the same inputs."""
     found: dict[Variable, Variable] = {}
     for node in io_toposort([], [output]):
         inputs = [found.get(v, v) for v in node.inputs]

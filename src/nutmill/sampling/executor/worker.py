@@ -84,7 +84,7 @@ class Answer(NamedTuple):
 
     worker: str  # who answers: process and host
     layout: dict[str, Any] | None = None  # what took effect there (`Applied.effective`)
-    ending: Ending | None = None  # none: the run was over before this group began
+    ending: Ending | None = None  # None: the run was over before this group began
     run: Run | None = None  # what the chains drew, unless it lies in the folder of the group
     error: NutmillError | None = None
     details: str = ""  # where in the worker the error was raised

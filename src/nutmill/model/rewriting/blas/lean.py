@@ -52,7 +52,7 @@ from nutmill.model.rewriting.matrix_exponential import Exponential
 
 
 def lean_rewriter() -> GraphRewriter:
-    """Rewriter that replaces linear algebra by ops that survive linking and compile quickly.
+    """Make the rewriter that replaces linear algebra by ops that survive linking and compile quickly.
 
     It takes linear algebra on float64, and products of float32. Run it after `specialize` and `uncanonicalize`, because
     they know PyTensor's own ops only, and before elementwise fusion (48) and the rewrites that work in place. BLAS
@@ -61,10 +61,6 @@ def lean_rewriter() -> GraphRewriter:
         mode = get_mode("NUMBA").register((lean_rewriter(), 47))
 
     Call `declare_slots` before the graph is compiled. Nodes with results of other dtypes stay as they are.
-
-    Returns
-    -------
-    GraphRewriter
     """
     return SequentialGraphRewriter(dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding))
 

@@ -12,12 +12,8 @@ from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREF
 def declare_slots() -> dict[str, ctypes.c_void_p]:
     """Give every routine and special function a slot in this process, for code in Numba's own engine.
 
-    Must run before Numba compiles or loads a lean op; later calls change nothing.
-
-    Returns
-    -------
-    dict of str to ctypes.c_void_p
-        The slots by symbol, holding SciPy's addresses; they live as long as the process.
+    Must run before Numba compiles or loads a lean op; later calls change nothing. The slots, by symbol, hold SciPy's
+    addresses; they live as long as the process.
     """
     slots = {SLOT_PREFIX + routine: ctypes.c_void_p(address(routine)) for routine in ROUTINES}
     slots |= {SPECIAL_PREFIX + function: ctypes.c_void_p(special_address(function)) for function in SPECIAL}

@@ -29,27 +29,18 @@ class Member(NamedTuple):
 
 
 class Groups:
-    """What is needed for outputs, in the order of `depths`, and in groups of what is alike.
-
-    Attributes
-    ----------
-    n_computed : int
-        Operations before anything is done to them, equal ones counted once.
-    members : dict
-        How each needed item is computed.
-    in_order : list of list of int
-        Items that are alike; each group needs nothing of later ones.
-    """
+    """What is needed for outputs, in the order of `depths`, and in groups of what is alike."""
 
     def __init__(self, items: Sequence[Item], outputs: Sequence[int]):
         self._items = list(items)
         needed = self._reachable(outputs)
+        # Operations before anything is done to them, equal ones counted once.
         self.n_computed = sum(self._items[number].kind not in (ROOT, CONSTANT) for number in needed)
         self._flatten(needed, outputs)
         self.items = self._items
-        self.members: dict[int, Member] = {}
+        self.members: dict[int, Member] = {}  # how each needed item is computed
         self._find_members(outputs)
-        self.in_order = self._grouped()
+        self.in_order = self._grouped()  # items that are alike; each group needs nothing of later ones
 
     def _flatten(self, needed: set[int], outputs: Sequence[int]) -> None:
         """Make a sum of many terms one item; the sums within it that nothing else needs disappear."""
