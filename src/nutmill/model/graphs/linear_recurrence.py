@@ -19,9 +19,9 @@ class LinearRecurrence(Op):
         factors, terms = (pt.cast(pt.as_tensor(v), "float64") for v in (factors, terms))
         return Apply(self, [factors, terms], [terms.type()])
 
-    def infer_shape(self, _fgraph, _node, shapes):
-        """Tell PyTensor that the result has the shape of b."""
-        return [shapes[1]]
+    def infer_shape(self, *node_and_shapes):
+        """Tell PyTensor that the result has the shape of b: PyTensor 2 passes one argument more, in front."""
+        return [node_and_shapes[-1][1]]
 
     def perform(self, _node, inputs, output_storage):
         """Compute it by NumPy, for callers outside of compiled code."""

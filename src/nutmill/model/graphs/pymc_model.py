@@ -117,8 +117,11 @@ def _parameters(model: pm.Model) -> tuple[GraphParameter, ...]:
 def _named_data(model: pm.Model) -> dict[str, Variable]:
     """What the groups `observed_data` and `constant_data` show, by name."""
     observed = {rv.name: model.rvs_to_values[rv] for rv in model.observed_RVs}
-    roots = {_root(value) for value in observed.values()}
-    return observed | {v.name: v for v in model.data_vars if v not in roots}
+    # As in PyMC: data that are observed as they are show once, unless something else is computed of them too.
+    twice = set(model.data_vars) & set(observed.values())
+    if twice:
+        twice -= set(ancestors([*model.basic_RVs, *model.deterministics, *model.potentials]))
+    return observed | {v.name: v for v in model.data_vars if v not in twice}
 
 
 def start_expressions(model: pm.Model, overrides: Mapping, *, transformed: bool = True) -> list[Variable]:
