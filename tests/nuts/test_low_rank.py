@@ -17,8 +17,9 @@ PRIOR = 0.1
 
 
 @numba.njit
-def fit(rows, matrices, found, stretch, squares, n_rows):
-    return low_rank._fit(low_rank.Room(rows, matrices, found, stretch, squares), n_rows)
+def fit(room, n_rows, n_proven):
+    rows, matrices, found, stretch, squares, proven = room
+    return low_rank._fit(low_rank.Room(rows, matrices, found, stretch, squares, proven), n_rows, n_proven)
 
 
 @numba.njit
@@ -28,14 +29,15 @@ def gather(chains, blocks, rows, n_draws, half, out):
 
 @numba.njit
 def proven(chains, blocks, rows, n_draws, variance, room):
-    work, matrices, found, stretch, squares = room
+    work, matrices, found, stretch, squares, proven = room
     window = Window(chains, blocks, rows, n_draws)
-    return low_rank.proven_rank(window, variance, low_rank.Room(work, matrices, found, stretch, squares))
+    return low_rank.proven_rank(window, variance, low_rank.Room(work, matrices, found, stretch, squares, proven))
 
 
 def new_room(n_rows: int, n_dim: int, size: int = 40, max_rank: int = 8):
     work = np.zeros((2 * n_rows + size + 2, n_dim))
-    return work, np.zeros((3, size, size)), np.zeros((max_rank, n_dim)), np.zeros(max_rank), np.zeros(size)
+    matrices, found = np.zeros((3, size, size)), np.zeros((max_rank, n_dim))
+    return work, matrices, found, np.zeros(max_rank), np.zeros(size), np.zeros((2 * max_rank, n_dim))
 
 
 def geometric_mean(positions: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -56,9 +58,9 @@ def test_fit_is_the_geometric_mean(n_rows, n_dim, seed):
     positions = rng.normal(size=(n_rows, n_dim)) * scales @ turn
     gradients = rng.normal(size=(n_rows, n_dim)) / scales @ turn
     room = new_room(n_rows, n_dim)
-    work, _, found, stretch, _ = room
+    work, _, found, stretch, *_ = room
     work[: 2 * n_rows : 2], work[1 : 2 * n_rows : 2] = positions, gradients
-    n_found = fit(*room, n_rows)
+    n_found = fit(room, n_rows, 0)
     values, vectors = np.linalg.eigh(geometric_mean(positions, gradients))
     order = np.argsort(-np.abs(np.log(values)))
     expected = min(len(stretch), int((np.abs(np.log(values)) > np.log(2.0)).sum()))
@@ -67,6 +69,38 @@ def test_fit_is_the_geometric_mean(n_rows, n_dim, seed):
     np.testing.assert_allclose(found[:n_found] @ found[:n_found].T, np.eye(n_found), atol=1e-13)
     along = np.abs((found[:n_found] * vectors[:, order[:n_found]].T).sum(axis=1))
     np.testing.assert_allclose(along, 1.0, atol=1e-6)
+
+
+def test_fit_in_the_span_of_the_proven_is_the_geometric_mean_there(seed):
+    rng = np.random.default_rng([7, seed])
+    positions, gradients = rng.normal(size=(2, 60, 90)) * np.where(np.arange(90) < 4, 5.0, 1.0)
+    gradients /= np.where(np.arange(90) < 4, 25.0, 1.0)
+    room = new_room(60, 90, size=80)
+    work, _, found, stretch, _, proven = room
+    work[:120:2], work[1:120:2] = positions, gradients
+    proven[:6] = rng.normal(size=(6, 90)) + np.eye(90)[:6] * 10.0
+    basis = linalg.orth(proven[:6].T)
+    n_found = fit(room, 60, 6)
+    values, vectors = np.linalg.eigh(geometric_mean(positions @ basis, gradients @ basis))
+    order = np.argsort(-np.abs(np.log(values)))[:n_found]
+    assert n_found == (np.abs(np.log(values)) > np.log(2.0)).sum() > 2
+    np.testing.assert_allclose(stretch[:n_found], values[order], rtol=1e-7)
+    along = np.abs((found[:n_found] * (basis @ vectors[:, order]).T).sum(axis=1))
+    np.testing.assert_allclose(along, 1.0, atol=1e-6)
+
+
+def test_the_few_that_are_proven_are_fitted_to_the_draws_of_both_halves(seed):
+    """In the span of what halves have proven, which is nearer to the truth than what each of them has."""
+    state, unit = window_by_hand([3.0] * 4, seed, n_dim=100)
+    window = state.chains, state.blocks, state.rows, 40, np.ones(100)
+    rooms = [new_room(4 * 64, 100, size=100) for _ in range(2)]
+    *_, found, _, _, confirmed = rooms[0]
+    assert proven(*window, rooms[0]) == 1
+    halves = np.abs(confirmed[:2] @ unit)
+    assert abs(found[0] @ unit) > halves.max() > halves.min() > 0.9
+    # Without room for them it is fitted in all dimensions, to as good as the same.
+    assert proven(*window, (*rooms[1][:-1], np.zeros((0, 100)))) == 1
+    assert abs(found[0] @ rooms[1][2][0]) > 0.99
 
 
 def window_by_hand(tilts: list[float], seed: int = 0, n_dim: int = 30):
@@ -94,7 +128,7 @@ def test_a_direction_needs_a_second_witness(tilts, rank, seed):
     room = new_room(4 * 64, n_dim)
     assert proven(state.chains, state.blocks, state.rows, 40, np.ones(n_dim), room) == rank
     if rank > 0:
-        _, _, found, stretch, _ = room
+        _, _, found, stretch, *_ = room
         assert abs(found[0] @ unit) > 0.99
         assert 0.75 < stretch[0] / 25.0 < 1.0  # less, and less still from few draws: the prior pulls it to 1
 

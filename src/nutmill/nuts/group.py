@@ -219,8 +219,9 @@ def low_rank_sizes(n_chains: int, n_dim: int) -> LowRankSizes:
     per_block = max(1, per_chain // N_BLOCKS)
     n_rows, size = per_block * N_BLOCKS * n_chains, min(n_dim, size)
     max_rank = min(n_dim, _MAX_RANK, max(_MIN_RANK, _MAX_NUMBERS // n_dim))
-    # Draws, gradients, a basis of both, two rows to centre with, the directions found.
-    return LowRankSizes(max_rank, per_block, size, 2 * n_rows + size + 2 + max_rank)
+    # Draws, gradients, a basis of both, two rows to centre with, the directions found, those proven.
+    n_work_rows = 2 * n_rows + size + 2 + max_rank + min(layout.MOST_PROVEN, 2 * max_rank)
+    return LowRankSizes(max_rank, per_block, size, n_work_rows)
 
 
 def seed_stream(seed: int, chain_id: int) -> np.ndarray:

@@ -18,6 +18,8 @@ N_BLOCKS = 4
 DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
 # Coordinates of a process that are compared (`nuts.trial_coordinates`).
 N_TRIED = 12
+# Directions that halves of the chains have confirmed, of which there is room for so many (`nuts.low_rank`).
+MOST_PROVEN = 64
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
 STAGE = np.dtype(
