@@ -2,11 +2,15 @@
 
 import numpy as np
 from pytensor.compile.mode import Mode
+from pytensor.gradient import grad
 from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.graphs.start import evaluate
 from nutmill.model.lowering.inline import graph_function, linked_function
+from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.rewriting.rewrite import rewrite
+from nutmill.model.rewriting.stable import simplify
 
 # PyTensor's interpreter without rewrites: nothing that nutmill does to a graph happens here, and nothing is compiled.
 INTERPRETED = Mode(linker="py", optimizer=None)
@@ -24,6 +28,14 @@ def inlined(inputs, outputs, compiler=graph_function):
 def linked(inputs, outputs):
     """Compile a graph as it is in PyTensor's Numba forms."""
     return inlined(inputs, outputs, linked_function)
+
+
+def density_function(logp, inputs):
+    """Compile a log density and its gradients as those of a model are: simplified before gradients, rewritten after."""
+    declare_slots()
+    stable = simplify(logp)
+    outputs = [stable, *grad(stable, inputs, disconnected_inputs="ignore")]
+    return numba_njit(graph_function(rewrite(inputs, [], outputs, hoist=False).fgraph).py_func, final_function=True)
 
 
 def interpreted(inputs, outputs, arrays):

@@ -10,19 +10,14 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED
+from inlining import INTERPRETED, density_function
 from pymc.distributions.dist_math import log_diff_normal_cdf, normal_lcdf
 from pytensor.compile.mode import optdb
-from pytensor.gradient import grad
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor import special
 
 from nutmill.errors import ModelError
 from nutmill.model.compat import STEPS_HAVE_MODES
-from nutmill.model.lowering.inline import graph_function
 from nutmill.model.rewriting import rewrite as rewriting
-from nutmill.model.rewriting.blas import declare_slots
-from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.stable import simplify
 
 POSITIVE = np.array([1e-20, 1e-9, 1e-3, 0.3, 1.0, 3.7, 10.0, 26.7, 37.0, 100.0, 710.0, 800.0, 1e3, 1e5, 1e10, 1e150])
@@ -188,14 +183,6 @@ FORMS = {
 }
 
 
-def compiled(logp, inputs):
-    """The function of a log density and its gradients, compiled as that of a model is."""
-    declare_slots()
-    stable = simplify(logp)
-    outputs = [stable, *grad(stable, inputs, disconnected_inputs="ignore")]
-    return numba_njit(graph_function(rewrite(inputs, [], outputs, hoist=False).fgraph).py_func, final_function=True)
-
-
 @cache
 def computed(names):
     """For each form the values at its points and the gradients there, of one density."""
@@ -203,7 +190,7 @@ def computed(names):
     x, weights = ([pt.vector(shape=(len(form.points),)) for form in forms] for _ in range(2))
     logp = sum((weight * form.write(one)).sum() for one, weight, form in zip(x, weights, forms, strict=True))
     points = [form.points for form in forms]
-    _, *gradients = compiled(logp, [*x, *weights])(*points, *map(np.ones_like, points))
+    _, *gradients = density_function(logp, [*x, *weights])(*points, *map(np.ones_like, points))
     found = zip(gradients[len(forms) :], gradients[: len(forms)], strict=True)
     return dict(zip(names, found, strict=True))
 
@@ -258,7 +245,7 @@ def test_mixture_over_a_group_of_precise_observations():
     mean, share = pt.vector("mean", shape=(2,)), pt.scalar("share")
     groups = pt.stack([pm.logp(pm.Normal.dist(mean[k], 0.005), y).sum() for k in range(2)])
     logp = pt.logsumexp(groups + pt.log(pt.stack([share, 1 - share])))
-    value, of_mean, of_share = compiled(logp, [mean, share])(np.array([0.2998, 0.31]), np.array(0.25))
+    value, of_mean, of_share = density_function(logp, [mean, share])(np.array([0.2998, 0.31]), np.array(0.25))
     # The second mean is impossible beside the first.
     deviations = (y - 0.2998) / 0.005
     expected = np.log(0.25) - 0.5 * (deviations**2).sum() - 600 * np.log(0.005 * np.sqrt(2 * np.pi))
@@ -278,7 +265,7 @@ def test_hidden_states_with_precise_observations():
         return_updates=False,
     )
     point = np.array([[1.0, 2.0], [0.0, 1.0], [300.0, 310.0], [400.0, 390.0], [500.0, 499.0]])
-    value, gradient = compiled(pt.logsumexp(forward[-1]), [emission])(point)
+    value, gradient = density_function(pt.logsumexp(forward[-1]), [emission])(point)
 
     def exact(at):
         state = np.zeros(2)

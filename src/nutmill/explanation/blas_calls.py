@@ -38,6 +38,7 @@ _FORMS = {
     "dtrsm": _Form((4, 5), lambda m, n: 1.0 * m * m * n),
     "dsyrk": _Form((2, 3), lambda n, k: 1.0 * n * n * k),
     "dpotrf": _Form((1,), lambda n: n**3 / 3.0),
+    "dpotri": _Form((1,), lambda n: 2.0 * n**3 / 3.0),
     "dgetrf": _Form((0, 1), lambda m, n: m * n * n - n**3 / 3.0),
     "dgetrs": _Form((1, 2), lambda n, k: 2.0 * n * n * k),
     "dgetri": _Form((0,), lambda n: 4.0 * n**3 / 3.0, 5),

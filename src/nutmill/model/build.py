@@ -274,7 +274,7 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
         raise ModelError("The model has no log density that PyTensor knows.")
     if graph.logp.type.ndim != 0:
         raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
-    logp = simplify(pt.cast(graph.logp, "float64"))
+    logp = simplify(pt.cast(graph.logp, "float64"), ours=graph.lowering == "nutmill")
     if graph.dtype == "float32":
         logp = in_single(logp)
     try:

@@ -20,6 +20,7 @@ BLAS = {
 }
 LAPACK = {
     "dpotrf": "cipis",
+    "dpotri": "cipis",
     "dgetrf": "iipips",
     "dgetrs": "ciipippis",
     "dgetri": "ipippis",

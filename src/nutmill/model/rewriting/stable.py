@@ -21,16 +21,22 @@ from pytensor.tensor.math import clip, ge, gt, lt, sqr, sqrt
 
 from nutmill.model.compat import WRONG_REWRITES, thawed
 from nutmill.model.rewriting.logits import without_probabilities
+from nutmill.model.rewriting.normal_terms import take_terms
 from nutmill.model.rewriting.translations import before_gradients
 
 # What stable forms are made of.
 _UNSTABLE = (Exp, Expm1, Log, Log1p, Sigmoid)
 
 
-def simplify(output: Variable) -> Variable:
-    """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form."""
+def simplify(output: Variable, *, ours: bool = True) -> Variable:
+    """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form.
+
+    Without `ours`, normal densities stay as PyTensor has them.
+    """
     fgraph = FunctionGraph(outputs=[output], clone=False)
     _simplify(fgraph)
+    if ours:
+        take_terms.rewrite(fgraph)
     return fgraph.outputs[0]
 
 

@@ -15,6 +15,7 @@ from nutmill.model.compat import STEPS_HAVE_MODES, BlockDiagonal, Expm
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCholesky
 from nutmill.model.rewriting.matrix_exponential import Exponential
+from nutmill.model.rewriting.normal_terms import expand_terms
 
 # What a spline gives beyond its ends: zeros, or the value at the nearer end; else it goes on as a polynomial.
 _ZEROS, _ENDS, _ERROR = 1, 3, 2
@@ -27,7 +28,7 @@ def before_gradients() -> GraphRewriter:
 
 def after_gradients() -> GraphRewriter:
     """Rewriter of all, of which gradients have been taken."""
-    return dfs_rewriter(_diagonal_of_blocks, _spline, _is_positive_definite)
+    return dfs_rewriter(_diagonal_of_blocks, _spline, _is_positive_definite, expand_terms)
 
 
 def _is(node, name: str) -> bool:

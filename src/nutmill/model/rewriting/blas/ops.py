@@ -124,6 +124,17 @@ class LeanSolve(LeanOp):
     __props__ = ("symmetric", "lower")
 
 
+class LeanCovarianceGradient(LeanOp):
+    """Gradient of what `NormalTerms` gives with respect to the covariance, of which the lower triangle counts.
+
+    Operands: its factor, weights (m, n) and the same times gradients of the distances, gradient of the half logarithm.
+    """
+
+    def core_shapes(self, *shapes, least):
+        """(n, n), (m, n), (m, n) and () give (n, n)."""
+        return shapes[:1]
+
+
 class LeanInverse(LeanOp):
     """Inverse of a matrix, NaN where there is none."""
 
