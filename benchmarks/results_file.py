@@ -1,6 +1,7 @@
 """Writes rows into a dated JSON file together with the machine's identity."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ def record(kind: str, folder: Path, settings: dict, rows: Iterable[dict]) -> Pat
         "commit": _commit(),
         "machine": machine.identity(),
         "settings": settings,
-        "load_average_start": machine.load_average(),
+        "load_average_start": _load_averages(),
         "rows": [],
     }
     return _written(path, report, rows)
@@ -50,6 +51,10 @@ def resume(path: Path, report: dict, rows: Iterable[dict]) -> Path:
     return _written(path, report, rows)
 
 
+def _load_averages() -> list[float]:
+    return [round(load, 2) for load in os.getloadavg()]
+
+
 def _commit() -> str:
     """Name the sources: the commit that is checked out, and whether files differ from it."""
     if shutil.which("git") is None:
@@ -64,7 +69,7 @@ def _written(path: Path, report: dict, rows: Iterable[dict]) -> Path:
     try:
         for row in rows:
             report["rows"].append(row)
-            report["load_average_end"] = machine.load_average()
+            report["load_average_end"] = _load_averages()
             path.write_text(json.dumps(report, indent=1) + "\n")
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "sampling",
     },
     "explanation": {"errors", "units", "layout", "native", "model", "progress"},
-    "comparison": {"__init__", "errors", "diagnosis", "results"},
+    "comparison": {"__init__", "errors", "layout", "diagnosis", "results"},
     "cli": {
         *("__init__", "errors", "files", "units", "nuts", "layout", "native", "checkpoint", "progress", "model"),
         *("results", "diagnosis", "sampling", "many", "explanation", "comparison"),

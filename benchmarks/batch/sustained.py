@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.models import radon
 from nutmill import sample_numba
-from nutmill.comparison.resources import anonymous_mb, timed
+from nutmill.comparison.resources import status_mb, timed
 
 CHAINS, CORES = 4, 2
 
@@ -59,7 +59,7 @@ class MemoryWatch:
             self._read()
 
     def _read(self) -> None:
-        self.seen.append((time.monotonic() - self._begin_s, anonymous_mb()))
+        self.seen.append((time.monotonic() - self._begin_s, status_mb("RssAnon")))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from benchmarks import models
 from nutmill.comparison import samplers
-from nutmill.comparison.imports import ImportClock
-from nutmill.comparison.resources import Spent, now, rss_mb, timed
+from nutmill.comparison.resources import ImportClock, Spent, now, status_mb, timed
 from nutmill.comparison.samplers.contract import Size
 
 # One kept draw of one chain; nutpie refuses a warmup of less than one draw, so all have one.
@@ -39,7 +38,7 @@ def main(request: str, answer: str) -> None:
     cell = json.loads(request)
     model = models.build(cell["model"], **cell["sizes"])
     work = partial(samplers.load(cell["sampler"]), model, Size(**LEAST, seed=1))
-    before_mb = rss_mb()
+    before_mb = status_mb("VmRSS")
     with ImportClock() as imports:
         run, spent = timed(work)
     measured = {

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import models
-from nutmill.comparison.resources import own_peak_rss_mb, rss_mb
+from nutmill.comparison.resources import status_mb
 
 
 def main(request: str, answer: str) -> None:
@@ -23,7 +23,7 @@ def main(request: str, answer: str) -> None:
     compile_model = nutmill.compile_model
     before_mb = settled_mb()
     compiled = compile_model(model, isolate=True) if cell["isolate"] else compile_model(model)
-    measured = {"kept_mb": settled_mb() - before_mb, "peak_rss_mb": own_peak_rss_mb(), "n_dim": compiled.n_dim}
+    measured = {"kept_mb": settled_mb() - before_mb, "peak_rss_mb": status_mb("VmHWM"), "n_dim": compiled.n_dim}
     Path(answer).write_text(json.dumps(measured))
 
 
@@ -31,7 +31,7 @@ def settled_mb() -> float:
     """Return the resident size once garbage has been collected and free pages have gone back to the system."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    return rss_mb()
+    return status_mb("VmRSS")
 
 
 if __name__ == "__main__":

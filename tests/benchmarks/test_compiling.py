@@ -28,8 +28,7 @@ from benchmarks.compiling.plan import (
     cells,
 )
 from benchmarks.goals import goals_section
-from nutmill.comparison.imports import ImportClock
-from nutmill.comparison.resources import Spent, timed
+from nutmill.comparison.resources import ImportClock, Spent, timed
 from nutmill.comparison.rounds import run_module
 
 SETTINGS = Settings(("eight_schools", "regression"), ("nutmill", "nutpie", "pymc"), 2, 30.0, 60.0)

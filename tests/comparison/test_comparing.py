@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 import nutmill
 from nutmill.cli.app import app
 from nutmill.comparison import rounds, samplers
+from nutmill.comparison.comparing import usable_cores
 from nutmill.comparison.samplers import SAMPLERS, Sampler
 from nutmill.errors import ArgumentError, ModelError, NutmillError
+from nutmill.layout.machine.topology import topology
 
 Y = np.array([0.5, 1.5, 1.0, 2.0])
 MODEL = """
@@ -56,6 +58,10 @@ def compared():
     with pytest.MonkeyPatch.context() as patch:
         without_priming(patch)
         return nutmill.compare(build(), samplers=["nutmill", "pymc"], draws=300, chains=2, cores=1, repeats=1)
+
+
+def test_cores_are_those_of_the_topology_which_knows_quotas():
+    assert usable_cores(None) == usable_cores(10_000) == topology().n_cores and usable_cores(1) == 1
 
 
 TURNS = [("nutmill", "cold"), ("pymc", "cold"), ("pymc", "warm"), ("nutmill", "warm")]

@@ -33,7 +33,7 @@ def compare(
     sampler: _Samplers = None,
     draws: options.Draws = 1000,
     chains: Annotated[int, typer.Option(min=2, help="Chains of every run.")] = 4,
-    cores: Annotated[int | None, typer.Option(min=1, help="CPUs of every run. Default: all there are.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores of every run. Default: all there are.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of every sampler, the first on a model new to it.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the first runs; others count on from it.")] = 1,
     limit: _Limit = "10m",  # type: ignore[assignment]  # Typer reads it as if it were typed

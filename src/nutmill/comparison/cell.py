@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nutmill.comparison import machine, samplers
 from nutmill.comparison.resources import now
 from nutmill.comparison.samplers.contract import SamplerRun, Size
+from nutmill.layout.machine.topology import topology
 from nutmill.results.trace import group
 
 if TYPE_CHECKING:
@@ -90,9 +91,8 @@ def reduced(model: "pm.Model", run: SamplerRun) -> dict:
 
 
 def _keep_to(cores: int) -> None:
-    """Keep this process to so many of its CPUs: samplers that cannot be told how many to use are bounded so."""
-    usable = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, usable[:cores])
+    """Keep this process to a CPU of each of so many cores, for samplers that cannot be told how many to use."""
+    os.sched_setaffinity(0, [cpus[0] for cpus in topology().cores[:cores]])
 
 
 def _steps(stats) -> int | None:

@@ -16,6 +16,7 @@ from nutmill.comparison.samplers import SAMPLERS, STAN, TESTED, USUAL, untested
 from nutmill.comparison.summary import Summary, summarize
 from nutmill.comparison.tables import install
 from nutmill.errors import ArgumentError, ModelError
+from nutmill.layout.machine.topology import topology
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -49,7 +50,7 @@ def compare(
     draws, chains : int
         Of each run: at least 4 and 2. Warmups are as long as the samplers' defaults.
     cores : int, optional
-        CPUs of each run. Default: all that this process may use.
+        Cores of each run. Default: all that this process should use, by affinity, quota and batch scheduler.
     repeats : int
         Runs of each sampler: the first on a model that no cache knows, the others on a known one.
     random_seed : int
@@ -107,8 +108,8 @@ def compare_source(
 
 
 def usable_cores(wanted: int | None) -> int:
-    """Return how many CPUs a run may have: as many as are wanted and this process may use; None wants all."""
-    usable = len(os.sched_getaffinity(0))
+    """Return how many cores a run may have: as many as are wanted and this process should use; None wants all."""
+    usable = topology().n_cores
     return usable if wanted is None else min(wanted, usable)
 
 

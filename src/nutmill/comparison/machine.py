@@ -1,12 +1,12 @@
 """Says on which machine and with which software a result was measured."""
 
-import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from threadpoolctl import threadpool_info
+
+from nutmill.layout.machine.topology import topology
 
 PACKAGES = (
     *("nutmill", "nutpie", "numpyro", "blackjax", "jax", "pystan", "pymc", "pytensor"),
@@ -20,10 +20,11 @@ def identity() -> dict:
     """Return what identifies this machine: processor, cores, memory, kernel, Python, packages, BLAS."""
     import scipy.linalg  # noqa: F401  (brings the BLAS that is named below)
 
+    here = topology()
     return {
-        "cpu": _field("/proc/cpuinfo", "model name"),
-        "usable_cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "cpu": here.cpu_model,
+        "usable_cores": here.n_cores,
+        "memory_gb": round((here.memory_bytes or 0) / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": versions(PACKAGES),
@@ -41,11 +42,6 @@ def is_installed(package: str) -> bool:
     return _version(package) != _ABSENT
 
 
-def load_average() -> list[float]:
-    """Return the mean number of runnable processes over the last 1, 5 and 15 minutes."""
-    return [round(load, 2) for load in os.getloadavg()]
-
-
 def blas_in_use() -> list[str]:
     """Return the BLAS libraries in this process, with their versions and threads."""
     return sorted(
@@ -53,14 +49,6 @@ def blas_in_use() -> list[str]:
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
     )
-
-
-def _field(path: str, name: str) -> str:
-    for line in Path(path).read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return "unknown"
 
 
 def _version(package: str) -> str:

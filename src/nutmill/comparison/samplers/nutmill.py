@@ -4,8 +4,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nutmill.comparison.imports import timed_apart
-from nutmill.comparison.resources import peak_rss_mb
+from nutmill.comparison.resources import peak_rss_mb, timed_apart
 from nutmill.comparison.samplers.contract import SamplerRun, Size
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nutmill.comparison.imports import timed_apart
-from nutmill.comparison.resources import peak_rss_mb, timed
+from nutmill.comparison.resources import peak_rss_mb, timed, timed_apart
 from nutmill.comparison.samplers.contract import SamplerRun, Size, parted, started_clock
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from nutmill.comparison.imports import timed_apart
-from nutmill.comparison.resources import peak_rss_mb, timed
+from nutmill.comparison.resources import peak_rss_mb, timed, timed_apart
 from nutmill.comparison.samplers.contract import SamplerRun, Size
 
 if TYPE_CHECKING:
