@@ -25,6 +25,7 @@ class DataArray(NamedTuple):
     value: np.ndarray
     observed: bool
     broadcast: tuple[int, ...] = ()  # axes of length one, over which the model broadcasts
+    is_fixed: bool = False  # the length of a dimension that is part of the code
 
 
 def owned(value: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
         raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(model.coords)}.")
     new = {name: _converted(named[name], value) for name, value in arrays.items()}
     lengths = _lengths(model, new, coords)
+    _check_fixed(model, {**new, **lengths})
     if missing := model.missing - set(new):
         raise ModelError(f"The model was saved without its data: pass {', '.join(sorted(missing))} too.")
     updated = []
@@ -122,6 +123,16 @@ def _lengths(model: Description, new: Mapping[str, np.ndarray], coords: Mapping[
             if dim is not None and lengths.setdefault(dim, length) != length:
                 raise ModelError(f"The dimension {dim} would have length {lengths[dim]} and, by {name}, {length}.")
     return lengths
+
+
+def _check_fixed(model: Description, lengths: Mapping[str, np.ndarray | int]) -> None:
+    """Refuse other lengths of dimensions along which the code has unrolled its loops."""
+    for array in model.arrays:
+        if array.is_fixed and array.name is not None and lengths.get(array.name, array.value) != array.value:
+            raise ModelError(
+                f"The dimension {array.name} has length {array.value}, and its loops are unrolled in the code: build "
+                f"the model with {lengths[array.name]}, and compile it anew."
+            )
 
 
 def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, int]) -> None:

@@ -99,6 +99,7 @@ def _array_to_json(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
         "rank": array.value.ndim,
         "observed": array.observed,
         "broadcast": list(array.broadcast),
+        "is_fixed": array.is_fixed,
         "part": arrays.put(array.value) if keep else None,
     }
 
@@ -106,7 +107,7 @@ def _array_to_json(array: DataArray, arrays: Arrays, *, keep: bool) -> dict:
 def _array_from_json(facts: Mapping, arrays: Arrays) -> DataArray:
     part = facts["part"]
     value = np.zeros((0,) * facts["rank"], facts["dtype"]) if part is None else arrays.get(part)
-    return DataArray(facts["name"], value, facts["observed"], tuple(facts["broadcast"]))
+    return DataArray(facts["name"], value, facts["observed"], tuple(facts["broadcast"]), facts["is_fixed"])
 
 
 def _listed(dims) -> list | None:

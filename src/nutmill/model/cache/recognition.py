@@ -103,8 +103,8 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
         "code": code.key,
         "parameters": description.parameters,
         "arrays": [
-            [place, array.value.dtype.str, array.value.shape, array.name, array.observed, array.broadcast]
-            for place, array in zip(places, description.arrays, strict=True)
+            [place, a.value.dtype.str, a.value.shape, a.name, a.observed, a.broadcast, a.is_fixed]
+            for place, a in zip(places, description.arrays, strict=True)
         ],
         "reported": [[name, *reported] for name, reported in description.reported.items()],
         "array_dims": dict(description.array_dims),
@@ -155,10 +155,10 @@ def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
 def _description(entry: Entry, model: pm.Model) -> Description:
     facts, values = entry.manifest, [_value(v) for v in leaves(model)]
     arrays = []
-    for number, (place, dtype, shape, name, observed, broadcast) in enumerate(facts["arrays"]):
+    for number, (place, dtype, shape, name, observed, broadcast, is_fixed) in enumerate(facts["arrays"]):
         kept = np.frombuffer(entry.parts[str(number)], dtype).reshape(shape) if place is None else values[place]
         value = without_gaps(name, kept, observed=observed)
-        arrays.append(DataArray(name, owned(value), observed, tuple(broadcast)))
+        arrays.append(DataArray(name, owned(value), observed, tuple(broadcast), is_fixed))
     for array in arrays:
         check_not_nan(array.name, array.value, observed=array.observed)
     return Description(

@@ -19,6 +19,7 @@ from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors
 
 from nutmill.model.cache.fingerprint import Fingerprint, Nameless, Reader, has_version
+from nutmill.model.graphs.short_dims import short_lengths
 from nutmill.model.lowering.environment import customised
 
 
@@ -66,6 +67,7 @@ def _facts(model: pm.Model, inputs: Sequence[Variable]) -> Iterator[object]:
     yield {name: tuple(dims) for name, dims in model.named_vars_to_dims.items()}
     yield [name for name, labels in model.coords.items() if labels is not None]
     yield [(name, isinstance(length, SharedVariable)) for name, length in model.dim_lengths.items()]
+    yield short_lengths(model)
     # Copies of a shared variable hold the same array.
     holders = [id(v.container) if isinstance(v, SharedVariable) else id(v) for v in inputs]
     yield [holders.index(holder) for holder in holders]

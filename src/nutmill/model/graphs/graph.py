@@ -14,6 +14,7 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.extra_ops import RavelMultiIndex, UnravelIndex
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.reshape import SplitDims
 from pytensor.tensor.shape import Reshape
@@ -28,10 +29,10 @@ from nutmill.native.newdata import without_gaps
 OWN = "made_by_nutmill"
 
 # Along an axis of so many parameters, loops over rows of them are unrolled, and so vectorise over the rows.
-_SHORT = 8
+SHORT = 8
 
 # Their last operand is a shape, whose length is the rank of what they give.
-_SHAPED = (Reshape, SplitDims)
+_SHAPED = (Reshape, SplitDims, UnravelIndex, RavelMultiIndex)
 
 
 class GraphParameter(NamedTuple):
@@ -50,6 +51,7 @@ class GraphArray(NamedTuple):
     variable: Variable  # input of the graph
     value: np.ndarray
     observed: bool
+    is_fixed: bool = False  # the length of a dimension that is part of the code
     is_own: bool = False  # made by nutmill of what the model is: the length of a broadcast, an index of `stacking`
 
 
@@ -139,7 +141,9 @@ class ModelGraph:
         return description.Description(
             parameters=tuple(description.Parameter(p.name, p.rv_name, p.dims) for p in self.parameters),
             arrays=tuple(
-                description.DataArray(a.name, description.owned(a.value), a.observed, _broadcast_axes(a.variable))
+                description.DataArray(
+                    a.name, description.owned(a.value), a.observed, _broadcast_axes(a.variable), a.is_fixed
+                )
                 for a in self.arrays
             ),
             reported={
@@ -195,7 +199,7 @@ def lift(
             name, is_observed = names.get(storage), storage in observed
             value = without_gaps(name, held(variable), observed=is_observed)
             is_own = getattr(variable.tag, OWN, False)
-            arrays[storage] = GraphArray(name, open_input(variable.type, name), value, is_observed, is_own)
+            arrays[storage] = GraphArray(name, open_input(variable.type, name), value, is_observed, is_own=is_own)
         replacements[variable] = arrays[storage].variable
     lifted = with_own_constants(clone_replace(outputs, replacements, rebuild_strict=False))
     return lifted, [*arrays.values(), *(GraphArray(None, *length, observed=False, is_own=True) for length in lengths)]
@@ -220,9 +224,10 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
 def parameter_input(type_: TensorType, name: str | None) -> Variable:
     """Make a float64 input of the same rank for a parameter; short lengths that the type tells stay: loops unroll.
 
-    No data can change these: a parameter that follows data or a dimension has an open length in PyMC, too.
+    No data can change these: a parameter that follows data or a dimension has an open length in PyMC, too. Which
+    dimensions are short and stay in the code nevertheless, `model.graphs.short_dims` says.
     """
-    shape = tuple(n if n is not None and n <= _SHORT else None for n in type_.shape)
+    shape = tuple(n if n is not None and n <= SHORT else None for n in type_.shape)
     return type_.clone(dtype="float64", shape=shape)(name=name)
 
 

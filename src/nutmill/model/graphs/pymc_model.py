@@ -35,6 +35,7 @@ from nutmill.model.graphs.graph import (
 )
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
+from nutmill.model.graphs.short_dims import short_dims, static_shape
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
@@ -60,9 +61,10 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     ]
     lifted, arrays = lift(_joined(sections), *with_names(fitted, *_data_names(model)))
     _check_observed(arrays)
-    parameters = _parameters(model)
-    casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
     pointwise, (rest,), *others, located = _parted(lifted, sections)
+    short = short_dims(model, [rest])
+    parameters = _parameters(model, short)
+    casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
     logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
     pointwise, expanded, start, values = _parted(as_written, [pointwise, *others])
@@ -71,7 +73,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     observed = [rv.name for rv in model.observed_RVs]
     return ModelGraph(
         parameters=parameters,
-        arrays=tuple(arrays),
+        arrays=tuple(array._replace(is_fixed=_is_length(array) and array.name in short) for array in arrays),
         logp=logp,
         expanded={name: Node(out, dims.get(name)) for name, out in zip(reported, expanded, strict=True)},
         sites=sites,
@@ -105,11 +107,16 @@ def _values_of(model: pm.Model) -> list[Variable]:
     return [plain(value) for value in model.value_vars]
 
 
-def _parameters(model: pm.Model) -> tuple[GraphParameter, ...]:
+def _is_length(array: GraphArray) -> bool:
+    return array.value.ndim == 0 and array.value.dtype.kind in "iu"
+
+
+def _parameters(model: pm.Model, short: Mapping[str, int]) -> tuple[GraphParameter, ...]:
     parameters = []
     for value in model.value_vars:
         rv_name = model.values_to_rvs[value].name
-        variable = parameter_input(plain(value).type, value.name)
+        shape = static_shape(model, value, short)
+        variable = parameter_input(plain(value).type.clone(shape=shape), value.name)
         parameters.append(GraphParameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
     return tuple(parameters)
 

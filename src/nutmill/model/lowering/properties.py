@@ -19,7 +19,7 @@ from pytensor.tensor import basic
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.extra_ops import CumOp, SearchsortedOp
+from pytensor.tensor.extra_ops import CumOp, RavelMultiIndex, SearchsortedOp, UnravelIndex
 from pytensor.tensor.math import Argmax, Dot, Max, Min, Prod
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.signal.conv import Convolve1d, Convolve2d
@@ -87,6 +87,8 @@ KNOWN: dict[type[Op], tuple[str, ...]] = {
     compat.Expm: ("overwrite_a",),
     compat.IfElse: ("as_view", "n_outs"),
     SearchsortedOp: ("side",),
+    RavelMultiIndex: ("mode", "order"),
+    UnravelIndex: ("order",),
     SortOp: ("kind", "axis"),
     ArgSortOp: ("kind", "axis"),
     Convolve1d: (),

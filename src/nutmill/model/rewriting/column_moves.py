@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.scalar.basic import ScalarConstant
-from pytensor.tensor.basic import Join, Split, cast, stack, zeros
+from pytensor.tensor.basic import Join, Split, cast, zeros
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, join_axis, split_axis
@@ -56,12 +56,12 @@ def adds_rows(client: object, table: Variable) -> bool:
     return index.type.ndim == 1 and base.type.shape[1:] == table.type.shape[1:]
 
 
-def rows_added(node: Apply, columns: Sequence[Variable]) -> Variable:
-    """What a node that `adds_rows` of a table computes, of the columns of the table."""
+def rows_added(node: Apply, columns: Sequence[Variable]) -> list[Variable]:
+    """Columns of what a node that `adds_rows` of a table computes, of the columns of the table."""
     base, index = node.inputs[0], node.inputs[2]
     nothing = zeros((base.shape[0],), dtype=base.type.dtype)
-    sums = stack([inc_subtensor(nothing[index], cast(column, base.type.dtype)) for column in columns], axis=1)
-    return sums if is_zero(base) else base + sums
+    sums = [inc_subtensor(nothing[index], cast(column, base.type.dtype)) for column in columns]
+    return sums if is_zero(base) else [base[:, k] + column for k, column in enumerate(sums)]
 
 
 def _places(node: Apply) -> list[int] | None:

@@ -96,11 +96,13 @@ class _Columns:
             for client, _ in self._fgraph.clients[table]:
                 result = self._reduced(client, columns) if isinstance(client, Apply) else None
                 if adds_rows(client, table):
-                    result = rows_added(client, columns)
+                    # Tables that are computed of the sums read them as columns, too.
+                    self._columns[client.outputs[0]] = rows_added(client, columns)
+                    result = _side_by_side(self._columns[client.outputs[0]])
                 if result is not None:
                     self._replaced[client.outputs[0]] = result
             if any(self._needs_whole(client, table) for client, _ in self._fgraph.clients[table]):
-                self._replaced[table] = stack(columns, axis=1) if len(columns) > 1 else columns[0].dimshuffle(0, "x")
+                self._replaced[table] = _side_by_side(columns)
         for old, new in self._replaced.items():
             copy_stack_trace(old, new)
         self._fgraph.replace_all(list(self._replaced.items()), reason="compute by columns")
@@ -164,6 +166,10 @@ class _Columns:
         if rows is not None and len(rows[1]) == 1 and rows[0].type.shape[1] == n_columns:
             return [rows[0][:, k][rows[1][0]] for k in range(n_columns)]
         return [variable[:, k] for k in range(n_columns)]
+
+
+def _side_by_side(columns: Sequence[Variable]) -> Variable:
+    return stack(columns, axis=1) if len(columns) > 1 else columns[0].dimshuffle(0, "x")
 
 
 def _is_single(client: Apply) -> bool:

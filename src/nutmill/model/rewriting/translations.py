@@ -3,10 +3,12 @@
 import numpy as np
 from pytensor.graph.basic import Variable
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
-from pytensor.tensor.basic import as_tensor, cast, switch, zeros
+from pytensor.raise_op import Assert
+from pytensor.tensor.basic import as_tensor, cast, constant, switch, zeros
 from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.extra_ops import searchsorted
-from pytensor.tensor.math import and_, clip, ge, invert, isnan, le
+from pytensor.tensor.extra_ops import RavelMultiIndex, UnravelIndex, searchsorted
+from pytensor.tensor.math import all as all_of
+from pytensor.tensor.math import and_, clip, ge, invert, isnan, le, lt
 from pytensor.tensor.math import any as any_of
 from pytensor.tensor.subtensor import set_subtensor
 from scipy.interpolate import BSpline, PPoly, UnivariateSpline
@@ -28,7 +30,7 @@ def before_gradients() -> GraphRewriter:
 
 def after_gradients() -> GraphRewriter:
     """Rewriter of all, of which gradients have been taken."""
-    return dfs_rewriter(_diagonal_of_blocks, _spline, _is_positive_definite, expand_terms)
+    return dfs_rewriter(_diagonal_of_blocks, _spline, _is_positive_definite, expand_terms, _coordinates, _place)
 
 
 def _is(node, name: str) -> bool:
@@ -108,3 +110,46 @@ def _is_positive_definite(fgraph, node) -> list[Variable] | None:
         return None
     factor = LeanCholesky(True)(cast(node.inputs[0], "float64"))
     return [invert(any_of(isnan(factor)))]  # PyTensor would take `factor == factor` for true
+
+
+@node_rewriter([UnravelIndex])
+def _coordinates(fgraph, node) -> list[Variable] | None:
+    """Quotients and remainders: PyTensor's Numba form gives one array, and takes places outside."""
+    if not is_known(node.op):
+        return None
+    place, _ = node.inputs
+    lengths, steps = _lengths_and_steps(node)
+    place = Assert("index is out of bounds for array")(
+        place, all_of(and_(ge(place, 0), lt(place, steps[0] * lengths[0])))
+    )
+    found = [cast(place // step % length, "int64") for length, step in zip(lengths, steps, strict=True)]
+    copy_stack_trace(node.outputs, found)
+    return found if node.op.order == "C" else found[::-1]
+
+
+@node_rewriter([RavelMultiIndex])
+def _place(fgraph, node) -> list[Variable] | None:
+    """A sum of multiples."""
+    *coordinates, _ = node.inputs
+    if not is_known(node.op) or node.op.mode != "raise":
+        return None
+    lengths, steps = _lengths_and_steps(node)
+    if node.op.order != "C":
+        coordinates = coordinates[::-1]
+    is_inside = [all_of(and_(ge(c, 0), lt(c, n))) for c, n in zip(coordinates, lengths, strict=True)]
+    place = sum(cast(c, "int64") * step for c, step in zip(coordinates, steps, strict=True))
+    place = Assert("invalid entry in coordinates array")(place, *is_inside)
+    copy_stack_trace(node.outputs, place)
+    return [place]
+
+
+def _lengths_and_steps(node) -> tuple[list[Variable], list[Variable]]:
+    """Lengths of the axes that an index goes along, the slowest first, and how far apart their elements lie."""
+    n_axes = len(node.outputs) if isinstance(node.op, UnravelIndex) else len(node.inputs) - 1
+    lengths = [node.inputs[-1][axis] for axis in range(n_axes)]
+    if node.op.order != "C":
+        lengths.reverse()
+    steps = [constant(1, dtype="int64")]
+    for length in lengths[:0:-1]:
+        steps.insert(0, steps[0] * length)
+    return lengths, steps
