@@ -73,7 +73,7 @@ def static_shape(model: pm.Model, value: Variable, short: Mapping[str, int]) -> 
     shape = list(plain(value).type.shape)
     transform = model.rvs_to_transforms[model.values_to_rvs[value]]
     for axis, dim in enumerate(dims_of(model, value)):
-        if dim in short and shape[axis] is None:
+        if dim is not None and dim in short and shape[axis] is None:
             is_last = isinstance(transform, SimplexTransform) and axis == len(shape) - 1
             shape[axis] = short[dim] - is_last
     return tuple(shape)
@@ -155,14 +155,14 @@ def _of_rows(node: Apply, axis: int) -> list[Axis]:
     return [(node.inputs[0], axis)] if keeps_rank and axis > 0 else []
 
 
-_BEHIND: tuple[tuple[object, Callable[[Apply, int], list[Axis]]], ...] = (
+_BEHIND: tuple[tuple[type | tuple[type, ...], Callable[[Apply, int], list[Axis]]], ...] = (
     ((Elemwise, Join, IncSubtensor, CumOp, SpecifyShape, CheckAndRaise), _of_equal_rank),
     (DimShuffle, _of_moved),
     (CAReduce, _of_reduced),
     (Dot, _of_product),
     (Alloc, _of_repeated),
     (Subtensor, _of_part),
-    (INDEXING, _of_rows),
+    (tuple(INDEXING), _of_rows),
 )
 
 
