@@ -35,7 +35,7 @@ from nutmill.model.graphs.graph import (
 )
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
-from nutmill.model.graphs.short_dims import short_dims, static_shape
+from nutmill.model.graphs.short_dims import fixed, short_dims, static_shape
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
@@ -73,7 +73,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     observed = [rv.name for rv in model.observed_RVs]
     return ModelGraph(
         parameters=parameters,
-        arrays=tuple(array._replace(is_fixed=_is_length(array) and array.name in short) for array in arrays),
+        arrays=fixed(arrays, short),
         logp=logp,
         expanded={name: Node(out, dims.get(name)) for name, out in zip(reported, expanded, strict=True)},
         sites=sites,
@@ -105,10 +105,6 @@ def _parted(outputs: Sequence[Variable], sections: Sequence[Sequence[Variable]])
 def _values_of(model: pm.Model) -> list[Variable]:
     """Parameters of the log density in PyMC's graphs, once these are lifted."""
     return [plain(value) for value in model.value_vars]
-
-
-def _is_length(array: GraphArray) -> bool:
-    return array.value.ndim == 0 and array.value.dtype.kind in "iu"
 
 
 def _parameters(model: pm.Model, short: Mapping[str, int]) -> tuple[GraphParameter, ...]:

@@ -22,7 +22,7 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
 
-from nutmill.model.graphs.graph import SHORT
+from nutmill.model.graphs.graph import SHORT, GraphArray
 from nutmill.model.graphs.named_dims import plain
 from nutmill.model.graphs.positive import INDEXING
 
@@ -77,6 +77,11 @@ def static_shape(model: pm.Model, value: Variable, short: Mapping[str, int]) -> 
             is_last = isinstance(transform, SimplexTransform) and axis == len(shape) - 1
             shape[axis] = short[dim] - is_last
     return tuple(shape)
+
+
+def fixed(arrays: Sequence[GraphArray], short: Mapping[str, int]) -> tuple[GraphArray, ...]:
+    """Mark, among the arrays of a model, the lengths of dimensions among `short`."""
+    return tuple(array._replace(is_fixed=array.value.ndim == 0 and array.name in short) for array in arrays)
 
 
 def dims_of(model: pm.Model, value: Variable) -> tuple[str | None, ...]:
