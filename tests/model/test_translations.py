@@ -12,16 +12,13 @@ from inlining import INTERPRETED, assert_agrees, everywhere, inlined
 from numpy.testing import assert_allclose, assert_array_equal
 from pymc.distributions.dist_math import SplineWrapper
 from pymc.distributions.multivariate import matrix_pos_def
-from pytensor.graph.fg import FunctionGraph
 from pytensor.ifelse import ifelse
-from saved import refused
 from scipy.interpolate import InterpolatedUnivariateSpline, UnivariateSpline
 
 from nutmill import compile_model
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanExponential
 from nutmill.model.rewriting.convolution import Convolution
-from nutmill.model.rewriting.translations import after_gradients
 
 NUMBERS = np.array([0.3, -1.0, np.nan, 0.3, np.inf, 2.0, -np.inf, 0.0, -0.0, 1e300])
 
@@ -275,50 +272,3 @@ def test_an_axis_that_is_split():
     x = pt.vector("x", shape=(4,))
     density = -(x**2).sum() + (pt.split_dims(x, (2, 2), axis=0) * np.arange(4.0).reshape(2, 2)).sum()
     assert_allclose(native(density).logp_dlogp(np.ones(4))[1], np.arange(4.0) - 2.0)
-
-
-def translated(inputs, outputs):
-    fgraph = FunctionGraph(inputs, outputs, clone=True)
-    after_gradients().rewrite(fgraph)
-    return inlined(fgraph.inputs, fgraph.outputs)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_places_and_coordinates(order):
-    place, shape = pt.lvector("place"), (3, 4, 2)
-    everything = np.arange(24).reshape(4, 6)[:, ::2].ravel()
-    coordinates = pt.unravel_index(place, shape, order=order)
-    back = pt.ravel_multi_index(coordinates, shape, order=order)
-    function = translated([place], [*coordinates, back])
-    for places in (everything, everything[:0]):
-        *found, again = function(places)
-        for ours, numpys in zip(found, np.unravel_index(places, shape, order=order), strict=True):
-            assert_array_equal(ours, numpys)
-        assert_array_equal(again, places)
-    for outside in (24, -1):
-        with pytest.raises(AssertionError, match="out of bounds"):
-            function(np.array([0, outside]))
-
-
-def test_coordinates_outside():
-    row, column = pt.lvector("row"), pt.lvector("column")
-    function = translated([row, column], [pt.ravel_multi_index((row, column), (3, 4))])
-    assert_array_equal(function(np.array([2]), np.array([3]))[0], [11])
-    for outside in ([3, 0], [0, 4], [-1, 0]):
-        with pytest.raises(AssertionError, match="invalid entry"):
-            function(*np.array(outside)[:, None])
-
-
-def test_groups_by_coordinates():
-    """Crossed groups whose indices are computed of the number of a cell."""
-    rng = np.random.default_rng(4)
-    with pm.Model() as model:
-        cell = pm.Data("cell", rng.integers(0, 12, 50))
-        row, column = pt.unravel_index(cell, (3, 4))
-        mu = pm.Normal("a", shape=3)[row] + pm.Normal("b", shape=4)[column]
-        pm.Normal("y", mu, observed=rng.normal(size=50))
-    compiled = native(model)
-    assert_slopes(compiled, rng.normal(size=7))
-    assert compiled.code.arranged
-    with refused(r"cell \(50,\)"):
-        compiled.with_data(cell=np.full(50, 12))
