@@ -62,8 +62,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     lifted, arrays = lift(_joined(sections), *with_names(fitted, *_data_names(model)))
     _check_observed(arrays)
     pointwise, (rest,), *others, located = _parted(lifted, sections)
-    short = short_dims(model, [rest])
-    parameters = _parameters(model, short)
+    parameters = _parameters(model, short := short_dims(model, [rest]))
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
     logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
