@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 
 
 class Sleeping:
@@ -34,7 +35,7 @@ class Sleeping:
             with self._lock:
                 self._inside -= 1
 
-        return work
+        return nullcontext(work)
 
     def __call__(self, worker, count):
         raise AssertionError("a workload with `bound` is not called itself")

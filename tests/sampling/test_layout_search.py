@@ -221,8 +221,8 @@ def test_another_blas_gives_the_same_density(process):
     assert others, "scipy-openblas32 of the test extra is missing"
     position = process.starts(None, 1, 0, jitter=True)[0]
     _, logp, gradient = process.binding.density(position)
-    with apply_layout(Layout(1, blas=str(others[0].path))) as applied:
-        (native,) = natives_for(process, applied)
+    layout = Layout(1, blas=str(others[0].path))
+    with apply_layout(layout) as applied, natives_for(process, applied) as (native,):
         _, other_logp, other_gradient = native.density(position)
     assert other_logp == pytest.approx(logp, rel=1e-10)
     np.testing.assert_allclose(other_gradient, gradient, rtol=1e-8)
@@ -232,8 +232,8 @@ def test_a_model_without_blas_needs_no_other():
     with pm.Model() as model:
         pm.Normal("x")
     compiled = compile_model(model)
-    with apply_layout(Layout(2, blas="openblas")) as applied:
-        assert natives_for(compiled, applied) == [compiled.binding]
+    with apply_layout(Layout(2, blas="openblas")) as applied, natives_for(compiled, applied) as natives:
+        assert natives == [compiled.binding]
 
 
 def test_gradients_as_a_workload_run_as_often_as_asked(process):

@@ -10,6 +10,7 @@ from nutmill.layout.blas.find import find_blas
 from nutmill.layout.blas.library import BlasLibrary
 from nutmill.layout.blas.thread_limits import PoolLimits, limited
 from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import topology
 
 _log = logging.getLogger("nutmill")
 
@@ -35,9 +36,11 @@ def apply_layout(
     Raises
     ------
     LayoutError
-        If the library is not there, or cannot have the `blas_threads` wanted where these are more than one.
+        If the library is not there, or cannot have the `blas_threads` wanted where these are more than one; or if
+        there are fewer cores than `tile_threads`.
         A limit to one thread that has no effect is a note.
     """
+    _check_tile_threads(layout.tile_threads)
     # OpenBLAS starts its threads as soon as it is loaded, and each spins for 30 ms before it goes to sleep.
     library, notes = _library_for(layout) if calls_blas or layout.blas is not None else (None, [])
     with limited(layout.blas_threads, library, while_waiting, calls_blas) as limits:
@@ -110,6 +113,12 @@ class Applied:
                 f"the {self._blas_threads} of the layout: draws may have other last bits than those of another run."
             )
             _log.warning(self.notes[-1])
+
+
+def _check_tile_threads(count: int) -> None:
+    if count > 1 and count > (n_cores := max(1, topology().n_cores)):
+        cores = f"{n_cores} cores" if n_cores > 1 else "one core"
+        raise LayoutError(f"tile_threads={count} is more than the {cores} of this process: use at most {n_cores}.")
 
 
 def _facts(layout: Layout, library: BlasLibrary) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A CPU layout: how many chains run at once, with how many BLAS threads each, of which library."""
+"""A CPU layout: how many chains run at once, with how many threads each, and which BLAS library."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +22,9 @@ class Layout:
         Threads that a BLAS call of one chain may use.
     blas : str, optional
         None for the library that SciPy brought; ``"openblas"``, ``"mkl"``, ``"blis"`` or a path for another.
+    tile_threads : int
+        Threads that share the rows of data within a gradient of one chain, where the model goes through rows in tiles
+        (large regressions). Draws are the same, bit for bit, whatever their number.
 
     Raises
     ------
@@ -32,15 +35,26 @@ class Layout:
     chains_at_once: int
     blas_threads: int = 1
     blas: str | None = None
+    tile_threads: int = 1
 
     def __post_init__(self):
-        for name in ("chains_at_once", "blas_threads"):
+        for name in ("chains_at_once", "blas_threads", "tile_threads"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
                 raise LayoutError(f"{name} must be a whole number, at least 1, not {value!r}.")
             object.__setattr__(self, name, int(value))  # NumPy's integers, which JSON does not take
         if self.blas is not None and (not isinstance(self.blas, str) or not self.blas):
             raise LayoutError(f"blas must be None, a name or the path of a library, not {self.blas!r}.")
+
+    @property
+    def threads_of_chain(self) -> int:
+        """How many threads compute for one chain at the same time: BLAS and tiles have their turns."""
+        return max(self.blas_threads, self.tile_threads)
+
+    @property
+    def n_threads(self) -> int:
+        """How many threads compute at the same time, of all chains that run at once."""
+        return self.chains_at_once * self.threads_of_chain
 
     @property
     def numerics(self) -> dict:
@@ -87,4 +101,5 @@ class Layout:
     def __str__(self) -> str:
         chains = f"{self.chains_at_once} chain{'s' if self.chains_at_once > 1 else ''}"
         threads = f"{self.blas_threads} BLAS thread{'s' if self.blas_threads > 1 else ''}"
-        return f"{chains} x {threads}" + (f" ({self.blas})" if self.blas is not None else "")
+        tiles = f" x {self.tile_threads} tile threads" if self.tile_threads > 1 else ""
+        return f"{chains} x {threads}{tiles}" + (f" ({self.blas})" if self.blas is not None else "")

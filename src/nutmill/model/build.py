@@ -33,6 +33,7 @@ from nutmill.model.lowering.ways import WAYS
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify
+from nutmill.model.rewriting.tiles import RowTiles
 from nutmill.model.tested_versions import warn_of_newer
 from nutmill.native.code import Code, code_of
 from nutmill.native.grouping import Arranged
@@ -116,6 +117,7 @@ class _Model(NamedTuple):
     lengths: Lengths
     by_numba: Sequence[str]  # operations in PyTensor's Numba form
     arranged: tuple[Arranged, ...] = ()
+    has_tiles: bool = False
 
 
 def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, float]) -> Code:
@@ -133,7 +135,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
         _tell_of_engine(graph)
-    lowered, slots, n_prepared, lengths, by_numba, arranged = model
+    lowered, slots, n_prepared, lengths, by_numba, arranged, has_tiles = model
     computed = graph.computed()
     return Code(
         native=native,
@@ -150,6 +152,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         owners=() if fused else [entry.owner for entry in lowered.values()],
         fused=fused,
         python_ops=tuple(python_ops),
+        has_tiles=has_tiles,
         in_python=in_python,
         lowering=graph.lowering if graph.native_density is None else "njit",
         by_numba=tuple(by_numba),
@@ -237,7 +240,8 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
             of_sites = [site.parameter for site in graph.sites]
             lowered["sites"] = lower.sites_entry(way.function(sites.fgraph), places.of(sites), of_sites)
     slots = list(places.slots.values())
-    return _Model(lowered, slots, len(density.hoisted), places.lengths, list(by_numba), places.arranged)
+    has_tiles = any(isinstance(node.op, RowTiles) for node in density.fgraph.apply_nodes)
+    return _Model(lowered, slots, len(density.hoisted), places.lengths, list(by_numba), places.arranged, has_tiles)
 
 
 def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:

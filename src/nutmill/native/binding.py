@@ -149,6 +149,10 @@ class Binding:
         code = replace(self.code, native=NativeObject(self.code.native.code, address))
         return replace(self, code=code, record=self.record.with_functions(*_functions(code)))
 
+    def with_teams(self, teams: int) -> Binding:
+        """Bind the code to the same data so that the threads of a pool help it (`native/teams.py`)."""
+        return replace(self, record=self.record.with_teams(teams))
+
     def expand(
         self, draws: np.ndarray, threads: int = 1, on_thread: Callable[[], object] | None = None
     ) -> dict[str, np.ndarray]:

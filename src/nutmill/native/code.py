@@ -44,6 +44,7 @@ class Code:
     fused: bool = True  # the model's functions lie in `native`; False: it leads to functions in Numba's engine
     stands_alone: bool = True  # it is fused and holds no addresses of this process: it means the same in another one
     python_ops: tuple[str, ...] = ()  # ops that run in the interpreter, because they have no native form
+    has_tiles: bool = False  # its density goes through rows of data in tiles, which threads can share
     # What stands between the kernel and functions that call back into Python; None if none does.
     in_python: InPython | None = None
     # Who wrote the operations: "nutmill", with PyTensor's Numba forms for what it does not know; "numba", which is
@@ -92,6 +93,7 @@ class Code:
             "lengths": self.lengths.facts(),
             "sites": [list(site) for site in self.sites],
             "expanded": [[name, d.str, rank] for (name, d), rank in zip(self.expanded.items(), ranks, strict=True)],
+            "has_tiles": self.has_tiles,
             "lowering": self.lowering,
             "by_numba": list(self.by_numba),
         }
@@ -118,6 +120,7 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
         sites=_sites_of(facts["sites"], sum(slot.is_parameter for slot in slots)),
         expanded={name: np.dtype(dtype) for name, dtype, _ in facts["expanded"]},
         expanded_ranks=[rank for _, _, rank in facts["expanded"]],
+        has_tiles=facts["has_tiles"],
         lowering=facts["lowering"],
         by_numba=tuple(facts["by_numba"]),
         stages=stages,

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Where the kernel finds the addresses of the model's C functions `density` and `sites`.
-DENSITY_WORD, SITES_WORD = 0, 1
-FIRST_WORD = 2
+# Where the kernel finds the addresses of the model's C functions `density` and `sites`; and the density the address of
+# a pool of threads that help with its loops over tiles (`native/teams.py`), 0 if there is none.
+DENSITY_WORD, SITES_WORD, TEAMS_WORD = 0, 1, 2
+FIRST_WORD = 3
 
 # How many 64-bit words each entry of a model takes.
 ENTRY_WORDS = {"density": 4, "sites": 4, "expand": 6, "prepare": 3}
@@ -50,6 +51,12 @@ class Record:
         """Make a record of the same arrays from which the kernel calls other functions."""
         words = self.words.copy()
         words[DENSITY_WORD], words[SITES_WORD] = density, sites
+        return Record(words, self.arrays)
+
+    def with_teams(self, teams: int) -> "Record":
+        """Make a record of the same arrays whose reader is helped by the threads of a pool."""
+        words = self.words.copy()
+        words[TEAMS_WORD] = teams
         return Record(words, self.arrays)
 
     @property

@@ -36,7 +36,8 @@ def to_result(
     `asked` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
-    n_threads = layout["asked"]["chains_at_once"] * layout["asked"].get("blas_threads", 1)
+    of_layout = layout["asked"]
+    n_threads = of_layout["chains_at_once"] * max(of_layout.get(name, 1) for name in ("blas_threads", "tile_threads"))
     maker = DrawsMaker(compiled, n_threads, asked["idata_kwargs"]["include_transformed"], folder)
     warmup = None
     if run.warmup_draws is not None and run.warmup_statistics is not None:
@@ -148,6 +149,7 @@ def _attributes(
         "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,
         "blas_threads": layout["blas_threads"],
+        "tile_threads": layout.get("tile_threads"),
         "compile_cpu_seconds": compiled.code.stages,
         "sampling_seconds": seconds._asdict(),
         "fused": compiled.code.fused,

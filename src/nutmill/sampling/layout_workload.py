@@ -1,27 +1,60 @@
 """A model's gradient under a layout that is applied: bound to its BLAS, to be sampled with or to be measured."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from nutmill.errors import LayoutError
 from nutmill.layout.applied import Applied
+from nutmill.layout.layout import Layout
 from nutmill.native.binding import Binding
 from nutmill.native.compiled import CompiledModel
+from nutmill.native.teams import teams
+
+_log = logging.getLogger("nutmill")
 
 
-def natives_for(compiled: CompiledModel, applied: Applied) -> list[Binding]:
-    """Bind the model's code to the BLAS of a layout that is applied.
+@contextmanager
+def natives_for(compiled: CompiledModel, applied: Applied) -> Iterator[list[Binding]]:
+    """Bind the model's code to the BLAS of a layout that is applied, and have threads at hand for its tiles.
 
     Raises LayoutError if the model is called through a pointer, and so always calls the BLAS that SciPy brought.
     """
+    with teams(applied.layout.chains_at_once, tile_threads_of(compiled, applied.layout)) as pool:
+        yield [_helped(_with_blas(compiled, applied), pool)]
+
+
+def _helped(native: Binding, pool: int) -> Binding:
+    return native.with_teams(pool) if pool else native
+
+
+def _with_blas(compiled: CompiledModel, applied: Applied) -> Binding:
     if applied.layout.blas is None:
-        return [compiled.binding]
+        return compiled.binding
     if not compiled.code.fused:
         raise LayoutError(
             "This model runs through a pointer, so its BLAS cannot be chosen: use a layout with blas=None."
         )
     if not compiled.code.native.blas_routines:
-        return [compiled.binding]
-    return [compiled.binding.with_blas(applied.blas.address)]
+        return compiled.binding
+    return compiled.binding.with_blas(applied.blas.address)
+
+
+def tile_threads_of(compiled: CompiledModel, layout: Layout) -> int:
+    """How many threads share the tiles of a gradient of the model under a layout."""
+    return layout.tile_threads if compiled.code.has_tiles else 1
+
+
+def idle_threads(compiled: CompiledModel, layout: Layout) -> list[str]:
+    """Say so where a layout has tile threads for a model without tiles."""
+    if tile_threads_of(compiled, layout) == layout.tile_threads:
+        return []
+    sentence = (
+        f"tile_threads={layout.tile_threads} changes nothing for this model: it does not go through rows of data in "
+        "tiles, so that each gradient is computed by one thread."
+    )
+    _log.warning(sentence)
+    return [sentence]
 
 
 class Gradients:
@@ -37,10 +70,13 @@ class Gradients:
         """Evaluate with the code that all layouts share."""
         self._compiled.binding.repeated(self._start)(count)
 
-    def bound(self, applied: Applied) -> Callable[[int, int], int]:
-        """Give each worker of a layout its own code and buffers."""
-        if applied.layout.blas not in self._natives:
-            (self._natives[applied.layout.blas],) = natives_for(self._compiled, applied)
-        native = self._natives[applied.layout.blas]
-        loops = [native.repeated(self._start) for _ in range(applied.layout.chains_at_once)]
-        return lambda worker, count: loops[worker](count)
+    @contextmanager
+    def bound(self, applied: Applied) -> Iterator[Callable[[int, int], int]]:
+        """Give each worker of a layout its own buffers."""
+        layout = applied.layout
+        if layout.blas not in self._natives:
+            self._natives[layout.blas] = _with_blas(self._compiled, applied)
+        with teams(layout.chains_at_once, tile_threads_of(self._compiled, layout)) as pool:
+            native = _helped(self._natives[layout.blas], pool)
+            loops = [native.repeated(self._start) for _ in range(layout.chains_at_once)]
+            yield lambda worker, count: loops[worker](count)

@@ -14,7 +14,7 @@ from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
 from nutmill.run.run import Run
 from nutmill.sampling.chosen_layout import layout_for
-from nutmill.sampling.layout_workload import natives_for
+from nutmill.sampling.layout_workload import idle_threads, natives_for, tile_threads_of
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
@@ -70,12 +70,15 @@ def sample_here(
         topology=topology,
         kept=kept_of(folder),
     )
-    notes = [*found.notes, *keep_numerics(folder, compiled, found.layout)]
+    notes = [*found.notes, *keep_numerics(folder, compiled, found.layout), *idle_threads(compiled, found.layout)]
     beat = None if folder is None else folder.beat
-    with apply_layout(found.layout, beat, calls_blas=compiled.code.calls_blas) as applied:
+    with (
+        apply_layout(found.layout, beat, calls_blas=compiled.code.calls_blas) as applied,
+        natives_for(compiled, applied) as natives,
+    ):
         report.begin()
         run = drive(
-            natives_for(compiled, applied),
+            natives,
             start,
             request.settings,
             threads=found.layout.chains_at_once,
@@ -85,7 +88,8 @@ def sample_here(
             called_off_by=None if steering is None else steering.who,
             on_begin=None if steering is None else lambda groups: steering.begin(groups, found.layout.blas_threads),
         )
-    return run, {"source": found.source} | applied.effective | {"notes": notes + applied.notes}
+    facts = {"source": found.source, "tile_threads": tile_threads_of(compiled, found.layout)}
+    return run, facts | applied.effective | {"notes": notes + applied.notes}
 
 
 def finish(

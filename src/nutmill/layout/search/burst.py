@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,8 +31,8 @@ _SPIN_S, _LOOK_S, _SPIN_SHARE = 0.15, 0.005, 0.2
 class ForLayout(Protocol):
     """A workload that asks for what it needs of a layout, such as the addresses of its BLAS."""
 
-    def bound(self, applied: Applied) -> Workload:
-        """Give the workload to measure while this layout is applied."""
+    def bound(self, applied: Applied) -> AbstractContextManager[Workload]:
+        """Give the workload to measure while this layout is applied, in a `with`."""
 
 
 class Bench:
@@ -42,7 +42,7 @@ class Bench:
     ----------
     workload : callable
         ``workload(worker, count)`` does `count` units of work as worker number `worker`, without the GIL. With a
-        method ``bound(applied)`` it is asked, for each layout, for the callable to measure.
+        method ``bound(applied)`` it is asked, for each layout, for a context of the callable to measure.
     """
 
     def __init__(self, workload: Workload, topology: Topology):
@@ -63,7 +63,7 @@ class Bench:
                 applied = stack.enter_context(apply_layout(layout))
                 workload = self._workload
                 if isinstance(workload, ForLayout):
-                    workload = workload.bound(applied)
+                    workload = stack.enter_context(workload.bound(applied))
             except LayoutError as error:
                 raise Unavailable(f"{layout} is left out: {error}") from error
             self._may_spin = layout.blas_threads > 1

@@ -31,8 +31,9 @@ from nutmill.model.lowering.marshalling import (
     pack,
     store_gradient,
     store_pieces,
+    word_at,
 )
-from nutmill.native.record import ENTRY_WORDS, Slot
+from nutmill.native.record import ENTRY_WORDS, TEAMS_WORD, Slot
 
 Graph = Program | Callable  # operations that nutmill writes, or a function of Numba's
 
@@ -43,7 +44,8 @@ def density_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
 
     def density(emitter: Emitter, words: Sequence[ir.Value]) -> None:
         q, *places = words
-        outputs = _computed(graph, emitter, arguments(emitter, slots, q, places[-1]))
+        helped = emitter._replace(teams=word_at(emitter, places[-1], TEAMS_WORD))
+        outputs = _computed(graph, helped, arguments(emitter, slots, q, places[-1]))
         store_gradient(emitter, parameters, outputs, places)
         _give_back(emitter, outputs)
 

@@ -29,10 +29,10 @@ def arguments(emitter: Emitter, slots: Sequence[Slot], q: ir.Value, record: ir.V
 
 def _argument(emitter: Emitter, slot: Slot, q: ir.Value, record: ir.Value) -> Value:
     builder = emitter.builder
-    where = _word(emitter, record, slot.word)
+    where = word_at(emitter, record, slot.word)
     if slot.is_parameter:
         where = builder.add(q, builder.mul(where, WORD(slot.dtype.itemsize)))
-    shape = [_word(emitter, record, slot.word + 1 + axis) for axis in range(slot.ndim)]
+    shape = [word_at(emitter, record, slot.word + 1 + axis) for axis in range(slot.ndim)]
     kind = types.Array(numba.from_dtype(slot.dtype), slot.ndim, "C")
     return Value(kind, array_at(emitter, _view_at(emitter, kind, where, shape)))
 
@@ -44,7 +44,7 @@ def n_dim(emitter: Emitter, slots: Sequence[Slot], record: ir.Value) -> ir.Value
         if slot.is_parameter:
             size = WORD(1)
             for axis in range(slot.ndim):
-                size = emitter.builder.mul(size, _word(emitter, record, slot.word + 1 + axis))
+                size = emitter.builder.mul(size, word_at(emitter, record, slot.word + 1 + axis))
             total = emitter.builder.add(total, size)
     return total
 
@@ -64,7 +64,7 @@ def store_pieces(
     """Write an output for each of some parameters where that lies in a vector, `words` are (vector, record)."""
     vector, record = words
     for slot, output in zip(parameters, outputs, strict=True):
-        offset = emitter.builder.mul(_word(emitter, record, slot.word), WORD(8))
+        offset = emitter.builder.mul(word_at(emitter, record, slot.word), WORD(8))
         store_at(emitter, output, types.float64, emitter.builder.add(vector, offset))
 
 
@@ -88,7 +88,7 @@ def fit(emitter: Emitter, outputs: Sequence[Value], shapes: ir.Value) -> ir.Valu
     """Tell whether the outputs still have the shapes that were described."""
     builder, equal = emitter.builder, cgutils.true_bit
     for index, length in enumerate(_lengths(emitter, outputs)):
-        expected = _word(emitter, shapes, index)
+        expected = word_at(emitter, shapes, index)
         equal = builder.and_(equal, builder.icmp_signed("==", length, expected))
     return equal
 
@@ -122,7 +122,8 @@ def _view_at(emitter: Emitter, kind: types.Array, address: ir.Value, shape: Sequ
     return View(kind, data, shape, contiguous_strides(emitter, kind, shape))
 
 
-def _word(emitter: Emitter, base: ir.Value, index: int) -> ir.Value:
+def word_at(emitter: Emitter, base: ir.Value, index: int) -> ir.Value:
+    """One of the words that begin at an address."""
     return emitter.builder.load(_place(emitter, base, index))
 
 

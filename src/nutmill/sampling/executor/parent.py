@@ -31,6 +31,7 @@ from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
 from nutmill.sampling.executor.sharing import ModelSource
 from nutmill.sampling.executor.worker import Answer, Keep, Task
+from nutmill.sampling.layout_workload import idle_threads, tile_threads_of
 from nutmill.sampling.numerics import keep_numerics, kept_of
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
@@ -51,6 +52,7 @@ def sample_apart(
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
         found = _layout_of_tasks(compiled, request, topology, kept_of(folder))
         layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
+        notes += idle_threads(compiled, layout)
         starts = _in_folder(start, request, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
@@ -63,6 +65,7 @@ def sample_apart(
         run, workers = _sampled(engine, tasks, running, request, folder, report.update)
     # Reported variables are computed in this process.
     of_tasks = {"tasks": layout.as_dict(), "blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
+    of_tasks["tile_threads"] = tile_threads_of(compiled, layout)
     return run, {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, **of_tasks}
 
 

@@ -122,9 +122,10 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             return Answer(worker)
         folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
         report = stack.enter_context(Report(folder))
+        natives = stack.enter_context(natives_for(compiled, applied))
         report.begin()
         run = drive(
-            natives_for(compiled, applied),
+            natives,
             task.start(folder),
             task.settings,
             threads=task.layout.chains_at_once,

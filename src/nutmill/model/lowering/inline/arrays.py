@@ -33,6 +33,7 @@ class Emitter(NamedTuple):
     stays: Sequence[bool] = (False,)
     scratch: Scratch | None = None  # within the step of a loop: where its arrays lie
     pieces: Pieces | None = None  # elsewhere: where small ones may lie, in memory that outlives the function
+    teams: ir.Value | None = None  # address of the threads that help with loops over tiles, 0 if there are none
 
     def fail_if(self, condition: ir.Value, exception: type, message: str) -> None:
         """Leave the function with a Python exception, which the object's entries turn into a status."""

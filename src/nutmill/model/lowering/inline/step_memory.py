@@ -6,6 +6,7 @@ from numba.core import cgutils
 from numba.core.base import BaseContext
 
 _WORD = ir.IntType(64)
+LINE = 64  # bytes that a processor reads at once
 _BLOCK = types.MemInfoPointer(types.voidptr)
 
 
@@ -19,7 +20,7 @@ class Pieces:
     """
 
     # Of a piece, and how many there are at most: more of them would lie far apart.
-    BYTES, _MOST = 1024, 32
+    BYTES, MOST = 1024, 32
 
     def __init__(self, pointer: ir.Value):
         self._pointer, self._n_taken = pointer, 0
@@ -29,9 +30,15 @@ class Pieces:
         """Bytes of all pieces."""
         return self._n_taken * self.BYTES
 
+    def memory(self, builder: ir.IRBuilder) -> ir.Value:
+        """Memory for all pieces, once they are taken: of the stack of the function that the builder writes."""
+        place = cgutils.alloca_once(builder, ir.IntType(8), size=max(self.size, 1))
+        place.align = LINE
+        return place
+
     def next(self, builder: ir.IRBuilder) -> ir.Value | None:
         """Pointer to the next piece; None if all are taken."""
-        if self._n_taken == self._MOST:
+        if self._n_taken == self.MOST:
             return None
         self._n_taken += 1
         return builder.gep(self._pointer, [_WORD(self.size - self.BYTES)], inbounds=True)

@@ -16,9 +16,8 @@ from pytensor.graph.basic import Constant, Variable
 
 from nutmill.model.lowering.inline.arrays import WORD, Emitter, Value, View, array_at, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.step_memory import Pieces
+from nutmill.model.lowering.inline.step_memory import LINE, Pieces
 
-_LINE = 64  # bytes that a processor reads at once
 _LARGE = 1_000_000  # bytes of a constant from which on Numba keeps only where it lies
 
 
@@ -71,18 +70,18 @@ def call_program(
     convention = context.call_conv
     # Under a name of its own in Numba's engine; of this linkage, LLVM optimises it before it is part of the caller.
     name = f"{builder.function.name}_graph"
-    taken = [*kinds, types.voidptr]
+    taken = [*kinds, types.voidptr, types.int64]
     function = ir.Function(builder.module, convention.get_function_type(result, taken), name)
     function.linkage = "linkonce_odr"
     convention.decorate_function(function, [f"input_{i}" for i in range(len(taken))], taken)
     inside = emitter._replace(builder=ir.IRBuilder(function.append_basic_block("entry")))
-    *given, place = convention.decode_arguments(inside.builder, taken, function)
+    *given, place, teams = convention.decode_arguments(inside.builder, taken, function)
     pieces = Pieces(place)
-    outputs = _write(program, all_kinds, inside._replace(pieces=pieces), given)
+    outputs = _write(program, all_kinds, inside._replace(pieces=pieces, teams=teams), given)
     convention.return_value(inside.builder, context.make_tuple(inside.builder, result, outputs))
-    memory = cgutils.alloca_once(builder, ir.IntType(8), size=max(pieces.size, 1))
-    memory.align = _LINE
-    status, value = convention.call_function(builder, function, result, taken, [*arguments, memory])
+    memory = pieces.memory(builder)
+    teams = WORD(0) if emitter.teams is None else emitter.teams
+    status, value = convention.call_function(builder, function, result, taken, [*arguments, memory, teams])
     with cgutils.if_unlikely(builder, status.is_error):
         convention.return_status_propagate(builder, status)
     return result, value
@@ -160,7 +159,7 @@ def _constant(emitter: Emitter, kind: types.Type, data: object) -> ir.Value:
         return emitter.context.get_constant_generic(builder, kind, data)
     whole = cgutils.create_constant_array(ir.IntType(8), bytearray(data.tobytes(order=kind.layout)))
     place = cgutils.global_constant(builder, ".const.array.data", whole)
-    place.align = _LINE
+    place.align = LINE
     shape, strides = ([WORD(number) for number in numbers] for numbers in (data.shape, data.strides))
     pointer = builder.bitcast(place, emitter.context.get_data_type(kind.dtype).as_pointer())
     return array_at(emitter, View(kind, pointer, shape, strides))

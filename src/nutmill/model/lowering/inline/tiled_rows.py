@@ -1,7 +1,7 @@
 """Rows of data in tiles: what a gradient computes for each row is done for some hundred rows at once.
 
-A tile is as large as fits the cache beside what is computed of it, so that a matrix is read from memory once. Sums are
-taken in the order of the tiles.
+A tile is as large as fits the cache beside what is computed of it, so that a matrix is read from memory once. Blocks
+of tiles may be computed by several threads; sums are taken in the order of the tiles and blocks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,31 +19,29 @@ from nutmill.model.lowering.inline.arrays import (
     ZERO,
     Emitter,
     Value,
-    View,
     array_at,
     array_kind,
     itemsize,
     new_array,
-    pointer,
-    scalar,
-    store,
     view_of,
 )
-from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.histories import boxed
-from nutmill.model.lowering.inline.loops import Axes, Memory, nest
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.lowering.inline.states import borrowed
-from nutmill.model.lowering.inline.step_memory import Scratch
 from nutmill.model.lowering.inline.steps import Program, write_program
-from nutmill.model.rewriting.tiles import Kept, RowTiles
+from nutmill.model.lowering.inline.tile_blocks import Blocks, compute_blocks
+from nutmill.model.lowering.inline.tile_results import KeptRows, Number, Result, SummedArray, some_rows, whole_lines
+from nutmill.model.rewriting.tiles import Kept, RowTiles, Total
 
 _MISFIT = "arrays of the model that are combined element by element have different lengths"
 
 # Bytes of the rows of all matrices in a tile: they stay in the first level of the cache until they are read again.
 _TILE_BYTES = 32 * 1024
 _LEAST_ROWS, _MOST_ROWS = 16, 1024
+# Of a block there are so many tiles at least, so that adding its sums costs little beside them, and of all so many
+# blocks at most.
+_LEAST_TILES, _MOST_BLOCKS = 4, 128
 
 Prepare = Callable[[FunctionGraph], tuple[Program, list[bool]]]
 
@@ -54,73 +52,13 @@ def tiled_rows(node: Apply, prepare: Prepare) -> Operation:
     return Operation(written.result, written.emit)
 
 
-class _KeptRows(NamedTuple):
-    """A result whose rows are those of the tiles, one after the other."""
+class _Rows(NamedTuple):
+    """How rows are divided: always alike for matrices of these columns, so that sums do not depend on the machine."""
 
-    array: ir.Value
-    view: View
-
-    def begin(self, emitter: Emitter) -> None:
-        """Nothing: each row is written once."""
-
-    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
-        """Take what one tile gives."""
-        fill(inside, Axes(view_of(inside, *output), (False,)), _rows(inside, self.view, rows))
-
-    def value(self, emitter: Emitter) -> ir.Value:
-        """The result, as a reference that the caller owns."""
-        return self.array
-
-
-class _SummedArray(NamedTuple):
-    """A result that is the sum of what the tiles give, number by number."""
-
-    array: ir.Value
-    view: View
-    reducer: Reducer
-
-    def begin(self, emitter: Emitter) -> None:
-        """Clear what an earlier pass over the tiles has left."""
-        with nest(emitter, self.view.shape) as indices:
-            store(emitter, self.view, indices, self.reducer.start(emitter))
-
-    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
-        """Take what one tile gives."""
-        memory, given = Memory(inside), view_of(inside, *output)
-        with nest(inside, self.view.shape) as at:
-            total = self.reducer.add(inside, memory.load_new(self.view, at), memory.load_given(given, at))
-            memory.store_new(self.view, at, total)
-
-    def value(self, emitter: Emitter) -> ir.Value:
-        """The result, as a reference that the caller owns."""
-        return self.array
-
-
-class _Number(NamedTuple):
-    """A result that is one number, reduced from those of the tiles."""
-
-    number: int  # of the result
-    kind: types.Array
-    reducer: Reducer
-    register: ir.Value
-
-    def begin(self, emitter: Emitter) -> None:
-        """Clear what an earlier pass over the tiles has left."""
-        emitter.builder.store(self.reducer.start(emitter), self.register)
-
-    def take(self, inside: Emitter, output: Value, rows: tuple[ir.Value, ir.Value]) -> None:
-        """Take what one tile gives."""
-        self.reducer.take(inside, self.register, scalar(inside, *output)[1])
-
-    def value(self, emitter: Emitter) -> ir.Value:
-        """The result, as a reference that the caller owns."""
-        value, view = new_array(emitter, self.kind, [], self.number)
-        store(emitter, view, [], self.end(emitter))
-        return value
-
-    def end(self, emitter: Emitter) -> ir.Value:
-        """What it is now."""
-        return self.reducer.end(emitter, self.register)
+    n_rows: ir.Value
+    of_tile: ir.Value
+    of_block: ir.Value
+    n_blocks: ir.Value
 
 
 class _WrittenTiles:
@@ -134,25 +72,20 @@ class _WrittenTiles:
         return self._kinds[0] if len(self._kinds) == 1 else types.Tuple(self._kinds)
 
     def emit(self, emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        """Write a loop over tiles, within one over guesses if there are any."""
+        """Write a loop over blocks, within one over guesses if there are any."""
         builder = emitter.builder
         given = [Value(*each) for each in zip(kinds, values, strict=True)]
-        n_rows = self._n_rows(emitter, given)
-        results = [self._result(emitter, number, given, n_rows) for number in range(len(self._kinds))]
+        rows = _divided(emitter, self._n_rows(emitter, given), self._bytes_of_row(emitter, given))
+        results = [self._new_result(emitter, number, given, rows) for number in range(len(self._kinds))]
         guesses = {number: cgutils.alloca_once(builder, cgutils.bool_t) for number in self._op.guesses}
-        scratch = emitter.scratch or Scratch(emitter.pieces)
         again = builder.append_basic_block("tiles.again")
         for guess in guesses.values():
             builder.store(cgutils.true_bit, guess)
         builder.branch(again)
         builder.position_at_end(again)
-        for result in results:
-            result.begin(emitter)
         fixed = [*given, *(Value(types.boolean, builder.load(guess)) for guess in guesses.values())]
-        self._write_tiles(emitter._replace(scratch=scratch), fixed, results, n_rows)
+        self._compute(emitter, fixed, results, rows)
         _repeat_if_wrong(emitter, results, guesses, again)
-        if scratch is not emitter.scratch:
-            scratch.release(emitter.context, emitter.builder)
         ends = [result.value(emitter) for result in results]
         return ends[0] if len(ends) == 1 else emitter.context.make_tuple(builder, self.result(kinds), ends)
 
@@ -173,29 +106,83 @@ class _WrittenTiles:
                 total = builder.add(total, builder.mul(n_columns, WORD(itemsize(emitter, each.kind))))
         return total
 
-    def _result(self, emitter: Emitter, number: int, given: Sequence[Value], n_rows: ir.Value):
-        result, kind, dtype = self._op.results[number], self._kinds[number], self._node.outputs[number].type.dtype
+    def _new_result(self, emitter: Emitter, number: int, given: Sequence[Value], rows: _Rows) -> Result:
+        result, kind = self._op.results[number], self._kinds[number]
         if isinstance(result, Kept):
-            return _KeptRows(*new_array(emitter, kind, [n_rows], number))
-        reducer = Reducer(result.reduction, dtype, dtype)
+            return KeptRows(new_array(emitter, kind, [rows.n_rows], number)[0], kind)
+        reducer = self._reducer(number, result)
         if result.columns_of is None:
-            return _Number(number, kind, reducer, reducer.begin(emitter))
+            return Number(number, kind, reducer, reducer.begin(emitter))
         n_columns = view_of(emitter, *given[result.columns_of]).shape[1]
-        return _SummedArray(*new_array(emitter, kind, [n_columns], number), reducer)
+        return SummedArray(new_array(emitter, kind, [n_columns], number)[0], kind, n_columns, reducer)
 
-    def _write_tiles(self, inside: Emitter, given: Sequence[Value], results: Sequence, n_rows: ir.Value) -> None:
-        """Write the loop over tiles: the step, and what becomes of what it gives."""
-        builder = inside.builder
-        n_at_once = _n_at_once(inside, self._bytes_of_row(inside, given))
-        with cgutils.for_range_slice(builder, ZERO, n_rows, n_at_once) as (first, _):
-            left = builder.sub(n_rows, first)
-            rows = first, builder.select(builder.icmp_unsigned("<", left, n_at_once), left, n_at_once)
-            inputs = self._inputs(inside, given, rows)
+    def _reducer(self, number: int, total: Total) -> Reducer:
+        dtype = self._node.outputs[number].type.dtype
+        return Reducer(total.reduction, dtype, dtype)
+
+    def _compute(self, emitter: Emitter, fixed: Sequence[Value], results: Sequence[Result], rows: _Rows) -> None:
+        """Write one pass over all blocks."""
+        builder = emitter.builder
+        for result in results:
+            result.begin(emitter)
+        _, part_bytes = _offsets(emitter, results)
+        size = builder.udiv(builder.mul(part_bytes, rows.n_blocks), WORD(8))
+        parts, view = new_array(emitter._replace(stays=(False,)), types.Array(types.int64, 1, "C"), [size])
+        kept = [Value(result.kind, result.array) for result in results if isinstance(result, KeptRows)]
+        captured = [*fixed, *kept, *(Value(types.int64, number) for number in rows)]
+        blocks = Blocks(captured, view.data, part_bytes, rows.n_blocks)
+
+        def write(inside: Emitter, values: Sequence[Value], block: ir.Value, part: ir.Value) -> None:
+            there = _Rows(*(each.value for each in values[-len(_Rows._fields) :]))
+            given, arrays = values[: len(fixed)], iter(values[len(fixed) :])
+            again = [self._result_in_block(inside, number, given, arrays) for number in range(len(results))]
+            self._write_block(inside, given, again, there, (block, part))
+
+        compute_blocks(emitter, blocks, write)
+        offsets, _ = _offsets(emitter, results)
+        with cgutils.for_range(builder, rows.n_blocks) as loop:
+            at = builder.mul(loop.index, part_bytes)
+            for result, offset in zip(results, offsets, strict=True):
+                result.add(emitter, _beyond(emitter, view.data, builder.add(at, offset)))
+        emitter.context.nrt.decref(builder, view.kind, parts)
+
+    def _result_in_block(self, inside: Emitter, number: int, given: Sequence[Value], kept) -> Result:
+        """The same result, as the function sees it that computes blocks."""
+        result, kind = self._op.results[number], self._kinds[number]
+        if isinstance(result, Kept):
+            return KeptRows(next(kept).value, kind)
+        if result.columns_of is None:
+            return Number(number, kind, self._reducer(number, result), None)
+        n_columns = view_of(inside, *given[result.columns_of]).shape[1]
+        return SummedArray(None, kind, n_columns, self._reducer(number, result))
+
+    def _write_block(
+        self,
+        inside: Emitter,
+        given: Sequence[Value],
+        results: Sequence[Result],
+        rows: _Rows,
+        place: tuple[ir.Value, ir.Value],
+    ) -> None:
+        """Write the loop over the tiles of a block: the step, and what becomes of what it gives."""
+        builder, (block, part) = inside.builder, place
+        offsets, _ = _offsets(inside, results)
+        begun = [
+            result.begin_block(inside, _beyond(inside, part, offset))
+            for result, offset in zip(results, offsets, strict=True)
+        ]
+        begin = builder.mul(block, rows.of_block)
+        end = _lesser(inside, builder.add(begin, rows.of_block), rows.n_rows)
+        with cgutils.for_range_slice(builder, begin, end, rows.of_tile) as (first, _):
+            some = first, _lesser(inside, builder.sub(end, first), rows.of_tile)
+            inputs = self._inputs(inside, given, some)
             outputs = write_program(self._step, inside, [each.kind for each in inputs], [each.value for each in inputs])
-            for output, result in zip(outputs, results, strict=True):
-                result.take(inside, output, rows)
+            for output, (take, _) in zip(outputs, begun, strict=True):
+                take(inside, output, some)
             for output in outputs:
                 inside.context.nrt.decref(builder, *output)
+        for _, end_block in begun:
+            end_block()
 
     def _inputs(self, inside: Emitter, given: Sequence[Value], rows: tuple[ir.Value, ir.Value]) -> list[Value]:
         """What the step reads: rows of its tile, and what all tiles read."""
@@ -204,10 +191,30 @@ class _WrittenTiles:
             if number >= len(self._op.sliced):
                 inputs.append(boxed(inside, *each))
             elif self._op.sliced[number]:
-                inputs.append(Value(each.kind, array_at(inside, _rows(inside, view_of(inside, *each), rows))))
+                inputs.append(Value(each.kind, array_at(inside, some_rows(inside, view_of(inside, *each), rows))))
             else:
                 inputs.append(borrowed(inside, each, self._node.inputs[number].type.shape))
         return inputs
+
+
+def _divided(emitter: Emitter, n_rows: ir.Value, row_bytes: ir.Value) -> _Rows:
+    """Rows of tiles and of blocks, by the bytes of a row."""
+    builder = emitter.builder
+    at_least_one = builder.select(builder.icmp_unsigned("==", row_bytes, ZERO), ONE, row_bytes)
+    of_tile = builder.and_(builder.udiv(WORD(_TILE_BYTES), at_least_one), WORD(-_LEAST_ROWS))
+    of_tile = _lesser(emitter, _greater(emitter, of_tile, WORD(_LEAST_ROWS)), WORD(_MOST_ROWS))
+    n_tiles = _parts(emitter, n_rows, of_tile)
+    tiles = _greater(emitter, _parts(emitter, n_tiles, WORD(_MOST_BLOCKS)), WORD(_LEAST_TILES))
+    return _Rows(n_rows, of_tile, builder.mul(tiles, of_tile), _parts(emitter, n_tiles, tiles))
+
+
+def _offsets(emitter: Emitter, results: Sequence[Result]) -> tuple[list[ir.Value], ir.Value]:
+    """Where in the memory of a block each result has its part, and how many bytes it has; arrays first, in lines."""
+    offsets, end = {}, ZERO
+    for number in sorted(range(len(results)), key=lambda number: isinstance(results[number], Number)):
+        offsets[number] = end
+        end = emitter.builder.add(end, results[number].n_bytes(emitter))
+    return [offsets[number] for number in range(len(results))], whole_lines(emitter, end)
 
 
 def _repeat_if_wrong(emitter: Emitter, results: Sequence, guesses: Mapping[int, ir.Value], again: ir.Block) -> None:
@@ -223,19 +230,21 @@ def _repeat_if_wrong(emitter: Emitter, results: Sequence, guesses: Mapping[int, 
     builder.position_at_end(done)
 
 
-def _n_at_once(emitter: Emitter, row_bytes: ir.Value) -> ir.Value:
-    """Rows of a tile: always as many for matrices of these columns, so that sums do not depend on the machine."""
+def _beyond(emitter: Emitter, place: ir.Value, n_bytes: ir.Value) -> ir.Value:
+    """The pointer so many bytes further."""
     builder = emitter.builder
-    at_least_one = builder.select(builder.icmp_unsigned("==", row_bytes, ZERO), ONE, row_bytes)
-    n_rows = builder.udiv(WORD(_TILE_BYTES), at_least_one)
-    n_rows = builder.and_(n_rows, WORD(-_LEAST_ROWS))
-    for bound, sign in ((_LEAST_ROWS, "<"), (_MOST_ROWS, ">")):
-        n_rows = builder.select(builder.icmp_unsigned(sign, n_rows, WORD(bound)), WORD(bound), n_rows)
-    return n_rows
+    return builder.gep(builder.bitcast(place, cgutils.voidptr_t), [n_bytes], inbounds=True)
 
 
-def _rows(emitter: Emitter, view: View, rows: tuple[ir.Value, ir.Value]) -> View:
-    """Some rows of an array: the first one, and how many."""
-    first, count = rows
-    n_others = len(view.shape) - 1
-    return view._replace(data=pointer(emitter, view, [first, *[ZERO] * n_others]), shape=[count, *view.shape[1:]])
+def _parts(emitter: Emitter, size: ir.Value, most: ir.Value) -> ir.Value:
+    """Number of parts of at most so many each."""
+    builder = emitter.builder
+    return builder.udiv(builder.add(size, builder.sub(most, ONE)), most)
+
+
+def _lesser(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    return emitter.builder.select(emitter.builder.icmp_unsigned("<", one, other), one, other)
+
+
+def _greater(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    return emitter.builder.select(emitter.builder.icmp_unsigned(">", one, other), one, other)
