@@ -29,7 +29,7 @@ def facts_of(settings: Settings, n_chains: int, seed: int = SEED) -> dict:
     asked |= {"chains": n_chains, "chain_ids": list(range(n_chains)), "random_seed": str(seed), "until": None}
     asked |= {"starts": "jitter"}
     asked |= {"discard_tuned_samples": not settings.keep_warmup}
-    return {**FACTS, "asked": asked | {"idata_kwargs": {"divergences": settings.keep_divergences}}}
+    return {**FACTS, "request": asked | {"idata_kwargs": {"divergences": settings.keep_divergences}}}
 
 
 def model(target=Target.HALF_NORMAL, n_dim=3):

@@ -67,7 +67,7 @@ def both(manifest, **changes):
         asked["discard_tuned_samples"] = not changes["keep_warmup"]
     if "keep_divergences" in changes:
         asked["idata_kwargs"] = {"divergences": changes["keep_divergences"]}
-    return manifest | {"settings": manifest["settings"] | changes, "asked": manifest["asked"] | asked}
+    return manifest | {"settings": manifest["settings"] | changes, "request": manifest["request"] | asked}
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_settings_are_compared_with_the_checkpoints(path, changes):
     [
         lambda m: m | {"n_dim": 10**12},
         lambda m: m | {"n_dim": 2},
-        lambda m: m | {"seed": "6", "asked": m["asked"] | {"random_seed": "6"}},
-        lambda m: m | {"chain_ids": [0, 1, 2], "asked": m["asked"] | {"chain_ids": [0, 1, 2]}},
+        lambda m: m | {"seed": "6", "request": m["request"] | {"random_seed": "6"}},
+        lambda m: m | {"chain_ids": [0, 1, 2], "request": m["request"] | {"chain_ids": [0, 1, 2]}},
     ],
     ids=["many", "few", "seed", "chains"],
 )
@@ -140,6 +140,14 @@ def test_what_is_missing_or_unknown_is_one_sentence(path):
     (path / MANIFEST).write_bytes(sealed(manifest | {"chain_ids": [1, 0, 2, 3]}))
     with pytest.raises(CheckpointError, match="what was asked is not what it was set to"):
         resume(path)
+
+
+def test_a_manifest_of_the_schema_before_is_read(path):
+    """Its request was called otherwise."""
+    manifest = read_manifest(path)
+    older = {"asked" if name == "request" else name: value for name, value in manifest.items()}
+    (path / MANIFEST).write_bytes(sealed(older | {"schema": 3}))
+    assert read_manifest(path) == manifest
 
 
 def test_a_manifest_of_before_there_was_a_digest(path):

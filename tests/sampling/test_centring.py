@@ -127,7 +127,7 @@ def test_a_run_goes_on_to_the_same_draws(compiled, whole, tmp_path):
     assert_same_draws(resume(tmp_path / "run", draws=60, cores=2, **QUIET), whole)
     assert adaptation_of(tmp_path / "run").centredness.shape == (4, 10)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["settings"]["centring"] == manifest["asked"]["centring"] == "auto"
+    assert manifest["settings"]["centring"] == manifest["request"]["centring"] == "auto"
 
 
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_draws(compiled, whole, tmp_path):

@@ -65,8 +65,8 @@ def test_a_part_that_has_not_ended(parts, tmp_path):
     sample_numba(compiled(), **OPTIONS, checkpoint=path, chain_ids=range(4, 8))
     nutmill.resume(path, compiled(), draws=100_000_000, max_time=0.2, **QUIET)
     first, manifest = read_manifest(parts[0]), read_manifest(path)
-    first["asked"]["draws"] = first["settings"]["draws"] = 100_000_000
-    assert manifest["asked"] | {"chain_ids": 0} == first["asked"] | {"chain_ids": 0}
+    first["request"]["draws"] = first["settings"]["draws"] = 100_000_000
+    assert manifest["request"] | {"chain_ids": 0} == first["request"] | {"chain_ids": 0}
     part = copy(parts[0], tmp_path / "part")
     write_manifest(part, first)
     with pytest.raises(CheckpointError, match=r"Chain 0 has 120 of 100000000 draws: resume"):

@@ -39,7 +39,7 @@ def test_more_draws_than_first_asked(tmp_path, reference):
     sample_numba(compiled(), **OPTIONS | {"draws": 30}, checkpoint=path)
     assert_same(nutmill.resume(path, compiled(), draws=120, **QUIET), reference)
     manifest = json.loads((path / "manifest.json").read_text())
-    assert manifest["asked"]["draws"] == manifest["settings"]["draws"] == 120
+    assert manifest["request"]["draws"] == manifest["settings"]["draws"] == 120
 
 
 def test_status(whole):

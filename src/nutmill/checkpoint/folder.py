@@ -136,8 +136,8 @@ class RunFolder:
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Write the manifest anew with another number of draws, which is all that may change."""
-        asked = {**self.manifest["asked"], "draws": settings["draws"]}
-        self.manifest |= {"settings": dict(settings), "asked": asked}
+        request = {**self.manifest["request"], "draws": settings["draws"]}
+        self.manifest |= {"settings": dict(settings), "request": request}
         self._write_manifest()
 
     def beat(self) -> None:

@@ -17,7 +17,8 @@ from nutmill.checkpoint.records import replace_state
 from nutmill.errors import CheckpointError
 from nutmill.files import kind_of, read_plain
 
-SCHEMA = 3
+SCHEMA = 4
+_OLDER = {3: {"asked": "request"}}  # schemas that are read, too: names of theirs and what these are called now
 MANIFEST, LOCK, STATUS, MODEL = "manifest.json", "lock", "status.json", "model.nut"
 ADAPTATION, CHAINS, GROUPS, RESULT = "adaptation.npz", "chains", "groups", "result"
 # Of a run whose groups are sampled apart, by an executor: a run folder for each, where all chains start,
@@ -45,8 +46,8 @@ _SETTINGS = record(
         "keep_divergences": flag,
     }
 )
-# As `sample_numba` takes it.
-_ASKED = record(
+# By the arguments of `sample_numba`.
+_REQUEST = record(
     {
         "draws": whole(1),
         "tune": maybe(whole()),
@@ -81,7 +82,7 @@ _FORM = record(
         "chain_ids": _CHAIN_IDS,
         "n_dim": whole(1),
         "files": mapping(text("[0-9a-f]{64}")),
-        "asked": _ASKED,
+        "request": _REQUEST,
         "model": _MODEL,
         "data": mapping(text()),
         "versions": mapping(text()),
@@ -137,6 +138,9 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
         # An older version sealed nothing.
         if manifest["schema"] == SCHEMA or _DIGEST in manifest:
             _check_seal(manifest, path)
+        if manifest["schema"] in _OLDER:
+            names = _OLDER[manifest["schema"]]
+            manifest = {names.get(name, name): value for name, value in manifest.items()} | {"schema": SCHEMA}
         if manifest["schema"] != SCHEMA:
             raise CheckpointError(
                 f"{path} was written by nutmill {_version_in(manifest)}, in a form that this version does not read: "
@@ -178,18 +182,15 @@ def _check_seal(manifest: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_agreement(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that says the same thing twice, and differently: its settings are used, and `asked` is told."""
-    asked, chain_ids = manifest["asked"], manifest["chain_ids"]
+    """Refuse a manifest that says the same thing twice, and differently: one is used, the other shown."""
+    request, chain_ids = manifest["request"], manifest["chain_ids"]
     settings = {
-        **{name: asked[name] for name in ("draws", "tune", "target_accept", "metric", "centring", "max_treedepth")},
-        "keep_warmup": not asked["discard_tuned_samples"],
-        "keep_divergences": asked["idata_kwargs"].get("divergences", False),
+        **{name: request[name] for name in ("draws", "tune", "target_accept", "metric", "centring", "max_treedepth")},
+        "keep_warmup": not request["discard_tuned_samples"],
+        "keep_divergences": request["idata_kwargs"].get("divergences", False),
     }
-    if (settings, asked["random_seed"], asked["chain_ids"]) != (
-        manifest["settings"],
-        manifest["seed"],
-        chain_ids,
-    ):
+    said = manifest["settings"], manifest["seed"], chain_ids
+    if said != (settings, request["random_seed"], request["chain_ids"]):
         raise Misfit("what was asked is not what it was set to")
     if not chain_ids or any(a >= b for a, b in itertools.pairwise(chain_ids)):
         raise Misfit("its chains are not in their order")

@@ -41,14 +41,14 @@ class BegunRun(NamedTuple):
     """A run in a folder."""
 
     path: Path
-    asked: Mapping[str, Any]  # what it was asked, by the arguments of `sample_numba`
+    request: Mapping[str, Any]  # what it was begun with, by the arguments of `sample_numba`
 
-    def go_on(self, compiled: "CompiledModel", asked: Mapping[str, Any], how: Mapping[str, Any]):
+    def go_on(self, compiled: "CompiledModel", options: Mapping[str, Any], how: Mapping[str, Any]):
         """Go on with the run, and return its result.
 
         Parameters
         ----------
-        asked : mapping
+        options : mapping
             What the command asks for; more draws or other targets than before are fine.
         how : mapping
             Arguments that draws do not depend on.
@@ -60,24 +60,25 @@ class BegunRun(NamedTuple):
         """
         import nutmill
 
-        changes = {name: asked[name] for name in ("draws", "until") if asked[name] != self.asked[name]}
+        changes = {name: options[name] for name in ("draws", "until") if options[name] != self.request[name]}
         return nutmill.resume(self.path, compiled, **changes, **how)
 
-    def check(self, asked: Mapping[str, Any], *, resume: bool) -> None:
+    def check(self, options: Mapping[str, Any], *, resume: bool) -> None:
         """Raise CheckpointError if the command does not mean to go on with a run, or asks for another one."""
         if not resume:
             raise CheckpointError(
                 f"{self.path} holds a run already: go on with it by --resume, or take another folder."
             )
-        wanted = dict(asked)
+        wanted = dict(options)
         if wanted["chain_ids"] is None:
             wanted["chain_ids"] = list(range(wanted["chains"]))
         # Who names no seed is content with that of the run.
-        wanted["random_seed"] = self.asked["random_seed"] if asked["random_seed"] is None else str(asked["random_seed"])
+        seed = options["random_seed"]
+        wanted["random_seed"] = self.request["random_seed"] if seed is None else str(seed)
         # A model without hierarchies is sampled as it is written, whatever was asked for.
-        if asked["centring"] == "auto":
-            wanted["centring"] = self.asked["centring"]
-        others = [option for name, option in _OPTIONS.items() if wanted[name] != self.asked[name]]
+        if options["centring"] == "auto":
+            wanted["centring"] = self.request["centring"]
+        others = [option for name, option in _OPTIONS.items() if wanted[name] != self.request[name]]
         if others:
             raise CheckpointError(
                 f"{self.path} holds a run with other values of {', '.join(others)}: go on with it by "
@@ -101,4 +102,4 @@ def begun_run(path: Path) -> BegunRun | None:
     """
     from nutmill.checkpoint.manifest import MANIFEST, read_manifest
 
-    return BegunRun(path, read_manifest(path)["asked"]) if (path / MANIFEST).exists() else None
+    return BegunRun(path, read_manifest(path)["request"]) if (path / MANIFEST).exists() else None

@@ -29,21 +29,21 @@ _SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metri
 
 
 def to_result(
-    compiled: CompiledModel, run: Run, asked: Mapping[str, Any], layout: Mapping[str, Any], folder: Path | None = None
+    compiled: CompiledModel, run: Run, request: Mapping[str, Any], layout: Mapping[str, Any], folder: Path | None = None
 ):
     """Gather reported variables, statistics, data and attributes; InferenceData or DataTree, as ArviZ has it.
 
-    `asked` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
+    `request` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
     of_layout = layout["asked"]
     n_threads = of_layout["chains_at_once"] * max(of_layout.get(name, 1) for name in ("blas_threads", "tile_threads"))
-    maker = DrawsMaker(compiled, n_threads, asked["idata_kwargs"]["include_transformed"], folder)
+    maker = DrawsMaker(compiled, n_threads, request["idata_kwargs"]["include_transformed"], folder)
     warmup = None
     if run.warmup_draws is not None and run.warmup_statistics is not None:
         warmup = maker.make(run.warmup_draws, run.warmup_statistics)
     draws = maker.make(run.draws, run.statistics)
-    if asked["idata_kwargs"]["log_likelihood"]:
+    if request["idata_kwargs"]["log_likelihood"]:
         draws = draws._replace(log_likelihood=maker.log_likelihood(run.draws))
     return trace.to_arviz(
         draws,
@@ -53,7 +53,7 @@ def to_result(
         adaptation=trace.AdaptationGroup(
             run.adaptation, run.warmup.target_accept, run.warmup.restarted_at, centredness_of(compiled, run)
         ),
-        attrs=_attributes(compiled, run, asked, layout),
+        attrs=_attributes(compiled, run, request, layout),
     )
 
 
@@ -61,7 +61,7 @@ def to_result_so_far(
     compiled: CompiledModel,
     draws: np.ndarray,
     statistics: np.ndarray,
-    asked: Mapping[str, Any],
+    request: Mapping[str, Any],
     *,
     one_blas_thread: bool = True,
 ):
@@ -71,18 +71,18 @@ def to_result_so_far(
     ----------
     draws : (chains, n, n_dim) float64
     statistics : (chains, n) structured
-    asked : mapping
+    request : mapping
         As in `to_result`.
     one_blas_thread : bool
         False while chains need more threads, which are those of the whole process: last bits of what the model computes
         of its parameters may differ then from those of the result.
     """
-    pieces = compiled.split(draws) if asked["idata_kwargs"]["include_transformed"] else None
+    pieces = compiled.split(draws) if request["idata_kwargs"]["include_transformed"] else None
     expanded = compiled.expand(draws, one_blas_thread=one_blas_thread)
     return trace.to_arviz(
         trace.Draws(expanded, statistics, pieces),
-        _model_data(compiled, asked["chain_ids"]),
-        attrs={"/": {"seed": asked["random_seed"], "interrupted": draws.shape[1] < asked["draws"]}},
+        _model_data(compiled, request["chain_ids"]),
+        attrs={"/": {"seed": request["random_seed"], "interrupted": draws.shape[1] < request["draws"]}},
     )
 
 
@@ -133,18 +133,18 @@ def _divergences(chain_ids: Sequence[int], chains: Sequence[Divergences]) -> tra
 
 
 def _attributes(
-    compiled: CompiledModel, run: Run, asked: Mapping[str, Any], layout: Mapping[str, Any]
+    compiled: CompiledModel, run: Run, request: Mapping[str, Any], layout: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     seconds = run.seconds
     posterior = {
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
         "tuning_steps": int(run.warmup.n_draws.max(initial=0)),
     }
-    settings = {name: asked[name] for name in _SETTINGS}
+    settings = {name: request[name] for name in _SETTINGS}
     stats = {"inference_library_settings": json.dumps(settings)}
     root = {
-        "seed": asked["random_seed"],
-        "starts": asked["starts"],
+        "seed": request["random_seed"],
+        "starts": request["starts"],
         "interrupted": run.interrupted,
         "stopped_by": run.ending.stopped_by,
         "cpu_layout": layout,

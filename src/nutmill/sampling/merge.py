@@ -66,7 +66,7 @@ def merge(
     groups = [group for folder in manifests for group in read_groups(folder)]
     groups.sort(key=lambda group: group.chain_ids[0])
     how = {"chain_ids": None, "until": None, "progressbar": False}
-    request = request_from(reference["asked"], compute_convergence_checks=compute_convergence_checks, **how)
+    request = request_from(reference["request"], compute_convergence_checks=compute_convergence_checks, **how)
     missing = _what_is_missing(groups, request)
     if missing is not None and not partial:
         raise CheckpointError(missing)
@@ -94,14 +94,14 @@ def _numerics(manifests: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _check_settings(reference: Mapping[str, Any], manifest: Mapping[str, Any], first: Path, folder: Path) -> None:
     """Refuse parts that were not asked for the same."""
-    asked, other = dict(reference["asked"]), dict(manifest["asked"])
-    for settings in (asked, other):
+    mine, other = dict(reference["request"]), dict(manifest["request"])
+    for settings in (mine, other):
         settings.pop("chain_ids")
-    different = [name for name in asked if asked[name] != other.get(name)]
+    different = [name for name in mine if mine[name] != other.get(name)]
     if different:
         name = different[0]
         raise CheckpointError(
-            f"{first} and {folder} are not parts of one run: {name} is {asked[name]} there and {other.get(name)} here."
+            f"{first} and {folder} are not parts of one run: {name} is {mine[name]} there and {other.get(name)} here."
         )
 
 

@@ -79,7 +79,7 @@ def resume(
     changes: dict[str, Any] = {} if draws is None else {"draws": draws, "until": None}
     changes |= {} if until is None else {"until": until}
     request = request_from(
-        manifest["asked"],
+        manifest["request"],
         **changes,
         max_time=max_time,
         every=every,
@@ -98,5 +98,5 @@ def resume(
     check_same(identity(compiled, topology.cpu_model), manifest, path)
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder.open(path, request.every))
-        folder.manifest["asked"] = request.as_json()
+        folder.manifest["request"] = request.as_json()
         return sample_or_begin(compiled, without_missing(request, compiled), topology, SavedRun(folder), stack)

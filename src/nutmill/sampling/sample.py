@@ -221,7 +221,7 @@ def _sample(compiled: CompiledModel, request: Request):
     check_memory(compiled, request, topology)
     with ExitStack() as stack:
         if request.checkpoint is not None:
-            facts = {"asked": request.as_json(), **identity(compiled, topology.cpu_model)}
+            facts = {"request": request.as_json(), **identity(compiled, topology.cpu_model)}
             folder = stack.enter_context(RunFolder.create(request.checkpoint, facts, request.every))
             check_disk(compiled, request, folder.path)
             if request.executor is None:

@@ -85,7 +85,7 @@ class Steering:
 
     Parameters
     ----------
-    asked : mapping
+    request : mapping
         What the user asked for (`Request.as_json`).
     callback : callable, optional
 
@@ -101,13 +101,13 @@ class Steering:
         What is known of each chain.
     """
 
-    def __init__(self, compiled: CompiledModel, asked: Mapping[str, Any], callback: Callback | None = None):
+    def __init__(self, compiled: CompiledModel, request: Mapping[str, Any], callback: Callback | None = None):
         self.snapshot: Snapshot | None = None
         self.stopped_by: str | None = None
         self.error: Exception | None = None
         self._blas_threads = 0  # nobody knows yet
         self._compiled = compiled
-        self._asked = asked
+        self._request = request
         self._callback = callback
         self._groups: Sequence[Group] = ()
         self._begin_s = self._due_s = time.monotonic()
@@ -152,10 +152,10 @@ class Steering:
 
         # More threads are those of the whole process, and taking one away would change draws.
         one_blas_thread = self._blas_threads == 1
-        n_chains = len(self._asked["chain_ids"])
+        n_chains = len(self._request["chain_ids"])
         none = np.empty((n_chains, 0, self._compiled.n_dim)), np.empty((n_chains, 0), STATISTICS)
         draws, statistics = none if so_far is None else so_far.read()
-        return to_result_so_far(self._compiled, draws, statistics, self._asked, one_blas_thread=one_blas_thread)
+        return to_result_so_far(self._compiled, draws, statistics, self._request, one_blas_thread=one_blas_thread)
 
     def _call(self) -> None:
         if self._callback is None or self.snapshot is None or self.error is not None:

@@ -129,8 +129,8 @@ def _task(common: Task, request: Request, starts: Starts, part: slice) -> Task:
         adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
     if folder is not None:
         facts = {name: folder.manifest[name] for name in _FACTS if name in folder.manifest}
-        asked = {**folder.manifest["asked"], "chain_ids": chain_ids}
-        keep = Keep(part_path(folder.path.absolute(), chain_ids), {"asked": asked, **facts}, request.every)
+        of_part = {**folder.manifest["request"], "chain_ids": chain_ids}
+        keep = Keep(part_path(folder.path.absolute(), chain_ids), {"request": of_part, **facts}, request.every)
     return common._replace(chain_ids=chain_ids, initial=starts.positions[part], adaptation=adaptation, keep=keep)
 
 
