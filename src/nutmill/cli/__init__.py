@@ -1,1 +1,1 @@
-"""The command line: `nutmill topology`, `nutmill tune`, `nutmill cache`; each imports what it needs when it runs."""
+"""The command line: a file for each command, which imports what it needs when it runs."""

@@ -120,8 +120,8 @@ def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> N
     failed, problems = fits["failed"].values, fits["problem"].values
     n_failed, n_doubtful = int(failed.sum()), int(((problems != "") & ~failed).sum())
     if is_json:
-        told = {"n_fits": len(failed), "n_failed": n_failed, "n_doubtful": n_doubtful}
-        print_json({"result": str(out), **told})
+        counts = {"n_fits": len(failed), "n_failed": n_failed, "n_doubtful": n_doubtful}
+        print_json({"result": str(out), **counts})
     else:
         print(f"{len(failed)} fits, {n_failed} failed, {n_doubtful} doubtful. Result: {out}")
         if n_failed:

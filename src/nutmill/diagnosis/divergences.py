@@ -43,7 +43,7 @@ def divergences(stats: xr.Dataset, scalars: Scalars) -> Iterator[Finding]:
     if total == 0:
         return
     place = located(diverging, scalars)
-    lie = "" if place is None else _told(place, total)
+    lie = "" if place is None else _in_words(place, total)
     yield Finding(
         "divergences",
         f"{total} of {count_of(diverging.size, 'draw')} diverged ({_of_chains(stats, by_chain)}){lie}: "
@@ -79,7 +79,7 @@ def located(diverging: np.ndarray, scalars: Scalars) -> Place | None:
     return best
 
 
-def _told(place: Place, total: int) -> str:
+def _in_words(place: Place, total: int) -> str:
     inside = "all" if place.n_inside == total else f"{place.n_inside} of them"
     percent = max(1, math.ceil(100 * place.share))
     return f"; {inside} lie in the {'lowest' if place.is_low else 'highest'} {percent} % of {place.label}"

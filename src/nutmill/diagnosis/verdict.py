@@ -85,8 +85,8 @@ class Verdict(NamedTuple):
 
     def lines(self) -> list[str]:
         """Say all of it in lines."""
-        told = [finding.message for finding in self.findings] or ["No problem was found."]
-        return [f"{self.summary()}.", *told]
+        said = [finding.message for finding in self.findings] or ["No problem was found."]
+        return [f"{self.summary()}.", *said]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -83,11 +83,11 @@ class ReportOfFits:
         if self._shows:
             before = f", {self.n_before} before" if self.n_before else ""
             say(f"{self._n_done} data sets fitted in {duration(time.monotonic() - self._begin)}{before}.")
-        told = [
+        counted = [
             f"{count} of {self._n_done} fits {what}"
             for count, what in ((self._n_failed, "failed"), (self._n_doubtful, "have divergences or a large R-hat"))
             if count
         ]
-        if told:
+        if counted:
             with unheard():
-                _log.warning("%s: the variable problem in the group fits says why.", ", and ".join(told))
+                _log.warning("%s: the variable problem in the group fits says why.", ", and ".join(counted))

@@ -36,7 +36,7 @@ def data_sets(given: Any, by: str | None = None) -> Iterator[DataSet]:
     """
     keys: set[Hashable] = set()
     number = -1
-    for number, (key, arrays) in enumerate(_told(given, by)):
+    for number, (key, arrays) in enumerate(_pairs_of(given, by)):
         if key in keys:
             raise ModelError(f"Two data sets are called {key!r}: give each its own key, or none.")
         keys.add(key)
@@ -54,7 +54,7 @@ def count_of(given: Any, by: str | None = None) -> int | None:
     return len(given) if hasattr(given, "__len__") else None
 
 
-def _told(given: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
+def _pairs_of(given: Any, by: str | None) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
     if _is_dataset(given):
         return _of_dataset(given, by)
     if _is_table(given):

@@ -91,8 +91,8 @@ class Fitter:
         """
         if self.names is not None and self.names != set(data.arrays):
             missing, more = sorted(self.names - set(data.arrays)), sorted(set(data.arrays) - self.names)
-            told = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(more)}"] * bool(more)
-            raise ModelError(f"It {' and '.join(told)}, unlike the first data set: all need the same names.")
+            differs = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(more)}"] * bool(more)
+            raise ModelError(f"It {' and '.join(differs)}, unlike the first data set: all need the same names.")
         model = self.compiled.with_data(**data.arrays)
         observed = [array for array in model.description.arrays if array.observed and array.name in data.arrays]
         if observed and all(array.value.size == 0 for array in observed):

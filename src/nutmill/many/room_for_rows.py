@@ -35,9 +35,9 @@ class RoomForRows:
         n_all = max(self._n_rows, self._n_all or 0)
         needed = _COPIES * self._n_bytes * n_all / self._n_rows
         if needed > self._memory_bytes:
-            told = f"What is kept of {n_all} fits" if self._n_all else f"What is kept of {n_all} fits so far"
+            what = f"What is kept of {n_all} fits" if self._n_all else f"What is kept of {n_all} fits so far"
             there = self._memory_bytes / _GB
             raise ModelError(
-                f"{told} needs about {needed / _GB:.3g} GB, and this process may use {there:.3g} GB: take "
+                f"{what} needs about {needed / _GB:.3g} GB, and this process may use {there:.3g} GB: take "
                 'keep="summary" or a function, fewer draws, or report fewer variables (var_names=).'
             )

@@ -79,14 +79,14 @@ class RowFolder:
         Raises CheckpointError if a data set is another than the one that was fitted, or a file is damaged.
         """
         for path in sorted(self._path.glob("rows-*.npz")):
-            groups, told = _read(path)
+            groups, known = _read(path)
             count, digest, keys = len(groups["fits"]["failed"]), hashlib.sha256(), []
             for _ in range(count):
                 data = next(sets, None)
                 if data is not None:
                     keys.append(data.key)
                     _add(digest, data)
-            if digest.hexdigest() != told:
+            if digest.hexdigest() != known:
                 last = self._first + count - 1
                 raise CheckpointError(
                     f"The data sets {self._first} to {last} are others than those that {self._path} was made of: pass "
@@ -134,7 +134,7 @@ def _read(path: Path) -> tuple[Groups, str]:
     try:
         with np.load(io.BytesIO(read_plain(path)), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        told = str(arrays.pop(_DIGEST))
+        digest = str(arrays.pop(_DIGEST))
         groups: dict[str, dict[str, np.ndarray]] = {}
         for name, array in arrays.items():
             group, _, variable = name.partition("/")
@@ -142,7 +142,7 @@ def _read(path: Path) -> tuple[Groups, str]:
         groups["fits"]["failed"]  # which each file has
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): remove it and all that come after it.") from error
-    return dict(groups), told
+    return dict(groups), digest
 
 
 def _add(digest: Any, data: DataSet) -> None:

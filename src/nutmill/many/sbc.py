@@ -10,7 +10,7 @@ from nutmill.errors import ArgumentError
 from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
 from nutmill.many.datasets import data_sets
-from nutmill.many.fitting import Fit, Fitter
+from nutmill.many.fitting import Fit, Fitter, options_of_fits
 from nutmill.many.keeping import FITS, Arrays, Groups
 from nutmill.many.rank_bands import p_value
 from nutmill.sampling.request import Seed, checked_request
@@ -79,16 +79,10 @@ def sbc(
     SamplingError
         If a chain has to stop.
     """
+    options = options_of_fits(locals())
     from nutmill.model.simulating import simulations  # brings PyMC
 
-    request = checked_request(
-        draws=draws,
-        chains=chains,
-        tune=tune,
-        target_accept=target_accept,
-        cores=cores,
-        random_seed=random_seed,
-    )
+    request = checked_request(**options)
     if request.draws * request.chains < N_RANKS:
         raise ArgumentError(f"Truths are ranked among {N_RANKS} draws: take at least that many, all chains together.")
     made = list(simulations(model if simulate_from is None else simulate_from, n, request.seed))

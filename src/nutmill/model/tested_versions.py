@@ -25,9 +25,9 @@ def newer_than_tested(installed: dict[str, str]) -> str | None:
     if not newer:
         return None
     older = " ".join(f"'{name}<={NEWEST[name]}'" for name in newer)
-    told = ", ".join(f"{name} {installed[name]} (tested: up to {NEWEST[name]})" for name in newer)
+    listed = ", ".join(f"{name} {installed[name]} (tested: up to {NEWEST[name]})" for name in newer)
     return (
-        f"nutmill was not tested with {told}: if a model does not compile or looks wrong, "
+        f"nutmill was not tested with {listed}: if a model does not compile or looks wrong, "
         'compile it with lowering="numba", which takes none of nutmill\'s forms of operations, or install '
         f"{older}."
     )

@@ -38,7 +38,7 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _HEADER_BYTES = 1 << 20  # more than any header has
 _LEFT_BEHIND_S = 3600.0  # no process takes as long to write a file
 _LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
-_told: set[str] = set()  # what has been said of the folder, which is looked at for every entry
+_said: set[str] = set()  # what has been said of the folder, which is looked at for every entry
 
 
 class CachedEntry(NamedTuple):
@@ -176,8 +176,8 @@ def _is_private(folder: Path) -> bool:
         with suppress(OSError):  # nothing but this cache is in the usual folder, whatever the umask was
             folder.chmod(FOLDER_MODE)
             reason = why_not_private(folder)
-    if reason is not None and reason not in _told:
-        _told.add(reason)
+    if reason is not None and reason not in _said:
+        _said.add(reason)
         _log.warning("Nothing is kept in or taken from the cache: %s, or name another by NUTMILL_CACHE_DIR.", reason)
     return reason is None
 

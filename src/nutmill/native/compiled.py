@@ -333,10 +333,10 @@ class CompiledModel:
         status, _, gradient = self.binding.density(base.position)
         if status == 0 and found.status != 0:
             status = found.status
-        told = self.binding.sentence_of(status) if status else None
+        why = self.binding.sentence_of(status) if status else None
         pieces = self.split(base.position)
         terms = self.origin.not_finite(list(pieces.values()), self.description.values)
-        table = failure(told, self.description.names, self.binding.shapes, gradient, terms)
+        table = failure(why, self.description.names, self.binding.shapes, gradient, terms)
         table = table or "  everything is finite, jittered starts are not"
         where = self._values_of(base.position, {name for term in terms.values() for name in term.parameters})
         nan = "; ".join(newdata.nan_places(self.description))

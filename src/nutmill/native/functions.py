@@ -60,9 +60,9 @@ def functions_of(code: bytes, facts: Mapping[str, dict]) -> Functions:
     """Load functions from their object file and their facts."""
     signatures = {
         name: Signature(
-            slots=tuple(Slot(word, np.dtype(dtype), ndim, False) for word, dtype, ndim in told["slots"]),
-            outputs=tuple((np.dtype(dtype), rank) for dtype, rank in told["outputs"]),
+            slots=tuple(Slot(word, np.dtype(dtype), ndim, False) for word, dtype, ndim in of_one["slots"]),
+            outputs=tuple((np.dtype(dtype), rank) for dtype, rank in of_one["outputs"]),
         )
-        for name, told in facts.items()
+        for name, of_one in facts.items()
     }
     return Functions(code, signatures)

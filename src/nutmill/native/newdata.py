@@ -203,12 +203,12 @@ def nan_places(model: Description) -> list[str]:
 
 def _misfits(given: Mapping[str, Any], usual: Mapping[str, np.ndarray], error: Exception) -> str:
     """Say which initvals have another shape than starts have; what else is wrong, by the error's first line."""
-    told = [
+    misfits = [
         f"{name} has shape {np.shape(value)}, and its variable {np.shape(usual[name])}"
         for name, value in given.items()
         if name in usual and np.shape(value) != np.shape(usual[name])
     ]
-    return f"The initvals do not fit their variables: {'; '.join(told) or str(error).partition(chr(10))[0]}."
+    return f"The initvals do not fit their variables: {'; '.join(misfits) or str(error).partition(chr(10))[0]}."
 
 
 def _unfit(model: Description, why: str) -> ModelError:

@@ -31,9 +31,9 @@ class Target(NamedTuple):
     features: tuple[str, ...]  # what code for it may use, sorted
 
     @classmethod
-    def from_list(cls, told: list) -> "Target":
+    def from_list(cls, facts: list) -> "Target":
         """Make a target of what JSON made of one."""
-        name, triple, cpu, features = told
+        name, triple, cpu, features = facts
         return cls(name, triple, cpu, tuple(features))
 
     def machine(self) -> llvm.TargetMachine:

@@ -24,9 +24,9 @@ class DrawsSoFar:
 
     def __init__(self, groups: Sequence[Group], rows: Sequence[ChainProgress]):
         self._chains = chains_of(groups)
-        told = [0 if row.phase == "warmup" else row.draw for row in rows]
+        drawn = [0 if row.phase == "warmup" else row.draw for row in rows]
         self.n_draws = min(
-            [*told, *(group.store.n_written("draws", chain) for group, chain in self._chains)], default=0
+            [*drawn, *(group.store.n_written("draws", chain) for group, chain in self._chains)], default=0
         )
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:

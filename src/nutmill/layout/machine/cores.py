@@ -56,11 +56,11 @@ def _partition(cpus: Collection[int], siblings: Callable[[int], frozenset[int] |
     groups: list[tuple[int, ...]] = []
     for cpu in sorted(cpus):
         if cpu in left:
-            told = siblings(cpu)
-            if told is None and not groups:
+            known = siblings(cpu)
+            if known is None and not groups:
                 return None
             # Damaged files may contradict each other: each CPU still has one place.
-            group = ((told or frozenset()) & left) | {cpu}
+            group = ((known or frozenset()) & left) | {cpu}
             left -= group
             groups.append(tuple(sorted(group)))
     return tuple(groups)

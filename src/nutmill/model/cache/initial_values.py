@@ -61,8 +61,8 @@ class KeptStart:
         needed = [arrays[place] for place in self._places]
         if sum(array.nbytes for array in needed) > _MOST_BYTES:
             return None
-        told = [(a.dtype.str, a.shape, hashlib.sha256(a.tobytes()).hexdigest()) for a in needed]
-        return digest({"model": self._model, "arrays": repr(told), **self._made_with})
+        digests = [(a.dtype.str, a.shape, hashlib.sha256(a.tobytes()).hexdigest()) for a in needed]
+        return digest({"model": self._model, "arrays": repr(digests), **self._made_with})
 
 
 class _Known(NamedTuple):

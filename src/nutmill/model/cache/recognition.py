@@ -114,13 +114,15 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
         "start": places_in_record,
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
-    made_with, told = environment.for_models(code.target), about(graph)
-    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), told)
-    return _kept_start(key.entry(made_with), made_with, places_in_record, told)
+    made_with, of_model = environment.for_models(code.target), about(graph)
+    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), of_model)
+    return _kept_start(key.entry(made_with), made_with, places_in_record, of_model)
 
 
-def _kept_start(entry: str, made_with: Mapping[str, str], places: Sequence[int] | None, told: str) -> KeptStart | None:
-    return None if places is None else KeptStart(entry, made_with, places, told)
+def _kept_start(
+    entry: str, made_with: Mapping[str, str], places: Sequence[int] | None, of_model: str
+) -> KeptStart | None:
+    return None if places is None else KeptStart(entry, made_with, places, of_model)
 
 
 def _may_change_unseen(graph: ModelGraph, places: Sequence[int | None], found: Sequence[Variable]) -> bool:

@@ -96,7 +96,7 @@ class DaskEngine(Engine):
         return isinstance(error, KilledWorker)
 
 
-def is_local(executor: Executor | None) -> bool:
+def has_local_workers(executor: Executor | None) -> bool:
     """Whether the workers of an executor are surely on this machine; without one, this process is the worker."""
     return executor is None or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
 
@@ -113,7 +113,7 @@ def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Pa
     scratch : Path
         A folder of this machine that lives as long as the run.
     """
-    if is_local(executor):
+    if has_local_workers(executor):
         return LocalEngine(executor, content, path, scratch)
     dask = sys.modules.get("distributed")  # whoever has such an executor has imported it
     if dask is not None and isinstance(executor, dask.cfexecutor.ClientExecutor):

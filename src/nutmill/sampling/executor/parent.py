@@ -25,7 +25,7 @@ from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
 from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
 from nutmill.sampling.chosen_layout import ChosenLayout, layout_for, with_measured_library
-from nutmill.sampling.executor.engines import Engine, engine_of, is_local
+from nutmill.sampling.executor.engines import Engine, engine_of, has_local_workers
 from nutmill.sampling.executor.gathering import Arrivals, Gathering
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
@@ -98,7 +98,7 @@ def _layout_of_tasks(
     found = layout_for(
         compiled, chosen, chains=n_chains, draws=request.draws, cores=cores, topology=topology, kept=kept
     )
-    if is_auto and kept is None and is_local(request.executor):
+    if is_auto and kept is None and has_local_workers(request.executor):
         return with_measured_library(found, compiled, n_chains, topology)
     return found
 

@@ -101,8 +101,8 @@ def run_task(task: Task, content: bytes | None = None) -> Answer:
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, NutmillError):
             kind, text = type(error), str(error)
-        told = kind(f"Chains {task.chain_ids[0]} to {task.chain_ids[-1]} failed in {worker}: {text}")
-        return Answer(worker, error=told, details=traceback.format_exc())
+        named = kind(f"Chains {task.chain_ids[0]} to {task.chain_ids[-1]} failed in {worker}: {text}")
+        return Answer(worker, error=named, details=traceback.format_exc())
 
 
 def same(content: bytes) -> bytes:

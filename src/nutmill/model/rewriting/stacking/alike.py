@@ -130,17 +130,17 @@ class Groups:
             return PART, len(item.what) if is_element else repr(item.what), *operands
         if item.kind == APPLY and not isinstance(item.what, Elemwise):
             return item.what, *operands
-        return _told(self.members[number].expression), *operands
+        return _key_of(self.members[number].expression), *operands
 
 
-def _told(expression: Any) -> Hashable:
+def _key_of(expression: Any) -> Hashable:
     """An expression in which constants stand for their values."""
     if isinstance(expression, Item):
         return expression.dtype, expression.shape, held(expression).tobytes()
     if isinstance(expression, int):
         return expression
     op, parts = expression
-    return op, tuple(map(_told, parts))
+    return op, tuple(map(_key_of, parts))
 
 
 def _is_telling(item: Item) -> bool:
