@@ -65,12 +65,8 @@ def stage(text: str, quiet_s: float = QUIET_S, repeat_s: float = REPEAT_S) -> It
 class MeasuringLine:
     """A line that changes when it is told to. No thread redraws it: that would disturb what is measured.
 
-    Parameters
-    ----------
-    show : callable
-        Shows a text in place of the last one.
-    budget_s : float or None
-        Of the sweep; None where it takes as long as it takes.
+    `show` puts a text in the place of the last one. `budget_s` is that of the sweep; None where it takes as long as it
+    takes.
     """
 
     def __init__(self, show: Callable[[str], None], budget_s: float | None):

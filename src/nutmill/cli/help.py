@@ -25,12 +25,7 @@ _IN_WORDS = (
 def epilog(codes: Sequence[Exit], *examples: str) -> str:
     """Say at the end of a command's help how it is called, and what its exit codes mean.
 
-    Parameters
-    ----------
-    codes : sequence of Exit
-        That the command may end with.
-    *examples : str
-        Command lines without their first word.
+    `codes` are those that the command may end with, `examples` command lines without their first word.
     """
     # Typer makes a paragraph of what stands between empty lines, and joins the lines of one.
     lines = [f"Example{'s' * (len(examples) > 1)}:", *(f"  nutmill {example}" for example in examples)]

@@ -51,12 +51,8 @@ def let_go() -> None:
 def stoppable(advice: Callable[[], str] | None) -> Iterator[None]:
     """End the command with `Exit.STOPPED` at a signal that comes within the `with`, or has come before.
 
-    While chains are sampled their driver notes signals itself, and saves what there is.
-
-    Parameters
-    ----------
-    advice : callable or None
-        Says what to do then. None: nothing is left that could be gone on with, and signals do what they do by default.
+    While chains are sampled their driver notes signals itself, and saves what there is. `advice` says what to do then.
+    None: nothing is left that could be gone on with, and signals do what they do by default.
     """
     if advice is None:
         let_go()

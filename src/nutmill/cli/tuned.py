@@ -156,10 +156,7 @@ _UNSURE = (
 def print_tuned(tuned: Tuned, console: Console, *, for_jobs: bool) -> None:
     """Print all of it.
 
-    Parameters
-    ----------
-    for_jobs : bool
-        With the lines that are copied into job scripts.
+    With `for_jobs`, the lines that are copied into job scripts too.
     """
     sweep, layout = tuned.sweep, tuned.found.layout
     console.print(_table(tuned))

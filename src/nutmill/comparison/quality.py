@@ -55,10 +55,7 @@ def quality(posterior: xr.Dataset) -> Quality:
 def is_clean(quality: Mapping[str, float], divergences: int) -> bool:
     """Tell whether nothing speaks against a run: R-hat and ESS of every scalar, bulk and tails, no divergence.
 
-    Parameters
-    ----------
-    quality
-        The fields of a `Quality` by name.
+    `quality` has the fields of a `Quality` by name.
     """
     enough = quality["ess_bulk_min"] >= MIN_ESS and quality["ess_tail_min"] >= MIN_ESS
     return enough and quality["rhat_max"] <= MAX_RHAT and divergences == 0
@@ -67,14 +64,8 @@ def is_clean(quality: Mapping[str, float], divergences: int) -> bool:
 def judge(posterior: xr.Dataset, names: Sequence[str]) -> Judged:
     """Compute the quality of the free variables' scalars, of more than 1200 an even part, and the mean of each.
 
-    A label is as ``theta[Choate]``.
-
-    Parameters
-    ----------
-    posterior
-        Dims chain and draw first.
-    names
-        The free variables of the model.
+    A label is as ``theta[Choate]``. `posterior` has the dims chain and draw first; `names` are the free variables of
+    the model.
     """
     columns, labels, n_scalars = scalars_of(posterior, names, _MOST)
     columns = columns.astype(np.float64)

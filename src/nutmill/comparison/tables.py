@@ -82,12 +82,8 @@ def tables_of(summaries: Sequence[Summary]) -> list[Table]:
 def sentences_of(summaries: Sequence[Summary], notes: Sequence[str], missing: Mapping[str, Sequence[str]]) -> list[str]:
     """Say who was first, what disagrees, what failed, what could be installed, and at last what draws cost.
 
-    Parameters
-    ----------
-    notes
-        Sentences on what may have disturbed the measurement.
-    missing
-        Samplers that were not run, with the packages that they need.
+    `notes` are sentences on what may have disturbed the measurement, `missing` the samplers that were not run, with the
+    packages that they need.
     """
     said = [*_first(_ranked(summaries)), *_disagreements(summaries), *notes]
     said += [f"{each.sampler} gave up: {each.failure}" for each in summaries if each.failure]

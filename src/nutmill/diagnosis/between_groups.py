@@ -14,15 +14,9 @@ from nutmill.nuts.group_size import GROUP_SIZE
 def groups(looked: Seen, chain_ids: np.ndarray) -> Iterator[Finding]:
     """Find scalars on which whole groups differ, by R-hat of groups in place of chains.
 
-    Chains of a group share a metric and a step size, so that one adaptation may keep all of them out of the same
-    part of the posterior: their own R-hat can't see that, other groups can (after Margossian et al. 2024).
-
-    Parameters
-    ----------
-    looked
-        Of enough draws.
-    chain_ids : (n_chains,) int
-        In ascending order.
+    Chains of a group share a metric and a step size, so that one adaptation may keep all of them out of the same part
+    of the posterior: their own R-hat can't see that, other groups can (after Margossian et al. 2024). What is `looked`
+    at has enough draws; `chain_ids` (n_chains,) are in ascending order.
     """
     scalars = looked.moving
     _, sizes = np.unique(chain_ids // GROUP_SIZE, return_counts=True)

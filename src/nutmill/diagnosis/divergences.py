@@ -30,12 +30,8 @@ class Place(NamedTuple):
 def divergences(stats: xr.Dataset, scalars: Scalars) -> Iterator[Finding]:
     """Count divergent draws, and say where they lie.
 
-    Parameters
-    ----------
-    stats
-        Dims chain and draw.
-    scalars
-        Of the same draws; the first ones are named where several tell the same.
+    `stats` has the dims chain and draw; `scalars` are of the same draws, and the first ones are named where several
+    tell the same.
     """
     diverging = stats["diverging"].values
     by_chain = diverging.sum(axis=1)
@@ -56,9 +52,7 @@ def divergences(stats: xr.Dataset, scalars: Scalars) -> Iterator[Finding]:
 def located(diverging: np.ndarray, scalars: Scalars) -> Place | None:
     """Find the scalar at whose end divergent draws crowd most, by the one-sided test of Kolmogorov and Smirnov.
 
-    Parameters
-    ----------
-    diverging : (n_chains, n_draws) bool
+    `diverging` is (n_chains, n_draws) bool.
     """
     n, n_scalars = int(diverging.sum()), len(scalars.labels)
     if n < MIN_TO_LOCATE or n_scalars == 0:

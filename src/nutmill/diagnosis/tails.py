@@ -18,12 +18,7 @@ def heavy_tails(columns: np.ndarray) -> np.ndarray:
     """Estimate k of the heavier tail of each scalar, (n,); -inf where no draw lies far out.
 
     Moments above 1 / k are infinite. (Vehtari, Simpson, Gelman, Yao and Gabry 2024, Pareto smoothed importance
-    sampling.)
-
-    Parameters
-    ----------
-    columns : (n_chains, n_draws, n)
-        Finite.
+    sampling.) `columns` (n_chains, n_draws, n) are finite.
     """
     n_chains, n_draws, n = columns.shape
     draws = columns.reshape(n_chains * n_draws, n)

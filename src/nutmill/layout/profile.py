@@ -143,14 +143,8 @@ def save(profile: Profile) -> Path | None:
 def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Profile | None:
     """Find the profile of this machine, BLAS and workload, else the newest of a workload of the same size class.
 
-    Never raises: profiles that cannot be used are passed over, and one line of the log says how many and why.
-
-    Parameters
-    ----------
-    machine, workload : str
-        Fingerprints.
-    size_class : mapping
-        As in `Profile`.
+    Never raises: profiles that cannot be used are passed over, and one line of the log says how many and why. `machine`
+    and `workload` are fingerprints; `size_class` is as in `Profile`.
     """
     reasons: list[str] = []
     profiles = _readable(reasons)

@@ -66,12 +66,8 @@ class Fit:
 class Fitter:
     """Fits data sets; may be called from several threads.
 
-    Parameters
-    ----------
-    request : Request
-        Of the chains of each fit; its seed is that of all fits.
-    names : frozenset of str, optional
-        Of the data of all data sets; or `expect` takes them from the first.
+    `request` is that of the chains of each fit; its seed is that of all fits. `names` are those of the data of all data
+    sets; without them `expect` takes them from the first.
     """
 
     def __init__(self, compiled: CompiledModel, request: Request, names: frozenset[str] | None = None):

@@ -143,12 +143,7 @@ def _missing(dtype: np.dtype) -> Any:
 def tree_of(gathered: Gathered, description: Description, attrs: Mapping[str, Any]) -> xr.DataTree:
     """Name the axes of all arrays, and put them into one tree.
 
-    Parameters
-    ----------
-    description : Description
-        Of the model, whose dimensions and labels are taken.
-    attrs : mapping
-        Of the whole.
+    `description` is of the model, whose dimensions and labels are taken; `attrs` are those of the whole.
     """
     groups = gathered.groups()
     ragged = _ragged(groups.pop(LENGTHS, {}), groups[FITS]["failed"])

@@ -21,12 +21,8 @@ class Bands(NamedTuple):
 def p_value(counts: np.ndarray) -> float:
     """Return how often ranks that are uniform stray as far as these.
 
-    How far they stray is told by the rank up to which there are most surprisingly few or many.
-
-    Parameters
-    ----------
-    counts : (n_ranks + 1,) int
-        How often each rank was found.
+    How far they stray is told by the rank up to which there are most surprisingly few or many. `counts` (n_ranks + 1,)
+    tell how often each rank was found.
     """
     counts = np.asarray(counts)
     n, n_ranks = int(counts.sum()), len(counts) - 1

@@ -11,12 +11,7 @@ _COPIES = 1.2
 class RoomForRows:
     """Counts the bytes of rows.
 
-    Parameters
-    ----------
-    memory_bytes : int or None
-        What this process may use; None: nobody knows.
-    n_all : int or None
-        How many rows there will be; None: a stream does not say.
+    `memory_bytes` is what this process may use, `n_all` how many rows there will be; None: nobody knows.
     """
 
     def __init__(self, memory_bytes: int | None, n_all: int | None):

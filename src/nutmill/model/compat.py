@@ -114,12 +114,7 @@ def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
 def advanced_indices(node: Apply, n_before: int) -> list[Variable | None] | None:
     """For each indexed axis the operand that indexes it, or None where all of it is taken; None if there is more to it.
 
-    Parameters
-    ----------
-    node : Apply
-        Of one of `TAKING` or `CHANGING`.
-    n_before : int
-        Number of operands before the indices.
+    `node` is of one of `TAKING` or `CHANGING`, and has `n_before` operands before the indices.
     """
     operands = node.inputs[n_before:]
     # `idx_list` is PyTensor 3's: which axes are indexed, and by which operand.

@@ -29,12 +29,7 @@ class Mixing(NamedTuple):
 def mixing_of(address: int, draws: np.ndarray) -> Mixing:
     """Compute how chains mix, without the GIL.
 
-    Parameters
-    ----------
-    address : int
-        Of the kernel's entry `mixing`.
-    draws : (n_chains, n_draws, n_scalars)
-        Four draws a chain at least.
+    `address` is that of the kernel's entry `mixing`; `draws` (n_chains, n_draws, n_scalars) are four a chain at least.
     """
     draws = np.ascontiguousarray(draws, dtype=np.float64)
     finite = np.isfinite(draws).all(axis=(0, 1))

@@ -22,12 +22,7 @@ class Signature(NamedTuple):
 class Functions:
     """Functions in the form of `prepare`, in one object.
 
-    Parameters
-    ----------
-    code : bytes
-        The object file; empty if there are no functions.
-    signatures : mapping of str to Signature
-        By the name of the entry.
+    `code` is the object file, empty if there are no functions; `signatures` are by the names of the entries.
     """
 
     def __init__(self, code: bytes, signatures: Mapping[str, Signature]):

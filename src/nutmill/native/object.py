@@ -32,12 +32,8 @@ _ELF_SYMBOL = np.dtype(
 class NativeObject:
     """Native code in memory. One engine per object: Numba's single engine merges equal symbols of different bodies.
 
-    Parameters
-    ----------
-    code
-        The object file, as `fuse` emits it.
-    blas
-        Gives the address of a BLAS or LAPACK routine by its Fortran name; by default SciPy's.
+    `code` is the object file, as `fuse` emits it. `blas` gives the address of a BLAS or LAPACK routine by its Fortran
+    name; by default SciPy's.
     """
 
     def __init__(self, code: bytes, blas: Callable[[str], int] = address):

@@ -69,13 +69,8 @@ class Index(NamedTuple):
 def misfits(indices: Sequence[Index], bounds: Sequence[np.ndarray]) -> list[str]:
     """Say which arrays do not fit what they index.
 
-    Parameters
-    ----------
-    indices
-        The arrays.
-    bounds
-        Of each, three integers: the least index, the greatest, the length of what is indexed; of a mask, which
-        must have that length, its own length twice in place of the first two.
+    `bounds` has three integers for each of the arrays `indices`: the least index, the greatest, the length of what is
+    indexed; of a mask, which must have that length, its own length twice in place of the first two.
     """
     clauses = []
     for (name, is_mask), (lowest, highest, length) in zip(indices, bounds, strict=True):

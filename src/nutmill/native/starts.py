@@ -48,10 +48,7 @@ class _Slope(NamedTuple):
 class Search:
     """Looks for the starts of all chains of a run.
 
-    Parameters
-    ----------
-    ask_guide : callable
-        () -> Guide; called once jitter has found nothing.
+    `ask_guide` gives a Guide; it is called once jitter has found nothing.
     """
 
     def __init__(self, binding: Binding, ask_guide: Callable[[], Guide]):

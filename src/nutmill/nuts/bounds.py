@@ -10,13 +10,8 @@ from nutmill.nuts.state import SAMPLING, START, TERMINAL, WARMUP, GroupState
 def misfit(saved: Mapping[str, np.ndarray], like: GroupState) -> str | None:
     """Say which count cannot be, None if all can.
 
-    Parameters
-    ----------
-    saved : mapping
-        Arrays by the names of GroupState, with the types and shapes of those of `like`; `moments` and `rows` may be
-        missing once warmup is over.
-    like : GroupState
-        A new group of the same settings.
+    `saved` are arrays by the names of GroupState, with the types and shapes of those of `like`, a new group of the same
+    settings; `moments` and `rows` may be missing once warmup is over.
     """
     for name in ("settings", "schedule"):  # no code writes there
         if not np.array_equal(saved[name], getattr(like, name)):

@@ -87,11 +87,6 @@ class UntilItFails:
     """Shows what another progress shows, and nothing more once that has failed: a run does not end for its progress.
 
     The disk under a log fills up, a terminal goes away, the reader of a pipe dies; what is lost then are words.
-
-    Parameters
-    ----------
-    shown
-        The other progress.
     """
 
     def __init__(self, shown: Progress) -> None:
@@ -175,14 +170,8 @@ class TableProgress:
 class LogProgress:
     """Writes a line for each chain and one for the run every few seconds, in long runs every minute, and at the end.
 
-    Of a run that has ended before the first lines were due, it writes the one line alone.
-
-    Parameters
-    ----------
-    stream
-        Where to write; flushed after each batch, so that a log file can be followed.
-    clock
-        Gives seconds.
+    Of a run that has ended before the first lines were due, it writes the one line alone. `stream` is flushed after
+    each batch, so that a log file can be followed; `clock` gives seconds.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:

@@ -50,12 +50,7 @@ _FORM = record(
 class StatusFile:
     """Writes status.json; used within a `with`, of which an error ends the run.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    last_saved_s : callable
-        Gives when the newest checkpoint was saved, in seconds since 1970, None if there is none.
+    `last_saved_s` gives when the newest checkpoint was saved, in seconds since 1970, None if there is none.
     """
 
     def __init__(self, folder: Path, last_saved_s: Callable[[], float | None]):

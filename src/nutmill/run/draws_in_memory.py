@@ -11,10 +11,7 @@ from nutmill.nuts.state import GroupState
 class DrawsInMemory:
     """What the chains of a group make, in arrays that have room for all of it; `GroupKeeper` writes it to files.
 
-    Parameters
-    ----------
-    of_run : pair of arrays
-        Draws and statistics of all groups of the run, of which those of `state` are a part.
+    `of_run` are draws and statistics of all groups of the run, of which those of `state` are a part.
     """
 
     # A whole stage can be drawn in one call.

@@ -40,11 +40,7 @@ class Until(NamedTuple):
     def is_met(self, draws: np.ndarray, mixing: int) -> bool:
         """Tell whether all values are good enough; NaN never is.
 
-        Parameters
-        ----------
-        draws : (n_chains, n_draws, n_dim)
-        mixing : int
-            Address of the kernel's `mixing`.
+        `draws` are (n_chains, n_draws, n_dim), `mixing` is the address of the kernel's entry.
         """
         found = mixing_of(mixing, draws)
         if self.rhat is not None and not (found.rhat <= self.rhat).all():

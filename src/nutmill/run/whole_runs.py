@@ -32,10 +32,7 @@ class WholeRun(NamedTuple):
 class WholeRuns:
     """Arrays for one run after the other; of one thread.
 
-    Parameters
-    ----------
-    native : WholeModel
-        One of those that will run: all have its values and its sites.
+    `native` is one of those that will run: all have its values and its sites.
     """
 
     def __init__(self, settings: Settings, chain_ids: Sequence[int], native: WholeModel):

@@ -202,10 +202,7 @@ def with_measured_library(
 ) -> ChosenLayout:
     """Let a layout that was not asked for take the BLAS library of a profile, with as many threads as before.
 
-    Parameters
-    ----------
-    chains : int
-        Of a task.
+    `chains` are those of a task.
     """
     if not compiled.code.native.blas_routines:
         return found

@@ -38,12 +38,8 @@ def sample_or_begin(
 ) -> Any:
     """Sample, and give the result; or begin to in a thread, and give a handle.
 
-    Parameters
-    ----------
-    compiled, request, topology, start
-        As `sample_session` takes them.
-    stack : ExitStack
-        What is left when the run has ended: its folder. A thread takes it over.
+    `compiled`, `request`, `topology` and `start` are as `sample_session` takes them. `stack` holds what is left when
+    the run has ended: its folder; a thread takes it over.
     """
     if request.blocking and request.callback is None:
         return sample_session(compiled, request, topology, start)

@@ -29,10 +29,7 @@ _known: dict[tuple, Trial] = {}
 def tried(path: str, runtimes: Iterable[str] = ()) -> Trial:
     """Load a library in a child process and call it there, once for each state of its file.
 
-    Parameters
-    ----------
-    runtimes : iterable of str
-        OpenMP libraries of this process, which the child loads first: some cannot live beside another.
+    `runtimes` are the OpenMP libraries of this process, which the child loads first: some cannot live beside another.
     """
     key = path, _state(path)
     if key not in _known:

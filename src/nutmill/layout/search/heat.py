@@ -31,10 +31,7 @@ class Heat(NamedTuple):
 def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:
     """Arrange the measurements of a sweep in grids.
 
-    Parameters
-    ----------
-    labels : mapping, optional
-        What people call the library that layouts name so (`Layout.blas`).
+    `labels` are what people call the libraries that layouts name (`Layout.blas`).
     """
     rows = sweep.table()
     named = sorted({row.layout.blas for row in rows}, key=lambda blas: (blas is not None, blas or ""))
@@ -54,12 +51,7 @@ def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:
 def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
     """Draw a heat map for the terminal, to be printed by rich.
 
-    Parameters
-    ----------
-    title : str
-        Machine and model.
-    unit : str
-        What the workload counts, in the plural.
+    `title` names machine and model, `unit` what the workload counts, in the plural.
     """
     panels = [_text_panel(heat, library) for library in range(len(heat.libraries))]
     panels[0].title = title or None
@@ -86,10 +78,7 @@ def _text_panel(heat: Heat, library: int) -> Table:
 def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "units") -> None:
     """Draw a heat map into a PNG file, in the rows and colours of `text`; needs matplotlib.
 
-    Parameters
-    ----------
-    title, unit : str
-        As in `text`; a long title is broken into lines.
+    `title` and `unit` are as in `text`; a long title is broken into lines.
     """
     from matplotlib.figure import Figure  # a figure of its own: pyplot would keep it, and touch the backend
 

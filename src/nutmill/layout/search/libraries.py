@@ -18,12 +18,7 @@ def worthwhile(recorder: Recorder, families: Sequence[Layout], job: Job, burst_s
 
     Least CPU times are compared: with one thread that is the time of the work itself, whatever else the machine does.
     SciPy's library always stays, so that the gain of another is known for the whole job, and so does what the budget
-    did not reach.
-
-    Parameters
-    ----------
-    families : sequence of Layout
-        One chain with one thread, of each library.
+    did not reach. `families` are layouts of one chain with one thread, one of each library.
     """
     alive = list(families)
     factor = _OUT if job.chains >= job.n_cores else _OUT_WITH_THREADS

@@ -25,12 +25,8 @@ class LoadCounters(NamedTuple):
 class LoadMeter:
     """Reads counters before and after a measurement.
 
-    Parameters
-    ----------
-    cpus : collection of int
-        Logical CPUs that this process may use: what others do elsewhere does not matter.
-    root : str or Path
-        ``/`` is this machine.
+    `cpus` are those that this process may use: what others do elsewhere does not matter. With `root` ``/`` the machine
+    is this one.
     """
 
     def __init__(self, cpus: Collection[int], root: str | Path = "/"):

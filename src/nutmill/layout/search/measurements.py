@@ -100,10 +100,7 @@ def typical(seconds: Sequence[float]) -> float:
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
     """Compare paired times: the typical ratio and its range of 80 % (Wilcoxon's, no shape of noise assumed).
 
-    Parameters
-    ----------
-    numerators, denominators : (n,) sequences of float
-        Measured in the same rounds; positive.
+    Both (n,) are positive and were measured in the same rounds.
     """
     means = np.sort(_pair_means(np.log(numerators) - np.log(denominators)))
     n = len(numerators)
@@ -120,13 +117,9 @@ def _pair_means(values: np.ndarray) -> np.ndarray:
 def least_seconds(layout: Layout, ledger: Ledger) -> float:
     """Return seconds per unit of one chain that `layout` will hardly go below.
 
-    Rests on three facts: more company makes no chain faster; BLAS threads help a chain among others no more than
-    they help it alone; and what one more thread brings falls with their number.
-
-    Parameters
-    ----------
-    ledger : Ledger
-        Holds the `reference` of the layout, at least.
+    Rests on three facts: more company makes no chain faster; BLAS threads help a chain among others no more than they
+    help it alone; and what one more thread brings falls with their number. The ledger holds the `reference` of the
+    layout, at least.
     """
     alone = _alone(layout, ledger)
     gain = min(1.0, alone / ledger.fastest(reference(layout)))

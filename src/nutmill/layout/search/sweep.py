@@ -96,10 +96,7 @@ def _checked_job(chains: int, n_cores: int, objective: str, budget_s: float) -> 
 def decided(found: Searched, job: Job, *, sees_others: bool = True) -> Sweep:
     """Choose from what a search has measured, and say what disturbed it.
 
-    Parameters
-    ----------
-    sees_others : bool
-        Whether what other programs do could be read.
+    `sees_others` says whether what other programs do could be read.
     """
     choice = choose(found.rounds, job, busy=found.busy)
     notes = [*found.notes, *_probe_notes(found, job)]

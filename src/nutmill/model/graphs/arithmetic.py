@@ -50,10 +50,7 @@ _OF_TRUTH = {"switch", "eq", "ne", "and", "or", "xor", "same", "check"}
 class Arithmetic:
     """Arithmetic on lengths of the same data, out of one graph or several.
 
-    Parameters
-    ----------
-    arrays : sequence of Variable
-        The data, in the order of the record.
+    `arrays` are the data, in the order of the record.
     """
 
     def __init__(self, arrays: Sequence[Variable]):
@@ -81,10 +78,8 @@ class Arithmetic:
     def take_out(self, fgraph: FunctionGraph, given: Mapping[Variable, Variable]) -> None:
         """Replace by inputs what a graph computes from lengths alone and needs for something else.
 
-        Parameters
-        ----------
-        given : mapping
-            Input of the graph -> the array, or the input of this arithmetic, that it is, unless it is that itself.
+        `given` says of inputs of the graph which array, or input of this arithmetic, they are, unless they are that
+        themselves.
         """
         there = {given.get(variable, variable): variable for variable in fgraph.inputs}
         found = self._found(fgraph, given)

@@ -66,12 +66,7 @@ def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> Mod
 def from_njit(density: Callable, n_dim: int, data: np.ndarray | Sequence[np.ndarray]) -> ModelGraph:
     """Describe an njit density `f(q, gradient, data) -> logp`, which writes (n_dim,) values into `gradient`.
 
-    Parameters
-    ----------
-    n_dim
-        Length of `q`.
-    data
-        An array, or a tuple of arrays; the density gets the same.
+    `n_dim` is the length of `q`. `data` are an array, or a tuple of arrays; the density gets the same.
     """
     if isinstance(n_dim, bool) or int(n_dim) != n_dim or n_dim < 1:
         raise ArgumentError(f"n_dim must be the number of values of the density, at least 1, not {n_dim!r}.")

@@ -14,12 +14,7 @@ from nutmill.model.graphs.positive import is_lkj_factor, is_transpose
 def row_lengths(matrix: Variable, is_right: bool, model: ModelVariables) -> Variable | None:
     """Lengths (k,) of the rows of the Cholesky factor of an LKJ prior; None if the matrix is none.
 
-    Parameters
-    ----------
-    matrix
-        The factor, its transpose if it stands on the right of what it multiplies.
-    is_right
-        Whether it does.
+    `matrix` is the factor, or its transpose where it stands on the right of what it multiplies (`is_right`).
     """
     if is_right:
         if matrix.type.ndim != 2 or not is_transpose(matrix):

@@ -62,10 +62,7 @@ def transform_of(variable: Variable, transform: Any) -> Any:
 def without_named_dims(outputs: Sequence[Variable]) -> list[Variable]:
     """Write graphs with tensors alone: what they begin with is as `plain` gives it.
 
-    Parameters
-    ----------
-    outputs
-        Of tensors or of xtensors, whose axes keep their order.
+    `outputs` are tensors or xtensors, whose axes keep their order.
     """
     if _MODULE not in sys.modules:
         return list(outputs)

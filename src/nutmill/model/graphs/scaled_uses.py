@@ -52,10 +52,7 @@ class ScaledUses:
     def scale_of(self, rv: Variable, n_whole: int = 0) -> Variable | None:
         """Product of positive expressions of free variables that a variable is multiplied by; None if there is none.
 
-        Parameters
-        ----------
-        n_whole : int
-            Along so many of its last axes it must have one scale.
+        Along the last `n_whole` of its axes it must have one scale.
         """
         ndim = rv.type.ndim
         axes = tuple(axis if axis < ndim - n_whole else None for axis in range(ndim))

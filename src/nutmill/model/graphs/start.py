@@ -31,12 +31,7 @@ def evaluate(
 ) -> list[np.ndarray]:
     """Evaluate graphs once, in Python.
 
-    Parameters
-    ----------
-    inputs, values
-        The inputs of the graphs, and an array for each.
-    outputs
-        What to evaluate; random variables in it draw from streams made of `seed`.
+    `values` has an array for each of the `inputs`; random variables draw from streams made of `seed`.
     """
     return evaluator(inputs, outputs)(values, seed) if outputs else []
 

@@ -32,13 +32,9 @@ class GroupedLoop(CompiledOp):
     """An elementwise operation on rows in the order of their groups.
 
     Inputs are the operands, the indices of rows that are meant by some of them, and of the order of rows the index of
-    each piece, how many rows it has, and where slices begin.
-
-    Parameters
-    ----------
-    indices : tuple
-        For each operand of `scalar_op` the position of the index of its rows among the inputs, `GROUP` if it is read by
-        the index of pieces, or None if it has a value for each row, or one for all.
+    each piece, how many rows it has, and where slices begin. `indices` has for each operand of `scalar_op` the position
+    of the index of its rows among the inputs, `GROUP` if it is read by the index of pieces, or None if it has a value
+    for each row, or one for all.
     """
 
     __props__ = ("indices", "results", "scalar_op")

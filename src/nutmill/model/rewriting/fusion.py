@@ -69,10 +69,7 @@ class CompiledOp(Op):
 class FusedLoop(CompiledOp):
     """An elementwise operation that reads some operands by an index, and reduces some results.
 
-    Parameters
-    ----------
-    indices : tuple
-        For each operand of `scalar_op` the position of the index vector among the inputs, or None.
+    `indices` has for each operand of `scalar_op` the position of the index vector among the inputs, or None.
     """
 
     __props__ = ("indices", "results", "scalar_op")

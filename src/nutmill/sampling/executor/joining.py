@@ -14,13 +14,7 @@ def join(runs: Sequence[Run], ending: Ending, wall_s: float) -> Run:
     """Join runs of one group each, in the order of chains.
 
     If draws are missing, chains may be left out: the number of draws and the chains are those that keep most draws.
-
-    Parameters
-    ----------
-    ending : Ending
-        Of all of them.
-    wall_s : float
-        What all of them took together.
+    `ending` is that of all of them, `wall_s` what all of them took together.
     """
     n_draws = _worth_most(runs) if ending.is_interrupted else len(runs[0].draws[0])
     runs = [run for run in runs if len(run.draws[0]) >= n_draws]

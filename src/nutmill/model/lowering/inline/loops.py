@@ -117,13 +117,8 @@ class Own(MDValue):
 class Memory:
     """Loads and stores of one nest; what overlaps with nothing is said to, which spares LLVM its checks at run time.
 
-    Parameters
-    ----------
-    emitter
-        Standing before the nest.
-    n_places
-        How many of the given arrays the nest works in place. PyTensor sees to it that what is worked in place is
-        no part of another operand.
+    `emitter` stands before the nest, which works `n_places` of the given arrays in place. PyTensor sees to it that what
+    is worked in place is no part of another operand.
     """
 
     def __init__(self, emitter: Emitter, n_places: int = 0):

@@ -53,12 +53,8 @@ Prepare = Callable[[FunctionGraph], tuple[Program, list[bool]]]
 def recursion(node: Apply, prepare: Prepare) -> Operation | None:
     """Write a `Scan` node.
 
-    Parameters
-    ----------
-    node : Apply
-        Of PyTensor's `Scan`.
-    prepare : callable
-        Puts the operations of the step in order, and says which outputs may share memory with inputs of the step.
+    `node` is of PyTensor's `Scan`. `prepare` puts the operations of the step in order, and says which outputs may share
+    memory with inputs of the step.
     """
     step = node.op.fgraph
     variables = [*node.inputs, *node.outputs, *step.inputs, *step.outputs]

@@ -19,10 +19,7 @@ _BY_ORDER = {scalar_ops.Maximum: ">", scalar_ops.Minimum: "<"}
 class Reducer:
     """How values of one dtype are reduced to one of another.
 
-    Parameters
-    ----------
-    op : CAReduce
-        Of one of the scalar operations in `fusion.REDUCERS`.
+    `op` is of one of the scalar operations in `fusion.REDUCERS`.
     """
 
     def __init__(self, op: CAReduce, dtype: str, result: str):

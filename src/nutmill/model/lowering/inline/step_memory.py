@@ -13,10 +13,7 @@ _BLOCK = types.MemInfoPointer(types.voidptr)
 class Pieces:
     """Memory of the caller's stack, a piece for each array that may be small: malloc takes as long as a short loop.
 
-    Parameters
-    ----------
-    pointer : ir.Value
-        Where it begins; it has `size` bytes once all is written.
+    It begins at `pointer`, and has `size` bytes once all is written.
     """
 
     # Of a piece, and how many there are at most: more of them would lie far apart.
@@ -47,12 +44,8 @@ class Pieces:
 class Scratch:
     """Memory for the arrays of a loop's step, which do not outlive the step: allocated once, not in each step.
 
-    Each place of the step that makes an array has a block of its own, which grows when the array does.
-
-    Parameters
-    ----------
-    pieces : Pieces, optional
-        Memory of the caller's stack, where blocks begin if they are small.
+    Each place of the step that makes an array has a block of its own, which grows when the array does. `pieces` is
+    memory of the caller's stack, where blocks begin if they are small.
     """
 
     def __init__(self, pieces: Pieces | None = None) -> None:

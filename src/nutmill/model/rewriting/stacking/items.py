@@ -40,10 +40,7 @@ class Item(NamedTuple):
 class Items:
     """The items of a graph, each after those it is computed from.
 
-    Parameters
-    ----------
-    is_open : callable
-        Whether a constant is data that may be replaced.
+    `is_open` says whether a constant is data that may be replaced.
     """
 
     def __init__(self, outputs: Sequence[Variable], is_open: Callable[[Variable], bool]):
