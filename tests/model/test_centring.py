@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from coordinates import At
 from inlining import INTERPRETED
@@ -66,7 +67,21 @@ def dependent() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent], ids=["independent", "indirect", "dependent"])
+def steps() -> pm.Model:
+    """Walks whose steps are written by hand."""
+    with pm.Model() as model:
+        tau, sds = pm.HalfNormal("tau", 1.0), pm.HalfNormal("sds", 1.0, shape=2)
+        level, parts = pm.Normal("level", 0.0, 1.0), [pm.math.cumsum(pm.Normal("z", 0.0, 1.0, shape=4) * tau)]
+        parts += [pt.cumsum(pm.Normal("after", 0.0, 1.0, shape=3)) * pm.math.exp(0.3 * level)]
+        parts += [pt.cumsum(pm.Normal("panel", 0.0, 1.0, shape=(3, 2)) * sds, axis=0)]
+        parts += [pt.cumsum(sds[:, None] * pm.Laplace("rows", 0.0, np.float64(1.0), shape=(2, 3)), axis=1)]
+        parts += [pt.cumsum(pt.concatenate([level[None], tau * pm.Normal("from", 0.0, 1.0, shape=3)]))]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", part.sum(), part[-1].sum() ** 2 + 1.0, observed=[0.5, -1.0])
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps])
 def build(request):
     return request.param
 

@@ -176,9 +176,39 @@ def test_each_value_of_a_walk_is_located_by_the_one_before_it(build, location):
         tau = pm.HalfNormal("tau", 1.0)
         walk = build(tau, pm.Normal.dist(0.0, 1.0))
     (site,) = find_sites(model)
-    assert (site.variable, site.written, site.is_joint) == (walk, 1.0, True)
+    assert (site.variable, site.written, site.process is not None) == (walk, 1.0, True)
     found = pt.stack([site.location, site.scale]).eval({walk: [2.0, 7.0, 8.0, 1.0], tau: 0.1}, mode=Mode("py", None))
     np.testing.assert_allclose(found, [location, [1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("product", "location"),
+    [
+        (lambda z, s, first: pt.cumsum(z * s, axis=0), [[0.0, 0.0], [1.0, 20.0], [4.0, 60.0]]),
+        (lambda z, s, first: first + pt.cumsum(z, axis=0) * s, [[0.0, 0.0], [1.0, 20.0], [4.0, 60.0]]),
+        (lambda z, s, first: pt.cumsum(pt.cumsum(z * s, axis=0), axis=0), [[0.0, 0.0], [1.0, 20.0], [4.0, 60.0]]),
+        (lambda z, s, first: pt.cumsum(z * s, axis=1), [[0.0, 1.0], [0.0, 3.0], [0.0, 5.0]]),
+        (
+            lambda z, s, first: pt.concatenate([first[None], s * z]).cumsum(axis=0),
+            [[0.0, 0.0], [1.0, 20.0], [4.0, 60.0]],
+        ),
+        (lambda z, s, first: pt.cumsum(z * s), None),  # of all elements, one row after the other
+        (lambda z, s, first: pt.cumsum(z[[0, 2, 1]] * s, axis=0), None),
+        (lambda z, s, first: pt.cumprod(z * s, axis=0), None),
+    ],
+)
+def test_steps_whose_sums_are_used_are_located_by_the_value_before(product, location):
+    with pm.Model() as model:
+        s, z = pm.HalfNormal("s", 1.0, shape=2), pm.Normal("z", 0.0, 1.0, shape=(3, 2))
+        pm.Deterministic("walk", product(z, s, pm.Normal("first", 0.0, 1.0, shape=2)))
+    sites = [site for site in find_sites(model) if site.variable is z]
+    if location is None:
+        assert all(site.process is None for site in sites)
+    else:
+        (site,) = sites
+        assert site.written == 0.0 and site.process is not None
+        found = site.location.eval({z: [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], s: [1.0, 10.0]}, mode=Mode("py", None))
+        np.testing.assert_allclose(found, location)
 
 
 def test_elements_of_a_packed_factor_have_the_scale_on_the_diagonal_of_their_row():

@@ -20,7 +20,6 @@ from pytensor.graph.replace import clone_replace
 from pytensor.tensor.elemwise import DimShuffle
 
 from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
-from nutmill.model.graphs.linear_recurrence import linear_recurrence
 from nutmill.model.graphs.named_dims import plain
 from nutmill.model.graphs.sites import FoundSite
 from nutmill.model.graphs.widths import inverse_width, log_width
@@ -77,31 +76,25 @@ def recentred(
         number = places[site.value]
         x = parameters[number].variable
         c = parameter_input(x.type, f"{x.name}_centredness")
-        if site.found.is_joint:
-            now[site.value] = pt.cast(_walked(site, x, c, now), site.value.dtype)
+        process = site.found.process
+        if process is not None:
+            _, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
+            v = process(x, c, scale, further)
+            now[site.value] = pt.cast(v, site.value.dtype)
         location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
         log_scale = _log(scale)
         xi = (x - c * location) * inverse_width(c, scale)
-        if not site.found.is_joint:
+        if process is not None and not site.found.written:
+            xi = v
+        elif process is None:
             v = location + scale * xi if site.found.written else xi
             now[site.value] = pt.cast(v, site.value.dtype)
         terms += [site.found.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         of_elements = (_double(whole + location), _double(whole + log_scale))
-        written.append(Site(number, site.found.written, c, *of_elements, site.found.is_joint))
+        written.append(Site(number, site.found.written, c, *of_elements, process is not None))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
     return pt.add(rest, *terms), tuple(written)
-
-
-def _walked(site: Placed, x: Variable, c: Variable, now: Mapping[Variable, Variable]) -> Variable:
-    """Values of a process in its coordinates: each is located by the one before it, in the same coordinates.
-
-    With v = mu + s xi and mu = rho v_before + a, that is (1 - c s / r) mu + (s / r) x.
-    """
-    _, scale, rho, drift, *_ = clone_replace(list(site.expressions), now, rebuild_strict=False)
-    share = scale * inverse_width(c, scale)
-    left = 1.0 - c * share
-    return linear_recurrence(left * rho, left * drift + share * x)
 
 
 def _log(scale: Variable) -> Variable:

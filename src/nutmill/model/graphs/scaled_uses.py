@@ -2,7 +2,8 @@
 
 The variable may be indexed, turned, reshaped, summed up or multiplied by data on the way, as in `z[group] * s`: all of
 that is linear, so a scale that is the same for all that is mixed is one of the variable itself. Which axes are still
-those of the variable is noted on the way, and a scale that varies along others is none.
+those of the variable is noted on the way, and a scale that varies along others is none. Sums along an axis of its own
+make the values of a process of it, whose steps it is.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.positive import INDEXING, is_positive
 
 # Linear in what they are of, whatever they do with its axes.
-_MIXING = (Reshape, CumOp, Sum, Join)
+_MIXING = (Reshape, Sum)
+_MIXING_ONE_AXIS = (CumOp, Join)
 
 
 class Use(NamedTuple):
@@ -36,6 +38,15 @@ class Use(NamedTuple):
     expression: Variable
     axes: tuple[int | None, ...]  # for each of its axes, which axis of the variable it is; None: of none, or of several
     before: tuple["Use", Variable] | None = None  # of what it is made by an index along the first axis, and that index
+    joined: tuple[int, int | None] | None = None  # along which axis others stand beside it, and which one that was
+    summed: int | None = None  # along which axis of the variable it is the sum of what comes before
+
+
+class Scaling(NamedTuple):
+    """By what a model multiplies a variable."""
+
+    scale: Variable | None  # in the shape of the variable
+    summed: int | None  # the axis of the variable along which it then is the sum of what comes before, if it is
 
 
 class ScaledUses:
@@ -49,17 +60,18 @@ class ScaledUses:
             for operand in dict.fromkeys(() if node is None else node.inputs):
                 self._clients.setdefault(operand, []).append(node)
 
-    def scale_of(self, rv: Variable, n_whole: int = 0) -> Variable | None:
+    def scaling_of(self, rv: Variable, n_whole: int = 0) -> Scaling | None:
         """Product of positive expressions of free variables that a variable is multiplied by; None if there is none.
 
         Along the last `n_whole` of its axes it must have one scale.
         """
         ndim = rv.type.ndim
         axes = tuple(axis if axis < ndim - n_whole else None for axis in range(ndim))
-        return self._along(Use(rv, rv, axes), set())
+        found = self._along(Use(rv, rv, axes), set())
+        return None if found is None or found.scale is None else found
 
-    def _along(self, use: Use, seen: set[Variable]) -> Variable | None:
-        """Scale by which a use is multiplied further on, by the first way on which there is one."""
+    def _along(self, use: Use, seen: set[Variable]) -> Scaling | None:
+        """By what a use is multiplied further on, by the first way on which it is."""
         if use.expression in seen:
             return None
         seen.add(use.expression)
@@ -67,11 +79,13 @@ class ScaledUses:
             step = self._step(node, use)
             if step is not None:
                 factor, after = step
-                further = self._along(after, seen)
-                if factor is not None:
-                    return factor if further is None else factor * further
-                if further is not None:
-                    return further
+                further = self._along(after, seen) or Scaling(None, after.summed)
+                if factor is not None and further.scale is not None:
+                    factor = factor * further.scale
+                if (found := Scaling(further.scale if factor is None else factor, further.summed)) != Scaling(
+                    None, None
+                ):
+                    return found
         return None
 
     def _step(self, node: Apply, use: Use) -> tuple[Variable | None, Use] | None:
@@ -90,7 +104,8 @@ class ScaledUses:
         if axes is None:
             return None
         is_index = _is_advanced(node) and len(node.inputs) == 2
-        return None, Use(use.variable, node.outputs[0], axes, (use, node.inputs[1]) if is_index else None)
+        before = (use, node.inputs[1]) if is_index else None
+        return None, Use(use.variable, node.outputs[0], axes, before, _joined_by(node, use), _summed_after(node, use))
 
     def _of(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
         """Read a product or quotient of elements."""
@@ -109,7 +124,7 @@ class ScaledUses:
         is_itself = use.axes in (tuple(range(ndim)), (0, None))  # or the column that a vector is made
         lengths = row_lengths(other, is_first, self._model) if is_itself else None
         if lengths is None:
-            return None, Use(use.variable, node.outputs[0], (None,) * node.outputs[0].type.ndim)
+            return None, use._replace(expression=node.outputs[0], axes=(None,) * node.outputs[0].type.ndim, before=None)
         return lengths[:, None] if ndim == 2 and not is_first else lengths, use._replace(expression=node.outputs[0])
 
     def _scale_in(self, factor: Variable, use: Use) -> Variable | None:
@@ -164,7 +179,28 @@ def _axes_after(node: Apply, use: Use) -> tuple[int | None, ...] | None:
         return tuple(None if axis == "x" else use.axes[axis] for axis in node.op.new_order)
     if isinstance(node.op, (Subtensor, *INDEXING)):
         return _axes_indexed(node, use.axes)
-    return (None,) * node.outputs[0].type.ndim if isinstance(node.op, _MIXING) else None
+    if isinstance(node.op, _MIXING_ONE_AXIS) and (mixed := _axis_of(node)) is not None:
+        return tuple(None if axis == mixed else own for axis, own in enumerate(use.axes))
+    return (None,) * node.outputs[0].type.ndim if isinstance(node.op, (*_MIXING, *_MIXING_ONE_AXIS)) else None
+
+
+def _summed_after(node: Apply, use: Use) -> int | None:
+    """Axis of the variable along which the output of a node sums what comes before; the first of several."""
+    axis = _axis_of(node) if isinstance(node.op, CumOp) and node.op.mode == "add" else None
+    if use.summed is not None or axis is None:
+        return use.summed
+    return use.joined[1] if use.joined is not None and use.joined[0] == axis else use.axes[axis]
+
+
+def _joined_by(node: Apply, use: Use) -> tuple[int, int | None] | None:
+    axis = _axis_of(node) if isinstance(node.op, Join) else None
+    return None if axis is None else (axis, use.axes[axis])
+
+
+def _axis_of(node: Apply) -> int | None:
+    """Along which axis something is joined or summed up; None: along all."""
+    axis = getattr(node.op, "axis", getattr(node.inputs[0], "data", None))  # in PyTensor 2 an input of joins
+    return 0 if node.inputs[-1].type.ndim == 1 else None if axis is None else int(axis)
 
 
 def _axes_indexed(node: Apply, axes: Sequence[int | None]) -> tuple[int | None, ...]:

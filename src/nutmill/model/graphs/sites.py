@@ -23,7 +23,7 @@ from nutmill.model.graphs.families import FAMILIES, Family
 from nutmill.model.graphs.lkj import packed_scale
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
 from nutmill.model.graphs.scaled_uses import ScaledUses
-from nutmill.model.graphs.walks import as_walk
+from nutmill.model.graphs.walks import as_walk, before_along, steps_of, values_of
 
 _ZERO = pt.constant(0.0, dtype="float64")
 
@@ -40,9 +40,8 @@ class FoundSite(NamedTuple):
     further: Sequence[Variable] = ()  # what else that needs
     # Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
     is_prior: bool = True
-    # Whether each element along the last axis is located by the one before it: by the first two of `further`, rho and
-    # a, at rho times its value and a.
-    is_joint: bool = False
+    # Where elements are located by others of the site: (coordinates, centredness, scale, `further`) -> the variable.
+    process: Callable[[Variable, Variable, Variable, Sequence[Variable]], Variable] | None = None
 
     @property
     def expressions(self) -> list[Variable]:
@@ -80,7 +79,7 @@ def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
 
 def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
-        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, is_joint=True)
+        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=values_of)
     elif (scale := packed_scale(rv, model)) is not None:
         return FoundSite(rv, 1.0, pt.zeros_like(scale), scale, _log_volume, [scale], is_prior=False)
     elif isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform):
@@ -128,11 +127,17 @@ def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> Found
     """The site of a variable that is multiplied by positive expressions and factors of LKJ priors."""
     if (is_standard := _is_standard(model, rv)) or _sums_to_zero(model, rv):
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
-        scale = uses.scale_of(rv, n_whole)
-        if scale is not None:
+        if (scaling := uses.scaling_of(rv, n_whole)) is not None:
             log_density = FAMILIES[type(rv.owner.op)].log_density if is_standard else _none
-            return FoundSite(rv, 0.0, _ZERO, scale, log_density, is_prior=is_standard)
+            site = FoundSite(rv, 0.0, _ZERO, scaling.scale, log_density, is_prior=is_standard)
+            return site if scaling.summed is None else _steps(site, scaling.summed)
     return None
+
+
+def _steps(site: FoundSite, axis: int) -> FoundSite:
+    """The site of the steps of a walk along an axis: each is located by the value before it."""
+    location = before_along(axis, pt.cumsum(site.scale * site.variable, axis=axis))
+    return site._replace(location=location, process=lambda x, c, scale, _further: steps_of(axis, x, c, scale))
 
 
 def _sums_to_zero(model: ModelVariables, rv: Variable) -> bool:

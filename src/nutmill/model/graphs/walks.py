@@ -3,7 +3,7 @@
 A value of a walk v_t = rho v_(t-1) + a + s e_t, where rho is 1 for a random walk, has the location rho v_(t-1) + a and
 the scale s, as any other site (`model.graphs.sites`), but for the location being that of another element. So the
 coordinates that are not centred are the steps, and those that are centred the values. v_0 is an element without
-location and scale.
+location and scale. Where an author writes the steps, as in `cumsum(s * z)`, z has the location and scale of the value.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.random.basic import NormalRV
 
 from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.linear_recurrence import before
+from nutmill.model.graphs.linear_recurrence import before, linear_recurrence
+from nutmill.model.graphs.widths import inverse_width
 
 
 class Walk(NamedTuple):
@@ -75,3 +76,27 @@ def _walk(rv: Variable, later: tuple[Variable, Variable, Variable], further: lis
 
 def _time_last(parameter: Variable) -> Variable:
     return pt.moveaxis(parameter, 0, -1) if parameter.type.ndim > 1 else parameter
+
+
+def values_of(x: Variable, c: Variable, scale: Variable, further: Sequence[Variable]) -> Variable:
+    """Values of a walk in its coordinates: each is located by the one before it, in the same coordinates.
+
+    With v = mu + s xi and mu = rho v_before + a, that is (1 - c s / r) mu + (s / r) x.
+    """
+    rho, drift, *_ = further
+    share = scale * inverse_width(c, scale)
+    left = 1.0 - c * share
+    return linear_recurrence(left * rho, left * drift + share * x)
+
+
+def before_along(axis: int, values: Variable) -> Variable:
+    """Values a step of an axis before; 0 before the first."""
+    return pt.moveaxis(before(pt.moveaxis(values, axis, -1)), -1, axis)
+
+
+def steps_of(axis: int, x: Variable, c: Variable, scale: Variable) -> Variable:
+    """Steps of unit scale whose sums along an axis, each times its scale, are the values of a walk in coordinates x."""
+    x, c, scale = (pt.moveaxis(each, axis, -1) for each in pt.broadcast_arrays(x, c, scale))
+    one = pt.ones_like(x)
+    values = values_of(x, c, scale, (one, pt.zeros_like(x)))
+    return pt.moveaxis((x - c * before(values)) * inverse_width(c, scale), -1, axis)
