@@ -153,3 +153,12 @@ def test_the_script_is_installed():
     script = Path(sys.executable).parent / "nutmill"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"nutmill {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"), [("nutmill sam", "sample"), ("nutmill sample --ti", ""), ("nutmill many --pil", "--pilot")]
+)
+def test_shells_complete_what_is_typed(nutmill, typed, expected):
+    environment = {"_NUTMILL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = nutmill(**environment)
+    assert (done.returncode, done.stdout.split()) == (0, expected.split())

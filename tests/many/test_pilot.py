@@ -9,6 +9,7 @@ from many_models import line, points
 
 import nutmill
 from nutmill import ArgumentError, sample_many
+from nutmill.layout.layout import Layout
 from nutmill.many import pilot
 from nutmill.many.all_fits import Plan
 from nutmill.many.fitting import Fitter
@@ -89,7 +90,7 @@ def test_a_cheaper_way_has_to_do_as_well(monkeypatch, bulk, tail, problems, expe
     }
     monkeypatch.setattr(pilot, "_found", lambda plan, request, sets: found[request.tune])
 
-    plan = Plan(Fitter(line(), asked), keeper_of("summary"), False, 1)
+    plan = Plan(Fitter(line(), asked), keeper_of("summary"), False, Layout(1))
     assert (pilot.chosen(plan, []).tune == SHORT_WARMUP) == expected
 
 

@@ -1,11 +1,17 @@
 """Many fits: the draws of single runs, whatever runs beside them; summaries that are ArviZ's; what is kept."""
 
+from functools import cache
+
 import arviz as az
 import numpy as np
+import pymc as pm
 import pytest
 from many_models import effects, line, points, schools, single
 
-from nutmill import ModelError, fit_seed, sample_many
+import nutmill
+from nutmill import ArgumentError, ModelError, fit_seed, sample_many
+from nutmill.layout.applied import apply_layout
+from nutmill.layout.layout import Layout
 from nutmill.many.datasets import DataSet
 from nutmill.many.fitting import Fitter
 from nutmill.results.trace import group
@@ -48,6 +54,39 @@ def test_each_fit_is_a_single_run(options):
     result = many(schools(), data, keep="draws", **options)
     for number in range(3):
         assert_is_single(result, number, single(schools(), data[number], number, **OPTIONS, **options))
+
+
+@cache
+def process():
+    """A Gaussian process, whose covariance BLAS and LAPACK factorise."""
+    x = np.linspace(0.0, 1.0, 40)
+    with pm.Model() as model:
+        scale = pm.HalfNormal("scale")
+        covariance = scale * np.exp(-8.0 * (x[:, None] - x) ** 2) + np.eye(40)
+        pm.MvNormal("y", np.zeros(40), covariance, observed=np.zeros(40))
+    return nutmill.compile_model(model)
+
+
+def test_a_layout_says_which_blas_each_fit_calls():
+    layout = Layout(2, 1, "openblas")
+    data = [{"y": np.random.default_rng(number).normal(size=40)} for number in range(3)]
+    result = many(process(), data, keep="draws", layout=layout)
+    for number in range(3):
+        assert_is_single(result, number, single(process(), data[number], number, **OPTIONS, layout=layout))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layout": "profile.json"}, "layout must be a Layout"),
+        ({"layout": Layout(1, 2)}, "take a Layout with blas_threads=1 and"),
+        ({"layout": Layout(2), "cores": 2}, "either layout= or cores="),
+    ],
+    ids=["profile", "threads", "cores"],
+)
+def test_layouts_that_are_none(options, said):
+    with pytest.raises(ArgumentError, match=said):
+        many(schools(), effects(1), **options)
 
 
 def test_lengths_may_differ():
@@ -149,7 +188,9 @@ def test_an_interrupt_ends_fits_under_way(monkeypatch):
 
     fitter = Fitter(schools(), with_coordinates(checked_request(draws=50, random_seed=1), schools()))
     monkeypatch.setattr(whole_runs, "renew_group", renewed)
-    assert fitter.fit(DataSet(0, "a", effects(1)[0])).run.chains["n_draws"].tolist() == [0, 0, 0, 0]
+    with apply_layout(Layout(1)) as applied:
+        fit = fitter.fit(DataSet(0, "a", effects(1)[0]), applied)
+    assert fit.run.chains["n_draws"].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("after", [1, 3])

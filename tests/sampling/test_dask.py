@@ -12,11 +12,12 @@ import dask
 import pytest
 from apart import OPTIONS, assert_equals_local_run, in_background, long, sampling_process, short
 from distributed import Client, LocalCluster
+from many_models import effects, schools
 from processes import environment
 from same_results import assert_same
 from workers import loaded_modules, n_models
 
-from nutmill import Layout, SamplingError, sample_numba
+from nutmill import Layout, SamplingError, sample_many, sample_numba
 from nutmill.checkpoint.manifest import read_manifest, write_manifest
 
 # Seconds of sampling: time to kill somebody.
@@ -81,6 +82,16 @@ def long_reference():
 @pytest.mark.parametrize("options", [{}, {"cores": 4}], ids=["default", "cores"])
 def test_dask_makes_the_draws_of_a_local_run(client, options):
     assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor(), **options))
+
+
+def test_dask_makes_many_fits(client):
+    """Their rows are those of threads, to the last bit, and workers need no PyMC."""
+    options = {"draws": 40, "random_seed": 7, "progressbar": False}
+    one = sample_many(schools(), effects(12), executor=client.get_executor(), **options)
+    other = sample_many(schools(), effects(12), **options)
+    for name in other.children:
+        assert one[name].to_dataset().identical(other[name].to_dataset()), name
+    assert not set.union(*client.run(loaded_modules, 0).values()) & {"pymc", "pytensor"}
 
 
 def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):

@@ -35,7 +35,7 @@ app = typer.Typer(
     "model.py:model.",
     epilog="Example:\n\n  nutmill sample model.py:model\n\n`nutmill COMMAND --help` has examples of each.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 

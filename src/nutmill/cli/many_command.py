@@ -49,6 +49,7 @@ _Checkpoint = Annotated[
 _Pilot = Annotated[
     int, typer.Option(min=0, metavar="N", help="First try on so many data sets whether a cheaper warmup does as well.")
 ]
+_OUT = "Default: fits.nc. A .zarr grows while fits are made, and takes little memory."
 _Fits = Annotated[int | None, typer.Option(min=1, help="Fits at once. Default: as many as there are cores.")]
 
 
@@ -67,13 +68,13 @@ def many(
     cores: _Fits = None,
     pilot: _Pilot = 0,
     checkpoint: _Checkpoint = None,
-    out: Annotated[Path, options.result_option("Default: fits.nc.")] = Path("fits.nc"),
+    out: Annotated[Path, options.result_option(_OUT)] = Path("fits.nc"),
     json: options.Json = False,
     strict: options.Strict = False,
 ) -> None:
     """Fit a model to each data set of a table. What looks wrong with a fit stands in its row."""
     import nutmill
-    from nutmill.results.storage import check_target, save
+    from nutmill.results.storage import ZARR, check_target, save
 
     check_target(out)
     asked: dict[str, Any] = {
@@ -96,8 +97,11 @@ def many(
             compiled = model_file.compiled_model(model)
             if not columns:
                 _check_columns(data, by, compiled)
-            result = nutmill.sample_many(compiled, data, by=by, **asked)
-            save(result, out)
+            if out.suffix == ZARR:
+                result = nutmill.sample_many(compiled, data, by=by, to=out, **asked)
+            else:
+                result = nutmill.sample_many(compiled, data, by=by, **asked)
+                save(result, out)
         _tell(result, out, is_json=json, strict=strict)
 
 

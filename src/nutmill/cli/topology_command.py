@@ -1,7 +1,8 @@
 """`nutmill topology`: what this process may use of the machine, and where each number was read."""
 
 import os
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +41,8 @@ def topology(
         libraries = {} if survey is None else {"blas": _survey_as_dict(survey)}
         print_json(found.as_dict() | libraries)
         return
-    _print_table(("what", "value", "where it was read, what bound it"), description.lines(found))
+    for what, value, source in description.lines(found):
+        _print_fact(f"{what:<22} {value}", source)
     if survey is not None:
         _print_survey(survey)
 
@@ -64,11 +66,11 @@ def _library(library: "BlasLibrary") -> dict:
 
 
 def _print_survey(survey: "BlasSurvey") -> None:
-    rows = [_row(_library(library)) for library in survey.libraries] + [_row(facts) for facts in survey.wide]
-    heads = ("BLAS", "version", "runs as", "integers", "threads by", "at most", "can be limited", "where")
-    if rows:
-        _print_table(heads, rows)
-    else:
+    print()
+    libraries = [_library(library) for library in survey.libraries] + list(survey.wide)
+    for facts in libraries:
+        _print_fact(_in_words(facts), f"{facts['origin']}: {facts['path']}")
+    if not libraries:
         print("No BLAS was found.")
     for sentence in (*(note for library in survey.libraries for note in library.notes), *survey.left_out):
         stdout_console().print(sentence, markup=False)
@@ -79,26 +81,28 @@ def _print_survey(survey: "BlasSurvey") -> None:
             print(f"{name}={value} is set, so that {kind} may run code of another processor than it would choose.")
 
 
-def _row(facts: Mapping[str, Any]) -> tuple[str, ...]:
+def _in_words(facts: Mapping[str, Any]) -> str:
+    most = "an unknown number of" if facts["max_threads"] is None else facts["max_threads"]
     return (
-        facts["name"],
-        facts["version"] or "unknown",
-        facts["architecture"] or "unknown",
-        f"{facts['integer_bits']} bits",
-        facts["layer"],
-        "unknown" if facts["max_threads"] is None else str(facts["max_threads"]),
-        "yes" if facts["can_limit"] else "no",
-        f"{facts['origin']}: {facts['path']}",
+        f"{facts['name']} {facts['version'] or 'of unknown version'}: runs as {facts['architecture'] or 'unknown'}, "
+        f"integers of {facts['integer_bits']} bits, at most {most} threads ({facts['layer']}), "
+        f"{'can' if facts['can_limit'] else 'cannot'} be limited"
     )
 
 
-def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.table import Table
+def _print_fact(fact: str, source: str) -> None:
+    """Print a fact, and beneath it what it is known from; paths stay whole, so that they can be copied."""
     from rich.text import Text
 
-    table = Table()
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for first, *rest in rows:
-        table.add_row(Text(first, style="bold"), *map(Text, rest))
-    stdout_console().print(table)
+    console = stdout_console()
+    for text, indent, style in ((fact, "", "bold"), (source, "    ", "dim")):
+        wrapped = textwrap.wrap(
+            text,
+            console.width,
+            initial_indent=indent,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in wrapped:
+            console.print(Text(line, style=style), soft_wrap=True)

@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nutmill.errors import ModelError, SamplingError
-from nutmill.layout.applied import apply_layout
+from nutmill.errors import ArgumentError, ModelError, SamplingError
+from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import topology
 from nutmill.many.datasets import DataSet
 from nutmill.many.fit_seed import fit_seed
 from nutmill.many.fitting import Fitter
 from nutmill.many.keeping import FITS, Groups, Keeper, row_of, row_without_draws
 from nutmill.many.side_by_side import in_order
 from nutmill.progress.stderr import say, unheard
+from nutmill.sampling.request import Request
 from nutmill.units import duration
 
 _log = logging.getLogger("nutmill")
@@ -28,7 +30,27 @@ class Plan(NamedTuple):
     fitter: Fitter
     keep: Keeper
     raises: bool  # a fit that fails ends all; False: its row says so
-    threads: int  # fits at a time
+    layout: Layout  # as many fits at a time as it has chains at once, and the BLAS of each
+
+
+def layout_of_fits(request: Request) -> Layout:
+    """Choose the layout of fits: the one that was asked for, or a fit for each core with one BLAS thread.
+
+    Raises ArgumentError if another kind of layout was asked for, cores beside it, or several BLAS threads.
+    """
+    if request.layout is None or request.layout == "auto":
+        return Layout(request.cores or topology().n_cores)
+    if not isinstance(request.layout, Layout):
+        raise ArgumentError(f"layout must be a Layout or None for many fits, not {request.layout!r}.")
+    if request.layout.blas_threads > 1 or request.layout.tile_threads > 1:
+        # What surrounds a fit is computed with one, while others run, and a library has one limit for all.
+        raise ArgumentError(
+            "Many fits keep all cores busy with one thread each: take a Layout with blas_threads=1 and tile_threads=1, "
+            "or fit large models by sample, one after the other."
+        )
+    if request.cores is not None:
+        raise ArgumentError("Pass either layout= or cores=: a layout says how many fits run at once.")
+    return request.layout
 
 
 def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
@@ -36,20 +58,21 @@ def rows_of(plan: Plan, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Grou
 
     Raises ModelError or SamplingError if a stream of data sets raises, or a fit fails and the plan says so.
     """
-
-    def fitted(data: DataSet) -> tuple[DataSet, Groups]:
-        return data, _row(plan, data)
-
-    layout, numbers = Layout(plan.threads), itertools.count()
+    layout, numbers = plan.layout, itertools.count()
     with apply_layout(layout, calls_blas=plan.fitter.compiled.code.calls_blas) as applied:
-        yield from in_order(
-            fitted, sets, plan.threads, lambda: applied.enter_worker(next(numbers)), stop=plan.fitter.stop
-        )
+
+        def fitted(data: DataSet) -> tuple[DataSet, Groups]:
+            return data, _row(plan, data, applied)
+
+        def begin() -> None:
+            applied.enter_worker(next(numbers))
+
+        yield from in_order(fitted, sets, layout.chains_at_once, begin, stop=plan.fitter.stop)
 
 
-def _row(plan: Plan, data: DataSet) -> Groups:
+def _row(plan: Plan, data: DataSet, applied: Applied) -> Groups:
     try:
-        return row_of(plan.fitter.fit(data), plan.keep)
+        return row_of(plan.fitter.fit(data, applied), plan.keep)
     except (ModelError, SamplingError) as error:
         if plan.raises:
             raise type(error)(f"Data set {data.key!r}: {error}") from error

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from nutmill.errors import ArgumentError, SamplingError
-from nutmill.many.all_fits import Plan, rows_of
+from nutmill.many.all_fits import Plan, layout_of_fits, rows_of
 from nutmill.many.datasets import DataSet
 from nutmill.many.fitting import Fitter
 from nutmill.many.keeping import Groups, keeper_of
@@ -45,7 +46,8 @@ def fit_here(task: FitsTask, content: bytes | None) -> tuple[list[Groups], float
     """Fit data sets in this process, a worker's; give their rows and the seconds of one."""
     begin = time.perf_counter()
     fitter = Fitter(_models.get(task.model, content), task.request, task.names)
-    plan = Plan(fitter, keeper_of(task.keep), task.raises, 1)
+    layout = replace(layout_of_fits(task.request), chains_at_once=1)
+    plan = Plan(fitter, keeper_of(task.keep), task.raises, layout)
     rows = [row for _, row in rows_of(plan, iter(task.sets))]
     return rows, (time.perf_counter() - begin) / len(rows)
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from nutmill.errors import ModelError
+from nutmill.layout.applied import Applied
 from nutmill.many.datasets import DataSet
 from nutmill.many.fit_seed import fit_seed
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.newdata import check_names
 from nutmill.run.whole_runs import WholeModel, WholeRun, WholeRuns
+from nutmill.sampling.layout_workload import with_blas_of
 from nutmill.sampling.request import Request, checked_request
 
 _OF_FITS = ("draws", "tune", "chains", "cores", "target_accept", "random_seed")
@@ -95,8 +97,8 @@ class Fitter:
             raise ModelError(f"It holds no observations: {', '.join(str(array.name) for array in observed)} is empty.")
         return model
 
-    def fit(self, data: DataSet) -> Fit:
-        """Fit one data set; what it gives is that of the newest call in this thread.
+    def fit(self, data: DataSet, applied: Applied) -> Fit:
+        """Fit one data set, by the BLAS of a layout; what it gives is that of the newest call in this thread.
 
         Raises ModelError or SamplingError if the data do not fit the model, no start is found, or a chain has to stop.
         """
@@ -104,7 +106,8 @@ class Fitter:
         seed = fit_seed(request.seed, data.number)
         prior = request.starts == "prior"
         starts = model.starts(request.initvals, request.chains, seed, jitter=request.jitter, from_prior=prior)
-        return Fit(data.number, data.key, seed, model, self._runs(model.binding).run(model.binding, starts, seed))
+        native = with_blas_of(model, applied)
+        return Fit(data.number, data.key, seed, model, self._runs(native).run(native, starts, seed))
 
     def stop(self) -> None:
         """Let fits under way end after their current draws: nobody wants them any more."""

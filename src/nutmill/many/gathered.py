@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class _Column:
         if count > len(self._array):
             room = max(count, int(_GROWTH * len(self._array)))
             self._array.resize((room, *self._array.shape[1:]), refcheck=False)  # moves pages, not numbers
-        self._array[self._n : count] = _missing(self._array.dtype)
+        self._array[self._n : count] = missing(self._array.dtype)
         self._n = count
 
 
@@ -132,38 +132,40 @@ def _stacked(found: Sequence[np.ndarray | None]) -> np.ndarray:
 
 
 def _blank(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    return np.full(shape, _missing(dtype), dtype)
+    return np.full(shape, missing(dtype), dtype)
 
 
-def _missing(dtype: np.dtype) -> Any:
+def missing(dtype: np.dtype) -> Any:
     """What stands for a value that is not there: text is empty then."""
     return {"f": np.nan, "U": ""}.get(dtype.kind, 0)
 
 
 def tree_of(gathered: Gathered, description: Description, attrs: Mapping[str, Any]) -> xr.DataTree:
-    """Name the axes of all arrays, and put them into one tree.
-
-    `description` is of the model, whose dimensions and labels are taken; `attrs` are those of the whole.
-    """
+    """Name the axes of all arrays as a model does, and put them into one tree; `attrs` are those of the whole."""
     groups = gathered.groups()
-    ragged = _ragged(groups.pop(LENGTHS, {}), groups[FITS]["failed"])
-    labels = {dim: values for dim, values in description.coords.items() if dim not in ragged}
-    labels = {**labels, "statistic": np.array(SUMMARY), DATASET: label_array(gathered.keys)}
+    ragged = ragged_of(groups.pop(LENGTHS, {}), groups[FITS]["failed"])
+    labels = labels_of(description, ragged, gathered.keys)
     groups[FITS] = {**groups[FITS], **{f"n_{dim}": lengths for dim, lengths in ragged.items()}}
-    tree = xr.DataTree.from_dict(
-        {
-            name: variables_of(arrays, _LEADING.get(name, (DATASET,)), description, labels)
-            for name, arrays in groups.items()
-        }
-    )
+    tree = xr.DataTree.from_dict({name: named(name, arrays, description, labels) for name, arrays in groups.items()})
     tree.attrs = dict(attrs)
     return tree
 
 
-def _ragged(lengths: Mapping[str, np.ndarray], failed: np.ndarray) -> dict[str, np.ndarray]:
-    """Lengths in each fit of the dimensions that are not of one length in all."""
+def ragged_of(lengths: Mapping[str, np.ndarray], failed: np.ndarray) -> dict[str, np.ndarray]:
+    """Lengths in each fit, (n,) each, of the dimensions that are not of one length in all."""
     found = {dim: each.astype(np.int64) for dim, each in lengths.items()}
     return {dim: each for dim, each in found.items() if len(np.unique(each[~failed])) > 1}
+
+
+def labels_of(description: Description, ragged: Container[str], keys: Iterable[Hashable]) -> dict[str, Any]:
+    """Labels by dimension: of the model where all fits have as many, of summaries, and the keys of data sets."""
+    labels = {dim: values for dim, values in description.coords.items() if dim not in ragged}
+    return {**labels, "statistic": np.array(SUMMARY), DATASET: label_array(keys)}
+
+
+def named(group: str, arrays: Arrays, description: Description, labels: Mapping[str, Any]) -> xr.Dataset:
+    """Name the axes of a group's arrays, whose first one is that of data sets."""
+    return variables_of(arrays, _LEADING.get(group, (DATASET,)), description, labels)
 
 
 def variables_of(

@@ -1,8 +1,8 @@
 """What is kept of each fit: a summary of its draws, the draws, or what a function of the user's makes of it."""
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,19 @@ Arrays = Mapping[str, np.ndarray]
 
 
 Groups = dict[str, Arrays]  # by the group of the result that they belong to
+
+
+class TakesRows(Protocol):
+    """Takes rows in their order: into memory (`gathered.Gathered`), or a folder (`zarr_rows.ZarrRows`)."""
+
+    def add(self, key: Hashable, row: Groups) -> None:
+        """Take the next row; its arrays are not to be changed any more."""
+        ...
+
+    def add_many(self, keys: Sequence[Hashable], groups: Groups) -> None:
+        """Take rows that are stacked already."""
+        ...
+
 
 # Makes what is kept of a fit, from the fit and the summaries of its variables.
 Keeper = Callable[[Fit, Arrays], Groups]

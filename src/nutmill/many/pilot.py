@@ -63,7 +63,9 @@ def chosen(plan: Plan, sets: Sequence[DataSet]) -> Request:
 def _found(plan: Plan, request: Request, sets: Sequence[DataSet]) -> _Found:
     fitter = Fitter(plan.fitter.compiled, request)
     fitter.expect(sets[0])
-    kept: list[Any] = [row[FITS] for _, row in rows_of(Plan(fitter, _nothing, False, plan.threads), iter(sets))]
+    kept: list[Any] = [
+        row[FITS] for _, row in rows_of(plan._replace(fitter=fitter, keep=_nothing, raises=False), iter(sets))
+    ]
     n_gradients = np.array([float(row["n_gradients"]) or np.nan for row in kept])
     bulk, tail = (np.array([float(row[name]) for row in kept]) for name in ("min_ess_bulk", "min_ess_tail"))
     return _Found(bulk / n_gradients, tail / n_gradients, sum(bool(str(row["problem"])) for row in kept))

@@ -17,8 +17,8 @@ from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
 from nutmill.files import read_plain, replace_file
 from nutmill.many.datasets import DataSet
-from nutmill.many.gathered import Gathered, joined
-from nutmill.many.keeping import Groups
+from nutmill.many.gathered import joined
+from nutmill.many.keeping import Groups, TakesRows
 from nutmill.sampling.kept_model import check_same
 
 _ASKED = "asked.json"
@@ -73,7 +73,7 @@ class RowFolder:
         finally:
             self._lock.__exit__(kind, error, trace)
 
-    def restore(self, sets: Iterator[DataSet], gathered: Gathered) -> int:
+    def restore(self, sets: Iterator[DataSet], taken: TakesRows) -> int:
         """Take the rows that are there, and pass over their data sets; return how many.
 
         Raises CheckpointError if a data set is another than the one that was fitted, or a file is damaged.
@@ -92,7 +92,7 @@ class RowFolder:
                     f"The data sets {self._first} to {last} are others than those that {self._path} was made of: pass "
                     "the same in the same order, or take a new folder."
                 )
-            gathered.add_many(keys, groups)
+            taken.add_many(keys, groups)
             self._first += count
         return self._first
 

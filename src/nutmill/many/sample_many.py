@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nutmill.errors import ArgumentError, ModelError
+from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
-from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
+from nutmill.many.all_fits import Plan, ReportOfFits, layout_of_fits, rows_of
 from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
-from nutmill.many.keeping import Groups, keeper_of
+from nutmill.many.keeping import Groups, TakesRows, keeper_of
 from nutmill.many.pilot import chosen
 from nutmill.many.room_for_rows import RoomForRows
 from nutmill.sampling.kept_model import identity
@@ -25,12 +27,11 @@ from nutmill.sampling.sample import compiled_of, with_coordinates
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nutmill.many.gathered import Gathered
     from nutmill.many.row_folder import RowFolder
 
 
 # What of the arguments is not that of each fit.
-_OF_ALL_FITS = ("model", "datasets", "by", "keep", "var_names", "on_error", "pilot")
+_OF_ALL_FITS = ("model", "datasets", "by", "keep", "var_names", "on_error", "pilot", "to")
 
 
 def sample_many(
@@ -54,9 +55,11 @@ def sample_many(
     var_names: Sequence[str] | None = None,
     on_error: str = "keep",
     pilot: int = 0,
+    to: str | os.PathLike | None = None,
     checkpoint: str | os.PathLike | None = None,
     every: float = 10.0,
     executor: Executor | None = None,
+    layout: Layout | None = None,
     progressbar: bool = True,
 ) -> xr.DataTree:
     """Fit one model to many data sets: it is compiled once, and each fit takes little more than its native code.
@@ -93,16 +96,25 @@ def sample_many(
         short warmup. All fits are then made in the cheapest way that did as well, which the attributes ``metric`` and
         ``tune`` of the result tell, and with which `sample_numba` makes the same draws. 0 makes them as they were
         asked for: then no fit depends on other data than its own.
+    to
+        A folder such as ``"fits.zarr"``, to which what is kept goes as fits are made, in place of memory: it may be
+        larger, and ``xarray.open_datatree(path, engine="zarr", consolidated=False)`` reads what is there meanwhile.
+        The whole has the attribute ``unfinished`` until the last fit, and may be begun anew as long; keys and other
+        labels come at the end. The tree that is returned reads from there.
     checkpoint
         A folder, to which what is kept of the fits goes as they are made. The same call on the same data sets goes on
         there after a kill, and gives the same bytes as one that nothing happened to.
     every
-        Seconds between two files in it; what a kill can cost.
+        Seconds between two files in it, or between what is written `to` a folder; what a kill can cost.
     executor
         Makes the fits in its workers, one at a time in each, in place of threads of this process: a
         `ProcessPoolExecutor`, Dask's ``client.get_executor()``, any of `concurrent.futures`. Workers need nutmill but
         not PyMC. Draws are the same; only ``starts="prior"`` is not there, and starts that are hard to find are looked
         for by jitter alone. A function ``keep`` has to be one of a module, so that it can be sent.
+    layout
+        A `Layout` with one BLAS thread: as many fits at a time as it has chains at once, by its BLAS library, on which
+        the last bits of draws depend. None: a fit for each core, by SciPy's. With an executor each worker makes one
+        fit at a time.
     progressbar
         Say on stderr how far the fits are.
 
@@ -121,7 +133,7 @@ def sample_many(
         If an argument cannot be used.
     ModelError
         If the model cannot be used, names of data are wrong, keys come twice, reading data sets raises, or what is kept
-        does not go into memory.
+        does not go into memory, or `to` a folder.
     SamplingError
         If a chain has to stop, with ``on_error="raise"``.
     CheckpointError
@@ -133,19 +145,27 @@ def sample_many(
         raise ArgumentError(f'on_error must be "keep" or "raise", not {on_error!r}.')
     if isinstance(pilot, bool) or not isinstance(pilot, Integral) or pilot < 0:
         raise ArgumentError(f"pilot must be a whole number of data sets, at least 0, not {pilot!r}.")
-    keeper, sets = keeper_of(keep), data_sets(datasets, by)
+    keeper, sets, layout, target = keeper_of(keep), data_sets(datasets, by), layout_of_fits(request), _new_target(to)
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
-    plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", request.cores or topology().n_cores)
+    plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", layout)
     if pilot:
         plan, sets = _piloted(plan, sets, pilot)
-    # It brings xarray, which takes as long to load as a hundred short fits.
-    from nutmill.many.gathered import tree_of
-
     n_all = count_of(datasets, by)
-    room = RoomForRows(topology().memory_bytes, n_all)
-    gathered = _gathered(plan, sets, keep, (ReportOfFits(progressbar, n_all), room))
-    return tree_of(gathered, compiled.description, _attributes(plan.fitter.request))
+    room = RoomForRows(topology().memory_bytes if target is None else None, n_all)
+    report, attrs = ReportOfFits(progressbar, n_all), _attributes(plan.fitter.request)
+    # These bring xarray, which takes as long to load as a hundred short fits.
+    if target is None:
+        from nutmill.many.gathered import Gathered, tree_of
+
+        gathered = Gathered()
+        _gather(plan, sets, keep, (gathered, report, room))
+        return tree_of(gathered, compiled.description, attrs)
+    from nutmill.many.zarr_rows import ZarrRows
+
+    with ZarrRows(target, compiled.description, attrs, request.every) as rows:
+        _gather(plan, sets, keep, (rows, report, room))
+        return rows.finish()
 
 
 def _piloted(plan: Plan, sets: Iterator[DataSet], count: int) -> tuple[Plan, Iterator[DataSet]]:
@@ -155,27 +175,39 @@ def _piloted(plan: Plan, sets: Iterator[DataSet], count: int) -> tuple[Plan, Ite
     return plan._replace(fitter=Fitter(plan.fitter.compiled, way)), itertools.chain(first, sets)
 
 
-def _gathered(
-    plan: Plan, sets: Iterator[DataSet], keep: str | Callable, watching: tuple[ReportOfFits, RoomForRows]
-) -> Gathered:
-    """Fit all data sets but those whose rows are there already."""
-    from nutmill.many.gathered import Gathered
+def _new_target(to: Any) -> Path | None:
+    """Read where rows are to go; raises ArgumentError if that is no path, ModelError if they cannot go there."""
+    if to is None:
+        return None
+    if not isinstance(to, str | os.PathLike):
+        raise ArgumentError(f"to must be the path of a folder, such as 'fits.zarr', not {to!r}.")
+    from nutmill.many.zarr_rows import check_new
 
-    (report, room), gathered, first = watching, Gathered(), next(sets)
+    check_new(Path(to))
+    return Path(to)
+
+
+def _gather(
+    plan: Plan,
+    sets: Iterator[DataSet],
+    keep: str | Callable,
+    watching: tuple[TakesRows, ReportOfFits, RoomForRows],
+) -> None:
+    """Fit all data sets but those whose rows are there already."""
+    (taken, report, room), first = watching, next(sets)
     plan.fitter.expect(first)
     with ExitStack() as stack:
         folder, sets = None, itertools.chain([first], sets)
         if plan.fitter.request.checkpoint is not None:
             folder = stack.enter_context(_folder(plan.fitter, first, keep))
-            report.n_before = folder.restore(sets, gathered)
+            report.n_before = folder.restore(sets, taken)
         for data, row in _rows(plan, keep, sets):
-            gathered.add(data.key, row)
+            taken.add(data.key, row)
             report.take(row)
             room.take(row)
             if folder is not None:
                 folder.keep(data, row)
         report.end()
-    return gathered
 
 
 def _rows(plan: Plan, keep: str | Callable, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
@@ -198,6 +230,8 @@ def _folder(fitter: Fitter, first: DataSet, keep: str | Callable) -> RowFolder:
     except ModelError:
         bound = fitter.compiled
     asked = {**request.as_json(), "keep": keep if isinstance(keep, str) else "a function"}
+    if request.layout is not None and fitter.compiled.code.calls_blas:
+        asked["blas"] = layout_of_fits(request).numerics
     facts = {"asked": asked, **identity(bound, topology().cpu_model)}
     assert request.checkpoint is not None
     return RowFolder(request.checkpoint, facts, request.every)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nutmill.errors import ArgumentError
-from nutmill.layout.machine.topology import topology
-from nutmill.many.all_fits import Plan, ReportOfFits, rows_of
+from nutmill.many.all_fits import Plan, ReportOfFits, layout_of_fits, rows_of
 from nutmill.many.datasets import data_sets
 from nutmill.many.fitting import Fit, Fitter, options_of_fits
 from nutmill.many.keeping import FITS, Arrays, Groups
@@ -88,7 +87,7 @@ def sbc(
     made = list(simulations(model if simulate_from is None else simulate_from, n, request.seed))
     compiled = compiled_of(model, progressbar=progressbar)
     fitter = Fitter(compiled, with_coordinates(request, compiled))
-    plan = Plan(fitter, _ranker(made), True, request.cores or topology().n_cores)
+    plan = Plan(fitter, _ranker(made), True, layout_of_fits(request))
     from nutmill.many.gathered import Gathered
 
     gathered, report = Gathered(), ReportOfFits(progressbar, n)

@@ -21,14 +21,15 @@ def natives_for(compiled: CompiledModel, applied: Applied) -> Iterator[list[Bind
     Raises LayoutError if the model is called through a pointer, and so always calls the BLAS that SciPy brought.
     """
     with teams(applied.layout.chains_at_once, tile_threads_of(compiled, applied.layout)) as pool:
-        yield [_helped(_with_blas(compiled, applied), pool)]
+        yield [_helped(with_blas_of(compiled, applied), pool)]
 
 
 def _helped(native: Binding, pool: int) -> Binding:
     return native.with_teams(pool) if pool else native
 
 
-def _with_blas(compiled: CompiledModel, applied: Applied) -> Binding:
+def with_blas_of(compiled: CompiledModel, applied: Applied) -> Binding:
+    """Bind the model's code to the BLAS of a layout that is applied; raises LayoutError if it cannot be chosen."""
     if applied.layout.blas is None:
         return compiled.binding
     if not compiled.code.fused:
@@ -75,7 +76,7 @@ class Gradients:
         """Give each worker of a layout its own buffers."""
         layout = applied.layout
         if layout.blas not in self._natives:
-            self._natives[layout.blas] = _with_blas(self._compiled, applied)
+            self._natives[layout.blas] = with_blas_of(self._compiled, applied)
         with teams(layout.chains_at_once, tile_threads_of(self._compiled, layout)) as pool:
             native = _helped(self._natives[layout.blas], pool)
             loops = [native.repeated(self._start) for _ in range(layout.chains_at_once)]
