@@ -43,21 +43,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike, facts: Mapping[str, Any], every_s: float = 60.0) -> Self:
-        """Make a folder for a new run.
+        """Make a folder for a new run, at a path that is new or empty, or where no run has begun.
 
-        Parameters
-        ----------
-        path
-            A new or empty folder, or one whose run had not begun.
-        facts
-            What is known of the run beside its settings (JSON): model, data, versions.
-        every_s
-            Seconds between two checkpoints.
-
-        Raises
-        ------
-        CheckpointError
-            If the folder holds a run or something else, or cannot be written.
+        `facts` are what is known of the run beside its settings (JSON): request, model, data, versions; `every_s` are
+        the seconds between two checkpoints. Raises CheckpointError if the folder holds a run or something else, or
+        cannot be written.
         """
         path = Path(path)
         with as_checkpoint_error(path):

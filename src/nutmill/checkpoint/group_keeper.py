@@ -51,22 +51,10 @@ class Cut(NamedTuple):
 
 
 class GroupKeeper:
-    """The files of one group.
+    """The files of one group in the folder of a run.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    state : GroupState
-        As `new_group` makes it, with windows for outputs.
-    begun : dict
-        As `begun_with` makes it.
-
-    Attributes
-    ----------
-    folder : Path
-    facts : dict
-        What was saved beside the state that was loaded.
+    `state` is as `new_group` makes it, with windows for outputs, `begun` as `begun_with` does. `facts` are what was
+    saved beside the state that was loaded.
     """
 
     # Draws leave the arrays of the group after each call, so that a call makes no more than fit.

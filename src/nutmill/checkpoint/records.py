@@ -78,19 +78,9 @@ class Mark(NamedTuple):
 
 
 class RecordFile:
-    """A file of equal records that grows at its end.
+    """A file of equal records of one `dtype` that grows at its end.
 
-    Parameters
-    ----------
-    dtype : dtype
-        Of one record.
-    mark : Mark
-        What is kept of a file that exists: the rest is cut off.
-
-    Attributes
-    ----------
-    mark : Mark
-        What has been written so far.
+    What lies behind the `mark` of a file that exists is cut off; from then on that says what has been written so far.
     """
 
     def __init__(self, path: Path, dtype: np.dtype, mark: Mark):

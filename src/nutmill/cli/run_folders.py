@@ -44,19 +44,10 @@ class BegunRun(NamedTuple):
     request: Mapping[str, Any]  # what it was begun with, by the arguments of `sample_numba`
 
     def go_on(self, compiled: "CompiledModel", options: Mapping[str, Any], how: Mapping[str, Any]):
-        """Go on with the run, and return its result.
+        """Go on with the run, and return its result; raises CheckpointError if the model is another.
 
-        Parameters
-        ----------
-        options : mapping
-            What the command asks for; more draws or other targets than before are fine.
-        how : mapping
-            Arguments that draws do not depend on.
-
-        Raises
-        ------
-        CheckpointError
-            If the model is another.
+        `options` are what the command asks for; more draws or other targets than before are fine. Draws do not depend
+        on the arguments `how`.
         """
         import nutmill
 

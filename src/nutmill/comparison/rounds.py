@@ -47,20 +47,13 @@ class ComparisonSettings(NamedTuple):
 def measure(
     source: ComparedModel, settings: ComparisonSettings, say: Callable[[str], None] = lambda text: None
 ) -> Iterator[dict]:
-    """Yield a row for every run, as it ends.
+    """Yield a row for every run, as it ends; `say` is told what runs next.
 
     The first run of a sampler finds caches that know the sampler and not the model; later ones know both. Samplers take
     turns, and another one begins each round. One that fails, or takes too long, is not run again.
 
-    Parameters
-    ----------
-    say
-        Is told what runs next.
-
-    Yields
-    ------
-    dict
-        `sampler`, `repeat` (from 0), `caches`, and either `measurement` (see `cell.reduced`) or `failure`, a sentence.
+    A row has `sampler`, `repeat` (from 0), `caches`, and either `measurement` (see `cell.reduced`) or `failure`, a
+    sentence.
     """
     with tempfile.TemporaryDirectory(prefix="nutmill-compare-") as scratch:
         alive = list(settings.samplers)
@@ -95,14 +88,8 @@ def run_sampler(
 ) -> dict:
     """Sample a model once in a process of its own, whose compile caches lie in a folder; see `run_module`.
 
-    Parameters
-    ----------
-    module
-        Hands a loader of models to `cell.main`.
-    model
-        What that loader turns into the model.
-    options
-        Of the sampler, besides its own.
+    `module` hands `cell.main` a loader of models, which turns `model` into one; `options` are the sampler's, besides
+    its own.
     """
     request = {
         "model": model,
@@ -143,20 +130,10 @@ def environment(folder: Path) -> dict[str, str]:
 def run_module(module: str, request: dict, variables: dict[str, str], limit_s: float) -> dict:
     """Run `python -m module REQUEST ANSWER` to its end, in the folder of this process.
 
-    Parameters
-    ----------
-    module
-        Has a `main` that takes the JSON text of `request` and writes JSON to the file `ANSWER`.
-    variables
-        The environment of the process.
-    limit_s
-        After so many seconds of wall time the process, and those it started, are ended; as they are when this process
-        ends, however it does.
-
-    Returns
-    -------
-    dict
-        Either `measurement`, the answer, or `failure`, a sentence on why there is none.
+    The module's `main` takes the JSON text of `request` and writes JSON to the file `ANSWER`. `variables` are its
+    environment. After `limit_s` seconds of wall time it and the processes that it started are ended; as they are when
+    this process ends, however it does. Gives either `measurement`, the answer, or `failure`, a sentence on why there is
+    none.
     """
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "answer.json"

@@ -54,20 +54,11 @@ def mixing(
 def check(
     data: arviz.InferenceData | xr.DataTree, looked: Seen | None = None, *, notes: Iterable[str] = ()
 ) -> list[Finding]:
-    """Look for signs that the draws should not be trusted.
+    """Look for signs that the draws should not be trusted; returns what was found, an empty list if nothing was.
 
-    Parameters
-    ----------
-    data
-        Holds the groups ``posterior`` and ``sample_stats``.
-    looked
-        What `look` gave; None: all variables.
-    notes
-        Sentences of the sampler itself, for example on a chain that was not admitted; they come first.
-
-    Returns
-    -------
-    What was found, an empty list if nothing was.
+    `data` has the groups ``posterior`` and ``sample_stats``; `looked` is what `look` gave, by default for all
+    variables. `notes` are sentences of the sampler itself, for example on a chain that was not admitted; they come
+    first.
     """
     posterior, stats = group(data, "posterior"), group(data, "sample_stats")
     looked = look(data) if looked is None else looked

@@ -64,18 +64,10 @@ def call_name(call: BlasCall) -> str:
 
 
 def record_calls(binding: Binding, position: np.ndarray, original: Callable[[str], int] = address) -> list[BlasCall]:
-    """Evaluate density and gradient, and return the calls that this makes, the longest first.
+    """Evaluate density and gradient at `position` (n_dim,), and return the calls that this makes, the longest first.
 
-    Parameters
-    ----------
-    position : (n_dim,) float64
-    original : callable
-        Gives the address of a routine by its name: those that are timed. SciPy's by default.
-
-    Raises
-    ------
-    ModelError
-        The model runs through a pointer, in Numba's own engine: there its calls cannot be seen.
+    `original` gives the address of a routine by its name: those that are timed. Raises ModelError if the model runs
+    through a pointer, in Numba's own engine: there its calls cannot be seen.
     """
     if not binding.code.fused:
         raise ModelError("Calls of BLAS can only be watched in fused code, and this model runs through a pointer.")

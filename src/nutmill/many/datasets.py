@@ -19,20 +19,10 @@ class DataSet(NamedTuple):
 def data_sets(given: Any, by: str | None = None) -> Iterator[DataSet]:
     """Go through what the user gave, from the first on; nothing of a stream is read ahead.
 
-    Parameters
-    ----------
-    given
-        An iterable of mappings from names to arrays, or of pairs of a key and such a mapping; a mapping from keys to
-        such mappings; a table of pandas or polars; or an `xarray.Dataset`.
-    by : str, optional
-        Of a table: the column that says which data set a row belongs to; of a Dataset: the dimension of data sets.
-
-    Raises
-    ------
-    ArgumentError
-        If it is none of these, or `by` does not fit it.
-    ModelError
-        With what is wrong with them, and where; what a stream raises is its cause.
+    That is an iterable of mappings from names to arrays, or of pairs of a key and such a mapping; a mapping from keys
+    to such mappings; a table of pandas or polars, with the column `by` which says to which data set a row belongs; or
+    an `xarray.Dataset`, with the dimension `by` of data sets. Raises ArgumentError if it is none of these; ModelError
+    with what is wrong with one, and where: what a stream raises is its cause.
     """
     keys: set[Hashable] = set()
     number = -1

@@ -52,22 +52,10 @@ def leave_future_out(n: int, first: int, ahead: int = 1, every: int = 1) -> Iter
 
 
 def folds_of(given: Any, n: int, seed: int) -> list[Fold]:
-    """Make folds of what the user gave.
+    """Make folds of `n` observations of what the user gave; raises ArgumentError with what is wrong with which fold.
 
-    Parameters
-    ----------
-    given
-        A number of folds; labels, one for each observation, of which each is left out in turn; or pairs of what is
-        fitted and what is predicted, numbers or truth values.
-    n : int
-        Observations.
-    seed : int
-        By which observations are dealt out to so many folds.
-
-    Raises
-    ------
-    ArgumentError
-        With what is wrong with which fold.
+    That is a number of folds, to which observations are dealt out by `seed`; labels, one for each observation, of which
+    each is left out in turn; or pairs of what is fitted and what is predicted, numbers or truth values.
     """
     if isinstance(given, Integral) and not isinstance(given, bool):
         return list(_left_out(_dealt(int(given), n, seed)))

@@ -35,20 +35,11 @@ def ways_of(request: Request) -> Iterator[Request]:
 
 
 def chosen(plan: Plan, sets: Sequence[DataSet]) -> Request:
-    """Fit the data sets in all ways, and choose one.
+    """Fit the data sets in all ways, and choose one; the request of the plan's fitter is the way that was asked for.
 
-    A cheaper way is taken if no more of its fits fail or have problems, and if its effective draws per gradient, in
-    the bulk and in the tails, are at least 0.9 times as many in the geometric mean. All of this follows from the seed
-    and these data sets alone: no time is measured.
-
-    Parameters
-    ----------
-    plan : Plan
-        How the fits are to be made; its fitter's request is the way that was asked for.
-
-    Returns
-    -------
-    Request
+    A cheaper way is taken if no more of its fits fail or have problems, and if its effective draws per gradient, in the
+    bulk and in the tails, are at least 0.9 times as many in the geometric mean. All of this follows from the seed and
+    these data sets alone: no time is measured.
     """
     asked = plan.fitter.request
     usual = _found(plan, asked, sets)

@@ -111,19 +111,10 @@ def answers(observed: Observations, questions: Sequence[Question], options: Mapp
 
 
 def log_densities(observed: Observations, draws: np.ndarray, asked: Sequence[np.ndarray]) -> LogDensities:
-    """Predict observations by draws, block by block.
+    """Predict observations by draws (chains, n, n_dim) on the unconstrained scale, block by block.
 
-    Parameters
-    ----------
-    draws : (chains, n, n_dim) float64
-        On the unconstrained scale.
-    asked : sequence of (k,) int arrays
-        For each the observations whose joint density is wanted.
-
-    Raises
-    ------
-    ModelError
-        If a log likelihood is NaN.
+    `asked` says for each density which observations (k,) it is the joint one of. Raises ModelError if a log likelihood
+    is NaN.
     """
     rows = draws.reshape(-1, draws.shape[-1])
     step = max(1, _BLOCK_BYTES // (8 * max(1, observed.size)))

@@ -26,21 +26,11 @@ _DIGEST = "digest"  # of the data sets of a file, beside its arrays
 
 
 class RowFolder:
-    """Keeps rows on the disk, within a `with`.
+    """Keeps rows on the disk, within a `with`, in a folder that is new, empty, or that of a call with the same facts.
 
-    Parameters
-    ----------
-    path : Path
-        Of the folder: new, empty, or that of a call with the same facts.
-    facts : mapping
-        What rows depend on beside their data: ``asked``, and what `sampling.kept_model.identity` says of the model.
-    every_s : float
-        Seconds between two files; what a kill can cost.
-
-    Raises
-    ------
-    CheckpointError
-        On entering, if it is of another call, holds other files, another process has it, or it cannot be written.
+    `facts` are what rows depend on beside their data: ``asked``, and what `sampling.kept_model.identity` says of the
+    model. A kill costs `every_s` seconds at most. Entering raises CheckpointError if the folder is of another call,
+    holds other files, another process has it, or it cannot be written.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any], every_s: float):

@@ -25,16 +25,8 @@ def in_order(
     """Give the result of each item, in their order; few are read ahead of what has been given.
 
     Items are read in the calling thread. Where reading fails, the results of those before come first, and then the
-    error is raised.
-
-    Parameters
-    ----------
-    work : callable
-        Called in any of the threads.
-    on_thread : callable, optional
-        Called first in each thread.
-    stop : callable, optional
-        Called at the end, and where results are no longer wanted: lets `work` under way end soon.
+    error is raised. `on_thread` is called first in each of the threads, `stop` at the end, and where results are no
+    longer wanted: it lets `work` under way end soon.
     """
     is_over = threading.Event()
 

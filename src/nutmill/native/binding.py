@@ -244,17 +244,8 @@ class Binding:
 def bind(code: Code, start: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> Binding:
     """Bind native code to data: evaluate lengths, run `prepare`, and write the record.
 
-    Parameters
-    ----------
-    start : sequence of arrays
-        Initial value of each parameter on the unconstrained scale.
-    arrays : sequence of arrays
-        The data, in the order of the record.
-
-    Raises
-    ------
-    ModelError
-        If the arrays do not fit each other.
+    `start` has the initial value of each parameter on the unconstrained scale; `arrays` are in the order of the record.
+    Raises ModelError if they do not fit each other.
     """
     shapes = tuple(np.shape(value) for value in start)
     inside = np.concatenate([np.ravel(value).astype(np.float64) for value in start])

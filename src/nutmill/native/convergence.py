@@ -74,19 +74,10 @@ class Summaries:
         self._rooms: dict[tuple[int, int], MixingRoom] = {}
 
     def of(self, address: int, draws: np.ndarray) -> np.ndarray:
-        """Compute what `nuts.mixing_room.SUMMARY` names, without the GIL.
+        """Compute what `nuts.mixing_room.SUMMARY` names, without the GIL; the arguments are those of `mixing_of`.
 
-        Parameters
-        ----------
-        address : int
-            Of the kernel's entry `mixing`.
-        draws : (n_chains, n_draws, n_scalars)
-
-        Returns
-        -------
-        (n_scalars, 9) float64
-            NaN where draws are not finite, and, of how chains mix, where they never change, are fewer than four a
-            chain, or come from a single chain (R-hat).
+        Gives (n_scalars, 9) float64: NaN where draws are not finite, and, of how chains mix, where they never change,
+        are fewer than four a chain, or come from a single chain (R-hat).
         """
         draws = np.ascontiguousarray(draws, dtype=np.float64)
         n_chains, n_draws, n_scalars = draws.shape

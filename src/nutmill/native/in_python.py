@@ -21,17 +21,9 @@ _RAISED = 1
 class InPython:
     """Stands between the kernel and code of a model that calls back into Python.
 
-    An error that Python raises there would stay set in the thread, and end up in whatever Python does next.
-
-    Parameters
-    ----------
-    one_at_a_time : bool
-        Evaluate at one point at a time, whatever threads, runs and models ask for it.
-
-    Attributes
-    ----------
-    error : BaseException or None
-        The last that was raised since the last `call`.
+    An error that Python raises there would stay set in the thread, and end up in whatever Python does next; here it is
+    `error`, until the next `call`. With `one_at_a_time` one point is evaluated at a time, whatever threads, runs and
+    models ask for it.
     """
 
     def __init__(self, *, one_at_a_time: bool):

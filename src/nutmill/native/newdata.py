@@ -148,17 +148,9 @@ def _check_lengths(model: Description, array: DataArray, lengths: Mapping[str, i
 def check_fit(model: Description, before: Description, origin: Origin, bound: Callable[[], Binding]) -> None:
     """Look whether arrays fit each other: indices before native code sees them, then the density at one point.
 
-    Parameters
-    ----------
-    model, before : Description
-        With the new data, and with those that the model had.
-    bound : function
-        Gives native code bound to the new data.
-
-    Raises
-    ------
-    ModelError
-        With arrays whose lengths no longer agree, or that make the log density NaN, and the shape of every array.
+    `model` has the new data, `before` those that the model had; `bound` gives native code bound to the new ones. Raises
+    ModelError with arrays whose lengths no longer agree, or that make the log density NaN, and the shape of every
+    array.
     """
     try:
         wrong = origin.misfits(origin.start(model.values, 0), model.values)

@@ -38,18 +38,7 @@ SPECIAL |= {"betainc": 3, "betaincinv": 3, "hyp2f1": 4}
 
 
 def address(routine: str) -> int:
-    """Address of `routine` in the BLAS that SciPy was built with.
-
-    Parameters
-    ----------
-    routine : str
-        One of `ROUTINES`, a Fortran name such as ``"dgemm"``.
-
-    Returns
-    -------
-    int
-        Address of a function with the LP64 Fortran calling convention.
-    """
+    """Address of one of `ROUTINES` in the BLAS that SciPy was built with, in the LP64 Fortran calling convention."""
     module = "cython_blas" if routine in BLAS else "cython_lapack"
     return _pointer(import_module(f"scipy.linalg.{module}").__pyx_capi__[routine])
 

@@ -234,17 +234,7 @@ FIELDS = _with_each(
 
 
 def address_table(state: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Build the table that the C entry points take as `group`.
-
-    Parameters
-    ----------
-    state : GroupState or MixingRoom
-        C-contiguous arrays that must outlive the table.
-
-    Returns
-    -------
-    (n_fields * 6,) int64
-    """
+    """Build the table (n_fields * 6,) int64 that the C entry points take as `group`; its arrays must outlive it."""
     table = np.ones((len(state), WORDS), dtype=np.int64)
     for row, array in zip(table, state, strict=True):
         row[0] = array.ctypes.data

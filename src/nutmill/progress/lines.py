@@ -65,16 +65,9 @@ class Whole(NamedTuple):
 def with_rows(
     views: Mapping[int, ProgressView], rows: Sequence[ChainProgress], now_s: float, start_s: float
 ) -> dict[int, ProgressView]:
-    """Take in new rows.
+    """Take in the newest rows of some or all chains; `views` are what was known before, by chain.
 
-    Parameters
-    ----------
-    views
-        What was known before, by chain; empty at first.
-    rows
-        The newest state of some or all chains.
-    now_s, start_s
-        The time now and at the start of the run, in seconds of any clock.
+    `now_s` and `start_s` are the time now and at the start of the run, in seconds of any clock.
     """
     seen = dict(views)
     for row in rows:

@@ -41,17 +41,10 @@ class Progress(Protocol):
 
 
 def open_progress(progressbar: bool = True, stream: TextIO | None = None, *, in_background: bool = False) -> Progress:
-    """Choose the form of progress that fits where the output goes.
+    """Choose the form of progress that fits where the output goes, by default stderr as it is now.
 
-    Parameters
-    ----------
-    progressbar
-        False: show nothing.
-    stream
-        Where to write, by default stderr as it is now. A terminal or a notebook gets a live table, a file
-        lines, and what is closed or cannot be written nothing.
-    in_background
-        The user goes on meanwhile: a terminal, where somebody types, gets nothing.
+    A terminal or a notebook gets a live table, a file lines, and what is closed or cannot be written nothing. A run in
+    the background shows nothing on a terminal, where its user types meanwhile.
     """
     stream = sys.stderr if stream is None else stream
     if not progressbar or stream is None:

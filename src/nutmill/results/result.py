@@ -171,16 +171,10 @@ def _versions() -> dict[str, str]:
 
 
 class DrawsMaker:
-    """Makes what the chains drew in one phase of what the driver gives.
+    """Makes what the chains drew in one phase of what the driver gives; `threads` blocks of draws at the same time.
 
-    Parameters
-    ----------
-    threads : int
-        How many blocks of draws are computed at the same time.
-    unconstrained : bool
-        Keep the draws on the unconstrained scale as well.
-    folder : Path or None
-        For arrays of draws that lie in files; those that earlier sessions left there are removed, and nothing else.
+    With `unconstrained` draws on the unconstrained scale are kept as well. Arrays of draws that lie in files go to
+    `folder`; those that earlier sessions left there are removed, and nothing else.
     """
 
     def __init__(self, compiled: CompiledModel, threads: int, unconstrained: bool, folder: Path | None):

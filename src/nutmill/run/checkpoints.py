@@ -145,14 +145,7 @@ def _groups_in(
 class Checkpoints:
     """Takes checkpoints of all groups every so many seconds; used from the driver's thread, within a `with`.
 
-    Parameters
-    ----------
-    folder : RunFolder
-        Which says how often.
-    groups : sequence of Group
-        Each with files.
-    clock : Clock
-        Of the run; its seconds are saved with the states.
+    The folder says how often; each group has files; the seconds of the run's clock are saved with the states.
     """
 
     def __init__(self, folder: RunFolder, groups: Sequence[Group], clock: Clock):

@@ -11,15 +11,8 @@ from nutmill.run.groups import Group, chains_of
 class DrawsSoFar:
     """The first draws of all chains, as many as each of them had when this was made, in the driver's thread.
 
-    Parameters
-    ----------
-    rows : sequence of ChainProgress
-        Of all their chains: what is drawn beyond the draws that they tell of is not kept.
-
-    Attributes
-    ----------
-    n_draws : int
-        Of each chain; 0 while one is in its warmup.
+    What is drawn beyond the draws that `rows`, the progress of all chains, tell of is not kept; there are none while a
+    chain is in its warmup.
     """
 
     def __init__(self, groups: Sequence[Group], rows: Sequence[ChainProgress]):

@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 class Report:
     """Takes the state of chains; used within a `with`.
 
-    Parameters
-    ----------
-    folder : RunFolder or None
-        Gets a status file, and a sign of life with each report.
-    progress : Progress or None
-        Shows the chains to the user.
-    steering : Steering or None
-        Shows them to the user's code.
+    The folder gets a status file, and a sign of life with each report; `progress` shows the chains to the user,
+    `steering` to the user's code.
     """
 
     def __init__(self, folder: RunFolder | None, progress: Progress | None = None, steering: Steering | None = None):

@@ -83,28 +83,13 @@ class Snapshot:
 class Steering:
     """Takes how chains advance, tells a callback of it about once a second, and keeps who wants the run to end.
 
-    Parameters
-    ----------
-    request : mapping
-        What the user asked for (`Request.as_json`).
-    callback : callable, optional
-
-    Attributes
-    ----------
-    snapshot : Snapshot or None
-        The newest; None before chains begin.
-    stopped_by : str or None
-        Who wants the run to end.
-    error : Exception or None
-        What the callback has raised.
-    views : dict of ProgressView
-        What is known of each chain.
+    `request` is what the user asked for (`Request.as_json`).
     """
 
     def __init__(self, compiled: CompiledModel, request: Mapping[str, Any], callback: Callback | None = None):
-        self.snapshot: Snapshot | None = None
-        self.stopped_by: str | None = None
-        self.error: Exception | None = None
+        self.snapshot: Snapshot | None = None  # the newest; None before chains begin
+        self.stopped_by: str | None = None  # who wants the run to end
+        self.error: Exception | None = None  # what the callback has raised
         self._blas_threads = 0  # nobody knows yet
         self._compiled = compiled
         self._request = request

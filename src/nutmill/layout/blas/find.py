@@ -64,17 +64,10 @@ def _cython_blas() -> str:
 def find_blas(vendor: str | None = None) -> BlasLibrary:
     """Find a BLAS by name or path, and load it if it is not loaded yet.
 
-    Parameters
-    ----------
-    vendor
-        None or ``"scipy"`` for SciPy's; ``"openblas"``, ``"mkl"`` or ``"blis"`` for an installed one, with SciPy's own
-        only where there is no other of that name; or the path of a library. Each but SciPy's is tried in a process of
-        its own first, once a process.
-
-    Raises
-    ------
-    LayoutError
-        If there is none; the sentence lists those that are installed, or says what is wrong with the path.
+    None or ``"scipy"`` is SciPy's; ``"openblas"``, ``"mkl"`` or ``"blis"`` an installed one, with SciPy's own only
+    where there is no other of that name; else it is the path of a library. Each but SciPy's is tried in a process of
+    its own first, once a process. Raises LayoutError if there is none; the sentence lists those that are installed, or
+    says what is wrong with the path.
     """
     if vendor is None:
         return scipy_blas()

@@ -64,24 +64,10 @@ class BlasIdentity(NamedTuple):
 
 
 def libraries_to_try(asked: Sequence[str | None] | None = None) -> tuple[list[BlasIdentity], list[str]]:
-    """Name the libraries that a sweep compares, SciPy's first; loads them.
+    """Name the libraries that a sweep compares, SciPy's first, each content once, and say why others are left out.
 
-    Parameters
-    ----------
-    asked : sequence of str or None, optional
-        Names as in `Layout.blas`; by default every library in reach whose number of threads can be set.
-
-    Returns
-    -------
-    libraries : list of BlasIdentity
-        Each content once.
-    left_out : list of str
-        A sentence for each that cannot be used.
-
-    Raises
-    ------
-    LayoutError
-        If one that is asked for cannot be had.
+    Loads them. `asked` are names as in `Layout.blas`; by default it is every library in reach whose number of threads
+    can be set. Raises LayoutError if one that is asked for cannot be had.
     """
     if asked is not None:
         return _each_once([find_blas(blas) for blas in asked]), []

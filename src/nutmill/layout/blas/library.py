@@ -105,19 +105,10 @@ class BlasLibrary:
 
 
 def open_library(path: str, origin: str, fallback: BlasLibrary | None = None, *, wide: bool = False) -> BlasLibrary:
-    """Load a file and say which BLAS it is.
+    """Load a file and say which BLAS it is; `fallback` has the routines that it lacks.
 
-    Parameters
-    ----------
-    fallback : BlasLibrary, optional
-        Has the routines that this one lacks.
-    wide : bool
-        Whether one with 64-bit integers will do: to be told of, not to be called.
-
-    Raises
-    ------
-    LayoutError
-        If it cannot be loaded, is no BLAS, or is one with 64-bit integers.
+    Raises LayoutError if it cannot be loaded, is no BLAS, or has 64-bit integers, unless such will do (`wide`): to be
+    told of, not to be called.
     """
     try:
         handle = load(path)

@@ -23,14 +23,7 @@ _MOST_BYTES = 1 << 20
 class Machine:
     """Reads below a root folder. Nothing raises: what cannot be read is None, and `readings` can say so.
 
-    Parameters
-    ----------
-    root : str or Path
-        ``/`` is this machine; any other folder is a record of one.
-    environ : mapping, optional
-        By default this process's, or what ``proc/self/environ`` of the record holds.
-    affinity : collection of int, optional
-        By default this thread's, or what ``proc/self/status`` of the record holds.
+    The arguments are those of `topology`.
     """
 
     def __init__(

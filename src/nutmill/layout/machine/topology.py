@@ -74,18 +74,9 @@ def topology(
 ) -> Topology:
     """Read what this process may use of the machine; what cannot be read is missing, and nothing raises.
 
-    Parameters
-    ----------
-    root : str or Path
-        ``/`` is this machine. Any other folder is a record of one: its files below ``proc`` and ``sys``.
-    environ : mapping, optional
-        Where the scheduler's variables are. By default ``os.environ``; for a record its ``proc/self/environ``.
-    affinity : collection of int, optional
-        By default that of the calling thread; for a record the ``Cpus_allowed_list`` of its ``proc/self/status``.
-
-    Returns
-    -------
-    Topology
+    The `root` ``/`` is this machine; any other folder is a record of one, with its files below ``proc`` and ``sys``.
+    `environ` has the scheduler's variables, by default ``os.environ``, or the ``proc/self/environ`` of a record.
+    `affinity` is that of the calling thread, or the ``Cpus_allowed_list`` of the record's ``proc/self/status``.
     """
     machine = Machine(root, environ, affinity)
     groups, granted = Cgroups(machine), grant(machine)

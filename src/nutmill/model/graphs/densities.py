@@ -26,19 +26,10 @@ from nutmill.native.newdata import without_gaps
 
 
 def from_pytensor(logp: Variable, start: Mapping[Variable | str, object]) -> ModelGraph:
-    """Read a PyTensor graph: its inputs are the parameters, all of the real line.
+    """Read the graph of a scalar: its inputs are the parameters, all of the real line.
 
-    Parameters
-    ----------
-    logp
-        A scalar.
-    start
-        Initial value of inputs, by variable or name; zeros where the input's shape is known.
-
-    Raises
-    ------
-    ModelError
-        If there is no input, an input has no name or is not of floating point, or a start is missing.
+    `start` has initial values of inputs, by variable or name; they are zeros where the input's shape is known. Raises
+    ModelError if there is no input, an input has no name or is not of floating point, or a start is missing.
     """
     inputs = [v for v in explicit_graph_inputs([logp]) if not isinstance(v, Constant)]
     if not inputs:

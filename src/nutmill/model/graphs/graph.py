@@ -164,25 +164,12 @@ def _broadcast_axes(variable: Variable) -> tuple[int, ...]:
 def lift(
     outputs: Sequence[Variable], names: Mapping[Variable, str], observed: set[Variable]
 ) -> tuple[list[Variable], list[GraphArray]]:
-    """Replace array constants and shared variables by inputs of open length.
+    """Replace array constants and shared variables by inputs of open length, which the graphs share.
 
-    Parameters
-    ----------
-    outputs
-        Graphs to lift the arrays out of; they share the inputs.
-    names
-        Name of each constant or shared variable that the user may replace later.
-    observed
-        Those of them that are observations, whatever their rank.
-
-    Returns
-    -------
-    The new outputs, and one `GraphArray` for each input, in the order in which the graph meets them.
-
-    Raises
-    ------
-    ModelError
-        If values are masked: PyMC puts a mask over NaN that `pm.set_data` is given.
+    `names` are those of constants or shared variables that the user may replace later, `observed` those of them that
+    are observations, whatever their rank. Returns the new outputs, and one `GraphArray` for each input, in the order in
+    which the graph meets them. Raises ModelError if values are masked: PyMC puts a mask over NaN that `pm.set_data` is
+    given.
     """
     names = {_storage(plain(variable)): name for variable, name in names.items()}
     observed = {_storage(plain(variable)) for variable in observed}

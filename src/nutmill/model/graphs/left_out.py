@@ -23,24 +23,11 @@ def is_fitted_name(observed: str) -> str:
 def new_fitted(
     densities: Mapping[Variable, Variable], values: Sequence[Variable], start: Sequence[Variable]
 ) -> dict[Variable, SharedVariable]:
-    """Make what says which observations are fitted: all of them.
+    """Make what says which observations are fitted: all of them; raises ModelError if nothing is observed.
 
-    Parameters
-    ----------
-    densities
-        Log density of each observed variable, observation by observation, of value variables.
-    values, start
-        These value variables, and graphs of a value of each, for the shapes.
-
-    Returns
-    -------
-    dict
-        Observed variable -> shared truth values, of the shape of its log density.
-
-    Raises
-    ------
-    ModelError
-        If nothing is observed.
+    `densities` has the log density of each observed variable, observation by observation, of value variables; `values`
+    and `start` are these, and graphs of a value of each, for the shapes. Gives by observed variable shared truth
+    values, of the shape of its log density.
     """
     if not densities:
         raise ModelError("The model observes nothing: there are no observations to leave out.")

@@ -12,25 +12,13 @@ _SYMBOL = re.compile(r'@(?:llvm\.(?P<intrinsic>\w+)\.(?:v(?P<lanes>\d+))?f(?P<bi
 
 
 def annotate(ir_text: str, forms: Mapping[str, Sequence[str]] | None = None) -> str:
-    """Give math functions in LLVM IR a declaration that names their vector forms.
+    """Give math functions in LLVM IR, which is not optimised yet, a declaration that names their vector forms.
 
-    Calls of ``exp`` and of ``llvm.exp.f64`` become calls of ``nutmill_exp``. LLVM knows what ``exp`` means,
-    and would turn it back into an intrinsic that it cannot vectorise; of ours it knows what we declare. Where
-    Numba has vectorised already, ``llvm.exp.v8f64``, which would end as eight scalar calls, becomes the
-    vector form itself.
-
-    Parameters
-    ----------
-    ir_text : str
-        A module in LLVM's text form, with opaque pointers, not yet optimised.
-    forms : mapping of str to sequence of str, optional
-        As `native.libmvec.available` gives them, which is the default.
-
-    Returns
-    -------
-    str
-        The module to optimise; its code needs `native.libmvec.load` before it runs. Where there are no forms, the
-        same text.
+    Calls of ``exp`` and of ``llvm.exp.f64`` become calls of ``nutmill_exp``. LLVM knows what ``exp`` means, and would
+    turn it back into an intrinsic that it cannot vectorise; of ours it knows what we declare. Where Numba has
+    vectorised already, ``llvm.exp.v8f64``, which would end as eight scalar calls, becomes the vector form itself.
+    `forms` are those of `native.libmvec.available`; where there are none the text stays the same. Code of the new text
+    needs `native.libmvec.load` before it runs.
     """
     forms = available() if forms is None else forms
     used: set[str] = set()

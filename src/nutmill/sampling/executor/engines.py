@@ -19,25 +19,11 @@ _WARN_ABOVE = "distributed.admin.large-graph-warning-threshold"
 class Engine:
     """An executor of which nothing is known: the model goes with every task, unless it lies in a file.
 
-    Parameters
-    ----------
-    content : bytes
-        The compiled model.
-    path : Path or None
-        A file with it on a disk that workers share.
-
-    Attributes
-    ----------
-    path : Path or None
-        A file with the model, as workers see it.
-    is_local : bool
-        Whether workers are surely on this machine.
-    cancels_running : bool
-        Whether `Future.cancel` throws away what a worker has begun.
+    `content` is the compiled model, `path` a file with it on a disk that workers share.
     """
 
-    is_local = False
-    cancels_running = False
+    is_local = False  # whether workers are surely on this machine
+    cancels_running = False  # whether `Future.cancel` throws away what a worker has begun
 
     def __init__(self, executor: Executor, content: bytes, path: Path | None):
         self.path = path
@@ -102,16 +88,9 @@ def has_local_workers(executor: Executor | None) -> bool:
 
 
 def engine_of(executor: Executor, content: bytes, path: Path | None, scratch: Path) -> Engine:
-    """Make an executor an engine.
+    """Make an executor an engine, with the model's content, or a file with it on a disk that workers share.
 
-    Parameters
-    ----------
-    content : bytes
-        The compiled model.
-    path : Path or None
-        A file with it on a disk that workers share.
-    scratch : Path
-        A folder of this machine that lives as long as the run.
+    `scratch` is a folder of this machine that lives as long as the run.
     """
     if has_local_workers(executor):
         return LocalEngine(executor, content, path, scratch)

@@ -29,21 +29,10 @@ _GRACE_S = 10.0
 
 
 class Gathering:
-    """The tasks of one run under way.
+    """The tasks of one run under way, and their answers by number.
 
-    Parameters
-    ----------
-    running : Path
-        The file of all of them that is there while the run goes on.
-    is_seen : bool
-        Whether all workers see that file.
-    how_to_go_on : str
-        A sentence for whoever has to begin again.
-
-    Attributes
-    ----------
-    answers : dict
-        Number of the task -> Answer.
+    The file `running` is there while the run goes on; `is_seen` says whether all workers see it. `how_to_go_on` is a
+    sentence for whoever has to begin again.
     """
 
     def __init__(self, engine: Engine, tasks: Sequence[Task], running: Path, is_seen: bool, how_to_go_on: str):
@@ -143,14 +132,8 @@ class Gathering:
 class Arrivals:
     """Tells how all chains are doing, as often as it is asked.
 
-    Parameters
-    ----------
-    groups : sequence of lists of int
-        The chains of each.
-    paths : sequence of Path or None
-        The folder of each, None for those without.
-    tell : callable
-        Takes rows of all chains.
+    `groups` are the chains of each, `paths` the folder of each, None for those without; `tell` takes rows of all
+    chains.
     """
 
     def __init__(
