@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from nutmill.diagnosis import chains, parameters
-from nutmill.diagnosis.between_groups import groups
 from nutmill.diagnosis.divergences import divergences
 from nutmill.diagnosis.finding import Finding, count_of
 from nutmill.diagnosis.posterior_scalars import Named, Seen, seen
@@ -73,7 +72,7 @@ def check(
         message = "Only one chain: whether chains agree cannot be checked. Sample four or more."
         findings.append(Finding("too_few", message))
     findings += [*chains.energy(stats), *chains.log_density(stats), *parameters.not_finite(looked)]
-    findings += [*parameters.slow(looked.mixed, n_chains), *groups(looked, posterior["chain"].values)]
+    findings += [*parameters.slow(looked.mixed, n_chains), *parameters.groups(looked, posterior["chain"].values)]
     findings += parameters.without_mean(looked.moving)
     if scalars.n_all > (n := len(scalars.labels)):
         findings.append(Finding("sampled", f"R-hat and ESS were computed for {n} of {scalars.n_all} parameters."))

@@ -18,8 +18,7 @@ from nutmill.native.grouping import RowsMisfit, arrange
 from nutmill.native.in_python import InPython, sentence_of
 from nutmill.native.lengths import CheckFailed
 from nutmill.native.object import NativeObject
-from nutmill.native.packing import packed_sizes, room_for_lengths, shapes_of, unpack
-from nutmill.native.record import ENTRY_WORDS, Record, fill
+from nutmill.native.record import ENTRY_WORDS, Record, fill, packed_sizes, room_for_lengths, shapes_of, unpack
 
 _log = logging.getLogger("nutmill")
 
