@@ -33,6 +33,7 @@ class Target(IntEnum):
     NECK = 13  # a centred hierarchy: x0 = log s with s ~ |N(0, 1)|, x_i ~ N(0, s), seen with errors N(0, 1)
     LESSER_MODE = 15  # N(20, I), and e^-30 times N(-20, I)
     NARROW_MODE = 16  # equal masses: N(20, I / 100) and N(-20, I)
+    STAIRS = 17  # N(0, I), and e^-400 for each whole unit between x0 and 0
     RIDGE = 14  # N(0, I), but x0 + x1 is 10^4 times as wide, and x0 - x1 10^5 times as narrow
 
 
@@ -81,6 +82,8 @@ def independent_term(position, data, i):
         if position[0] < 0.0:
             return -0.5 * (x + 20.0) ** 2, -x - 20.0
         return -50.0 * (x - 20.0) ** 2 + math.log(10.0), -100.0 * (x - 20.0)
+    if data == Target.STAIRS:
+        return -0.5 * x * x - (400.0 * math.floor(abs(x)) if i == 0 else 0.0), -x
     if data == Target.FLAT:
         return -(x**4), -4.0 * x**3
     if data == Target.CLIFF:

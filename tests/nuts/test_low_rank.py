@@ -9,7 +9,7 @@ from targets import Target, scale, starts
 
 from nutmill.nuts import low_rank
 from nutmill.nuts.group import learning_room, low_rank_sizes, new_group
-from nutmill.nuts.metric import Metric, draw_momentum_into
+from nutmill.nuts.metric import Metric, draw_momentum_into, prepare
 from nutmill.nuts.rng import normals_into
 from nutmill.nuts.window import BOTH, Window, gather_rows
 
@@ -217,8 +217,10 @@ def test_nearly_all_directions_are_found(dense):
 
 
 @numba.njit
-def momentum_into(variance, directions, stretch, rng, momentum, velocity):
-    draw_momentum_into(Metric(variance, directions, stretch), rng, momentum, velocity)
+def momentum_into(variance, directions, stretch, rng, weights, momentum):
+    metric = Metric(variance, directions, stretch, weights, np.empty_like(variance))
+    prepare(metric)
+    draw_momentum_into(metric, rng, momentum, np.empty_like(variance))
 
 
 @numba.njit
@@ -233,12 +235,12 @@ def assert_metric_is_sound(state, lengths: float) -> None:
     units = directions / np.sqrt(variance)
     np.testing.assert_allclose(np.diag(units @ units.T), 1.0, atol=1e-10)
     np.testing.assert_allclose(units @ units.T, np.eye(rank), atol=1e-8)
-    momentum, velocity, z = np.zeros((3, len(variance)))
+    z, (weights, momentum) = np.zeros(len(variance)), np.zeros((2, len(variance) + rank))
     for draw in range(1, 21):
         rng = np.array([draw, 2, 3, 4], np.uint64)
         standard_normals_into(rng.copy(), z)
-        momentum_into(variance, directions, stretch, rng, momentum, velocity)
-        np.testing.assert_allclose(momentum @ velocity, z @ z, rtol=lengths)
+        momentum_into(variance, directions, stretch, rng, weights, momentum)
+        np.testing.assert_allclose(weights @ momentum**2, z @ z, rtol=lengths)
 
 
 def test_momenta_have_the_right_length_under_many_directions(dense):

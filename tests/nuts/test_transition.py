@@ -49,6 +49,25 @@ def test_kernel_equals_oracle(target, n_dim, step_size, max_depth, outcomes, str
     assert seen == outcomes
 
 
+def test_weights_far_above_the_start_equal_the_oracles(seed):
+    n_chains, plan = 40, new_plan(1, max_treedepth=4)
+    rng = np.random.default_rng(seed)
+    points = np.column_stack([rng.uniform(1.0, 4.0, n_chains), rng.normal(size=n_chains)])
+    group = sampling_group(Target.STAIRS, points, 0.5, 1.0, plan, seed=seed)
+    state = group.state
+    for chain in range(n_chains):
+        oracle = Oracle(density, int(Target.STAIRS), np.eye(2), state.rng[chain].copy())
+        assert group.advance(chain, 1) == 0
+        point, depth, _ = oracle.transition(
+            points[chain], 0.5 * (0.9 + 0.2 * uniform(oracle.state)), plan.max_treedepth
+        )
+        row = state.statistics[chain, 0]
+        assert (row["index_in_trajectory"], row["tree_depth"]) == (point.index, depth)
+        np.testing.assert_allclose(state.draws[chain, 0], point.q, rtol=1e-8, atol=1e-10)
+    errors = state.statistics[:, 0]["energy_error"]
+    assert (errors < -1100.0).any() and ((errors < -300.0) & (errors > -500.0)).any() and (errors > -1.0).any()
+
+
 def transformed(target: Target, draws: np.ndarray) -> dict[str, tuple[np.ndarray, object]]:
     """Return functions of draws (n, n_dim) with known distributions, each with its distribution function."""
     if target == Target.HALF_NORMAL:

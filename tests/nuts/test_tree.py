@@ -14,12 +14,12 @@ N_POINTS, MAX_DEPTH = 15, 3
 class Orbit(NamedTuple):
     """A trajectory of integers; a slot holds the exact distribution of its chosen point."""
 
-    log_weights: np.ndarray  # (n_points,)
+    weights: np.ndarray  # (n_points,)
     divergent: np.ndarray  # (n_points,) bool
     turning: np.ndarray  # (n_points, n_points) bool: by first and last point
     first: np.ndarray  # (n_slots,) int64
     last: np.ndarray
-    log_weight: np.ndarray
+    weight: np.ndarray
     chosen: np.ndarray  # (n_slots, n_points): probabilities
     faults: np.ndarray  # (3,) int64: calls that break the contract of a verb
 
@@ -27,7 +27,7 @@ class Orbit(NamedTuple):
 @numba.njit
 def set_leaf(orbit, slot, point):
     orbit.first[slot] = orbit.last[slot] = point
-    orbit.log_weight[slot] = orbit.log_weights[point]
+    orbit.weight[slot] = orbit.weights[point]
     orbit.chosen[slot] = 0.0
     orbit.chosen[slot, point] = 1.0
 
@@ -42,7 +42,8 @@ def leaf(orbit, slot, forward):
 
 
 @numba.njit
-def is_turning(orbit, earlier, later, has_inner_ends):
+def is_turning(orbit, older, newer, forward, has_inner_ends):
+    earlier, later = (older, newer) if forward else (newer, older)
     orbit.faults[0] += orbit.last[earlier] + 1 != orbit.first[later]
     orbit.faults[1] += has_inner_ends != (orbit.last[earlier] > orbit.first[earlier])
     return orbit.turning[orbit.first[earlier], orbit.last[later]]
@@ -51,10 +52,10 @@ def is_turning(orbit, earlier, later, has_inner_ends):
 @numba.njit
 def combine(orbit, older, newer, forward, biased):
     orbit.faults[2] += biased != (older == 0)
-    log_weight, probability = weigh(orbit.log_weight[older], orbit.log_weight[newer], biased)
+    weight, probability = weigh(orbit.weight[older], orbit.weight[newer], biased)
     for point in range(orbit.chosen.shape[1]):
         orbit.chosen[older, point] += probability * (orbit.chosen[newer, point] - orbit.chosen[older, point])
-    orbit.log_weight[older] = log_weight
+    orbit.weight[older] = weight
     if forward:
         orbit.last[older] = orbit.last[newer]
     else:
@@ -79,12 +80,12 @@ def transition_matrix(orbit, max_depth, matrix, outcomes):
 def new_orbit(seed: int) -> Orbit:
     n_slots = MAX_DEPTH + 2
     return Orbit(
-        log_weights=np.random.default_rng(seed).normal(0.0, 2.0, N_POINTS),
+        weights=np.exp(np.random.default_rng(seed).normal(0.0, 2.0, N_POINTS)),
         divergent=np.zeros(N_POINTS, bool),
         turning=np.zeros((N_POINTS, N_POINTS), bool),
         first=np.zeros(n_slots, np.int64),
         last=np.zeros(n_slots, np.int64),
-        log_weight=np.zeros(n_slots),
+        weight=np.zeros(n_slots),
         chosen=np.zeros((n_slots, N_POINTS)),
         faults=np.zeros(3, np.int64),
     )
@@ -94,7 +95,7 @@ def assert_stationary(orbit: Orbit) -> np.ndarray:
     """Check sum_i w_i P_ij = w_j to rounding; return how often each outcome came."""
     matrix, outcomes = np.zeros((N_POINTS, N_POINTS)), np.zeros(3, np.int64)
     transition_matrix(orbit, MAX_DEPTH, matrix, outcomes)
-    weights = np.where(orbit.divergent, 0.0, np.exp(orbit.log_weights))
+    weights = np.where(orbit.divergent, 0.0, orbit.weights)
     np.testing.assert_allclose(matrix.sum(axis=1), (~orbit.divergent).astype(float), rtol=0, atol=1e-12)
     np.testing.assert_allclose(weights @ matrix, weights, rtol=0, atol=1e-12 * weights.sum())
     assert orbit.faults.tolist() == [0, 0, 0]
@@ -131,7 +132,7 @@ def test_stationary_with_turns_and_divergences_at_random():
 
 def test_biased_choice_leaves_the_start_more_often_than_the_weights_say():
     orbit = new_orbit(3)
-    orbit.log_weights[:] = 0.0
+    orbit.weights[:] = 1.0
     matrix, outcomes = np.zeros((N_POINTS, N_POINTS)), np.zeros(3, np.int64)
     transition_matrix(orbit, 1, matrix, outcomes)
     # Of two equal weights the newer is always taken; only a neighbour outside the orbit keeps the start.

@@ -6,8 +6,8 @@ from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts import stepsize
 from nutmill.nuts.gate import first_admitted, log_force
-from nutmill.nuts.hamiltonian import Trajectory
-from nutmill.nuts.metric import metric_of, variance_from_gradient_into
+from nutmill.nuts.hamiltonian import Trajectory, vector_of
+from nutmill.nuts.metric import metric_of, prepare, variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
 from nutmill.nuts.recentring import is_as_written, locate, move_chain, write_divergence, written_into
 from nutmill.nuts.state import (
@@ -104,6 +104,7 @@ def advance_chain(trajectory, state, number, n_draws):
         compare_chain(trajectory, state, number)
     is_moved = not is_as_written(state.centredness[number], state.written)
     max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
+    prepare(trajectory.metric)
     for _ in range(n_draws):
         if state.stop[0] != 0:
             break
@@ -142,7 +143,7 @@ def _statistics_of(state, number, draw):
 @inlined_kernel
 def _place_of(trajectory, state, number, draw):
     """Find where a draw goes, as the model is written: to its row, or to nowhere if warmup is not kept."""
-    place = trajectory.vectors[0, MOMENTUM]  # no longer needed
+    place = vector_of(trajectory, 0, MOMENTUM)  # no longer needed
     if state.group[0].phase == SAMPLING:
         place = state.draws[number, (draw - state.group[0].n_warmup) % state.draws.shape[1]]
     elif state.warmup_draws.shape[1] > 0:
@@ -209,6 +210,6 @@ def _record_divergence(trajectory, divergences, points, draw):
     divergences[row].draw = draw
     divergences[row].energy_error = tree.divergence_error
     divergences[row].status = tree.status
-    copy_into(trajectory.vectors[tree.divergence_start, POSITION], points[row, 0])
-    copy_into(trajectory.vectors[tree.divergence_end, POSITION], points[row, 1])
-    copy_into(trajectory.vectors[tree.divergence_start, GRADIENT], points[row, 2])
+    copy_into(vector_of(trajectory, tree.divergence_start, POSITION), points[row, 0])
+    copy_into(vector_of(trajectory, tree.divergence_end, POSITION), points[row, 1])
+    copy_into(vector_of(trajectory, tree.divergence_start, GRADIENT), points[row, 2])

@@ -20,6 +20,9 @@ _MIN_SIZE = 48
 # Numbers in the directions of a chain: all directions up to 200 parameters. A step takes two multiplications for each.
 _MAX_NUMBERS = 40_000
 
+# Numbers in a cache line.
+_LINE = 8
+
 # Centrednesses that are compared: 0, 0.05, ..., 1. Their learning needs some draws where directions need none.
 _N_CANDIDATES, _FEWEST_ROWS_PER_BLOCK = 21, 8
 
@@ -125,7 +128,8 @@ def new_group(
         unkept=np.zeros(n_chains, layout.STATISTICS),
         pool_work=np.zeros((4, max(n_warmup, GROUP_SIZE, low_rank.matrix_size, _N_CANDIDATES))),
         **_outputs(plan, n_chains, n_dim, n_warmup),
-        **_trajectories(plan, n_chains, n_dim),
+        precision_root=np.zeros((n_chains, n_dim)),
+        **_trajectories(plan, n_chains, n_dim + low_rank.max_rank),
         **room._asdict(),
     )
     _begin(state, initial_points, seed, chain_ids)
@@ -196,17 +200,26 @@ def _outputs(plan: GroupPlan, n_chains: int, n_dim: int, n_warmup: int) -> dict[
     }
 
 
-def _trajectories(plan: GroupPlan, n_chains: int, n_dim: int) -> dict[str, np.ndarray]:
-    """Allocate what trajectories of `max_treedepth` doublings need."""
+def _trajectories(plan: GroupPlan, n_chains: int, length: int) -> dict[str, np.ndarray]:
+    """Allocate what trajectories of `max_treedepth` doublings need, of vectors of some length or a little more."""
+    length += -length % _LINE
     n_slots = plan.max_treedepth + 2
     n_points = 3 * n_slots + 1  # first, last and chosen of every slot, and the leaf under way
     return {
         "tree": np.zeros(n_chains, layout.TREE),
+        "weights": _aligned_zeros(n_chains, length),
         "points": np.zeros((n_chains, n_points), layout.POINT),
-        "vectors": np.zeros((n_chains, n_points, 5, n_dim)),
+        "vectors": _aligned_zeros(n_chains, n_points, 3, length),
         "slots": np.zeros((n_chains, n_slots), layout.SLOT),
-        "momentum_sums": np.zeros((n_chains, n_slots, n_dim)),
+        "momentum_sums": _aligned_zeros(n_chains, n_slots, length),
     }
+
+
+def _aligned_zeros(*shape: int) -> np.ndarray:
+    """Allocate numbers that begin where a cache line does: registers are then filled from one line each."""
+    room = np.zeros(math.prod(shape) + _LINE)
+    first = -room.ctypes.data // room.itemsize % _LINE
+    return room[first : first + math.prod(shape)].reshape(shape)
 
 
 def low_rank_sizes(n_chains: int, n_dim: int) -> LowRankSizes:

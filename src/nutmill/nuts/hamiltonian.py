@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.metric import Metric, draw_momentum_into, multiply_into
+from nutmill._jit import inlined_kernel, kernel, vector_kernel
+from nutmill.nuts.metric import Metric, add_along, along_into, draw_momentum_into
 from nutmill.nuts.rng import uniform
-from nutmill.nuts.state import ACCELERATION, GRADIENT, MOMENTUM, POSITION, VELOCITY
+from nutmill.nuts.state import GRADIENT, MOMENTUM, POSITION
 from nutmill.nuts.tree import weigh
-from nutmill.nuts.vectors import add_in_place, copy_into
+from nutmill.nuts.vectors import copy_into
 
 MAX_ENERGY_ERROR = 1000.0
+# Weights are relative to that of the start; further above it all are scaled down.
+_LARGEST_LOG_WEIGHT = 500.0
 
 
 class Trajectory(NamedTuple):
@@ -31,51 +33,52 @@ class Trajectory(NamedTuple):
     gradient: np.ndarray  # (n,) float64
     metric: Metric
     points: np.ndarray  # (n_points,) POINT
-    vectors: np.ndarray  # (n_points, 5, n) float64
+    vectors: np.ndarray  # (n_points, 3, n + rank or more) float64
     slots: np.ndarray  # (n_slots,) SLOT
-    momentum_sums: np.ndarray  # (n_slots, n) float64
+    momentum_sums: np.ndarray  # (n_slots, n + rank or more) float64
 
 
-# LLVM vectorises a loop only if at most eight pairs of its vectors could overlap, hence several short loops.
+@inlined_kernel
+def vector_of(trajectory, row, kind):
+    """View a vector of a point, (n,) float64; of points that are in no tree it is room for anything."""
+    return trajectory.vectors[row, kind, : trajectory.position.shape[0]]
+
+
 @vector_kernel
-def _kick_into(half, momentum, gradient, out):
-    for i in range(out.shape[0]):
-        out[i] = momentum[i] + half * gradient[i]
+def _kick_and_drift_into(step_size, weights, old, new):
+    """Advance the momentum by half a step and the position by a whole one; `old` and `new` are points.
 
-
-@vector_kernel
-def _kick_and_drift_into(step_size, old, new):
-    """Advance the velocity by half a step and the position by a whole one; `old` and `new` are points."""
+    Behind the positions, where momenta have what lies along directions, it writes what nobody reads.
+    """
     half = 0.5 * step_size
-    for i in range(new.shape[1]):
-        velocity = old[VELOCITY, i] + half * old[ACCELERATION, i]
-        new[VELOCITY, i] = velocity
-        new[POSITION, i] = old[POSITION, i] + step_size * velocity
+    for i in range(weights.shape[0]):
+        momentum = old[MOMENTUM, i] + half * old[GRADIENT, i]
+        new[MOMENTUM, i] = momentum
+        new[POSITION, i] = old[POSITION, i] + step_size * weights[i] * momentum
 
 
 @vector_kernel
-def _kick_in_place(half, point):
-    """Advance momentum and velocity by half a step; return the kinetic energy."""
+def _kick_in_place(half, weights, point):
+    """Advance the momentum by half a step; return the kinetic energy."""
     twice = 0.0
-    for i in range(point.shape[1]):
+    for i in range(weights.shape[0]):
         momentum = point[MOMENTUM, i] + half * point[GRADIENT, i]
-        velocity = point[VELOCITY, i] + half * point[ACCELERATION, i]
         point[MOMENTUM, i] = momentum
-        point[VELOCITY, i] = velocity
-        twice += momentum * velocity
+        twice += weights[i] * momentum * momentum
     return 0.5 * twice
 
 
 @kernel
 def begin(trajectory, step_size):
-    """Put the current draw with a fresh momentum into point 0 and slot 0."""
-    tree, start = trajectory.tree, trajectory.vectors[0]
-    copy_into(trajectory.position, start[POSITION])
-    copy_into(trajectory.gradient, start[GRADIENT])
-    multiply_into(trajectory.metric, start[GRADIENT], start[ACCELERATION])
-    draw_momentum_into(trajectory.metric, trajectory.rng, start[MOMENTUM], start[VELOCITY])
+    """Put the current draw with a fresh momentum into point 0 and slot 0; the metric is prepared."""
+    tree, metric, start = trajectory.tree, trajectory.metric, trajectory.vectors[0]
+    copy_into(trajectory.position, vector_of(trajectory, 0, POSITION))
+    copy_into(trajectory.gradient, vector_of(trajectory, 0, GRADIENT))
+    along_into(metric.directions, start[GRADIENT])
+    draw_momentum_into(metric, trajectory.rng, start[MOMENTUM], vector_of(trajectory, 1, POSITION))
     tree.step_size = step_size
-    tree.initial_energy = _kick_in_place(0.0, start) - trajectory.chain.lp
+    tree.initial_energy = _kick_in_place(0.0, metric.weights, start) - trajectory.chain.lp
+    tree.log_scale = 0.0
     tree.sum_acceptance = 0.0
     tree.max_energy_error = 0.0
     tree.n_steps = 0
@@ -86,21 +89,22 @@ def begin(trajectory, step_size):
     trajectory.points[0].lp = trajectory.chain.lp
     trajectory.points[0].energy = tree.initial_energy
     trajectory.points[0].index = 0
-    _fill_slot(trajectory, 0, 0, 0.0)
+    _fill_slot(trajectory, 0, 0, 1.0)
 
 
 @kernel
 def leapfrog(trajectory, source, target, step_size):
     """Step from point `source` to point `target`; return the status of the density.
 
-    One gradient and one multiplication by the metric: the velocity M^-1 p is carried along with the momentum.
+    One gradient, and for each direction of the metric one inner product with it and one multiple added to the position.
     """
-    old, new = trajectory.vectors[source], trajectory.vectors[target]
-    _kick_into(0.5 * step_size, old[MOMENTUM], old[GRADIENT], new[MOMENTUM])
-    _kick_and_drift_into(step_size, old, new)
-    status, lp = trajectory.density(new[POSITION], new[GRADIENT], trajectory.data)
-    multiply_into(trajectory.metric, new[GRADIENT], new[ACCELERATION])
-    kinetic_energy = _kick_in_place(0.5 * step_size, new)
+    metric, new = trajectory.metric, trajectory.vectors[target]
+    position, gradient = vector_of(trajectory, target, POSITION), vector_of(trajectory, target, GRADIENT)
+    _kick_and_drift_into(step_size, metric.weights, trajectory.vectors[source], new)
+    add_along(metric, step_size, new[MOMENTUM], position)
+    status, lp = trajectory.density(position, gradient, trajectory.data)
+    along_into(metric.directions, new[GRADIENT])
+    kinetic_energy = _kick_in_place(0.5 * step_size, metric.weights, new)
     trajectory.points[target].lp = lp
     trajectory.points[target].energy = kinetic_energy - lp
     return status
@@ -115,13 +119,12 @@ def _free_point(points):
 
 
 @kernel
-def _fill_slot(trajectory, slot, row, log_weight):
+def _fill_slot(trajectory, slot, row, weight):
     """Make a tree of the single point `row`."""
     leaf = trajectory.slots[slot]
     leaf.first = leaf.last = leaf.chosen = row
-    leaf.log_weight = log_weight
+    leaf.weight = weight
     trajectory.points[row].n_references = 3
-    copy_into(trajectory.vectors[row, MOMENTUM], trajectory.momentum_sums[slot])
 
 
 @kernel
@@ -143,40 +146,88 @@ def leaf(trajectory, slot, forward):
         tree.divergence_start = source
         tree.divergence_end = row
         return False
-    tree.sum_acceptance += math.exp(-max(error, 0.0))
+    weight = math.exp(-error)
+    tree.sum_acceptance += min(weight, 1.0)
     if abs(error) > abs(tree.max_energy_error):
         tree.max_energy_error = error
+    if tree.log_scale > 0.0 or -error > _LARGEST_LOG_WEIGHT:
+        weight = _scaled_weight(trajectory, slot, -error)
     points[row].index = points[source].index + sign
-    _fill_slot(trajectory, slot, row, -error)
+    _fill_slot(trajectory, slot, row, weight)
     return True
 
 
+@kernel
+def _scaled_weight(trajectory, slot, log_weight):
+    """Return the weight of a new leaf in `slot`; scale those of the slots below down where it would be too large."""
+    excess = log_weight - trajectory.tree.log_scale
+    if excess <= _LARGEST_LOG_WEIGHT:
+        return math.exp(excess)
+    trajectory.tree.log_scale = log_weight
+    for below in range(slot):
+        trajectory.slots[below].weight *= math.exp(-excess)
+    return 1.0
+
+
+class _Ends(NamedTuple):
+    """Momenta at the ends of two adjacent sub-trees, (n + rank,) each: outer ends and those where they meet."""
+
+    older_outer: np.ndarray
+    older_inner: np.ndarray
+    newer_inner: np.ndarray
+    newer_outer: np.ndarray
+
+
 @vector_kernel
-def _ends_turn(sum_a, sum_b, first, last):
-    """Whether the momenta of a and b together point backwards at the first or the last velocity."""
-    at_first, at_last = 0.0, 0.0
-    for i in range(sum_a.shape[0]):
-        momentum = sum_a[i] + sum_b[i]
-        at_first += momentum * first[i]
-        at_last += momentum * last[i]
-    return at_first <= 0.0 or at_last <= 0.0
+def _leaves_turn(weights, older, newer, total):
+    """Write the sum of two momenta; return whether it points backwards at one of them."""
+    at_older, at_newer = 0.0, 0.0
+    for i in range(weights.shape[0]):
+        both = older[i] + newer[i]
+        total[i] = both
+        at_older += both * weights[i] * older[i]
+        at_newer += both * weights[i] * newer[i]
+    return at_older <= 0.0 or at_newer <= 0.0
+
+
+@vector_kernel
+def _trees_turn(weights, older, newer, ends):
+    """Add to the summed momenta of a sub-tree those of another; return whether what was added turns anywhere.
+
+    The union must not, nor each half together with the next point of the other.
+    """
+    whole_at_older, whole_at_newer = 0.0, 0.0
+    older_at_outer, older_at_inner, newer_at_inner, newer_at_outer = 0.0, 0.0, 0.0, 0.0
+    for i in range(weights.shape[0]):
+        with_next, with_last, both = older[i] + ends.newer_inner[i], ends.older_inner[i] + newer[i], older[i] + newer[i]
+        older[i] = both
+        at_older, at_newer = weights[i] * ends.older_outer[i], weights[i] * ends.newer_outer[i]
+        whole_at_older += both * at_older
+        whole_at_newer += both * at_newer
+        older_at_outer += with_next * at_older
+        older_at_inner += with_next * weights[i] * ends.newer_inner[i]
+        newer_at_inner += with_last * weights[i] * ends.older_inner[i]
+        newer_at_outer += with_last * at_newer
+    whole_turns = whole_at_older <= 0.0 or whole_at_newer <= 0.0
+    older_turns = older_at_outer <= 0.0 or older_at_inner <= 0.0
+    return whole_turns or older_turns or newer_at_inner <= 0.0 or newer_at_outer <= 0.0
 
 
 @kernel
-def is_turning(trajectory, earlier, later, has_inner_ends):
-    """Betancourt's rule with Stan's two cross checks (SAMPLER.md 2); the verb `is_turning` of the tree."""
-    a, b = trajectory.slots[earlier], trajectory.slots[later]
-    sum_a, sum_b = trajectory.momentum_sums[earlier], trajectory.momentum_sums[later]
-    first, last = trajectory.vectors[a.first], trajectory.vectors[b.last]
-    if _ends_turn(sum_a, sum_b, first[VELOCITY], last[VELOCITY]):
-        return True
+def is_turning(trajectory, older, newer, forward, has_inner_ends):
+    """Betancourt's rule with Stan's two cross checks (SAMPLER.md 2); the verb `is_turning` of the tree.
+
+    On the way momenta are summed, in place of those of `older`.
+    """
+    sums, weights = trajectory.momentum_sums, trajectory.metric.weights
+    old, new = trajectory.slots[older], trajectory.slots[newer]
+    outer = trajectory.vectors[old.first if forward else old.last, MOMENTUM]
+    newer_outer = trajectory.vectors[new.last if forward else new.first, MOMENTUM]
     if not has_inner_ends:
-        return False
-    # Each half together with the next point of the other must not turn either.
-    inner_a, inner_b = trajectory.vectors[a.last], trajectory.vectors[b.first]
-    return _ends_turn(sum_a, inner_b[MOMENTUM], first[VELOCITY], inner_b[VELOCITY]) or _ends_turn(
-        inner_a[MOMENTUM], sum_b, inner_a[VELOCITY], last[VELOCITY]
-    )
+        return _leaves_turn(weights, outer, newer_outer, sums[older])
+    inner = trajectory.vectors[old.last if forward else old.first, MOMENTUM]
+    newer_inner = trajectory.vectors[new.first if forward else new.last, MOMENTUM]
+    return _trees_turn(weights, sums[older], sums[newer], _Ends(outer, inner, newer_inner, newer_outer))
 
 
 @kernel
@@ -184,8 +235,7 @@ def combine(trajectory, older, newer, forward, biased):
     """Merge slot `newer` into slot `older`; the verb `combine` of the tree."""
     points = trajectory.points
     old, new = trajectory.slots[older], trajectory.slots[newer]
-    log_weight, probability = weigh(old.log_weight, new.log_weight, biased)
-    old.log_weight = log_weight
+    old.weight, probability = weigh(old.weight, new.weight, biased)
     if uniform(trajectory.rng) < probability:
         points[old.chosen].n_references -= 1
         old.chosen = new.chosen
@@ -199,4 +249,3 @@ def combine(trajectory, older, newer, forward, biased):
         points[old.first].n_references -= 1
         points[new.last].n_references -= 1
         old.first = new.first
-    add_in_place(trajectory.momentum_sums[older], trajectory.momentum_sums[newer])

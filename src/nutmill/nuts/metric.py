@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel, vector_kernel
+from nutmill.nuts.linear_algebra import add_multiple, dot
 from nutmill.nuts.rng import normals_into
 
 _SMALLEST, _LARGEST = 1e-20, 1e20
@@ -23,67 +24,91 @@ class Metric(NamedTuple):
     # (rank,) float64: how far a direction is stretched beyond the diagonal, squared: more than 1, or less where it is
     # shrunk.
     stretch: np.ndarray
+    # (n + rank,) float64: the variances, then stretch - 1. With d_k'p behind a momentum p, for directions d_k as they
+    # are stored, an inner product q'M^-1 p is one sum over n + rank numbers: no velocity is computed.
+    weights: np.ndarray
+    precision_root: np.ndarray  # (n,) float64: 1 / sqrt(variance). This and the weights are what `prepare` writes
 
 
 @inlined_kernel
 def metric_of(state, chain):
     """View the metric of chain number `chain` of a group, as far as it is filled."""
-    rank = state.chains[chain].rank
-    return Metric(state.variance[chain], state.directions[chain, :rank], state.stretch[chain, :rank])
-
-
-@vector_kernel
-def _scale_into(variance, vector, out):
-    for i in range(vector.shape[0]):
-        out[i] = variance[i] * vector[i]
-
-
-@vector_kernel
-def _add_along(direction, weight, vector, out):
-    """Add `weight` times the part of `vector` along `direction`."""
-    along = 0.0
-    for i in range(vector.shape[0]):
-        along += direction[i] * vector[i]
-    along *= weight
-    for i in range(vector.shape[0]):
-        out[i] += along * direction[i]
+    rank, n_dim = state.chains[chain].rank, state.variance.shape[1]
+    return Metric(
+        state.variance[chain],
+        state.directions[chain, :rank],
+        state.stretch[chain, :rank],
+        state.weights[chain, : n_dim + rank],
+        state.precision_root[chain],
+    )
 
 
 @kernel
-def multiply_into(metric, vector, out):
-    """Apply the inverse metric: `out = M^-1 vector`, all (n,) float64."""
-    _scale_into(metric.variance, vector, out)
-    for k in range(metric.stretch.shape[0]):
-        _add_along(metric.directions[k], metric.stretch[k] - 1.0, vector, out)
-
-
-@vector_kernel
-def _normals_to_momentum(variance, momentum, velocity):
-    for i in range(velocity.shape[0]):
-        scale = math.sqrt(variance[i])
-        momentum[i] = velocity[i] / scale
-        velocity[i] = velocity[i] * scale
-
-
-@vector_kernel
-def _tilt(variance, direction, root, momentum, velocity):
-    """Stretch the velocity by `root` along a direction, and the momentum by its inverse."""
-    along = 0.0
-    for i in range(momentum.shape[0]):
-        along += direction[i] * momentum[i]
-    for i in range(momentum.shape[0]):
-        velocity[i] += along * (root - 1.0) * direction[i]
-        momentum[i] += along * (1.0 / root - 1.0) * direction[i] / variance[i]
+def along_into(directions, vector):
+    """Write behind a vector (n,) what of it lies along each direction: `vector` is (n + rank or more,) float64."""
+    n_dim = directions.shape[1]
+    for k in range(directions.shape[0]):
+        vector[n_dim + k] = dot(directions[k], vector[:n_dim])
 
 
 @kernel
-def draw_momentum_into(metric, rng, momentum, velocity):
-    """Draw a momentum from N(0, M), and write it and its velocity `M^-1 momentum`, all (n,) float64."""
-    normals_into(rng, velocity)
-    _normals_to_momentum(metric.variance, momentum, velocity)
-    # One after the other, because they are orthogonal: no tilt changes what lies along the next direction.
+def add_along(metric, factor, momentum, out):
+    """Add to `out` (n,) `factor` times what directions add to M^-1 `momentum`, which is (n + rank or more,)."""
+    n_dim = out.shape[0]
+    for k in range(metric.directions.shape[0]):
+        add_multiple(out, factor * metric.weights[n_dim + k] * momentum[n_dim + k], metric.directions[k])
+
+
+@kernel
+def prepare(metric):
+    """Write what trajectories read of a metric, once it is what they are to move by."""
+    _diagonal_into(metric.variance, metric.weights, metric.precision_root)
+    n_dim = metric.variance.shape[0]
     for k in range(metric.stretch.shape[0]):
-        _tilt(metric.variance, metric.directions[k], math.sqrt(metric.stretch[k]), momentum, velocity)
+        metric.weights[n_dim + k] = metric.stretch[k] - 1.0
+
+
+@vector_kernel
+def _diagonal_into(variance, weights, precision_root):
+    for i in range(variance.shape[0]):
+        weights[i] = variance[i]
+        precision_root[i] = 1.0 / math.sqrt(variance[i])
+
+
+@vector_kernel
+def _multiply_in_place(vector, factors):
+    for i in range(factors.shape[0]):
+        vector[i] *= factors[i]
+
+
+@vector_kernel
+def _add_times_squares(vector, other, factors):
+    for i in range(factors.shape[0]):
+        vector[i] += other[i] * factors[i] * factors[i]
+
+
+@kernel
+def draw_momentum_into(metric, rng, momentum, room):
+    """Draw a momentum from N(0, M), with what of it lies along directions behind it.
+
+    Parameters
+    ----------
+    metric : Metric
+    rng : (4,) uint64
+    momentum : (n + rank or more,) float64
+        Written.
+    room : (n,) float64
+    """
+    rank, momenta = metric.stretch.shape[0], momentum[: metric.variance.shape[0]]
+    normals_into(rng, momenta)
+    _multiply_in_place(momenta, metric.precision_root)
+    if rank > 0:  # along each direction it shrinks by the root of what velocities are stretched by
+        room[:] = 0.0
+        for k in range(rank):
+            along = dot(metric.directions[k], momenta)
+            add_multiple(room, along * (1.0 / math.sqrt(metric.stretch[k]) - 1.0), metric.directions[k])
+        _add_times_squares(momenta, room, metric.precision_root)
+    along_into(metric.directions, momentum)
 
 
 @vector_kernel

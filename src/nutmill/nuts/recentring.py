@@ -13,7 +13,8 @@ written (`GroupState.written`).
 
 import math
 
-from nutmill._jit import inlined_kernel, kernel
+from nutmill._jit import inlined_kernel, kernel, vector_kernel
+from nutmill.nuts.hamiltonian import vector_of
 from nutmill.nuts.metric import variance_from_gradient_into
 from nutmill.nuts.moments import add_draw
 from nutmill.nuts.state import (
@@ -30,8 +31,8 @@ from nutmill.nuts.state import (
 )
 from nutmill.nuts.vectors import copy_into
 
-# As far as a product of widths may go before its logarithm is taken: one more of them is still a number.
-_LARGEST_GROWTH = 1e150
+# As far as a product of widths may go before its logarithm is taken: that of one more run is still a number.
+_LARGEST_GROWTH, _LARGEST_LOG_GROWTH = 1e150, 300.0
 # By how much a log density may differ from what the volume makes of it, more than any rounding of a sound one.
 _LEAST_MISFIT, _RELATIVE_MISFIT = 1.0, 1e-3
 
@@ -48,22 +49,36 @@ def recentre_into(old, new, location, log_scale, position, out):
 
     Returns the logarithm of how much a volume grows on the way, log |d out / d position|.
     """
-    total, growth = 0.0, 1.0
-    last, square = 0.0, 1.0  # elements of a site mostly have one scale: one exponential
-    for i in range(position.shape[0]):
-        if old[i] == new[i]:
-            out[i] = position[i]
+    total, growth, first = 0.0, 1.0, 0
+    while first < position.shape[0]:
+        if old[first] == new[first]:
+            out[first] = position[first]
+            first += 1
             continue
-        if log_scale[i] != last:
-            last = log_scale[i]
-            square = math.exp(2.0 * last)
-        further = math.sqrt((1.0 - new[i] + new[i] * square) / (1.0 - old[i] + old[i] * square))
-        out[i] = new[i] * location[i] + (position[i] - old[i] * location[i]) * further
-        growth *= further
+        scale, end = log_scale[first], first + 1
+        # An element grows by s or 1 / s at most, so that the product over such a run is still a number.
+        longest = max(1, int(_LARGEST_LOG_GROWTH / max(abs(scale), 1.0)))
+        while end < min(position.shape[0], first + longest) and log_scale[end] == scale:
+            end += 1
+        run = slice(first, end)
+        growth *= _recentre_run(math.exp(2.0 * scale), old[run], new[run], location[run], position[run], out[run])
         if not (1.0 / _LARGEST_GROWTH < growth < _LARGEST_GROWTH):
             total += math.log(growth)
             growth = 1.0
+        first = end
     return total + math.log(growth)
+
+
+@vector_kernel
+def _recentre_run(square, old, new, location, position, out):
+    """Recentre elements whose scale, squared, is `square`; return by how much a volume grows."""
+    growth = 1.0
+    for i in range(out.shape[0]):
+        further = math.sqrt((1.0 - new[i] + new[i] * square) / (1.0 - old[i] + old[i] * square))
+        moved = new[i] * location[i] + (position[i] - old[i] * location[i]) * further
+        out[i] = position[i] if old[i] == new[i] else moved
+        growth *= further
+    return growth
 
 
 @inlined_kernel
@@ -106,12 +121,12 @@ def move(trajectory, centredness, proposed, location, log_scale):
     The density must be what the volume makes of it, too: the steps of an autoregression that explodes give its values
     only up to roundings that explode with it.
     """
-    old = trajectory.vectors[0]
-    copy_into(trajectory.position, old[POSITION])
-    copy_into(trajectory.gradient, old[GRADIENT])
-    copy_into(centredness, old[MOMENTUM])
+    position, before = vector_of(trajectory, 0, POSITION), vector_of(trajectory, 0, MOMENTUM)
+    copy_into(trajectory.position, position)
+    copy_into(trajectory.gradient, vector_of(trajectory, 0, GRADIENT))
+    copy_into(centredness, before)
     expected = trajectory.chain.lp
-    expected -= recentre_into(old[MOMENTUM], proposed, location, log_scale, old[POSITION], trajectory.position)
+    expected -= recentre_into(before, proposed, location, log_scale, position, trajectory.position)
     copy_into(proposed, centredness)
     status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
     trajectory.chain.n_gradients += 1
@@ -127,10 +142,9 @@ def move(trajectory, centredness, proposed, location, log_scale):
 @kernel
 def move_back(trajectory, centredness, lp):
     """Bring a chain back to where `move` took it from, with the log density that it had there."""
-    old = trajectory.vectors[0]
-    copy_into(old[POSITION], trajectory.position)
-    copy_into(old[GRADIENT], trajectory.gradient)
-    copy_into(old[MOMENTUM], centredness)
+    copy_into(vector_of(trajectory, 0, POSITION), trajectory.position)
+    copy_into(vector_of(trajectory, 0, GRADIENT), trajectory.gradient)
+    copy_into(vector_of(trajectory, 0, MOMENTUM), centredness)
     trajectory.chain.lp = lp
 
 
@@ -152,7 +166,7 @@ def move_chain(trajectory, state, number):
     if phase == TRY and chain.can_move:
         move_back(trajectory, centredness, lp)
     if phase == MOVE:
-        old, volume, n_rows = trajectory.vectors[0, MOMENTUM], 0.0, 0  # the centrednesses before
+        old, volume, n_rows = vector_of(trajectory, 0, MOMENTUM), 0.0, 0  # the centrednesses before
         for block in range(N_BLOCKS):
             record, rows = state.blocks[number, block], state.rows[number, block]
             volume += _move_rows(trajectory, record, rows, old, centredness)
@@ -173,7 +187,7 @@ def _move_rows(trajectory, block, rows, old, new):
     n_rows, volume = block.n_rows, 0.0
     block.n_rows = 0
     for number in range(n_rows):
-        kept, position = rows[block.n_rows], trajectory.vectors[1, POSITION]
+        kept, position = rows[block.n_rows], vector_of(trajectory, 1, POSITION)
         if block.n_rows < number:
             for kind in range(rows.shape[1]):
                 copy_into(rows[number, kind], kept[kind])
@@ -199,7 +213,8 @@ def _learn_anew(block, moments, rows):
 @kernel
 def write_divergence(trajectory, centredness, written, points):
     """Write the start and end of a divergent step, and the gradient at the start, as the model is written."""
-    location, log_scale, old = trajectory.momentum_sums[0], trajectory.momentum_sums[1], trajectory.momentum_sums[2]
+    location, log_scale = vector_of(trajectory, 0, POSITION), vector_of(trajectory, 0, MOMENTUM)
+    old = vector_of(trajectory, 0, GRADIENT)
     for end in range(2):
         location[:] = 0.0
         log_scale[:] = 0.0

@@ -13,17 +13,21 @@ _SPACING = 2.0**-53
 
 
 @kernel
+def _next(a, b, c, d):
+    """Return the next 64-bit word of a stream, and the four words of its state after it."""
+    total, shifted = a + d, b << np.uint64(17)
+    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + a
+    c ^= a
+    d ^= b
+    b ^= c
+    a ^= d
+    return word, a, b, c ^ shifted, (d << np.uint64(45)) | (d >> np.uint64(19))
+
+
+@kernel
 def next_word(state):
     """Advance the stream by one 64-bit word; `state` is (4,) uint64."""
-    total = state[0] + state[3]
-    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + state[0]
-    shifted = state[1] << np.uint64(17)
-    state[2] ^= state[0]
-    state[3] ^= state[1]
-    state[1] ^= state[2]
-    state[0] ^= state[3]
-    state[2] ^= shifted
-    state[3] = (state[3] << np.uint64(45)) | (state[3] >> np.uint64(19))
+    word, state[0], state[1], state[2], state[3] = _next(state[0], state[1], state[2], state[3])
     return word
 
 
@@ -51,21 +55,31 @@ _HEIGHTS = np.exp(-0.5 * _ENDS**2)
 
 
 @kernel
+def _layer_and_place(word):
+    """Choose a layer of the ziggurat and a place in it, between its left and its right end."""
+    layer = word & np.uint64(255)
+    # The upper 53 bits, in [-1, 1): none of them is in the layer.
+    return layer, (2.0 * np.float64(np.int64(word >> np.uint64(11))) * _SPACING - 1.0) * _ENDS[layer]
+
+
+@kernel
 def normal(state):
     """Draw from the standard normal by the ziggurat method (Marsaglia and Tsang 2000)."""
+    return _normal_from(next_word(state), state)
+
+
+@kernel
+def _normal_from(word, state):
     while True:
-        word = next_word(state)
-        layer = word & np.uint64(255)
-        # The upper 53 bits, in [-1, 1): none of them is in the layer.
-        sign = 2.0 * np.float64(word >> np.uint64(11)) * _SPACING - 1.0
-        value = sign * _ENDS[layer]
+        layer, value = _layer_and_place(word)
         if abs(value) < _ENDS[layer + np.uint64(1)]:
             return value
         if layer == 0:
-            return math.copysign(_tail(state), sign)
+            return math.copysign(_tail(state), value)
         low, high = _HEIGHTS[layer], _HEIGHTS[layer + np.uint64(1)]
         if low + uniform(state) * (high - low) < math.exp(-0.5 * value * value):
             return value
+        word = next_word(state)
 
 
 @kernel
@@ -80,5 +94,13 @@ def _tail(state):
 @kernel
 def normals_into(state, out):
     """Fill `out` (n,) float64 with independent standard normals."""
+    a, b, c, d = state[0], state[1], state[2], state[3]  # in registers, as long as places are within the next layer
     for i in range(out.shape[0]):
-        out[i] = normal(state)
+        word, a, b, c, d = _next(a, b, c, d)
+        layer, value = _layer_and_place(word)
+        if not abs(value) < _ENDS[layer + np.uint64(1)]:
+            state[0], state[1], state[2], state[3] = a, b, c, d
+            value = _normal_from(word, state)
+            a, b, c, d = state[0], state[1], state[2], state[3]
+        out[i] = value
+    state[0], state[1], state[2], state[3] = a, b, c, d

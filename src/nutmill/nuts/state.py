@@ -11,7 +11,7 @@ START, WARMUP, SEARCH, TERMINAL, SAMPLING, TRY, MOVE, COMPARE = range(8)
 WITHOUT_DRAWS = (START, SEARCH, TRY, MOVE, COMPARE)
 
 # Rows of a point in the trajectory, and of a block of moments.
-POSITION, MOMENTUM, VELOCITY, GRADIENT, ACCELERATION = range(5)
+POSITION, MOMENTUM, GRADIENT = range(3)
 MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
 # What a row of a draw holds, of those that teach directions and centrednesses; the last two where there are sites.
@@ -97,6 +97,7 @@ TREE = np.dtype(
     [
         ("step_size", "f8"),
         ("initial_energy", "f8"),
+        ("log_scale", "f8"),  # of a weight of 1
         ("sum_acceptance", "f8"),
         ("max_energy_error", "f8"),
         ("divergence_error", "f8"),
@@ -109,7 +110,7 @@ TREE = np.dtype(
     align=True,
 )
 POINT = np.dtype([("lp", "f8"), ("energy", "f8"), ("index", "i8"), ("n_references", "i8")], align=True)
-SLOT = np.dtype([("log_weight", "f8"), ("first", "i8"), ("last", "i8"), ("chosen", "i8")], align=True)
+SLOT = np.dtype([("weight", "f8"), ("first", "i8"), ("last", "i8"), ("chosen", "i8")], align=True)
 
 
 class GroupState(NamedTuple):
@@ -169,12 +170,15 @@ class GroupState(NamedTuple):
     divergences: np.ndarray  # (c, capacity) DIVERGENCE
     divergence_points: np.ndarray  # (c, capacity, 3, n) float64
     tree: np.ndarray  # (c,) TREE
-    # The pool of trajectory points: position, momentum, velocity, gradient, acceleration.
+    # What is computed of the metric for trajectories (`metric.prepare`); m is n + max_rank or a little more.
+    weights: np.ndarray  # (c, m) float64
+    precision_root: np.ndarray  # (c, n) float64
+    # The pool of trajectory points: position, momentum, gradient; behind the latter two, what lies along directions.
     points: np.ndarray  # (c, n_points) POINT
-    vectors: np.ndarray  # (c, n_points, 5, n) float64
-    # The stack of sub-trees.
+    vectors: np.ndarray  # (c, n_points, 3, m) float64
+    # The stack of sub-trees; a single point has its momentum in place of a sum.
     slots: np.ndarray  # (c, n_slots) SLOT
-    momentum_sums: np.ndarray  # (c, n_slots, n) float64
+    momentum_sums: np.ndarray  # (c, n_slots, m) float64
     pool_work: np.ndarray  # (4, n_warmup_max or more) float64: room for sorting
     # Room to learn directions in.
     low_rank_rows: np.ndarray  # (m, n) float64
@@ -223,6 +227,8 @@ FIELDS = _with_each(
     divergences=(DIVERGENCE, 2),
     divergence_points=(np.float64, 4),
     tree=(TREE, 1),
+    weights=(np.float64, 2),
+    precision_root=(np.float64, 2),
     points=(POINT, 2),
     vectors=(np.float64, 4),
     slots=(SLOT, 2),

@@ -7,6 +7,7 @@ import numpy as np
 from nutmill._jit import kernel
 from nutmill.errors import Status
 from nutmill.nuts.hamiltonian import begin, leapfrog
+from nutmill.nuts.metric import prepare
 from nutmill.nuts.rng import uniform
 
 _FIRST_STEP = 0.1
@@ -98,6 +99,7 @@ def search(trajectory, target_accept):
     Returns a status, which is 0, STEP_SIZE_NOT_FOUND, or the negative status of the density; and the logarithm of the
     step.
     """
+    prepare(trajectory.metric)
     step_size = _FIRST_STEP
     acceptance = _acceptance_of_one_step(trajectory, step_size)
     growing = acceptance > target_accept

@@ -1,7 +1,7 @@
 """One draw of NUTS: a trajectory from the current draw, the next draw from it, and its statistics."""
 
 from nutmill._jit import inlined_kernel
-from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf
+from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf, vector_of
 from nutmill.nuts.rng import next_word
 from nutmill.nuts.state import GRADIENT, POSITION
 from nutmill.nuts.tree import COMPLETE, Verbs, grow
@@ -23,8 +23,8 @@ def transition(trajectory, step_size, max_depth, statistics):
         return tree.status
     row = trajectory.slots[0].chosen
     point = trajectory.points[row]
-    copy_into(trajectory.vectors[row, POSITION], trajectory.position)
-    copy_into(trajectory.vectors[row, GRADIENT], trajectory.gradient)
+    copy_into(vector_of(trajectory, row, POSITION), trajectory.position)
+    copy_into(vector_of(trajectory, row, GRADIENT), trajectory.gradient)
     chain.lp = point.lp
     statistics.lp = point.lp
     statistics.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)

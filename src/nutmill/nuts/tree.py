@@ -4,7 +4,6 @@ A slot holds a sub-tree. Slot 0 is the tree itself; above it lies a stack of fin
 extension under way. Their sizes are the binary digits of its number of leaves so far: merging is carrying.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +24,9 @@ class Verbs(NamedTuple):
     ----------
     leaf(trajectory, slot, forward) -> bool
         Step once from the outer end of slot - 1 and make a tree of one leaf in `slot`; False: divergence.
-    is_turning(trajectory, earlier, later, has_inner_ends) -> bool
-        Whether the union of two adjacent slots, given in time order, turns back on itself; `has_inner_ends`
-        is False if both are single leaves.
+    is_turning(trajectory, older, newer, forward, has_inner_ends) -> bool
+        Whether the union of two adjacent slots turns back on itself; `newer` is later in time if `forward`, else
+        earlier. `has_inner_ends` is False if both are single leaves. Asked once for each union, before it is made.
     combine(trajectory, older, newer, forward, biased)
         Merge slot `newer` into slot `older`. Choose a point of the newer in proportion to its weight, or, if
         `biased`, with probability min(1, weight of newer / weight of older).
@@ -60,7 +59,7 @@ def grow(trajectory, verbs, directions, max_depth):
         if outcome != COMPLETE:
             return depth, outcome
         # The verdict comes before the merge but does not take back the draw: all of the extension is sound.
-        turning = _turns(trajectory, verbs, _EXTENSION, forward, depth > 0)
+        turning = verbs.is_turning(trajectory, _TREE, _EXTENSION, forward, depth > 0)
         verbs.combine(trajectory, _TREE, _EXTENSION, forward, _BIASED)
         if turning:
             return depth + 1, TURNING
@@ -77,7 +76,7 @@ def _extend(trajectory, verbs, depth, forward):
             return DIVERGED
         level = 0
         while (count >> level) & 1:
-            if _turns(trajectory, verbs, top, forward, level > 0):
+            if verbs.is_turning(trajectory, top - 1, top, forward, level > 0):
                 return TURNING
             verbs.combine(trajectory, top - 1, top, forward, _IN_PROPORTION)
             top -= 1
@@ -85,26 +84,18 @@ def _extend(trajectory, verbs, depth, forward):
     return COMPLETE
 
 
-@inlined_kernel
-def _turns(trajectory, verbs, newer, forward, has_inner_ends):
-    if forward:
-        return verbs.is_turning(trajectory, newer - 1, newer, has_inner_ends)
-    return verbs.is_turning(trajectory, newer, newer - 1, has_inner_ends)
-
-
 @kernel
 def weigh(older, newer, biased):
-    """Return the log of the summed weights of two sub-trees, and the probability to choose from the newer.
+    """Return the summed weights of two sub-trees, and the probability to choose from the newer.
 
     Parameters
     ----------
     older, newer : float
-        Log weights, finite.
+        Weights, finite. Where both have underflowed to 0 the probability is NaN, less than which nothing is.
     biased : bool
         Prefer the newer, as at the top of the tree (Betancourt 2017, A.3.2); else in proportion to weight.
     """
-    ratio = math.exp(-abs(newer - older))
-    log_weight = max(older, newer) + math.log1p(ratio)
+    weight = older + newer
     if biased:
-        return log_weight, 1.0 if newer >= older else ratio
-    return log_weight, (1.0 if newer >= older else ratio) / (1.0 + ratio)
+        return weight, 1.0 if newer >= older else newer / older
+    return weight, newer / weight

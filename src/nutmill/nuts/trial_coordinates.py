@@ -15,6 +15,7 @@ import math
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.centredness import LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
+from nutmill.nuts.hamiltonian import vector_of
 from nutmill.nuts.moments import add_draw, clear_block, in_window, merge
 from nutmill.nuts.recentring import all_finite, recentre_into
 from nutmill.nuts.state import (
@@ -59,7 +60,7 @@ def compare_chain(trajectory, state, number):
 
     Moments of these and their gradients go to `trials`; the last ones are of the draws as they are.
     """
-    centredness, old = state.centredness[number], trajectory.vectors[0, MOMENTUM]
+    centredness, old = state.centredness[number], vector_of(trajectory, 0, MOMENTUM)
     copy_into(centredness, old)
     for tried in range(N_TRIED + 1):
         for half in range(2):
@@ -82,7 +83,7 @@ def compare_chain(trajectory, state, number):
 def _try_rows(trajectory, places, rows, into, moments):
     """Add some draws and their gradients to moments, in other coordinates; count in `n_rows` those not finite there."""
     old, new = places
-    position, gradient = trajectory.vectors[1, POSITION], trajectory.vectors[1, GRADIENT]
+    position, gradient = vector_of(trajectory, 1, POSITION), vector_of(trajectory, 1, GRADIENT)
     stride = max(1, (rows.shape[0] + _DRAWS_PER_BLOCK - 1) // _DRAWS_PER_BLOCK)
     for number in range(rows.shape[0]):
         row = rows[number]

@@ -10,13 +10,6 @@ def copy_into(source, out):
         out[i] = source[i]
 
 
-@vector_kernel
-def add_in_place(total, vector):
-    """Add `vector` (n,) to `total` (n,)."""
-    for i in range(total.shape[0]):
-        total[i] += vector[i]
-
-
 @kernel
 def sort(values):
     """Sort `values` (n,) float64 in place, by insertion: n is a few hundred at most."""
