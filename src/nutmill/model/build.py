@@ -278,11 +278,12 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
         raise ModelError("The model has no log density that PyTensor knows.")
     if graph.logp.type.ndim != 0:
         raise ModelError(f"The log density must be a scalar, not an array of rank {graph.logp.type.ndim}: sum it.")
-    logp = simplify(pt.cast(graph.logp, "float64"), ours=graph.lowering == "nutmill")
+    parameters = [parameter.variable for parameter in graph.parameters]
+    logp = simplify(pt.cast(graph.logp, "float64"), ours=graph.lowering == "nutmill", parameters=parameters)
     if graph.dtype == "float32":
         logp = in_single(logp)
     try:
-        gradients = grad(logp, [p.variable for p in graph.parameters], disconnected_inputs="ignore")
+        gradients = grad(logp, parameters, disconnected_inputs="ignore")
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ModelError(f"The model has no gradient, which NUTS needs: {error}") from error
     return [logp, *gradients]

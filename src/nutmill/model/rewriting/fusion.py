@@ -69,15 +69,20 @@ class CompiledOp(Op):
 class FusedLoop(CompiledOp):
     """An elementwise operation that reads some operands by an index, and reduces some results.
 
-    `indices` has for each operand of `scalar_op` the position of the index vector among the inputs, or None.
+    `indices` has for each operand of `scalar_op` the position of the index vector among the inputs, or None. With
+    `triangle`, of square matrices, the loop goes along each row as far as the diagonal, and a little beyond: what is
+    stored above the diagonal means nothing, and sums are those of the lower triangle.
     """
 
-    __props__ = ("indices", "results", "scalar_op")
+    __props__ = ("indices", "results", "scalar_op", "triangle")
 
-    def __init__(self, scalar_op, indices: Sequence[int | None], results: Sequence[Stored | Reduced]):
+    def __init__(
+        self, scalar_op, indices: Sequence[int | None], results: Sequence[Stored | Reduced], triangle: bool = False
+    ):
         self.scalar_op = scalar_op
         self.indices = tuple(indices)
         self.results = tuple(results)
+        self.triangle = triangle
         stored = {i: result for i, result in enumerate(results) if isinstance(result, Stored)}
         self.destroy_map = {i: [result.in_place_of] for i, result in stored.items() if result.in_place_of is not None}
 

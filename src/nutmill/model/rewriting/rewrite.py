@@ -12,9 +12,10 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabase
+from pytensor.scalar.basic import Sqr, Sub
 from pytensor.scan.op import Scan
 from pytensor.tensor.basic import Alloc, AllocDiag, AllocEmpty, MakeVector, ScalarFromTensor, TensorFromScalar
-from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
@@ -30,6 +31,7 @@ from nutmill.model.rewriting.choices import choose_by_sums
 from nutmill.model.rewriting.columns import compute_by_columns
 from nutmill.model.rewriting.convolution import convolution_rewriter
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
+from nutmill.model.rewriting.one_triangle import loop_over_triangles
 from nutmill.model.rewriting.scatters import share_sums
 from nutmill.model.rewriting.slices import take_slices_first
 from nutmill.model.rewriting.softmax import softmax_rewriter
@@ -66,7 +68,7 @@ _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SLICES, _SUMS, _BRANCH_FREE, _LEAN = (
     47.2,
 )
 _CHOICES, _COLUMNS, _WIDE = 46.9, 47.3, 47.4  # choices before what depends on data alone is taken out
-_GROUP, _FUSE, _TILES = 100.9, 101.0, 102.0  # after all that work in place
+_GROUP, _FUSE, _TRIANGLE, _TILES = 100.9, 101.0, 101.5, 102.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
 _REPLACED = (*FUSES_ROWS, "late_inline_OpFromGraph", "reuse_decomposition_multiple_solves")
@@ -128,6 +130,7 @@ def step_mode() -> Mode:
         (compute_by_columns, _COLUMNS),
         (WideFusion(), _WIDE),
         (fuse_loops, _FUSE),
+        (loop_over_triangles, _TRIANGLE),
     )
 
 
@@ -253,10 +256,26 @@ class Hoist(GraphRewriter):
             if variable in seen or variable.owner is None:
                 continue
             seen.add(variable)
-            if _is_cheap(variable.owner, variable):
+            if _is_cheap(variable.owner, variable) or _grows_in_loops(fgraph, variable):
                 stack.extend(v for v in variable.owner.inputs if v in data_only)
             else:
                 yield variable
+
+
+def _grows_in_loops(fgraph: FunctionGraph, variable: Variable) -> bool:
+    """Whether these are differences of two smaller arrays, or their squares, that only loops read."""
+    node = variable.owner
+    if not isinstance(node.op, Elemwise) or not all(
+        isinstance(client, Apply) and isinstance(client.op, Elemwise) for client, _ in fgraph.clients[variable]
+    ):
+        return False
+    if isinstance(node.op.scalar_op, Sqr):
+        (variable,) = node.inputs
+        node = variable.owner
+    if node is None or not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, Sub):
+        return False
+    whole = variable.type.broadcastable
+    return all(v.type.broadcastable.count(True) > whole.count(True) for v in node.inputs)
 
 
 def _is_cheap(node: Apply, variable: Variable) -> bool:

@@ -22,20 +22,23 @@ from pytensor.tensor.math import clip, ge, gt, lt, sqr, sqrt
 from nutmill.model.compat import WRONG_REWRITES, thawed
 from nutmill.model.rewriting.logits import without_probabilities
 from nutmill.model.rewriting.normal_terms import take_terms
+from nutmill.model.rewriting.point_distances import DistancesByColumns
 from nutmill.model.rewriting.translations import before_gradients
 
 # What stable forms are made of.
 _UNSTABLE = (Exp, Expm1, Log, Log1p, Sigmoid)
 
 
-def simplify(output: Variable, *, ours: bool = True) -> Variable:
+def simplify(output: Variable, *, ours: bool = True, parameters: Sequence[Variable] = ()) -> Variable:
     """Canonicalise and stabilise a log density, so that gradients are taken of the stable, smaller form.
 
-    Without `ours`, normal densities stay as PyTensor has them.
+    Without `ours`, normal densities and distances stay as PyTensor has them, and so do distances of what is made of
+    `parameters`.
     """
     fgraph = FunctionGraph(outputs=[output], clone=False)
     _simplify(fgraph)
     if ours:
+        DistancesByColumns(parameters).rewrite(fgraph)
         take_terms.rewrite(fgraph)
     return fgraph.outputs[0]
 

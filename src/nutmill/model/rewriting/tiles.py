@@ -162,5 +162,5 @@ def _not_in_place(op: Op) -> Op:
     """The same operation, which changes none of its operands: in a tile, these may be rows of what others read."""
     if isinstance(op, FusedLoop):
         kept = [result if isinstance(result, Reduced) else Stored(result.output, None) for result in op.results]
-        return FusedLoop(op.scalar_op, op.indices, kept)
+        return FusedLoop(op.scalar_op, op.indices, kept, op.triangle)
     return Elemwise(op.scalar_op) if isinstance(op, Elemwise) else op

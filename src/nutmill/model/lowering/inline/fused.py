@@ -10,13 +10,26 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.scalar.basic import Add
 
-from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, new_array, shared, store, view_of
+from nutmill.model.lowering.inline.arrays import (
+    ONE,
+    WORD,
+    Emitter,
+    Value,
+    View,
+    array_kind,
+    new_array,
+    shared,
+    store,
+    view_of,
+)
+from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import (
     Axes,
     Memory,
     at,
     common_shape,
     flattened,
+    lower_triangle,
     nest,
     short_lengths,
 )
@@ -106,6 +119,7 @@ class _Loop:
         """Write the loop."""
         views = [view_of(emitter, kind, value) for kind, value in zip(kinds, values, strict=True)]
         operands, shape = self._operands(emitter, views)
+        operands, copies = _dense(emitter, operands) if self._op.triangle else (operands, [])
         result_kinds = self._result_kinds(kinds)
         results = [
             self._begin(emitter, number, (kind, shape), (views, values)) for number, kind in enumerate(result_kinds)
@@ -121,6 +135,8 @@ class _Loop:
         for operand in operands:
             if operand.index is not None:
                 operand.index.end()
+        for copied in copies:
+            emitter.context.nrt.decref(emitter.builder, copied.kind, copied.value)
         given = [self._end(emitter, number, result) for number, result in enumerate(results)]
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, self.result(kinds), given)
 
@@ -163,7 +179,8 @@ class _Loop:
     def _write(
         self, emitter: Emitter, operands: list[_Operand], results: list[_Result], shape, log_sums: Mapping = _NOTHING
     ) -> None:
-        operands, results, shape = _flat(emitter, operands, results, shape)
+        if not self._op.triangle:
+            operands, results, shape = _flat(emitter, operands, results, shape)
         memory = Memory(emitter, len(self._place_of))
         fixed = {
             i: _read(memory, operand, [None] * len(shape))
@@ -171,7 +188,7 @@ class _Loop:
             if operand.axes.is_constant
         }
         products = {number: LogProduct(emitter) for number in log_sums}
-        with nest(emitter, shape) as indices:
+        with lower_triangle(emitter, shape) if self._op.triangle else nest(emitter, shape) as indices:
             loaded = [fixed[i] if i in fixed else _read(memory, operand, indices) for i, operand in enumerate(operands)]
             computed = self._scalar.emit(emitter, loaded, set(log_sums.values()))
             for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
@@ -179,7 +196,7 @@ class _Loop:
                 if number in products:
                     products[number].take(emitter, value, self._scalar.dtypes[asked.output])
                 elif result.view is None:
-                    self._reducers[number].take(emitter, result.register, value)
+                    self._reducers[number].take(emitter, result.register, self._counted(emitter, indices, value))
                 elif number in self._place_of:
                     memory.store_place(self._place_of[number], result.view, indices, value)
                 else:
@@ -187,6 +204,27 @@ class _Loop:
         for number, product in products.items():
             total = product.end(emitter, self._scalar.dtypes[log_sums[number]])
             self._reducers[number].take(emitter, results[number].register, total)
+
+    def _counted(self, emitter: Emitter, indices: Sequence[ir.Value], value: ir.Value) -> ir.Value:
+        """A value that is summed; of a triangle nothing above the diagonal."""
+        if not self._op.triangle:
+            return value
+        row, column = indices
+        is_below = emitter.builder.icmp_signed("<=", column, row)
+        return emitter.builder.select(is_below, value, ir.Constant(value.type, 0))
+
+
+def _dense(emitter: Emitter, operands: list[_Operand]) -> tuple[list[_Operand], list[Value]]:
+    """The same operands, but rows that all rows of the loop read are copied where they have gaps."""
+    found, copies = [], []
+    for operand in operands:
+        view, broadcasts = operand.axes
+        if tuple(broadcasts) == (True, False) and view.kind.layout != "C":
+            kind = view.kind.copy(layout="C", readonly=False)
+            value, view = copy(emitter, view, kind)
+            copies.append(Value(kind, value))
+        found.append(replace(operand, axes=Axes(view, broadcasts)))
+    return found, copies
 
 
 def _is_summed(results: Sequence[Stored | Reduced], output: int) -> bool:

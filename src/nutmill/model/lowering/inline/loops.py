@@ -11,6 +11,7 @@ from numba.core import cgutils
 from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, View, load, store
 
 _UNROLLED = 16
+_STRIP = 32  # elements of a row: as many as vectors, some at once, hold
 
 _NOT_AS_DECLARED = "an array of the model does not have its declared shape"
 
@@ -73,6 +74,20 @@ def nest(emitter: Emitter, shape: Sequence[ir.Value]) -> Iterator[Sequence[ir.Va
     """A loop over all indices, the last one fastest."""
     with cgutils.loop_nest(emitter.builder, list(shape), WORD) as indices:
         yield indices
+
+
+@contextmanager
+def lower_triangle(emitter: Emitter, shape: Sequence[ir.Value]) -> Iterator[Sequence[ir.Value]]:
+    """A loop over the lower triangle of a square matrix, and over what of each row lies in one strip with it.
+
+    Rows of any length would leave elements behind that do not fill a vector.
+    """
+    builder, (rows, columns) = emitter.builder, shape
+    with cgutils.loop_nest(builder, [rows], WORD) as (row,):
+        end = builder.and_(builder.add(row, WORD(_STRIP)), WORD(-_STRIP))
+        end = builder.select(builder.icmp_signed("<", end, columns), end, columns)
+        with cgutils.loop_nest(builder, [end], WORD) as (column,):
+            yield row, column
 
 
 def flattened(emitter: Emitter, operands: Sequence[Axes], shape: Sequence[ir.Value]):
