@@ -31,6 +31,8 @@ class Kind(NamedTuple):
         How much each further chain slows those that share one pool of BLAS threads.
     far : float
         Factor for a chain whose BLAS threads need more than one of the two NUMA nodes.
+    tiles : float
+        Share of `serial_s` that tile threads divide among themselves.
     collapse : float
         How badly threaded BLAS calls take to more threads than cores; -0.3 where SMT siblings help.
     """
@@ -43,6 +45,7 @@ class Kind(NamedTuple):
     shared_pool: float = 0.0
     far: float = 1.0
     collapse: float = 8.0
+    tiles: float = 0.0
 
 
 KINDS = {
@@ -53,14 +56,20 @@ KINDS = {
     "numa": Kind(2e-2, 0.97, sync=0.002, contention=0.001, shared_pool=0.02, far=1.8),
     "smt": Kind(2e-3, 0.9, sync=0.01, contention=0.001, shared_pool=0.2, collapse=-0.3),
 }
+WITH_TILES = {
+    "tiles": Kind(2e-3, 0.0, contention=0.002, tiles=0.95),
+    "tiles and blas": Kind(1e-2, 0.5, sync=0.002, contention=0.001, shared_pool=0.02, tiles=0.45),
+    "tiles, narrow": Kind(3e-3, 0.0, contention=0.001, bandwidth=0.2, tiles=0.95),
+}
 CORES = (8, 64, 128)
 
 
 def seconds_per_unit(kind: Kind, n_cores: int, layout: Layout) -> float:
     """Give the true time per unit of one chain."""
-    c, b = layout.chains_at_once, layout.blas_threads
-    used = c * (b if kind.parallel > 0.0 else 1)
+    c, b, t = layout.chains_at_once, layout.blas_threads, layout.tile_threads
+    used = c * max(b if kind.parallel > 0.0 else 1, t if kind.tiles > 0.0 else 1)
     seconds = kind.serial_s * (1.0 - kind.parallel + kind.parallel / b + kind.sync * (b - 1))
+    seconds -= kind.serial_s * kind.tiles * (1.0 - 1.0 / t)
     seconds *= 1.0 + kind.contention * (used - 1)
     seconds *= max(1.0, used / (kind.bandwidth * n_cores))
     seconds *= 1.0 + 0.2 * min(1.0, used / n_cores)  # all cores busy: no turbo
@@ -68,7 +77,7 @@ def seconds_per_unit(kind: Kind, n_cores: int, layout: Layout) -> float:
         seconds *= 1.0 + kind.shared_pool * (c - 1)
     if b > n_cores // 2 > 1:
         seconds *= kind.far
-    over = max(1.0, c * b / n_cores)
+    over = max(1.0, c * max(b, t) / n_cores)
     return seconds * over * (1.0 + kind.collapse * (over - 1.0) / over)
 
 

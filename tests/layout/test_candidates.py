@@ -75,6 +75,17 @@ def test_vendors_are_an_axis():
     assert [layout.blas for layout in both] == [None] * len(alone) + ["mkl"] * len(alone)
 
 
+def test_tile_threads_are_an_axis():
+    layouts = candidates(machine(4), 2, calls_blas=False, has_tiles=True)
+    assert layouts == [Layout(1), Layout(2), *(Layout(c, tile_threads=t) for c, t in ((1, 2), (2, 2), (1, 3), (1, 4)))]
+    both = candidates(machine(4), 2, has_tiles=True)
+    assert {(a.blas_threads, a.tile_threads) for a in both if a.chains_at_once == 1} == {
+        (b, t) for b in (1, 2, 3, 4) for t in (1, 2, 3, 4)
+    }
+    assert not [a for a in both if Job(2, 4).is_oversubscribed(a)]
+    assert candidates(machine(8), 4) == [a for a in candidates(machine(8), 4, has_tiles=True) if a.tile_threads == 1]
+
+
 def test_no_chains():
     with pytest.raises(LayoutError, match="chains must be at least 1"):
         candidates(machine(4), 0)

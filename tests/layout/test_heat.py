@@ -44,22 +44,22 @@ def printed(table, **options):
 def test_rates_are_those_of_the_whole_job():
     found = heat(made())
     assert found.chains_at_once.tolist() == [1, 2, 4]
-    assert found.blas_threads.tolist() == [1, 2]
+    assert found.threads.tolist() == [1, 2] and found.kind == "BLAS threads"
     # 4 chains in 4, 2 or 1 waves; a panel for each library.
     of_scipy = [[1.0 / 0.01, 1.0 / 0.008], [2.0 / 0.012, 2.0 / 0.009], [4.0 / 0.02, 4.0 / 0.1]]
     of_mkl = [[np.nan, np.nan], [np.nan, 2.0 / 0.006], [np.nan, np.nan]]
-    assert found.libraries == ("SciPy's", "mkl")
+    assert found.panels == ("SciPy's", "mkl")
     np.testing.assert_allclose(found.rate, [of_scipy, of_mkl])
-    np.testing.assert_array_equal(found.is_oversubscribed, [[False, False], [False, False], [False, True]])
+    np.testing.assert_array_equal(found.is_oversubscribed, [[[False, False], [False, False], [False, True]]] * 2)
     assert found.chosen == (1, 1, 1)
     assert heat(made(best=Layout(2, 2))).chosen == (0, 1, 1)
 
 
 def test_libraries_are_called_by_their_labels_and_paths_by_their_files():
     labels = {None: "openblas 0.3.30 (SciPy's)", "mkl": "mkl 2026.2"}
-    assert heat(made(), labels).libraries == ("openblas 0.3.30 (SciPy's)", "mkl 2026.2")
+    assert heat(made(), labels).panels == ("openblas 0.3.30 (SciPy's)", "mkl 2026.2")
     at_a_path = {Layout(1): 0.01, Layout(1, blas="/opt/lib/libblis.so.4"): 0.02}
-    assert _of(at_a_path).libraries == ("SciPy's", "libblis.so.4")
+    assert _of(at_a_path).panels == ("SciPy's", "libblis.so.4")
 
 
 def test_what_was_not_measured_is_nan():
@@ -97,6 +97,18 @@ def test_numbers_keep_three_digits():
 def _of(times):
     measurements = tuple(Measurement(layout, Timing(s, s), 0.1, "scan", 0, 1.0) for layout, s in times.items())
     return heat(Sweep(Job(4, 4), measurements, Layout(1), None, None, "low", ()))
+
+
+def test_tile_threads_are_columns_where_blas_has_one_and_panels_elsewhere():
+    found = _of({Layout(1): 0.1, Layout(1, tile_threads=2): 0.06, Layout(1, tile_threads=8): 0.05})
+    assert found.kind == "tile threads" and found.threads.tolist() == [1, 2, 8] and found.panels == ("SciPy's",)
+    np.testing.assert_allclose(found.rate, [[[10.0, 1 / 0.06, 20.0]]])
+    assert found.is_oversubscribed.tolist() == [[[False, False, True]]]
+    assert "tile threads" in printed(text(found)).export_text()
+    found = _of({Layout(1): 0.1, Layout(1, 2): 0.08, Layout(1, 2, tile_threads=8): 0.05, Layout(1, blas="mkl"): 0.2})
+    assert found.kind == "BLAS threads" and found.threads.tolist() == [1, 2]
+    assert found.panels == ("SciPy's, 1 tile thread", "SciPy's, 8 tile threads", "mkl, 1 tile thread")
+    assert found.is_oversubscribed[:, 0].tolist() == [[False, False], [True, True], [False, False]]
 
 
 def test_png(tmp_path):

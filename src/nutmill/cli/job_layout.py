@@ -23,7 +23,7 @@ class Chosen(NamedTuple):
         if self.profile is None:
             return GROUP_SIZE
         layout = self.profile.layout
-        return min(GROUP_SIZE, layout.chains_at_once) * layout.blas_threads
+        return min(GROUP_SIZE, layout.chains_at_once) * layout.threads_of_chain
 
 
 def choose(source: str, place: ModelPlace, chains: int, data: Path | None = None) -> Chosen:

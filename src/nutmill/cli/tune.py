@@ -75,7 +75,7 @@ def tune(
         bool, typer.Option("--slurm", help="Print lines for job scripts too, as is done within a job of Slurm.")
     ] = False,
 ) -> None:
-    """Measure which layout (chains at once x BLAS threads) is fastest for a model on this machine."""
+    """Measure which layout (chains at once x BLAS threads x tile threads) is fastest for a model on this machine."""
     asked = Options(model, chains, budget, tuple(blas or ()), objective, png, profile, not no_save)
     # What the model's file prints is not part of the document.
     with contextlib.redirect_stdout(sys.stderr):

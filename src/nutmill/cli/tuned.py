@@ -41,7 +41,7 @@ def directives(layout: Layout) -> list[str]:
 
     One task, so that all of it is on one node; cores rather than hardware threads.
     """
-    n_cores = layout.chains_at_once * layout.blas_threads
+    n_cores = layout.n_threads
     return ["#SBATCH --ntasks=1", f"#SBATCH --cpus-per-task={n_cores}", "#SBATCH --hint=nomultithread"]
 
 
@@ -198,26 +198,31 @@ def _table(tuned: Tuned) -> Table:
     """Write a row a layout, in 80 columns; the BLAS only where several were tried."""
     rows, best = tuned.sweep.table(), tuned.sweep.best
     with_blas = len({row.layout.blas for row in rows}) > 1
+    with_tiles = len({row.layout.tile_threads for row in rows}) > 1
     table = Table(title=Text(tuned.title))
     table.add_column("")
-    for head in ("chains\nat once", "BLAS\nthreads"):
+    for head in ("chains\nat once", "BLAS\nthreads", *(["tile\nthreads"] if with_tiles else [])):
         table.add_column(head, justify="right")
     if with_blas:
         table.add_column("BLAS", overflow="fold")
     for head in ("per\ngradient", "CPU\ntime", "one of\neach chain", "gradients\nper s"):
         table.add_column(head, justify="right")
     for row in rows:
-        table.add_row(*_cells(row, tuned, with_blas), style="bold" if row.layout == best else None)
+        table.add_row(
+            *_cells(row, tuned, with_blas=with_blas, with_tiles=with_tiles),
+            style="bold" if row.layout == best else None,
+        )
     return table
 
 
-def _cells(row: Row, tuned: Tuned, with_blas: bool) -> list[str | Text]:
+def _cells(row: Row, tuned: Tuned, *, with_blas: bool, with_tiles: bool) -> list[str | Text]:
     layout, sweep = row.layout, tuned.sweep
     name = tuned.labels.get(layout.blas) or ("SciPy's" if layout.blas is None else layout.blas)
     return [
         "▶" if layout == sweep.best else "*" if row.is_oversubscribed else "",
         str(layout.chains_at_once),
         str(layout.blas_threads),
+        *([str(layout.tile_threads)] if with_tiles else []),
         *([Text(name)] if with_blas else []),
         duration(row.seconds),
         duration(row.cpu_seconds),

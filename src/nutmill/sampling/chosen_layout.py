@@ -35,7 +35,7 @@ _log = logging.getLogger("nutmill")
 
 # A run shorter than this is not tuned for: the search would cost more than it can save.
 _WORTH_S = 60.0
-# A gradient shorter than this has no BLAS call that more threads would shorten.
+# A gradient shorter than this has no BLAS call and no tiles that more threads would shorten.
 _LIGHT_S = 1e-4
 # The search may take this share of the run that is expected.
 _SHARE, _LONGEST_S = 0.05, 20.0
@@ -124,6 +124,8 @@ def find_layout(
             topology,
             chains=chains,
             blas=tuple(library.blas for library in libraries),
+            calls_blas=bool(compiled.code.calls_blas or not compiled.code.has_tiles),
+            has_tiles=compiled.code.has_tiles,
             objective=objective,
             budget_s=budget_s,
             on_measure=on_measure,
@@ -184,7 +186,8 @@ def layout_for(
     if cores is not None and min(cores, chains) > topology.n_cores:
         _log.warning("cores=%d, but this process may compute with %d: chains share them.", cores, topology.n_cores)
     usual = _usual(chains, topology.n_cores if cores is None else cores, kept)
-    may_choose = asked == "auto" and cores is None and compiled.code.native.blas_routines
+    has_axes = compiled.code.native.blas_routines or (compiled.code.has_tiles and topology.n_cores > chains)
+    may_choose = asked == "auto" and cores is None and has_axes
     stored, more = _stored_here(_describe(compiled, chains, topology), chains) if may_choose else (None, ())
     notes += more
     if stored is not None and (kept is None or stored.layout.numerics == kept):
@@ -336,12 +339,14 @@ def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Desc
     structure = hashlib.sha256(compiled.code.native.code).hexdigest()
     shapes = [list(value.shape) for value in compiled.description.values]
     sizes = json.dumps([structure, shapes, compiled.n_dim, chains])
-    size_class = {
+    size_class: dict[str, Any] = {
         "routines": sorted(compiled.code.native.blas_routines),
         "shapes": sorted(_rounded(shape) for shape in shapes if len(shape) > 0),
         "n_dim": _rounded([compiled.n_dim]),
         "chains": chains,
     }
+    if compiled.code.has_tiles:
+        size_class["tiles"] = True
     workload = hashlib.sha256(sizes.encode()).hexdigest()[:32]
     return _Described(topology.fingerprint(), BlasKey.of(library), workload, size_class)
 

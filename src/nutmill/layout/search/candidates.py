@@ -29,12 +29,12 @@ class Job(NamedTuple):
 
     def cost(self, layout: Layout, seconds: float) -> float:
         """Give what the objective wants small, for one unit of every chain."""
-        cores = layout.chains_at_once * layout.blas_threads if self.objective == "core_hours" else 1
+        cores = layout.n_threads if self.objective == "core_hours" else 1
         return cores * self.wall_s(layout, seconds)
 
     def is_oversubscribed(self, layout: Layout) -> bool:
         """Say whether the layout computes with more threads than there are cores."""
-        return layout.chains_at_once * layout.blas_threads > self.n_cores
+        return layout.n_threads > self.n_cores
 
 
 def candidates(
@@ -43,6 +43,8 @@ def candidates(
     *,
     blas: Sequence[str | None] = (None,),
     most_blas_threads: int | None = None,
+    calls_blas: bool = True,
+    has_tiles: bool = False,
 ) -> list[Layout]:
     """List the layouts worth trying, the simplest first.
 
@@ -58,15 +60,22 @@ def candidates(
         Vendors to try, as in `Layout.blas`; None is SciPy's own.
     most_blas_threads : int, optional
         What the BLAS was built for; OpenBLAS wheels stop at 64.
+    calls_blas, has_tiles : bool
+        Whether BLAS threads, or tile threads, can make a difference.
     """
     if chains < 1:
         raise LayoutError(f"chains must be at least 1, not {chains!r}.")
     n_cores = max(1, topology.n_cores)
-    most = min(n_cores, most_blas_threads or n_cores)
-    points = {(c, b) for c in chain_counts(chains, n_cores) for b in thread_counts(n_cores // c, most)}
-    if most_blas_threads is None or most_blas_threads >= 2:
-        points.add((min(chains, n_cores), 2))
-    return [Layout(c, b, blas=vendor) for vendor in blas for b, c in sorted((b, c) for c, b in points)]
+    most = min(n_cores, most_blas_threads or n_cores) if calls_blas else 1
+    points = {
+        (b, t, c)
+        for c in chain_counts(chains, n_cores)
+        for b in thread_counts(n_cores // c, most)
+        for t in thread_counts(n_cores // c, n_cores if has_tiles else 1)
+    }
+    if calls_blas and (most_blas_threads is None or most_blas_threads >= 2):
+        points.add((2, 1, min(chains, n_cores)))
+    return [Layout(c, b, vendor, t) for vendor in blas for b, t, c in sorted(points)]
 
 
 def chain_counts(chains: int, n_cores: int) -> list[int]:
@@ -75,7 +84,7 @@ def chain_counts(chains: int, n_cores: int) -> list[int]:
 
 
 def thread_counts(per_chain: int, most: int) -> list[int]:
-    """BLAS threads for a chain that has `per_chain` cores to itself: 1, 2, 3, 4, 6, 8, 12, ... and all of them."""
+    """Threads for a chain that has `per_chain` cores to itself: 1, 2, 3, 4, 6, 8, 12, ... and all of them."""
     limit = min(per_chain, most)
     powers = [2**k for k in range(limit.bit_length())]
     return sorted({b for power in powers for b in (power, power * 3 // 2) if 1 <= b <= limit} | {limit})

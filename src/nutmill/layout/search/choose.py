@@ -1,4 +1,4 @@
-"""Decides from paired rounds which layout to take: more BLAS threads, or another BLAS, have to win by measurement.
+"""Decides from paired rounds which layout to take: more threads, or another BLAS, have to win by measurement.
 
 On a machine that others use, so have fewer chains at once than there might be: when the others leave, cores would idle.
 """
@@ -83,9 +83,9 @@ def compare(layout: Layout, other: Layout, rounds: Sequence[Round], job: Job) ->
     return ratio([job.cost(layout, times[layout]) for times in both], [job.cost(other, times[other]) for times in both])
 
 
-def simplicity(layout: Layout) -> tuple[int, bool]:
-    """Order layouts by what can go wrong with them: BLAS threads, another BLAS than SciPy's."""
-    return layout.blas_threads, layout.blas is not None
+def simplicity(layout: Layout) -> tuple[int, bool, int]:
+    """Order layouts by what can go wrong with them: BLAS threads, another BLAS than SciPy's, tile threads."""
+    return layout.blas_threads, layout.blas is not None, layout.tile_threads
 
 
 def has_won(winner: Layout, loser: Layout, rounds: Sequence[Round], job: Job, gain: float = TIE) -> bool:
@@ -122,7 +122,8 @@ def _simplest(
 def _is_safer(layout: Layout, leader: Layout) -> bool:
     """Whether a layout is to be kept on a busy machine unless the other gains a fifth."""
     is_scipys = layout.blas is None and leader.blas is not None
-    return layout.blas_threads < leader.blas_threads or simplicity(layout) == simplicity(leader) or is_scipys
+    has_fewer_threads = layout.blas_threads < leader.blas_threads or layout.tile_threads < leader.tile_threads
+    return has_fewer_threads or simplicity(layout) == simplicity(leader) or is_scipys
 
 
 def _why_not(leader: Layout, best: Layout, lead: Interval, of_all: float | None, *, unsure: bool) -> str:

@@ -1,7 +1,7 @@
-"""The heat map of a sweep: how fast the whole job is, by library, chains at once and BLAS threads; in text and PNG."""
+"""The heat map of a sweep: how fast the whole job is, by library, chains at once and threads; in text and PNG."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -10,20 +10,22 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from nutmill.layout.layout import Layout
 from nutmill.layout.search.findings import Sweep
 from nutmill.units import rate
 
 
 class Heat(NamedTuple):
-    """Rates by layout: a panel for each BLAS library, all on one scale."""
+    """Rates by layout: a panel for each BLAS library and number of threads that is not along the columns."""
 
-    libraries: tuple[str, ...]  # what each is called, SciPy's first
+    panels: tuple[str, ...]  # what each is called, SciPy's library first
     chains_at_once: np.ndarray  # (n_rows,) int64: increasing
-    blas_threads: np.ndarray  # (n_columns,) int64: increasing
-    # (n_libraries, n_rows, n_columns) float64: units per second of the whole job, all chains together, waves included;
+    threads: np.ndarray  # (n_columns,) int64: increasing
+    kind: str  # what the columns count: "BLAS threads" or "tile threads"
+    # (n_panels, n_rows, n_columns) float64: units per second of the whole job, all chains together, waves included;
     # NaN where nothing was measured.
     rate: np.ndarray
-    is_oversubscribed: np.ndarray  # (n_rows, n_columns) bool: more threads than cores
+    is_oversubscribed: np.ndarray  # (n_panels, n_rows, n_columns) bool: more threads than cores
     chosen: tuple[int, int, int]
     caption: str  # the chosen layout, and how sure it is
 
@@ -34,18 +36,45 @@ def heat(sweep: Sweep, labels: Mapping[str | None, str] | None = None) -> Heat:
     `labels` are what people call the libraries that layouts name (`Layout.blas`).
     """
     rows = sweep.table()
-    named = sorted({row.layout.blas for row in rows}, key=lambda blas: (blas is not None, blas or ""))
+    # Of two kinds of threads one goes along the columns: that of BLAS, unless there is one of each chain anyway.
+    along, other = "blas_threads", "tile_threads"
+    if all(row.layout.blas_threads == 1 for row in rows) and any(row.layout.tile_threads > 1 for row in rows):
+        along, other = other, along
+    keys = sorted({_panel_key(row.layout, other) for row in rows})
     chains = np.array(sorted({row.layout.chains_at_once for row in rows}), dtype=np.int64)
-    threads = np.array(sorted({row.layout.blas_threads for row in rows}), dtype=np.int64)
-    rates = np.full((len(named), len(chains), len(threads)), np.nan)
+    threads = np.array(sorted({getattr(row.layout, along) for row in rows}), dtype=np.int64)
+
+    def cell(layout: Layout) -> tuple[int, int, int]:
+        row, column = np.searchsorted(chains, layout.chains_at_once), np.searchsorted(threads, getattr(layout, along))
+        return keys.index(_panel_key(layout, other)), int(row), int(column)
+
+    rates = np.full((len(keys), len(chains), len(threads)), np.nan)
     for row in rows:
-        rates[named.index(row.layout.blas), *_cell(row.layout, chains, threads)] = sweep.job.chains / row.wall_s
-    over = chains[:, None] * threads[None, :] > sweep.job.n_cores
-    chosen = named.index(sweep.best.blas), *_cell(sweep.best, chains, threads)
-    called = tuple(
-        (labels or {}).get(blas) or ("SciPy's" if blas is None else os.path.basename(blas)) for blas in named
-    )
-    return Heat(called, chains, threads, rates, over, chosen, f"{sweep.best}; confidence: {sweep.confidence}")
+        rates[cell(row.layout)] = sweep.job.chains / row.wall_s
+    of_chain = np.maximum(threads, np.array([count for *_, count in keys])[:, None])
+    over = chains[:, None] * of_chain[:, None, :] > sweep.job.n_cores
+    names = tuple(_panel_name(key, keys, labels or {}, _KINDS[other]) for key in keys)
+    caption = f"{sweep.best}; confidence: {sweep.confidence}"
+    return Heat(names, chains, threads, _KINDS[along], rates, over, cell(sweep.best), caption)
+
+
+_KINDS = {"blas_threads": "BLAS threads", "tile_threads": "tile threads"}
+
+_PanelKey = tuple[bool, str, int]  # SciPy's library first
+
+
+def _panel_key(layout: Layout, other: str) -> _PanelKey:
+    return layout.blas is not None, layout.blas or "", getattr(layout, other)
+
+
+def _panel_name(key: _PanelKey, keys: Sequence[_PanelKey], labels: Mapping[str | None, str], kind: str) -> str:
+    """What a panel is called: its library, and how many threads of the other kind, if panels differ in that."""
+    _, blas, count = key
+    library = labels.get(blas or None) or ("SciPy's" if not blas else os.path.basename(blas))
+    if len({count for *_, count in keys}) == 1:
+        return library
+    n_threads = f"{count} {kind if count > 1 else kind.removesuffix('s')}"
+    return n_threads if len({blas for _, blas, _ in keys}) == 1 else f"{library}, {n_threads}"
 
 
 def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
@@ -53,7 +82,7 @@ def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
 
     `title` names machine and model, `unit` what the workload counts, in the plural.
     """
-    panels = [_text_panel(heat, library) for library in range(len(heat.libraries))]
+    panels = [_text_panel(heat, library) for library in range(len(heat.panels))]
     panels[0].title = title or None
     if len(panels) == 1:
         panels[0].caption = _caption(heat, unit)
@@ -62,14 +91,14 @@ def text(heat: Heat, title: str = "", unit: str = "units") -> Group:
 
 
 def _text_panel(heat: Heat, library: int) -> Table:
-    head = "chains at once \\ BLAS threads"
-    if len(heat.libraries) > 1:
-        head = f"{heat.libraries[library]}: {head}"
+    head = f"chains at once \\ {heat.kind}"
+    if len(heat.panels) > 1:
+        head = f"{heat.panels[library]}: {head}"
     table = Table(Column(head, justify="right", style="bold"))
-    for threads in heat.blas_threads:
+    for threads in heat.threads:
         table.add_column(str(threads), justify="right")
     for row, chains in enumerate(heat.chains_at_once):
-        cells = [_text_cell(heat, (library, row, column)) for column in range(len(heat.blas_threads))]
+        cells = [_text_cell(heat, (library, row, column)) for column in range(len(heat.threads))]
         if any(not np.isnan(rate) for rate in heat.rate[library, row]):
             table.add_row(str(chains), *cells)
     return table
@@ -96,9 +125,9 @@ def draw(heat: Heat, path: str | os.PathLike, title: str = "", unit: str = "unit
         _rule(axes, heat)
         _label_cells(axes, heat, library)
         if n_panels > 1:
-            axes.set_title(heat.libraries[library], fontsize=10)
+            axes.set_title(heat.panels[library], fontsize=10)
     panels[0].set_ylabel("chains at once")
-    figure.supxlabel(f"BLAS threads per chain\n{_legend(heat)}", fontsize="medium")
+    figure.supxlabel(f"{heat.kind} per chain\n{_legend(heat)}", fontsize="medium")
     _frame(panels[heat.chosen[0]], heat.chosen[1:])
     figure.suptitle("\n".join(heading), fontsize=10)
     figure.colorbar(image, ax=list(panels), label=f"{unit} per second, all chains")
@@ -109,7 +138,7 @@ def _rule(axes, heat: Heat) -> None:
     """Mark rows and columns, and part the cells by white lines."""
     n_rows, n_columns = heat.rate.shape[1:]
     axes.set_facecolor("0.92")
-    axes.set_xticks(range(n_columns), [str(value) for value in heat.blas_threads])
+    axes.set_xticks(range(n_columns), [str(value) for value in heat.threads])
     axes.set_yticks(range(n_rows), [str(value) for value in heat.chains_at_once])
     axes.set_xticks(np.arange(0.5, n_columns - 1), minor=True)
     axes.set_yticks(np.arange(0.5, n_rows - 1), minor=True)
@@ -121,7 +150,7 @@ def _label_cells(axes, heat: Heat, library: int) -> None:
     share = _share(heat)[library]
     for row, column in np.argwhere(~np.isnan(heat.rate[library])):
         colour = "black" if share[row, column] > 0.6 else "white"
-        mark = "*" if heat.is_oversubscribed[row, column] else ""
+        mark = "*" if heat.is_oversubscribed[library, row, column] else ""
         label = rate(heat.rate[library, row, column]) + mark
         axes.text(column, row, label, ha="center", va="center", color=colour)
 
@@ -143,7 +172,7 @@ def _text_cell(heat: Heat, cell: tuple[int, int, int]) -> Text:
     style = f"{'black' if share > 0.6 else 'white'} on rgb({red},{green},{blue})"
     if cell == heat.chosen:
         return Text(f"▶{rate(value)}", style=f"bold {style}")
-    return Text(rate(value) + ("*" if heat.is_oversubscribed[cell[1:]] else ""), style=style)
+    return Text(rate(value) + ("*" if heat.is_oversubscribed[cell] else ""), style=style)
 
 
 # Red, green and blue of cividis at its dark blue end, in the middle and at its yellow end: it reads the same without
@@ -171,8 +200,3 @@ def _legend(heat: Heat, empty: str = "grey") -> str:
     if np.any(measured & heat.is_oversubscribed):
         parts.append("*: more threads than cores")
     return "; ".join(parts)
-
-
-def _cell(layout, chains: np.ndarray, threads: np.ndarray) -> tuple[int, int]:
-    row, column = np.searchsorted(chains, layout.chains_at_once), np.searchsorted(threads, layout.blas_threads)
-    return int(row), int(column)

@@ -117,14 +117,15 @@ def _pair_means(values: np.ndarray) -> np.ndarray:
 def least_seconds(layout: Layout, ledger: Ledger) -> float:
     """Return seconds per unit of one chain that `layout` will hardly go below.
 
-    Rests on three facts: more company makes no chain faster; BLAS threads help a chain among others no more than they
-    help it alone; and what one more thread brings falls with their number. The ledger holds the `reference` of the
-    layout, at least.
+    Rests on four facts: more company makes no chain faster; threads help a chain among others no more than they help
+    it alone; what one more thread brings falls with their number; and BLAS and tiles are parts of the work that have
+    their turns, so that what threads save of one they do not save of the other. The ledger holds the `reference` of
+    the layout, at least.
     """
     alone = _alone(layout, ledger)
     gain = min(1.0, alone / ledger.fastest(reference(layout)))
     among_fewer = [
-        ledger.fastest(other) * (1.0 if other.blas_threads == layout.blas_threads else gain)
+        ledger.fastest(other) * (1.0 if _threads(other) == _threads(layout) else gain)
         for other in ledger
         if _bounds(other, layout)
     ]
@@ -132,18 +133,32 @@ def least_seconds(layout: Layout, ledger: Ledger) -> float:
 
 
 def reference(layout: Layout) -> Layout:
-    """Return one chain with one BLAS thread, of the same vendor."""
-    return replace(layout, chains_at_once=1, blas_threads=1)
+    """Return one chain with one thread, with the same BLAS."""
+    return replace(layout, chains_at_once=1, blas_threads=1, tile_threads=1)
+
+
+# How much slower a core is among busy ones: of what threads save together, both curves have that alone.
+_SHARED = 1.4
+
+
+def _threads(layout: Layout) -> tuple[int, int]:
+    return layout.blas_threads, layout.tile_threads
 
 
 def _alone(layout: Layout, ledger: Ledger) -> float:
-    """Seconds of one chain with as many BLAS threads: as measured, or at least."""
-    points = sorted(
-        (other.blas_threads, ledger.fastest(other))
+    """Seconds of one chain with as many threads: as measured, or at least."""
+    alone = {
+        _threads(other): ledger.fastest(other)
         for other in ledger
         if other.chains_at_once == 1 and other.blas == layout.blas
-    )
-    return dict(points).get(layout.blas_threads) or _on_curve(layout.blas_threads, points)
+    }
+    if measured := alone.get(_threads(layout)):
+        return measured
+    of_blas = _on_curve(layout.blas_threads, sorted((b, seconds) for (b, t), seconds in alone.items() if t == 1))
+    of_tiles = _on_curve(layout.tile_threads, sorted((t, seconds) for (b, t), seconds in alone.items() if b == 1))
+    if 1 in _threads(layout):
+        return of_blas if layout.tile_threads == 1 else of_tiles
+    return max(of_blas + of_tiles - _SHARED * alone[1, 1], alone[1, 1] / layout.threads_of_chain)
 
 
 def _on_curve(threads: int, points: Sequence[tuple[int, float]]) -> float:
@@ -151,6 +166,8 @@ def _on_curve(threads: int, points: Sequence[tuple[int, float]]) -> float:
 
     Such a curve lies above each line through two of its points where that goes on beyond them.
     """
+    if threads in (measured := dict(points)):
+        return measured[threads]
     below = [point for point in points if point[0] < threads]
     above = [point for point in points if point[0] > threads]
     from_below = _line(threads, below[-1], max(_slope(*below[-2:]), -1.0) if len(below) > 1 else -1.0)
@@ -170,9 +187,9 @@ def _line(threads: int, through: tuple[int, float], slope: float) -> float:
 
 
 def _bounds(other: Layout, layout: Layout) -> bool:
-    """Whether `other` is the same with fewer chains, perhaps with one BLAS thread each."""
+    """Whether `other` is the same with fewer chains, perhaps with one thread each."""
     return (
         other.chains_at_once <= layout.chains_at_once
         and other.blas == layout.blas
-        and other.blas_threads in (1, layout.blas_threads)
+        and _threads(other) in ((1, 1), _threads(layout))
     )

@@ -6,6 +6,7 @@ machines of 128 cores.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from nutmill.layout.search.measuring import FINALISTS, Measure, OnMeasure, Recor
 _EXPLORE_SHARE = 0.6
 _BURST_SHARE, _BURST_LEAST_S, _BURST_MOST_S = 1.0 / 200.0, 0.01, 0.1
 
+_AXES = ("blas_threads", "tile_threads")
 _EFFICIENCY_LEAST = 0.35
 # What counts as a difference between two scan points.
 _GAIN, _LOSS = 0.95, 1.15
@@ -99,15 +101,17 @@ class _Search:
             raise LayoutError(f"None of the {len(distinct)} layouts fits on {job.n_cores} cores: give one that does.")
         self.families = list(dict.fromkeys(reference(layout) for layout in self.choosable))
         self.burst_s = min(max(recorder.budget_s * _BURST_SHARE, _BURST_LEAST_S), _BURST_MOST_S)
-        self._most_threads: dict[Layout, float] = {}
+        self._most_threads: dict[tuple[Layout, str], float] = {}
 
     def begin(self) -> None:
         """Measure one chain; see from it whether the budget allows all chains and two threads too; measure these."""
         first = next((a for a in self.families if self.recorder.take(a, "scan", self.burst_s) is not None), None)
         if first is None:
             raise self._nothing_measured()
-        together, alone = self._along_chains(first), self._along_threads(first)
-        others = [layout for layout in dict.fromkeys(together[-1:] + alone[:2]) if layout != first]
+        found = self._along_chains(first)[-1:]
+        for axis in _AXES:
+            found += self._along_threads(first, axis)[:2]
+        others = [layout for layout in dict.fromkeys(found) if layout != first]
         needed_s = self.recorder.spent_s + sum(self.recorder.expected_s(other, self.burst_s) for other in others)
         if needed_s > self.recorder.budget_s:
             raise LayoutError(
@@ -123,27 +127,32 @@ class _Search:
         self.choosable = [layout for layout in self.choosable if reference(layout) in self.families]
 
     def scan_threads(self, family: Layout) -> None:
-        """Measure one chain with 1, 2, 4, ... BLAS threads, each twice, until more of them are of no use."""
-        line = self._along_threads(family)
-        self._most_threads[family] = math.inf
-        if not self._twice(family):
-            return
-        for layout in [a for a in line if a.blas_threads > 1 and (_is_power(a.blas_threads) or a == line[-1])]:
+        """Measure one chain with 1, 2, 4, ... threads, each twice, until more of them are of no use."""
+        for axis in _AXES:
+            self._most_threads[family, axis] = math.inf
+        if self._twice(family):
+            for axis in _AXES:
+                self._scan_axis(family, axis)
+
+    def _scan_axis(self, family: Layout, axis: str) -> None:
+        """Measure along the threads of one kind."""
+        line = self._along_threads(family, axis)
+        for layout in [a for a in line if a != family and (_is_power(getattr(a, axis)) or a == line[-1])]:
             best_s = min(self.ledger.fastest(other) for other in (family, *line) if other in self.ledger)
             if not self._twice(layout):
                 break
             seconds = self.ledger.fastest(layout)
-            efficiency = self.ledger.fastest(family) / seconds / layout.blas_threads
+            efficiency = self.ledger.fastest(family) / seconds / getattr(layout, axis)
             # Cores that no chain needs cost nothing: go on while the time still falls.
             if efficiency < _EFFICIENCY_LEAST and seconds > _GAIN * best_s:
-                self._most_threads[family] = layout.blas_threads
+                self._most_threads[family, axis] = getattr(layout, axis)
                 break
         # The fixed rule "one chain, all threads" is never left unmeasured.
         if line and line[-1] not in self.ledger:
             self.recorder.take(line[-1], "scan", self.burst_s)
 
     def scan_chains(self, family: Layout) -> None:
-        """Measure chains with one BLAS thread each, twice: the most at once, and between where company slows them."""
+        """Measure chains with one thread each, twice: the most at once, and between where company slows them."""
         line = self._along_chains(family)
         if family not in line:
             line = [family, *line]
@@ -179,7 +188,7 @@ class _Search:
     def halve(self) -> list[Layout]:
         """Measure the better ones in turn with longer and longer bursts; keep a third each time, until few are left.
 
-        The best with one BLAS thread stays among them, and the best of SciPy's library, since others have to win
+        The best with one thread a chain stays among them, and the best of SciPy's library, since others have to win
         against these; and the second best.
         """
         alive = self._hopeful([layout for layout in self.choosable if layout in self.ledger])
@@ -190,7 +199,7 @@ class _Search:
                 self.recorder.take(alive[index], "halving", self.burst_s * 2.0**n_rounds, n_rounds)
             alive = self._hopeful(alive)[: max(FINALISTS, math.ceil(len(alive) / 3))]
         ranked = sorted((layout for layout in self.choosable if layout in self.ledger), key=self._cost)
-        one_thread = [layout for layout in ranked if layout.blas_threads == 1]
+        one_thread = [layout for layout in ranked if layout.threads_of_chain == 1]
         of_scipy = [layout for layout in ranked if layout.blas is None]
         return list(dict.fromkeys([*alive, *one_thread[:1], *of_scipy[:1], *ranked[:2]]))
 
@@ -214,12 +223,13 @@ class _Search:
         reasons = dict.fromkeys(self.recorder.left_out.values())
         return LayoutError(f"No layout could be measured. {' '.join(reasons)}")
 
-    def _along_threads(self, family: Layout) -> list[Layout]:
-        line = [a for a in self.choosable if a.chains_at_once == 1 and reference(a) == family]
-        return sorted(line, key=lambda layout: layout.blas_threads)
+    def _along_threads(self, family: Layout, axis: str) -> list[Layout]:
+        """One chain with 1, 2, 3, ... threads of a kind, and with one of the others."""
+        line = [a for a in self.choosable if replace(family, **{axis: getattr(a, axis)}) == a]
+        return sorted(line, key=lambda layout: getattr(layout, axis))
 
     def _along_chains(self, family: Layout) -> list[Layout]:
-        line = [a for a in self.choosable if a.blas_threads == 1 and reference(a) == family]
+        line = [a for a in self.choosable if a.threads_of_chain == 1 and reference(a) == family]
         return sorted(line, key=lambda layout: layout.chains_at_once)
 
     def _twice(self, layout: Layout) -> bool:
@@ -234,7 +244,17 @@ class _Search:
 
     def _is_open(self, layout: Layout) -> bool:
         family = reference(layout)
-        return family in self.ledger and layout.blas_threads <= self._most_threads[family]
+        if family not in self.ledger:
+            return False
+        used = [axis for axis in _AXES if getattr(layout, axis) > 1]
+        if len(used) > 1 and not all(self._helps(family, axis) for axis in used):
+            return False
+        return all(getattr(layout, axis) <= self._most_threads[family, axis] for axis in used)
+
+    def _helps(self, family: Layout, axis: str) -> bool:
+        """Whether one chain is faster with more threads of a kind."""
+        line = [a for a in self._along_threads(family, axis) if a in self.ledger and a != family]
+        return min(map(self.ledger.fastest, line), default=math.inf) < _GAIN * self.ledger.fastest(family)
 
     def _bound(self, layout: Layout) -> float:
         return self.job.cost(layout, least_seconds(layout, self.ledger))

@@ -28,6 +28,8 @@ def sweep(
     chains: int,
     layouts: Sequence[Layout] | None = None,
     blas: Sequence[str | None] = (None,),
+    calls_blas: bool = True,
+    has_tiles: bool = False,
     objective: Objective = "wall",
     budget_s: float = 20.0,
     seed: int = 0,
@@ -48,6 +50,8 @@ def sweep(
         Those to choose from; by default `candidates`.
     blas : sequence of str or None
         Vendors to try if `layouts` is not given; None is SciPy's own.
+    calls_blas, has_tiles : bool
+        What of the workload threads can share, if `layouts` is not given.
     objective : str
         "wall", or "core_hours" for those who pay for cores.
     budget_s : float
@@ -68,7 +72,7 @@ def sweep(
     """
     job = _checked_job(chains, topology.n_cores, objective, budget_s)
     if layouts is None:
-        layouts = candidates(topology, chains, blas=blas)
+        layouts = candidates(topology, chains, blas=blas, calls_blas=calls_blas, has_tiles=has_tiles)
     measure, bench = _measuring(measure, workload, topology)
     found = search(measure, layouts, job, budget_s=budget_s, clock=clock, seed=seed, on_measure=on_measure)
     return decided(found, job, sees_others=bench is None or bench.sees_others)
