@@ -58,10 +58,18 @@ def test_what_is_not_known_is_not_said():
         ({"gradient_s_all_threads": 5e-4}, "as well as chains do (2.00 times as fast)"),
         ({"gradient_s": 6e-4}, "Reading data bounds this model"),
         ({"gradient_s_all_threads": None}, "Nothing stands out"),
+        ({"gradient_s_tile_threads": 5e-4}, "2 tile threads make a gradient 2.00 times as fast: where there are more"),
     ],
 )
 def test_advice(changed, said):
     assert any(said in sentence for sentence in advice(made_up(**changed)))
+
+
+def test_tile_threads():
+    said = as_text(made_up(gradient_s_tile_threads=8e-4, gradient_s_all_threads=None))
+    assert "with 2 tile threads a gradient takes 800 us, 1.25 times as fast." in said
+    assert "tile threads" not in as_text(made_up())
+    assert not any("tile" in each for each in advice(made_up(gradient_s=1e-5, gradient_s_tile_threads=5e-6)))
 
 
 def test_other_libraries_are_told_call_by_call():

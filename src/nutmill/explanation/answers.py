@@ -66,6 +66,11 @@ def advice(found: Measured) -> list[str]:
         said.append("A gradient is too short for more BLAS threads to help: give every chain a core of its own.")
     elif found.gradient_s_all_threads is not None:
         said.append(_on_threads(found))
+    if found.gradient_s >= _LIGHT_S and _gain_of_tiles(found) >= _GAIN:
+        said.append(
+            f"{found.machine.n_cores} tile threads make a gradient {_gain_of_tiles(found):.2f} times as fast: where "
+            "there are more cores than chains, `nutmill tune` measures how many a chain should have."
+        )
     said += advice_on_blas(found)
     if _reads_memory(found) and _reading_share(found) > _BOUND:
         said.append(
@@ -130,8 +135,13 @@ def _cores(found: Measured) -> list[str]:
         f"{n_cores} core{'s' * (n_cores > 1)} may compute, {found.machine.bound_by}. As many chains run at once, each "
         "in a thread of its own."
     ]
+    if found.gradient_s_tile_threads is not None:
+        said.append(
+            f"It goes through rows of data in tiles, which threads can share: with {n_cores} tile threads a gradient "
+            f"takes {duration(found.gradient_s_tile_threads)}, {_gain_of_tiles(found):.2f} times as fast."
+        )
     if not found.calls:
-        said.append("BLAS is not called, so a chain keeps one core busy, and no other.")
+        said.append("BLAS is not called, so a chain keeps one core busy, and no other, unless a layout says otherwise.")
         return said
     said.append(f"Its calls go to {found.blas}. A chain is given one, unless a layout says otherwise.")
     if found.gradient_s_all_threads is not None:
@@ -194,6 +204,10 @@ def _on_threads(found: Measured) -> str:
             "give threads only the cores that chains leave free. `nutmill tune` measures it."
         )
     return f"BLAS threads use cores as well as chains do ({gain:.2f} times as fast): `nutmill tune` finds the best mix."
+
+
+def _gain_of_tiles(found: Measured) -> float:
+    return found.gradient_s / (found.gradient_s_tile_threads or found.gradient_s)
 
 
 def _speedup(found: Measured) -> float:

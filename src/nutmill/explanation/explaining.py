@@ -185,10 +185,13 @@ class _Gradient(NamedTuple):
 def _further(compiled: CompiledModel, again: _Again | None, known: _Gradient, budget: Budget) -> dict[str, Any]:
     """Measure what there is time for, what matters most first: fields of an explanation."""
     position, n_cores, alone, calls = known
-    more = counted = in_single = moves_by = None
+    more = tiled = counted = in_single = moves_by = None
     libraries: list[LibrarySpeed] = []
     if calls and n_cores > 1 and budget.allows("more BLAS threads", _TIMINGS * max(alone, LEAST_S)):
         more = _with_threads(compiled.binding, position, n_cores)
+    has_threads = compiled.code.has_tiles and n_cores > 1
+    if has_threads and budget.allows("tile threads", _TIMINGS * max(alone, LEAST_S)):
+        tiled = gradient_seconds(compiled.binding, position, tile_threads=n_cores)
     if again is not None and budget.allows("its operations", again.rewriting_s):
         counted = again.operations()
     if calls and budget.allows("other BLAS libraries", 2 * _TIMINGS * alone):
@@ -198,6 +201,7 @@ def _further(compiled: CompiledModel, again: _Again | None, known: _Gradient, bu
     return {
         "operations": counted,
         "gradient_s_all_threads": more,
+        "gradient_s_tile_threads": tiled,
         "gradient_s_single": in_single,
         "logp_moves_by": moves_by,
         "libraries": libraries,

@@ -59,6 +59,8 @@ class Measured(NamedTuple):
     # The BLAS libraries of this machine, SciPy's first; none where no BLAS is called, or the model runs through a
     # pointer.
     libraries: list[LibrarySpeed]
+    # One evaluation with a tile thread on each usable core; None where rows do not go in tiles, or there is one core.
+    gradient_s_tile_threads: float | None = None
     left_out: tuple[str, ...] = ()  # what was not measured for want of time
 
     @property

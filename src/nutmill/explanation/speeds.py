@@ -10,6 +10,7 @@ import numpy as np
 from nutmill.layout.applied import apply_layout
 from nutmill.layout.layout import Layout
 from nutmill.native.binding import Binding
+from nutmill.native.teams import teams
 
 # Larger than the last cache of most machines, and read in some ten milliseconds.
 _VECTOR_BYTES = 1 << 26
@@ -38,10 +39,10 @@ def machine_speed() -> MachineSpeed:
     return MachineSpeed(x.nbytes / reading, 2.0 * _MATRIX**3 / computing)
 
 
-def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int) -> float:
-    """Time one evaluation of density and gradient at `position` (n_dim,) with so many BLAS threads."""
-    repeat = binding.repeated(position)
-    with apply_layout(Layout(1, blas_threads)):
+def gradient_seconds(binding: Binding, position: np.ndarray, blas_threads: int = 1, tile_threads: int = 1) -> float:
+    """Time one evaluation of density and gradient at `position` (n_dim,) with so many threads."""
+    with apply_layout(Layout(1, blas_threads, tile_threads=tile_threads)), teams(1, tile_threads) as pool:
+        repeat = (binding.with_teams(pool) if pool else binding).repeated(position)
         count = 1
         while (first := best(lambda: repeat(count), repeats=1)) < LEAST_S:  # noqa: B023  it is called at once
             count *= 2
