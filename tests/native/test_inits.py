@@ -162,6 +162,19 @@ def test_what_stands_in_the_way_is_told(tmp_path):
         load(tmp_path / "model.nut").starts(None, 1, 6, jitter=True)
 
 
+def test_conditions_and_operations_that_fail_are_told():
+    with pm.Model() as model:
+        level = pm.Normal("level", shape=3)
+        pm.Normal("scale", 0.0, -1.0)
+        pm.Normal("y", level[np.array([0, 5])], 1.0, observed=[1.0, 2.0])
+    with pytest.raises(ModelError) as caught:
+        compile_model(model).starts(None, 1, 8, jitter=True)
+    message = str(caught.value)
+    assert "\n  scale                          not fulfilled: sigma > 0\n" in message
+    assert "\n  y                              cannot be computed: index 5 is out of bounds" in message
+    assert "there level = [0, 0, 0], scale = 0\n" in message
+
+
 def test_other_data_are_what_is_told(tmp_path):
     compiled = compile_model(bounded()).with_data(y=[3.0, 200.0])
     with pytest.raises(ModelError, match=r"\n  y +log density -inf\n  there top = 50\n"):

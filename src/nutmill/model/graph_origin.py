@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+from pymc.logprob.utils import ParameterValueError
+from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
 
 from nutmill.errors import ModelError
@@ -67,15 +69,13 @@ class GraphOrigin:
     def not_finite(self, pieces: Arrays, arrays: Arrays) -> dict[str, Term]:
         """Terms of the log density that are not finite at a position, by name of the variable."""
         variables = list(self.graph.point_variables())
-        try:
-            values = self._terms_at(arrays)(pieces)
-        except Exception:  # an operation fails there, and may raise what it likes; the status tells of it
-            return {}
         found = {}
-        for (name, graph), value in zip(self._terms.densities.items(), values, strict=True):
-            if not np.isfinite(value).all():
+        # One by one, because an operation that fails in one may raise what it likes.
+        for name, graph in self._terms.densities.items():
+            value, failure = _value_or_failure(self._terms_at(arrays, [graph]), pieces)
+            if failure or not np.isfinite(value).all():
                 needed = set(ancestors([graph]))
-                found[name] = Term(float(value.sum()), tuple(v.name for v in variables if v in needed))
+                found[name] = Term(float(value.sum()), tuple(v.name for v in variables if v in needed), failure)
         return found
 
     def guide(self, arrays: Arrays) -> Guide:
@@ -85,7 +85,7 @@ class GraphOrigin:
     def _misses(self, arrays: Arrays) -> Callable[[Arrays], int] | None:
         if not self._terms.densities:
             return None
-        terms_at = self._terms_at(arrays)
+        terms_at = self._terms_at(arrays, list(self._terms.densities.values()))
 
         def misses(pieces: Arrays) -> int:
             try:
@@ -109,17 +109,17 @@ class GraphOrigin:
 
         return prior
 
-    def _terms_at(self, arrays: Arrays) -> Callable[[Arrays], list[np.ndarray]]:
-        """Function that evaluates the terms at a position, for these data."""
-        inputs, densities = self._terms
+    def _terms_at(self, arrays: Arrays, terms: list[Variable]) -> Callable[[Arrays], list[np.ndarray]]:
+        """Function that evaluates some terms at a position, for these data."""
+        inputs = self._terms.arrays
         variables = list(self.graph.point_variables())
         places = [[p.name for p in self.graph.parameters].index(variable.name) for variable in variables]
-        values, terms = self._now(inputs, arrays), list(densities.values())
-        evaluated = evaluator([*variables, *(array.variable for array in inputs)], terms) if terms else None
+        values = self._now(inputs, arrays)
+        evaluated = evaluator([*variables, *(array.variable for array in inputs)], terms)
 
         def terms_at(pieces: Arrays) -> list[np.ndarray]:
             with np.errstate(all="ignore"):
-                return evaluated([*(pieces[place] for place in places), *values]) if evaluated else []
+                return evaluated([*(pieces[place] for place in places), *values])
 
         return terms_at
 
@@ -154,3 +154,19 @@ class GraphOrigin:
 
             self._likelihood = compile_likelihood(self.graph, target)
         return self._likelihood
+
+
+def _value_or_failure(evaluated: Callable[[Arrays], list[np.ndarray]], pieces: Arrays) -> tuple[np.ndarray, str]:
+    """What a function of one result gives at a position; NaN, and why, where an operation raises."""
+    try:
+        (value,) = evaluated(pieces)
+    except ParameterValueError as error:
+        return np.array(np.nan), f"not fulfilled: {_first_line(error)}"
+    except Exception as error:
+        return np.array(np.nan), f"cannot be computed: {_first_line(error)}"
+    return value, ""
+
+
+def _first_line(error: Exception) -> str:
+    """What an operation said: PyTensor adds lines on the graph, which users have not written."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

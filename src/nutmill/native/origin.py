@@ -12,10 +12,21 @@ Arrays = Sequence[np.ndarray]
 
 
 class Term(NamedTuple):
-    """What one variable of the model adds to the log density, and the names of the parameters that it depends on."""
+    """What one variable of the model adds to the log density.
+
+    Attributes
+    ----------
+    log_density : float
+        NaN where it cannot be computed.
+    parameters : tuple of str
+        Names of the parameters that it depends on.
+    failure : str
+        Why it cannot be computed: a condition on parameters that does not hold, or what an operation said.
+    """
 
     log_density: float
     parameters: tuple[str, ...]
+    failure: str = ""
 
 
 class Guide(NamedTuple):

@@ -238,7 +238,7 @@ def failure(
     terms: Mapping[str, Term],
 ) -> str:
     """Say why no start was found: a line for each term and each gradient that is not finite, what a status means."""
-    lines = [f"  {name:<30} log density {term.log_density}" for name, term in terms.items()]
+    lines = [f"  {name:<30} {t.failure or f'log density {t.log_density}'}" for name, t in terms.items()]
     first = 0
     for name, shape in zip(names, shapes, strict=True):
         size = int(np.prod(shape))

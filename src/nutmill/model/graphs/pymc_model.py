@@ -10,13 +10,10 @@ from pymc.distributions.distribution import support_point
 from pymc.initial_point import convert_str_to_rv_dict, make_initial_point_expression
 from pymc.pytensorf import replace_rng_nodes
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.basic import Nonzero
-from pytensor.tensor.extra_ops import Unique
 from pytensor.tensor.math import variadic_add
-from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError
@@ -35,12 +32,11 @@ from nutmill.model.graphs.graph import (
 )
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
+from nutmill.model.graphs.refused import check_model, check_shapes
 from nutmill.model.graphs.short_dims import fixed, short_dims, static_shape
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
-
-RESERVED_NAMES = {"chain", "draw"}
 
 
 def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_out: bool = False) -> ModelGraph:
@@ -50,7 +46,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     nothing to sample, a free variable is discrete, a name clashes with ArviZ's dimensions, observed data are NaN, the
     shape of a reported variable depends on parameters, or `var_names` names an unknown variable.
     """
-    _check(model)
+    check_model(model)
     reported = _reported(model, var_names)
     data, found, begin = _named_data(model), find_sites(model), start_expressions(model, {})
     fitted = new_fitted(_log_densities(model, model.observed_RVs), _values_of(model), begin) if leave_out else {}
@@ -67,7 +63,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
     pointwise, expanded, start, values = _parted(as_written, [pointwise, *others])
-    _check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
+    check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])
     dims, named = model.named_vars_to_dims, dict(zip(data, values, strict=True))
     observed = [rv.name for rv in model.observed_RVs]
     return ModelGraph(
@@ -282,40 +278,6 @@ def _terms(model: pm.Model) -> Terms:
     densities = _log_densities(model, [*model.basic_RVs, *model.potentials])
     parts, arrays = lift(list(densities.values()), *_data_names(model))
     return Terms(arrays, {variable.name: part for variable, part in zip(densities, parts, strict=True)})
-
-
-def _check(model: pm.Model) -> None:
-    if not model.free_RVs:
-        raise ModelError("The model has no free variables, so there is nothing to sample: did you observe them all?")
-    discrete = [rv.name for rv in model.free_RVs if rv.dtype not in ("float64", "float32")]
-    if discrete:
-        raise ModelError(
-            f"NUTS cannot sample discrete variables: {', '.join(discrete)}. Marginalise them out "
-            "(pm.Mixture, pymc_extras.marginalize) or use pm.sample, which mixes step methods."
-        )
-    clashes = sorted(RESERVED_NAMES & set(model.named_vars))
-    if clashes:
-        raise ModelError(f"A variable may not be called {' or '.join(clashes)}: ArviZ has a dimension of this name.")
-
-
-def _check_shapes(expanded: Mapping[str, Variable], parameters: Sequence[Variable]) -> None:
-    """Refuse variables whose length is a matter of values, such as `x[x > 0]`."""
-    for name, output in expanded.items():
-        for node in {v.owner for v in ancestors([output]) if v.owner is not None}:
-            if _selects(node) and any(v in parameters for v in ancestors(node.inputs)):
-                raise ModelError(
-                    f"The shape of {name} changes with the parameters, and every draw needs the same: "
-                    "leave it out by var_names=, or make it a fixed shape (pt.switch)."
-                )
-
-
-def _selects(node: Apply) -> bool:
-    by_mask = isinstance(node.op, AdvancedSubtensor) and any(_is_mask(v) for v in node.inputs[1:])
-    return by_mask or isinstance(node.op, Nonzero | Unique)
-
-
-def _is_mask(index: Variable) -> bool:
-    return isinstance(index.type, TensorType) and index.type.dtype == "bool"
 
 
 def _check_observed(arrays: Sequence[GraphArray]) -> None:
