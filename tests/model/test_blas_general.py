@@ -19,6 +19,34 @@ def test_general_solve(assume_a, b_ndim):
     np.testing.assert_allclose(solve(given, right), np.linalg.solve(matrix, right), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 9])
+def test_systems_of_three_diagonals(three_diagonals, n):
+    """Rows are exchanged where a pivot is small, and what lies beside the diagonals is not read."""
+    rng = np.random.default_rng(14)
+    matrix = sum(np.diag(rng.normal(size=max(n - abs(k), 0)), k)[:n, :n] for k in (-1, 0, 1))
+    matrix[:1, :1] *= 1e-14
+    beside = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) > 1
+    given, b, c = np.where(beside, np.nan, matrix), rng.normal(size=n), rng.normal(size=(n, 4))
+    for layout in LAYOUTS.values():
+        for found, right in zip(three_diagonals(layout(given), b, c[:, ::2]), (b, c[:, ::2]), strict=True):
+            np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-9, atol=1e-11)
+
+
+def test_singular_systems_of_three_diagonals(three_diagonals):
+    for found in three_diagonals(np.ones((2, 2)), np.ones(2), np.ones((2, 3))):
+        assert np.isnan(found).all()
+
+
+@pytest.fixture(scope="module")
+def three_diagonals():
+    """Compiled solutions of a vector and of columns; PyTensor would factorise one matrix for both."""
+    a, other, b, c = pt.matrix("a"), pt.matrix("other"), pt.vector("b"), pt.matrix("c")
+    pairs = (a, b), (other, c)
+    solve = [pt.linalg.solve(x, right, assume_a="tridiagonal", b_ndim=right.ndim) for x, right in pairs]
+    function = lean_function([a, other, b, c], solve)
+    return lambda matrix, vector, columns: function(matrix, matrix, vector, columns)
+
+
 def test_inverse_and_determinants():
     a, stack = pt.matrix("a"), pt.tensor3("stack")
     outputs = [f(x) for x in (a, stack) for f in (pt.linalg.inv, pt.linalg.det)]

@@ -239,3 +239,12 @@ def test_an_axis_that_is_declared_to_be_one_long_is():
     assert_same(function(np.ones((1, 2)), np.ones((3, 2))), [np.full((3, 2), 2.0)])
     with pytest.raises(ValueError, match="declared shape"):
         function(np.ones((3, 2)), np.ones((3, 2)))
+
+
+def test_powers_of_integers():
+    """Exact, as NumPy's are, in the width of the result."""
+    inputs = [pt.vector(dtype=dtype) for dtype in ("int64", "int8", "int32")]
+    n, small, exponent = inputs
+    outputs = [n**exponent, small**small, n ** np.int8(3), np.int8(-1) ** exponent]
+    points = [np.array([3, -2, 0, 1, -1]), np.array([2, 0, 5, 1, 3], "int8"), np.array([4, 5, 0, 31, 7], "int32")]
+    assert_agrees(inputs, outputs, points)

@@ -42,6 +42,7 @@ _FORMS = {
     "dgetrf": _Form((0, 1), lambda m, n: m * n * n - n**3 / 3.0),
     "dgetrs": _Form((1, 2), lambda n, k: 2.0 * n * n * k),
     "dgetri": _Form((0,), lambda n: 4.0 * n**3 / 3.0, 5),
+    "dgtsv": _Form((0, 1), lambda n, k: (3.0 + 5.0 * k) * n),
     "dsyevd": _Form((2,), lambda n: 9.0 * n**3, 7),
     "dgeqrf": _Form((0, 1), lambda m, n: 2.0 * m * n * n - 2.0 * n**3 / 3.0, 6),
     "dorgqr": _Form((0, 1, 2), lambda m, n, k: 4.0 * m * n * k - 2.0 * (m + n) * k * k + 4.0 * k**3 / 3.0, 7),

@@ -24,6 +24,7 @@ LAPACK = {
     "dgetrf": "iipips",
     "dgetrs": "ciipippis",
     "dgetri": "ipippis",
+    "dgtsv": "iippppis",
     "dsyevd": "ccipippipis",
     "dgeqrf": "iipippis",
     "dorgqr": "iiipippis",

@@ -8,7 +8,7 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline import covariances, exponential, factors, lu, products, row_products, spectral
+from nutmill.model.lowering.inline import bands, covariances, exponential, factors, lu, products, row_products, spectral
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, view_of
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.matrices import check_square, check_system
@@ -30,6 +30,7 @@ _WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
     ops.LeanCholeskySolve: (check_system, factors.cholesky_solve),
     ops.LeanCovarianceGradient: (covariances.check_gradient, covariances.covariance_gradient),
     ops.LeanSolve: (check_system, lu.solve),
+    ops.LeanTridiagonalSolve: (check_system, bands.solve_tridiagonal),
     ops.LeanInverse: (check_square, lu.inverse),
     ops.LeanLogDeterminant: (check_square, lu.log_determinant),
     ops.LeanGram: (spectral.check_nothing, spectral.gram),

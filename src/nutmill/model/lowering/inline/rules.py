@@ -262,6 +262,19 @@ _FLOAT_RULES |= {
 }
 
 
+def _power_of_integers(emitter: Emitter, node: Apply, values: Sequence[ir.Value]) -> list[ir.Value]:
+    """By the bits of the exponent; of a base that is known, such as -1, little of it is left."""
+    builder = emitter.builder
+    square, exponent = _as_outputs(emitter, node, values)
+    one = ir.Constant(square.type, 1)
+    total = one
+    for bit in range(square.type.width):
+        is_set = builder.trunc(builder.lshr(exponent, ir.Constant(exponent.type, bit)), ir.IntType(1))
+        total = builder.mul(total, builder.select(is_set, square, one))
+        square = builder.mul(square, square)
+    return [total]
+
+
 def rule_of(node: Apply) -> Rule | None:
     """How to write a node whose results are exact that way; None where Numba has to."""
     kind = type(node.op)
@@ -279,4 +292,6 @@ def rule_of(node: Apply) -> Rule | None:
         return _logical
     if kind is scalar_ops.Neg and out.kind == "i":
         return _negated
+    if kind is scalar_ops.Pow and out.kind == "i":
+        return _power_of_integers
     return _FLOAT_RULES.get(kind) if out.kind == "f" else None

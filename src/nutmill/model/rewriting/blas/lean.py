@@ -47,6 +47,7 @@ from nutmill.model.rewriting.blas.ops import (
     LeanQR,
     LeanSolve,
     LeanSolveTriangular,
+    LeanTridiagonalSolve,
 )
 from nutmill.model.rewriting.matrix_exponential import Exponential
 
@@ -127,9 +128,11 @@ def _is_wide(a) -> bool:
 
 
 def _solve(op: Solve, a, b):
-    """Solve by the assumption on the matrix; bands stay with PyTensor, whose routines cost less there."""
+    """Solve by the assumption on the matrix; bands of other widths stay with PyTensor."""
     if op.assume_a == "pos":
         return _solved(LeanCholeskySolve(op.lower), LeanCholesky(op.lower)(a), b)
+    if op.assume_a == "tridiagonal":
+        return _solved(LeanTridiagonalSolve(), a, b)
     if op.assume_a in ("gen", "sym", "her"):
         return LeanSolve(op.assume_a != "gen", op.lower)(a, b)
     return None

@@ -135,6 +135,10 @@ class LeanCovarianceGradient(LeanOp):
         return shapes[:1]
 
 
+class LeanTridiagonalSolve(LeanOp):
+    """Solution of a system of which three diagonals are read, NaN where it is singular."""
+
+
 class LeanInverse(LeanOp):
     """Inverse of a matrix, NaN where there is none."""
 
