@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from campaigns.process_state import thread_counts
 from costs import Costs
-from levels import pretend
+from processor_levels import pretend
 from threadpoolctl import threadpool_limits
 
 from nutmill.files import CODE_MODE, cache_folder, replace_file

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kept import SEED, SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
+from checkpoint.checkpointed import SEED, SETTINGS, assert_same, facts_of, resume, run_alone, run_kept
 from targets import Target, native, starts
 
 from nutmill.checkpoint.folder import RunFolder

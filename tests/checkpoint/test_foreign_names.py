@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from kept import resume, run_kept
+from checkpoint.checkpointed import resume, run_kept
 
 from nutmill import CheckpointError, status
 from nutmill.checkpoint.folder import RunFolder

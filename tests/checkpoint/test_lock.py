@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from kept import resume, run_kept
+from checkpoint.checkpointed import resume, run_kept
 from processes import environment
 
 from nutmill.checkpoint import lock

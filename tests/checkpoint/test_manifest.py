@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from kept import SETTINGS, assert_same, resume, run_kept
+from checkpoint.checkpointed import SETTINGS, assert_same, resume, run_kept
 
 from nutmill.checkpoint.group_keeper import GroupKeeper
 from nutmill.checkpoint.manifest import MANIFEST, read_manifest, sealed, write_manifest

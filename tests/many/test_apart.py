@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from apart import processes
-from keepers import ends, mean
+from many.keepers import ends, mean
 from many_models import effects, line, points, schools
 
 from nutmill import ArgumentError, ModelError, SamplingError, sample_many

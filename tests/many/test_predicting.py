@@ -3,7 +3,7 @@
 import numpy as np
 import pymc as pm
 import pytest
-from inlining import INTERPRETED
+from model.inlining import INTERPRETED
 from scipy.special import logsumexp
 
 import nutmill

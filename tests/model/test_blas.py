@@ -6,7 +6,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import scipy.linalg
-from linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, open_tensor, positive_definite
+from model.linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, open_tensor, positive_definite
 from pytensor.link.numba.dispatch.basic import numba_funcify
 
 from nutmill.model.rewriting.blas import declare_slots

@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from linear_algebra import LAYOUTS, lean_function, open_tensor, positive_definite
+from model.linear_algebra import LAYOUTS, lean_function, open_tensor, positive_definite
 
 
 @pytest.mark.parametrize("b_ndim", [1, 2])

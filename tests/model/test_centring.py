@@ -7,7 +7,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from coordinates import At
-from inlining import INTERPRETED
+from model.inlining import INTERPRETED
 
 from nutmill import CompiledModel, compile_model
 

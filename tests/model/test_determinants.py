@@ -4,7 +4,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED, assert_same, inlined
+from model.inlining import INTERPRETED, assert_same, inlined
 from pytensor.gradient import grad
 from pytensor.scan.op import Scan
 

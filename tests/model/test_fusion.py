@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, interpreted
+from model.inlining import assert_same, interpreted
 from pytensor.graph.fg import FunctionGraph
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import CAReduce, Elemwise

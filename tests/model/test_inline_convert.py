@@ -4,7 +4,7 @@ import gc
 
 import numpy as np
 import pytensor.tensor as pt
-from inlining import assert_same, inlined, interpreted
+from model.inlining import assert_same, inlined, interpreted
 from numba.core.runtime import _nrt_python, rtsys
 from pytensor.graph.fg import FunctionGraph
 from pytensor.ifelse import ifelse

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import DTYPES, assert_agrees, assert_same, everywhere, extremes, inlined, interpreted
+from model.inlining import DTYPES, assert_agrees, assert_same, everywhere, extremes, inlined, interpreted
 from pytensor.scalar import basic as scalar_ops
 from pytensor.scalar import math as scalar_math
 from pytensor.scalar.basic import BinaryScalarOp, Composite, UnaryScalarOp, get_scalar_type, upgrade_to_float

@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_agrees, assert_same, everywhere, inlined
+from model.inlining import assert_agrees, assert_same, everywhere, inlined
 from pytensor.tensor.basic import AllocEmpty, MakeVector
 
 

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, inlined, interpreted, linked
+from model.inlining import assert_same, inlined, interpreted, linked
 from numba.core.runtime import rtsys
 from pytensor.compile.builders import OpFromGraph
 from pytensor.scalar import basic as scalar_ops

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_agrees, assert_same, everywhere, inlined, interpreted
+from model.inlining import assert_agrees, assert_same, everywhere, inlined, interpreted
 from pytensor.tensor.subtensor import IncSubtensor
 
 ENDS = range(-4, 5)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_agrees, assert_same, everywhere, extremes, inlined, interpreted
+from model.inlining import assert_agrees, assert_same, everywhere, extremes, inlined, interpreted
 from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce
 from pytensor.tensor.math import Min, Prod, Sum

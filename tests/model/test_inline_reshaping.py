@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, everywhere, inlined, interpreted
+from model.inlining import assert_same, everywhere, inlined, interpreted
 
 from nutmill import compile_model
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_agrees, everywhere, inlined
+from model.inlining import assert_agrees, everywhere, inlined
 from pytensor.raise_op import Assert
 from pytensor.tensor.basic import ExtractDiag
 from pytensor.tensor.extra_ops import CumOp

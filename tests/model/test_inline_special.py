@@ -5,7 +5,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import scipy.special
-from inlining import inlined, interpreted
+from model.inlining import inlined, interpreted
 from pytensor.compile.mode import Mode
 from pytensor.scalar import math as scalar_math
 from pytensor.tensor.elemwise import Elemwise

@@ -3,7 +3,7 @@
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_agrees, assert_same, everywhere, inlined, interpreted
+from model.inlining import assert_agrees, assert_same, everywhere, inlined, interpreted
 from pytensor.scalar.basic import get_scalar_type
 from pytensor.tensor.basic import scalar_from_tensor, tensor_from_scalar
 from pytensor.tensor.elemwise import DimShuffle

@@ -39,7 +39,7 @@ print(kernel._recall("kernel-object", for_all_models(target()), make).parts["obj
 # Computes with the kernel, and tells what it was.
 DRAWS = """
 import sys
-from levels import pretend
+from processor_levels import pretend
 pretend(sys.argv[1])
 import numba, numpy as np
 from nutmill import compile_model, sample_numba

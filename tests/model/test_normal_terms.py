@@ -7,7 +7,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
-from inlining import density_function, interpreted
+from model.inlining import density_function, interpreted
 from pytensor.gradient import grad
 from pytensor.graph.traversal import ancestors
 

@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
-from inlining import inlined
+from model.inlining import inlined
 from model.test_gradients import assert_agrees_with_differences, assert_agrees_with_pymc
 from numpy.testing import assert_array_equal
 from pytensor.graph.fg import FunctionGraph

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, inlined
+from model.inlining import assert_same, inlined
 from pytensor.graph.traversal import explicit_graph_inputs
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.raise_op import CheckAndRaise

@@ -6,8 +6,8 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED
-from linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, positive_definite
+from model.inlining import INTERPRETED
+from model.linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, positive_definite
 from pytensor.gradient import grad
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.slinalg import qr

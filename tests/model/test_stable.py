@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED, density_function
+from model.inlining import INTERPRETED, density_function
 from pymc.distributions.dist_math import log_diff_normal_cdf, normal_lcdf
 from pytensor.compile.mode import optdb
 from pytensor.tensor import special

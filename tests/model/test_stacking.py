@@ -5,7 +5,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED
+from model.inlining import INTERPRETED
 from pytensor.gradient import grad
 
 from benchmarks.models import capture_recapture

@@ -6,7 +6,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from inlining import assert_same, interpreted
+from model.inlining import assert_same, interpreted
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.lowering.inline import graph_function

@@ -8,7 +8,7 @@ import pytensor.tensor as pt
 import pytest
 import scipy.linalg
 import scipy.signal
-from inlining import INTERPRETED, assert_agrees, everywhere, inlined
+from model.inlining import INTERPRETED, assert_agrees, everywhere, inlined
 from numpy.testing import assert_allclose, assert_array_equal
 from pymc.distributions.dist_math import SplineWrapper
 from pymc.distributions.multivariate import matrix_pos_def

@@ -5,7 +5,7 @@ import itertools
 import numba
 import numpy as np
 import pytest
-from harness import advance_all, new_plan, new_target_group, start_all
+from nuts.kernel_groups import advance_all, new_plan, new_target_group, start_all
 from targets import Target, starts
 
 from nutmill.nuts import agreement as convergence

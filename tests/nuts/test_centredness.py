@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import new_plan, target_group
+from nuts.kernel_groups import new_plan, target_group
 from targets import Target
 
 from nutmill.nuts.group import new_group

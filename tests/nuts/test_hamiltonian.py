@@ -5,7 +5,7 @@ import ctypes
 import numba
 import numpy as np
 import pytest
-from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions
+from nuts.kernel_groups import metric_root, new_plan, orthonormal, sampling_group, set_directions
 from targets import Target, density, exact_draws
 
 from nutmill.nuts import hamiltonian

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from harness import advance_all, new_plan, new_target_group, run_warmup, start_all
+from nuts.kernel_groups import advance_all, new_plan, new_target_group, run_warmup, start_all
 from targets import Target, starts
 
 from nutmill.nuts.lesser_modes import heaviest

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from harness import metric_root, new_plan, new_target_group, orthonormal, run_warmup
+from nuts.kernel_groups import metric_root, new_plan, new_target_group, orthonormal, run_warmup
 from scipy import linalg
 from targets import Target, scale, starts
 

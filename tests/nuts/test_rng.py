@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from assertions import assert_distribution
-from oracle import next_word, normals, uniform
+from nuts.oracle import next_word, normals, uniform
 from scipy import stats
 
 from nutmill.nuts.group import seed_stream

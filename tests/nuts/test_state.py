@@ -5,7 +5,7 @@ import ctypes
 import numba
 import numpy as np
 import pytest
-from harness import new_plan, new_target_group, run_warmup
+from nuts.kernel_groups import new_plan, new_target_group, run_warmup
 from targets import Target, starts
 
 from nutmill.nuts.state import GroupState, address_table

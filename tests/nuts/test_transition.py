@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from assertions import assert_distribution
-from harness import metric_root, new_plan, orthonormal, sampling_group, set_directions, target_group
-from oracle import Oracle, uniform
+from nuts.kernel_groups import metric_root, new_plan, orthonormal, sampling_group, set_directions, target_group
+from nuts.oracle import Oracle, uniform
 from scipy import stats
 from targets import Target, density, exact_draws, starts
 

@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from coordinates import At
-from harness import new_plan
+from nuts.kernel_groups import new_plan
 
 from nutmill import compile_model
 from nutmill.nuts.group import new_group

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from assertions import assert_mean
-from harness import advance_all, new_plan, new_target_group, run_warmup, start_all
+from nuts.kernel_groups import advance_all, new_plan, new_target_group, run_warmup, start_all
 from targets import Target, scale, starts
 
 from nutmill.errors import Status

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from levels import LEVELS
+from processor_levels import LEVELS
 from scipy import stats
 
 from nutmill.native.processor import obstacle, target

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 from assertions import MAX_Z, effective_sample_size
-from posteriors import NAMES, posterior
+from statistical.posteriors import NAMES, posterior
 
 from nutmill import compile_model, sample_numba
 from nutmill.results.trace import group
