@@ -6,7 +6,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
-from inlining import INTERPRETED, density_function, interpreted
+from model.inlining import INTERPRETED, density_function, interpreted
 from pytensor.gradient import grad
 from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import Composite, add, float64, mul, neg, sub, switch, true_div
