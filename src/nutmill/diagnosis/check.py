@@ -27,17 +27,11 @@ _log = logging.getLogger("nutmill")
 def look(
     data: arviz.InferenceData | xr.DataTree, var_names: Sequence[str] | None = None, address: int | None = None
 ) -> Seen:
-    """Look at all scalars once, for `check`.
+    """Look at all scalars of the group ``posterior`` once, for `check`.
 
-    Parameters
-    ----------
-    data
-        Holds the group ``posterior``.
-    var_names
-        The variables whose scalars are looked at: the free ones of the model. Default: all. Of more than
-        `scalars.MAX_PARAMETERS` scalars a part is looked at, the small variables first, and the report says so.
-    address
-        Of the kernel's `mixing`; None looks for a kernel.
+    `var_names` are the variables whose scalars are looked at, by default all: the free ones of the model. Of more than
+    `posterior_scalars.MAX_PARAMETERS` scalars a part is looked at, the small variables first, and the report says so.
+    `address` is that of the kernel's `mixing`; None looks for a kernel.
     """
     posterior = group(data, "posterior")
     return seen(posterior, [str(name) for name in posterior] if var_names is None else var_names, address)

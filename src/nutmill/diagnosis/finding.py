@@ -32,15 +32,9 @@ def first_of(names: list[str] | tuple[str, ...] | np.ndarray) -> str:
 def worst_of(
     labels: np.ndarray, values: np.ndarray, bad: np.ndarray, form: str, *, least: bool = False
 ) -> tuple[str, tuple[str, ...]]:
-    """Tell the worst scalars where `bad` is true, and name all of them.
+    """Tell the worst scalars where `bad` (n,) is true, and name all of them.
 
-    Parameters
-    ----------
-    labels, values, bad : (n,)
-    form
-        How to write a label with its value, as "{} {:.3f}".
-    least
-        Whether small values are the worse ones.
+    `form` says how to write a label with its value, as "{} {:.3f}"; with `least` small values are the worse ones.
     """
     order = np.argsort(values if least else -values, kind="stable")
     order = order[bad[order]]

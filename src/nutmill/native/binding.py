@@ -155,24 +155,11 @@ class Binding:
     def expand(
         self, draws: np.ndarray, threads: int = 1, on_thread: Callable[[], object] | None = None
     ) -> dict[str, np.ndarray]:
-        """Compute the reported variables that are not pieces of the position.
+        """Compute the reported variables that are not pieces of the position, of draws (..., n_dim), C-contiguous.
 
-        Parameters
-        ----------
-        draws : (..., n_dim) float64, C-contiguous
-        threads : int
-            How many blocks of draws are computed at the same time.
-        on_thread : callable, optional
-            Called first in each thread.
-
-        Returns
-        -------
-        dict of (..., *shape) arrays, NaN where an operation of the model fails
-
-        Raises
-        ------
-        ModelError
-            If the shape of one depends on the draw, or an operation fails and one is not of floating point.
+        So many `threads` compute a block of draws each, and call `on_thread` first. Gives arrays (..., *shape) by name,
+        NaN where an operation of the model fails. Raises ModelError if the shape of one depends on the draw, or an
+        operation fails and one is not of floating point.
         """
         if not self.code.expanded:
             return {}

@@ -1,9 +1,11 @@
 """The files of one machine, this one or a recorded one, and the log of what was read from them."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Reading(NamedTuple):
@@ -62,22 +64,18 @@ class Machine:
 
     def cpus(self, name: str, path: str) -> frozenset[int] | None:
         """Read a list of CPUs; a damaged one is noted under `name` and is None."""
-        text = self.text(path)
-        if text is None:
-            return None
-        try:
-            return cpus_from_text(text)
-        except ValueError:
-            self.damaged(name, path, text)
-            return None
+        return self._read(name, path, cpus_from_text)
 
     def number(self, name: str, path: str) -> int | None:
         """Read a whole number; a damaged one is noted under `name` and is None."""
+        return self._read(name, path, int)
+
+    def _read(self, name: str, path: str, read: Callable[[str], T]) -> T | None:
         text = self.text(path)
         if text is None:
             return None
         try:
-            return int(text)
+            return read(text)
         except ValueError:
             self.damaged(name, path, text)
             return None

@@ -26,14 +26,8 @@ _numbers = count()  # of functions of this process: names in Numba's engine diff
 def written(name: str, n_words: int, body: Callable[[Emitter, Sequence[ir.Value]], None], *, fast: bool) -> Lowered:
     """Write a function of words that returns a status: fine, unless `body` returns another or raises.
 
-    Parameters
-    ----------
-    name, n_words
-        Of the function; in Numba's calling convention.
-    body : callable
-        (Emitter, IR of the words) writes what is in it.
-    fast : bool
-        With PyTensor's freedom in floating point, for operations; without, what is called keeps its own.
+    It has `n_words` arguments, in Numba's calling convention. ``body(emitter, words)`` writes what is in it: `fast`,
+    with PyTensor's freedom in floating point, for operations; else what is called keeps its own.
     """
     options = numba_njit(_nothing, error_model="numpy") if fast else numba.njit(error_model="numpy")(_nothing)
     flags = _flags(options)
