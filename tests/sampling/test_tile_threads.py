@@ -3,15 +3,17 @@
 import json
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pymc as pm
 import pytest
 
-from nutmill import Layout, compile_model, load, resume, sample_numba
+from nutmill import Layout, compile_model, find_layout, load, resume, sample_numba
 from nutmill.errors import LayoutError, Status
 from nutmill.layout.applied import apply_layout
+from nutmill.layout.profile import Profile
 from nutmill.native.teams import teams
 from nutmill.results.trace import group
 
@@ -152,6 +154,38 @@ def test_a_saved_model_has_tiles_too(compiled, tmp_path):
     other = load(tmp_path / "model.nut")
     assert other.code.has_tiles
     assert_as_with_one_thread(other, np.full(other.n_dim, 0.1))
+
+
+def test_tasks_of_an_executor_have_threads_too(compiled):
+    expected = sampled(compiled, layout=Layout(2))
+    with ThreadPoolExecutor(1) as executor:
+        result = sample_numba(
+            compiled,
+            **SHORT | {"discard_tuned_samples": False},
+            layout=Layout(2, tile_threads=2),
+            executor=executor,
+        )
+    assert draws_of(result) == expected
+    assert result.attrs["tile_threads"] == 2
+
+
+def test_two_runs_in_one_process_have_threads_of_their_own(compiled):
+    expected = sampled(compiled, layout=Layout(1))
+    with ThreadPoolExecutor(2) as executor:
+        runs = [executor.submit(sampled, compiled, layout=Layout(1, tile_threads=2)) for _ in range(2)]
+        assert all(run.result() == expected for run in runs)
+
+
+def test_the_search_measures_tile_threads_and_profiles_keep_them(compiled):
+    found = find_layout(compiled, chains=1, budget_s=2.0, use_profile=False, keep=False)
+    layouts = {measurement.layout for measurement in found.profile.sweep.measurements}
+    assert layouts >= {Layout(1), Layout(1, tile_threads=2)}
+    assert {layout.blas_threads for layout in layouts} == {1}  # nothing of this model is BLAS
+    kept = json.loads(json.dumps(found.profile.as_dict()))
+    assert Profile.from_dict(kept) == found.profile
+    for each in kept["sweep"]["measurements"]:
+        del each["layout"]["tile_threads"]  # as profiles of before are
+    assert {one.layout.tile_threads for one in Profile.from_dict(kept).sweep.measurements} == {1}
 
 
 def test_the_result_says_how_many_threads_there_were(compiled):
