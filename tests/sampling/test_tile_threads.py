@@ -138,6 +138,15 @@ def test_a_run_goes_on_with_another_number_of_threads(compiled, tmp_path):
     assert draws_of(result) == expected
 
 
+def test_a_run_goes_on_with_as_many_threads_as_it_had(compiled, tmp_path):
+    path, quiet = tmp_path / "run", {"progressbar": False, "compute_convergence_checks": False}
+    asked = SHORT | {"chains": 1, "draws": 10}
+    sample_numba(compiled, **asked, checkpoint=path, layout=Layout(1, tile_threads=2))
+    for draws, layout, n_threads in ((11, "auto", 2), (12, Layout(1), 1), (13, "auto", 1)):
+        result = resume(path, model=compiled, draws=draws, layout=layout, **quiet)
+        assert result.attrs["tile_threads"] == n_threads
+
+
 def test_threads_end_with_the_run(compiled):
     def press(snapshot):
         signal.raise_signal(signal.SIGINT)

@@ -90,7 +90,11 @@ _FORM = record(
     },
     # Of a model that calls BLAS: with which library and how many threads a chain draws were made, one after the other;
     # of a library that a layout named, SHA-256 of its file too.
-    {"blas": each(record({"library": maybe(text()), "threads": whole(1)}, {"digest": text("[0-9a-f]*")}))},
+    # And of a model in tiles: how many tile threads a chain had last, if more than one.
+    {
+        "blas": each(record({"library": maybe(text()), "threads": whole(1)}, {"digest": text("[0-9a-f]*")})),
+        "tile_threads": whole(2),
+    },
 )
 
 

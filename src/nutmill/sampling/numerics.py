@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder
 from nutmill.layout.blas.find import find_blas
 from nutmill.layout.layout import Layout
+from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
+from nutmill.sampling.chosen_layout import ChosenLayout
 
 _log = logging.getLogger("nutmill")
 
@@ -30,6 +33,24 @@ def keep_numerics(folder: RunFolder | None, compiled: CompiledModel, layout: Lay
         _warn_of_another(used[-1]["digest"], made_with["digest"], layout.blas)
     folder.manifest["blas"] = used if used[-1:] == [made_with] else [*used, made_with]
     return notes_on(folder.manifest["blas"])
+
+
+def with_tile_threads(
+    found: ChosenLayout, folder: RunFolder | None, compiled: CompiledModel, topology: Topology
+) -> ChosenLayout:
+    """Let a run go on with as many tile threads as it had, unless its layout is asked for or measured, or cores lack.
+
+    The manifest says, once it is written, how many there are now.
+    """
+    if folder is None:
+        return found
+    before = folder.manifest.get("tile_threads", 1)
+    if found.source in ("default", "kept") and found.layout.chains_at_once * before <= topology.n_cores:
+        found = found._replace(layout=replace(found.layout, tile_threads=before))
+    folder.manifest.pop("tile_threads", None)
+    if compiled.code.has_tiles and found.layout.tile_threads > 1:
+        folder.manifest["tile_threads"] = found.layout.tile_threads
+    return found
 
 
 def notes_on(used: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,7 +15,7 @@ from nutmill.run.driver import drive
 from nutmill.run.run import Run
 from nutmill.sampling.chosen_layout import layout_for
 from nutmill.sampling.layout_workload import idle_threads, natives_for, tile_threads_of
-from nutmill.sampling.numerics import keep_numerics, kept_of
+from nutmill.sampling.numerics import keep_numerics, kept_of, with_tile_threads
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
 from nutmill.sampling.steering import Steering
@@ -70,6 +70,7 @@ def sample_here(
         topology=topology,
         kept=kept_of(folder),
     )
+    found = with_tile_threads(found, folder, compiled, topology)
     notes = [*found.notes, *keep_numerics(folder, compiled, found.layout), *idle_threads(compiled, found.layout)]
     beat = None if folder is None else folder.beat
     with (
