@@ -159,7 +159,7 @@ def _restarts(group: Group) -> list[str]:
     share, last = np.exp(chains["log_mass"][left].max()), chains["restarted_at"][left].max()
     return [
         f"Chain{'s' * (len(left) > 1)} {who} had settled in a lesser mode, of at most {share:.0e} times the mass of "
-        f"that of chain{'s' * (',' in others)} {others}, and went on from there after draw {last} of warmup. If you "
+        f"that of chain{'s' * (',' in others)} {others}, and left it for that one by draw {last} of warmup. If you "
         "expect several modes, look for further ones with other starts (initvals=, starts=)."
     ]
 
