@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what editors and type checkers read; at run time `__getattr
     from nutmill.model.compile_model import compile_model
     from nutmill.native.compiled import CompiledModel, load
     from nutmill.progress.status import status
+    from nutmill.results.attributes import attributes_of
     from nutmill.results.fingerprints import check_data
     from nutmill.run.adaptation import AdaptationState
     from nutmill.sampling.chosen_layout import find_layout
@@ -46,6 +47,7 @@ __all__ = [
     "SamplingError",
     "Snapshot",
     "adaptation_of",
+    "attributes_of",
     "check_data",
     "compare",
     "compile_model",
@@ -84,6 +86,7 @@ _HOMES = {
     "resume": "nutmill.sampling.resume",
     "merge": "nutmill.sampling.merge",
     "status": "nutmill.progress.status",
+    "attributes_of": "nutmill.results.attributes",
     "check_data": "nutmill.results.fingerprints",
     "diagnose": "nutmill.diagnosis.verdict",
     "AdaptationState": "nutmill.run.adaptation",
