@@ -162,6 +162,17 @@ def test_what_cannot_be_kept_is_told(returned):
         many(schools(), effects(1), keep=lambda fit: returned, on_error="raise")
 
 
+def test_a_function_that_raises_spoils_its_fit_alone():
+    def keep(fit):
+        return {"x": 1 / (fit.number - 1)}
+
+    result = many(schools(), effects(3), keep=keep)
+    np.testing.assert_array_equal(result["kept"]["x"], [-1.0, np.nan, 1.0])
+    assert result["fits"]["problem"].values[1] == "keep has raised ZeroDivisionError: division by zero."
+    with pytest.raises(ModelError, match="Data set 1: keep has raised ZeroDivisionError"):
+        many(schools(), effects(3), keep=keep, on_error="raise")
+
+
 def test_streams_are_read_as_they_are_needed():
     ahead = []
 

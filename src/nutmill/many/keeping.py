@@ -46,7 +46,7 @@ def keeper_of(keep: Any) -> Keeper:
     if keep == "draws":
         return lambda fit, summaries: _draws_of(fit)
     if callable(keep):
-        return lambda fit, summaries: {"kept": _as_arrays(keep(fit))}
+        return lambda fit, summaries: {"kept": _as_arrays(_made_by(keep, fit))}
     raise ArgumentError(f'keep must be "summary", "draws" or a function of a fit, not {keep!r}.')
 
 
@@ -94,6 +94,14 @@ def _lengths(fit: Fit) -> dict[str, np.ndarray]:
 def _draws_of(fit: Fit) -> Groups:
     stats: dict[str, np.ndarray] = {name: fit.statistics[name].astype(dtype) for name, dtype in SAMPLE_STATS.items()}
     return {"posterior": {name: draws.copy() for name, draws in fit.draws.items()}, "sample_stats": stats}
+
+
+def _made_by(keep: Callable, fit: Fit) -> Any:
+    """Call the user's function; raises ModelError with what it raises, so that the fit fails and no other."""
+    try:
+        return keep(fit)
+    except Exception as error:
+        raise ModelError(f"keep has raised {type(error).__name__}: {error}.") from error
 
 
 def _as_arrays(made: Any) -> Arrays:

@@ -34,5 +34,5 @@ class RoomForRows:
             there = self._memory_bytes / _GB
             raise ModelError(
                 f"{what} needs about {needed / _GB:.3g} GB, and this process may use {there:.3g} GB: take "
-                'keep="summary" or a function, fewer draws, or report fewer variables (var_names=).'
+                'keep="summary" or a function, fewer draws, a folder (to="fits.zarr"), or fewer var_names.'
             )

@@ -44,11 +44,8 @@ def attributes_of(result: arviz.InferenceData | xr.DataTree) -> dict[str, Any]:
     """
     if not hasattr(result, "attrs") or not hasattr(result, "groups"):
         raise ArgumentError(f"A result is an xarray.DataTree or arviz.InferenceData, not {type(result).__name__}.")
-    found: dict[str, Any] = {}
-    for name in _GROUPS:
-        if name in result:
-            found |= result[name].attrs
-    return {str(name): _plain(value) for name, value in {**found, **result.attrs}.items()}
+    said = [result[name].attrs for name in _GROUPS if name in result] + [result.attrs]
+    return {str(name): _plain(value) for attrs in said for name, value in attrs.items()}
 
 
 def _plain(value: Any) -> Any:
