@@ -10,10 +10,13 @@ from nutmill.native.grouping import (
     BEGINS,
     COLUMNS,
     COUNTS,
+    DISTINCT,
     LANES,
     LONGEST,
     PIECES,
+    PLACES,
     ROWS,
+    TIMES,
     Arranged,
     RowsMisfit,
     arrange,
@@ -70,10 +73,27 @@ def test_rows_of_a_matrix_stay_together():
     np.testing.assert_array_equal(columns.T, moved[:, 1:])
 
 
+@pytest.mark.parametrize("shape", [(0,), (40,), (20, 2)])
+def test_distinct_values(shape):
+    counts, index = RNG.poisson(2.0, shape), RNG.integers(0, 3, 40)
+    distinct, places, times = arrange([Arranged(kind, 0, 0) for kind in (DISTINCT, PLACES, TIMES)], [counts])
+    np.testing.assert_array_equal(distinct[places], counts)
+    np.testing.assert_array_equal(times, [(counts == value).sum() for value in distinct])
+    assert (np.diff(distinct) > 0).all()
+    if shape == (40,):
+        both = [Arranged(PLACES, 1, 1), Arranged(ROWS, 0, 2), Arranged(ROWS, 0, 1)]
+        _, ordered, moved = arrange(both, [index, counts])
+        np.testing.assert_array_equal(distinct[ordered], moved)
+
+
 def test_facts_come_back_and_others_are_refused():
-    kinds = [(np.dtype("int64"), 1), (np.dtype("float64"), 1), (np.dtype("float64"), 0)]
-    assert arranged_of(json.loads(json.dumps(ALL)), kinds) == tuple(ALL)
+    whole = (np.dtype("int64"), 1)
+    given = [whole, (np.dtype("float64"), 1), (np.dtype("float64"), 0)]
+    assert arranged_of(json.loads(json.dumps(ALL)), [*given, *[whole] * len(ALL)]) == tuple(ALL)
+    ordered = [Arranged(PLACES, 1, 1), Arranged(ROWS, 0, 3)]
+    assert arranged_of(json.loads(json.dumps(ordered)), [*given, whole, whole]) == tuple(ordered)
     lies = [["other", 0, 0], [ROWS, 1, 0], [ROWS, 0, 2], [ROWS, 0, 3], [ROWS, -1, 0], [PIECES, 2, 0], [COLUMNS, 0, 0]]
+    lies += [[DISTINCT, 0, 2], [PLACES, 0, 4], [TIMES, 0, -1]]
     for lie in lies:
         with pytest.raises(ValueError, match="makes no sense"):
-            arranged_of([lie], kinds)
+            arranged_of([lie], [*given, whole])

@@ -5,6 +5,9 @@ vector of the processor holds one row of each. What belongs to a group is then r
 over the rows of each group is a sum of vectors, without an addition that waits for the one before. Groups of many rows
 are cut into pieces of about equal length, and pieces are sorted by their length, so that a slice has few steps in which
 some of its lanes are idle. There stands a row of another place, which loops pass over.
+
+Of an array of counts, of which few are distinct, it makes the distinct ones, how often each is there, and which of them
+each element is: so that what a density computes of a count is computed once for each of these.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,11 @@ LANES, LONGEST = 8, 64
 # What of the order of rows an array is: the index of each piece; how many rows it has; where the steps of each slice
 # begin, and the end; rows of another array in this order; or the columns of a matrix, its rows in this order.
 PIECES, COUNTS, BEGINS, ROWS, COLUMNS = "pieces", "counts", "begins", "rows", "columns"
+# Of the array `source` itself, in whatever order: its distinct values, which of them each element is, and how
+# often each is there.
+DISTINCT, PLACES, TIMES = "distinct", "places", "times"
 _KINDS = (PIECES, COUNTS, BEGINS, ROWS, COLUMNS)
+_OF_VALUES = (DISTINCT, PLACES, TIMES)
 
 
 class Arranged(NamedTuple):
@@ -26,7 +33,7 @@ class Arranged(NamedTuple):
 
     kind: str  # one of those above
     by: int  # the number of the array of integers that names the group of each row
-    source: int  # with `ROWS` and `COLUMNS`, the number of the array whose rows are meant
+    source: int  # with `ROWS` and `COLUMNS`, that of the array whose rows are meant; arrays made before count on
 
 
 class RowsMisfit(Exception):
@@ -43,19 +50,36 @@ class _Order(NamedTuple):
 def arrange(arranged: Sequence[Arranged], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Make the arrays for these data; raises RowsMisfit."""
     orders: dict[int, _Order] = {}
-    made = []
+    values: dict[int, _Values] = {}
+    known = list(arrays)
     for kind, index, source in arranged:
+        if kind in _OF_VALUES:
+            if source not in values:
+                values[source] = _values(known[source])
+            known.append(getattr(values[source], kind))
+            continue
         if index not in orders:
-            orders[index] = _order(arrays[index])
+            orders[index] = _order(known[index])
         order = orders[index]
         if kind in (ROWS, COLUMNS):
-            if len(arrays[source]) != len(arrays[index]):
+            if len(known[source]) != len(known[index]):
                 raise RowsMisfit
-            rows = arrays[source][order.rows]
-            made.append(rows if kind == ROWS else np.ascontiguousarray(rows.T))
+            rows = known[source][order.rows]
+            known.append(rows if kind == ROWS else np.ascontiguousarray(rows.T))
         else:
-            made.append(getattr(order, kind))
-    return made
+            known.append(getattr(order, kind))
+    return known[len(arrays) :]
+
+
+class _Values(NamedTuple):
+    distinct: np.ndarray  # (n_distinct,), rising
+    places: np.ndarray  # int64, of the array's shape
+    times: np.ndarray  # (n_distinct,) int64
+
+
+def _values(array: np.ndarray) -> _Values:
+    distinct, places, times = np.unique(array, return_inverse=True, return_counts=True)
+    return _Values(distinct, places.reshape(array.shape), times)
 
 
 def _order(index: np.ndarray) -> _Order:
@@ -85,11 +109,13 @@ def _order(index: np.ndarray) -> _Order:
 def arranged_of(facts: Sequence, arrays: Sequence[tuple[np.dtype, int]]) -> tuple[Arranged, ...]:
     """Make them of their facts, and dtype and rank of each array; raises ValueError if they make no sense."""
     found = tuple(Arranged(*each) for each in facts)
-    for kind, index, source in found:
-        is_index = _is_number(index, len(arrays)) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
-        rank = arrays[source][1] if _is_number(source, len(arrays)) else 0
+    first = len(arrays) - len(found)
+    for number, (kind, index, source) in enumerate(found, first):
+        is_index = _is_number(index, number) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
+        rank = arrays[source][1] if _is_number(source, number) else 0
         has_rows = {ROWS: rank > 0, COLUMNS: rank == 2}.get(kind, True)
-        if kind not in _KINDS or not is_index or not has_rows:
+        is_right = (kind in _KINDS and is_index and has_rows) or (kind in _OF_VALUES and rank > 0)
+        if not is_right:
             raise ValueError("the order of rows by groups makes no sense")
     return found
 

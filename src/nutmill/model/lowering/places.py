@@ -44,7 +44,7 @@ def placed(
     read = {*reader.inputs, *(prepare.inputs if prepare else ())}
     lengths = [variable for variable in arithmetic.inputs if variable in read]
     data = [*arrays, *lengths, *reader.hoisted]
-    numbers = {variable: number for number, variable in enumerate(data)}
+    numbers = {variable: number for number, variable in enumerate([*data, *reader.arranged])}
     arranged = tuple(Arranged(m.kind, numbers[m.by], numbers[m.source]) for m in reader.arranged.values())
     slots = layout(kinds(parameters), kinds([*data, *reader.arranged]))
     placed_at = dict(zip([*parameters, *data, *reader.arranged], slots, strict=True))

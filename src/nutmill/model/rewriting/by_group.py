@@ -13,8 +13,9 @@ from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
-from pytensor.tensor.type import matrix, vector
+from pytensor.tensor.type import vector
 
+from nutmill.model.rewriting.arranged_inputs import ArrangedInputs
 from nutmill.model.rewriting.fusion import CompiledOp, Reduced, Stored
 from nutmill.model.rewriting.row_loops import RowClient, RowLoop, RowOperand, chosen_index, connected_loops
 from nutmill.native.grouping import BEGINS, COLUMNS, COUNTS, PIECES, ROWS
@@ -45,14 +46,6 @@ class GroupedLoop(CompiledOp):
         self.results = tuple(results)
 
 
-class ArrangedInput(NamedTuple):
-    """What an input stands for: an array of the order of rows that an index gives, of a kind of `native.grouping`."""
-
-    kind: str
-    by: Variable
-    source: Variable
-
-
 class GroupRows(GraphRewriter):
     """Replaces loops over rows that read parameters by an index of data, and add to gradients by it.
 
@@ -63,16 +56,12 @@ class GroupRows(GraphRewriter):
     ----------
     n_parameters : int
         Inputs after so many are data.
-
-    Attributes
-    ----------
-    arranged : dict
-        Inputs that this added -> what they stand for.
+    arranged : ArrangedInputs
+        Where inputs in the order of groups are added.
     """
 
-    def __init__(self, target: FunctionGraph, n_parameters: int):
-        self._target, self._n_parameters = target, n_parameters
-        self.arranged: dict[Variable, ArrangedInput] = {}
+    def __init__(self, target: FunctionGraph, n_parameters: int, arranged: ArrangedInputs):
+        self._target, self._n_parameters, self._arranged = target, n_parameters, arranged
 
     def apply(self, fgraph: FunctionGraph) -> None:
         """Replace loops that hand rows to each other, one set of them after the other."""
@@ -86,41 +75,20 @@ class GroupRows(GraphRewriter):
                 if index is not None:
                     self._replace(fgraph, loops, index)
 
-    def originals(self, given: Mapping[Variable, Variable]) -> dict[Variable, ArrangedInput]:
-        """Give what was added in terms of what inputs of the graph were `given` as."""
-        return {
-            variable: ArrangedInput(made.kind, given.get(made.by, made.by), given.get(made.source, made.source))
-            for variable, made in self.arranged.items()
-        }
-
     def _replace(self, fgraph: FunctionGraph, loops: "Mapping[Apply, RowLoop]", index: Variable) -> None:
-        new, pairs = _Regrouping(self, fgraph, index), []
+        new, pairs = _Regrouping(self._arranged, fgraph, index), []
         for node in fgraph.toposort():
             if node in loops:
                 pairs += new.loop(loops[node])
         fgraph.replace_all_validate(pairs, reason="group rows")
 
-    def input(self, fgraph: FunctionGraph, kind: str, index: Variable, source: Variable | None = None) -> Variable:
-        """Find, or add, the input that stands for an array."""
-        wanted = ArrangedInput(kind, index, index if source is None else source)
-        for variable, there in self.arranged.items():
-            if there == wanted:
-                return variable
-        dtype = "int64" if kind in (COUNTS, BEGINS) else wanted.source.type.dtype
-        columns = wanted.source.type.shape[1:]
-        shape = {ROWS: (None, *columns), COLUMNS: (*columns, None)}.get(kind, (None,))
-        variable = vector(dtype=dtype) if len(shape) == 1 else matrix(dtype=dtype, shape=shape)
-        fgraph.add_input(variable)
-        self.arranged[variable] = wanted
-        return variable
-
 
 class _Regrouping:
     """What takes the place of loops over rows, in the order of an index."""
 
-    def __init__(self, rewriter: GroupRows, fgraph: FunctionGraph, index: Variable):
-        self._rewriter, self._fgraph, self._index = rewriter, fgraph, index
-        self._order = [rewriter.input(fgraph, kind, index) for kind in (PIECES, COUNTS, BEGINS)]
+    def __init__(self, arranged: ArrangedInputs, fgraph: FunctionGraph, index: Variable):
+        self._arranged, self._fgraph, self._index = arranged, fgraph, index
+        self._order = [arranged.get(fgraph, kind, index) for kind in (PIECES, COUNTS, BEGINS)]
         self._made: dict[Variable, Variable] = {}  # rows that a loop made -> in the new order
 
     def loop(self, loop: RowLoop) -> list[tuple[Variable, Variable]]:
@@ -150,7 +118,7 @@ class _Regrouping:
         return pairs
 
     def _rows(self, source: Variable) -> Variable:
-        return self._rewriter.input(self._fgraph, ROWS, self._index, source)
+        return self._arranged.get(self._fgraph, ROWS, self._index, source)
 
     def _operand(self, operand: RowOperand) -> Variable:
         """What the loop reads in place of an operand."""
@@ -161,7 +129,7 @@ class _Regrouping:
         return self._rows(operand.variable) if operand.is_row else operand.variable
 
     def _column(self, node: Apply, table: Variable) -> Variable:
-        columns = self._rewriter.input(self._fgraph, COLUMNS, self._index, table)
+        columns = self._arranged.get(self._fgraph, COLUMNS, self._index, table)
         n_columns = node.inputs[0].type.shape[1]
         if table is not node.inputs[0] and n_columns is not None:
             columns = specify_shape(columns, (n_columns, None))

@@ -24,12 +24,14 @@ from nutmill.errors import ModelError
 from nutmill.model.compat import FUSES_ROWS, STEPS_HAVE_MODES, WRONG_REWRITES, thawed
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
+from nutmill.model.rewriting.arranged_inputs import ArrangedInput, ArrangedInputs
 from nutmill.model.rewriting.blas import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
-from nutmill.model.rewriting.by_group import ArrangedInput, GroupRows
+from nutmill.model.rewriting.by_group import GroupRows
 from nutmill.model.rewriting.choices import choose_by_sums
 from nutmill.model.rewriting.columns import compute_by_columns
 from nutmill.model.rewriting.convolution import convolution_rewriter
+from nutmill.model.rewriting.distinct_values import ComputeDistinct
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
 from nutmill.model.rewriting.one_triangle import loop_over_triangles
 from nutmill.model.rewriting.scatters import share_sums
@@ -67,7 +69,7 @@ _HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SLICES, _SUMS, _BRANCH_FREE, _LEAN = (
     47.1,
     47.2,
 )
-_CHOICES, _COLUMNS, _WIDE = 46.9, 47.3, 47.4  # choices before what depends on data alone is taken out
+_CHOICES, _COLUMNS, _DISTINCT, _WIDE = 46.9, 47.3, 47.35, 47.4  # choices before what depends on data alone is taken out
 _GROUP, _FUSE, _TRIANGLE, _TILES = 100.9, 101.0, 101.5, 102.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
@@ -101,9 +103,11 @@ def rewrite(
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
     hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
     of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    grouper, tiler = GroupRows(fgraph, len(parameters)), TileRows(fgraph, len(parameters))
-    own = [(tiler, _TILES)] if ours else []
-    own += [(grouper, _GROUP)] if ours and hoist else []
+    arranged = ArrangedInputs()
+    own = [(TileRows(fgraph, len(parameters)), _TILES)] if ours else []
+    if ours and hoist:
+        own += [(ComputeDistinct(fgraph, len(parameters), arranged), _DISTINCT)]
+        own += [(GroupRows(fgraph, len(parameters), arranged), _GROUP)]
     mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths, *own)
     mode.optimizer.rewrite(fgraph)
     if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
@@ -111,7 +115,7 @@ def rewrite(
     if arithmetic is not None:
         _drop_unread(fgraph, len(parameters))
     inputs = [given.get(variable, variable) for variable in fgraph.inputs]
-    return Rewritten(fgraph, inputs, hoister.hoisted, grouper.originals(given))
+    return Rewritten(fgraph, inputs, hoister.hoisted, arranged.originals(given))
 
 
 def step_mode() -> Mode:
