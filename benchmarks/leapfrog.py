@@ -1,17 +1,25 @@
 """Measures what a leapfrog step costs, as written and in chosen coordinates: `python -m benchmarks.leapfrog --help`."""
 
 import argparse
+import io
 import os
+import subprocess
+import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from benchmarks.goals import Goal, goals_section
 from benchmarks.results_file import RESULTS, record
 from benchmarks.tables import head, line
 from nutmill.comparison.rounds import run_module
 
 MODELS = ("eight_schools", "radon", "tuning/models/gp.py:model")
 FIGURES = ("gradient_us", "leapfrog_us")
+# The last commit before chains could choose coordinates, and how much dearer than there a step may be.
+BEFORE, DEARER = "e955565", 1.03
 
 
 def main(arguments: list[str] | None = None) -> Path:
@@ -20,23 +28,50 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="of the suite, or file.py:name")
     parser.add_argument("--rounds", type=int, default=3, help="processes for each line of the table, in turn")
     parser.add_argument("--bursts", type=int, default=200, help="of two milliseconds, of which the least counts")
-    parser.add_argument("--beside", type=Path, help="another checkout of nutmill, to be measured in turn with this one")
+    parser.add_argument(
+        "--beside",
+        default=BEFORE,
+        metavar="COMMIT|FOLDER",
+        help=f"sources to be measured in turn with these: of the last commit before centring ({BEFORE}), unless told "
+        "of another one, of a checkout, or of none ('')",
+    )
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that one process may take")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file")
     options = parser.parse_args(arguments)
     settings = {"models": options.models, "rounds": options.rounds, "bursts": options.bursts}
-    settings |= {"beside": str(options.beside)} if options.beside else {}
-    return record("leapfrog", options.out, settings, measure(settings, options.limit))
+    settings |= {"beside": options.beside} if options.beside else {}
+    with checkout_of(options.beside or ".") as folder:
+        return record("leapfrog", options.out, settings, measure(settings, folder, options.limit))
 
 
-def measure(settings: dict, limit_s: float) -> Iterator[dict]:
-    """Yield a row for every cell, each from a process of its own."""
+@contextmanager
+def checkout_of(sources: str) -> Iterator[Path]:
+    """Give the folder of a checkout: `sources` itself, or what git has of that commit, for as long as the block runs.
+
+    Raises
+    ------
+    SystemExit
+        If it is neither.
+    """
+    if Path(sources, "src").is_dir():
+        yield Path(sources)
+        return
+    archive = subprocess.run(["git", "archive", sources, "src"], capture_output=True, check=False)
+    if archive.returncode != 0:
+        raise SystemExit(f"{sources} is neither a checkout nor a commit that git has here: fetch it, or --beside ''.")
+    with TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+def measure(settings: dict, beside: Path, limit_s: float) -> Iterator[dict]:
+    """Yield a row for every cell, each from a process of its own; `beside` is where the other sources lie."""
     ways = [{"centring": "off", "sources": "."}, {"centring": "auto", "sources": "."}]
     if "beside" in settings:
         ways.insert(0, {"centring": None, "sources": settings["beside"]})
     for number, model, way in product(range(1, settings["rounds"] + 1), settings["models"], ways):
         request = {"model": model, "bursts": settings["bursts"], "centring": way["centring"]}
-        folders = [str(Path(way["sources"]) / "src"), os.getcwd()]
+        folders = [str((Path() if way["sources"] == "." else beside) / "src"), os.getcwd()]
         variables = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(folders)}
         row = {"model": model, **way, "round": number}
         row |= run_module("benchmarks.leapfrog_cell", request, variables, limit_s)
@@ -45,7 +80,7 @@ def measure(settings: dict, limit_s: float) -> Iterator[dict]:
 
 
 def sections(report: dict) -> list[str]:
-    """Render the page: a table of the least over all rounds."""
+    """Render the page: a table of the least over all rounds, and whether steps have become dearer."""
     note = (
         "CPU microseconds, the least of all bursts of all rounds: of a gradient of the model as it is written, and of "
         "a leapfrog step in trajectories of seven, with the tree and the keeping of draws. *Between* is how many "
@@ -57,18 +92,27 @@ def sections(report: dict) -> list[str]:
         *head(["model", "sources", "centring", "gradient, us", "leapfrog, us", "steps a draw", "between"]),
     ]
     rows = [row for row in report["rows"] if "measurement" in row]
-    for way in dict.fromkeys(_way(row) for row in rows):
-        lines.append(line([*way, *_least([row["measurement"] for row in rows if _way(row) == way])]))
-    return ["\n".join(lines)]
+    ways = {way: [row["measurement"] for row in rows if _way(row) == way] for way in map(_way, rows)}
+    lines += [line([*way, *_cells(measured)]) for way, measured in ways.items()]
+    goals = [
+        Goal(f"{model}: a step at defaults, times one of {sources}", _least(auto) / _least(measured), DEARER, True)
+        for (model, sources, centring), measured in ways.items()
+        if centring == "none" and (auto := ways.get((model, ".", "auto")))
+    ]
+    return ["\n".join(lines), *([goals_section(goals)] if goals else [])]
 
 
 def _way(row: dict) -> tuple[str, str, str]:
     return row["model"], row["sources"], row["centring"] or "none"
 
 
-def _least(measured: Sequence[dict]) -> list[str]:
+def _least(measured: Sequence[dict], figure: str = "leapfrog_us") -> float:
+    return min(each[figure] for each in measured)
+
+
+def _cells(measured: Sequence[dict]) -> list[str]:
     """Write what one line of the table says of its rounds."""
-    least = [f"{min(each[name] for each in measured):.4g}" for name in FIGURES]
+    least = [f"{_least(measured, figure):.4g}" for figure in FIGURES]
     return [*least, f"{measured[0]['steps']:.2f}", str(measured[0]["between"])]
 
 
