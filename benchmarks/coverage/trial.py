@@ -93,6 +93,8 @@ def _tried(build: Callable) -> Tried:
             made = build()
     except (AttributeError, NotImplementedError, TypeError) as error:
         return Tried(MISSING, _first_line(error))
+    except ValueError as error:
+        return Tried(REFUSED, _first_line(error))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
