@@ -81,7 +81,22 @@ def steps() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps])
+def correlated() -> pm.Model:
+    """Gaussian vectors with covariances that depend on parameters, centred and not."""
+    points = np.array([0.0, 0.5, 1.3])
+    with pm.Model() as model:
+        length, tau = pm.LogNormal("length", 0.0, 0.3), pm.HalfNormal("tau", 1.0)
+        lkj, _, _ = pm.LKJCholeskyCov("lkj", n=2, eta=2.0, sd_dist=pm.HalfNormal.dist(1.0))
+        covariance = pt.exp(-np.abs(np.subtract.outer(points, points)) / length)
+        factor = pt.linalg.cholesky(covariance)
+        parts = [pm.MvNormal("values", tau, cov=covariance), pm.MvNormal("rows", np.ones(2), chol=lkj, shape=(3, 2))]
+        parts += [factor @ pm.Normal("z", 0.0, 1.0, shape=3), tau * (factor @ pm.Normal("several", 0, 1, shape=(3, 2)))]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", part.sum(), part[-1].sum() ** 2 + 1.0, observed=[0.5, -1.0])
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated])
 def build(request):
     return request.param
 

@@ -55,6 +55,23 @@ def test_the_centredness_is_that_of_the_information_of_data(noise, n_chains):
     assert found > 100.0 if noise == 0.02 else 0.2 < found * noise**2 < 5.0
 
 
+def test_elements_of_a_gaussian_vector_choose_alike_and_by_what_data_tell():
+    """Though the scales of elements whose neighbours are known are small: what counts is the largest."""
+    points = np.linspace(0.0, 4.0, 15)
+    found = []
+    for noise in (0.03, 0.5, 5.0):
+        with pm.Model() as model:
+            length, size = pm.LogNormal("length", 0.0, 0.3), pm.HalfNormal("size", 1.0)
+            process = pm.gp.Latent(cov_func=size**2 * pm.gp.cov.Matern52(1, ls=length))
+            values = process.prior("v", points[:, None], reparameterize=noise == 0.5)
+            pm.Normal("y", values, noise, observed=np.sin(points))
+        c = chosen(compile_model(model), 4)
+        assert len(c) == 15 and np.ptp(c) < 1e-12
+        found.append(c[0])
+    sharp, medium, weak = found
+    assert sharp > 0.9 > medium > 0.3 > weak
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.5, 3.0])
 @pytest.mark.parametrize("scale", [0.1, 0.5, 2.0])
 def test_there_a_walk_is_as_wide_in_all_directions_whatever_the_scale_of_its_steps(noise, scale):

@@ -145,7 +145,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         n_prepared=n_prepared,
         arranged=arranged,
         lengths=lengths,
-        sites=tuple((site.parameter, site.written, site.is_joint) for site in graph.sites),
+        sites=tuple((site.parameter, site.written, site.joint) for site in graph.sites),
         expanded={name: np.dtype(variable.type.dtype) for name, variable in computed.items()},
         expanded_ranks=[variable.type.ndim for variable in computed.values()],
         stands_alone=_stands_alone(lowered, fused=fused),

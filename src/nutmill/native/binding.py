@@ -89,8 +89,8 @@ class Binding:
 
     @cached_property
     def joint(self) -> np.ndarray:
-        """1 for each unconstrained value of a site whose elements choose together, (n_dim,) int64; 0 for others."""
-        return self._of_elements([int(is_joint) for *_, is_joint in self.code.sites], 0)
+        """Kind of each unconstrained value, (n_dim,) int64: 1 or 2 where elements of a site choose together, else 0."""
+        return self._of_elements([joint for *_, joint in self.code.sites], 0)
 
     def _of_elements(self, of_sites: Iterable[float], other: float) -> np.ndarray:
         pieces = [np.full(int(np.prod(shape)), other) for shape in self.shapes]

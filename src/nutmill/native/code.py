@@ -34,7 +34,7 @@ class Code:
     # Of each parameter that the kernel may stretch: its number, its centredness in the model as it is written, and
     # whether its elements choose theirs together (`model.sites`). The slots of their centrednesses come before those
     # that `prepare` fills.
-    sites: tuple[tuple[int, float, bool], ...] = ()
+    sites: tuple[tuple[int, float, int], ...] = ()
     # Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
     owners: Sequence[object] = ()
     # What the arrays of the last slots are, which binding makes of those before them.
@@ -128,9 +128,9 @@ def code_of(entry: Entry, kernel: NativeObject, stages: dict[str, float]) -> Cod
     )
 
 
-def _sites_of(facts: Sequence, n_parameters: int) -> tuple[tuple[int, float, bool], ...]:
+def _sites_of(facts: Sequence, n_parameters: int) -> tuple[tuple[int, float, int], ...]:
     """Read the sites of a model; raises ValueError if they are of no parameters."""
-    sites = tuple((number, float(written), bool(is_joint)) for number, written, is_joint in facts)
+    sites = tuple((number, float(written), int(joint)) for number, written, joint in facts)
     if any(type(number) is not int or not 0 <= number < n_parameters for number, *_ in sites):
         raise ValueError("its sites are those of no parameters")
     return sites

@@ -31,6 +31,9 @@ WIDEST_LOG_SCALE = 2.0
 _FREE, _DRAWN, _DRAWN_MORE, _ALIKE, _NON_CENTRED, _CENTRED = range(6)
 _PULL, _LARGER_PULL = 1.0, 10.0
 TOO_MUCH = 1e10
+# The kind of joint sites of which elements are compared at the largest scale.
+BY_LARGEST = 2
+_LOG_TEN = math.log(10.0)
 
 
 class Elements(NamedTuple):
@@ -39,7 +42,7 @@ class Elements(NamedTuple):
     sites: np.ndarray  # (n,) int64: the site that it is of; -1: of none
     now: np.ndarray  # (n,) float64: its centredness
     log_scale: np.ndarray  # (n,) float64: the mean over the window
-    # (n,) int64: 1 where all elements of the site have to choose together, by `nuts.trial_coordinates`; else 0.
+    # (n,) int64: not 0 where all elements of the site have to choose together, by `nuts.trial_coordinates`.
     joint: np.ndarray
 
 
@@ -60,6 +63,7 @@ def propose(state, n_draws):
         window = window_of(state, n_draws)
         elements = Elements(state.sites, state.centredness[leader], state.usual_log_scale, state.joint)
         _usual_into(window, elements.sites, state.usual_log_scale)
+        _take_largest(state.sites, state.joint, state.usual_log_scale)
         if _judge(window, n_members, elements, state.pool_work, state.losses) >= _FEWEST_ROWS:
             moves = _choose_all(elements, state.losses, state.proposed) or has_joint_sites(state.joint)
     return moves
@@ -70,7 +74,7 @@ def has_joint_sites(joint):
     """Whether there are sites whose elements have to choose together."""
     n_joint = 0
     for i in range(joint.shape[0]):
-        n_joint += joint[i]
+        n_joint += joint[i] != 0
     return n_joint > 0
 
 
@@ -101,6 +105,22 @@ def _usual_into(window, sites, out):
                     for i in range(sites.shape[0]):
                         if sites[i] >= 0:
                             out[i] += (window.rows[number, block, k, DRAW_LOG_SCALE, i] - out[i]) / n_rows
+
+
+@kernel
+def _take_largest(sites, joint, log_scale):
+    """Give elements of correlated vectors one log scale: that of a tenth of the largest scale of their site.
+
+    What is left of the scale of one whose neighbours are known says nothing of how well data should tell of it; and
+    they may tell of the whole vector far better than its scale is large.
+    """
+    for i in range(sites.shape[0]):
+        if joint[i] == BY_LARGEST and (i == 0 or sites[i - 1] != sites[i]):
+            end, largest = i, -math.inf
+            while end < sites.shape[0] and sites[end] == sites[i]:
+                largest = max(largest, log_scale[end])
+                end += 1
+            log_scale[i:end] = largest - _LOG_TEN
 
 
 @kernel

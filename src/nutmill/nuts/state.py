@@ -151,7 +151,8 @@ class GroupState(NamedTuple):
     proposed: np.ndarray  # (n,) float64, or (0,): the centrednesses that chains are to move to
     usual_log_scale: np.ndarray  # (n,) float64, or (0,): room for the mean log scale of each element
     sites: np.ndarray  # (n,) int64, or (0,): of which site an element is; -1: of none
-    # (n,) int64, or (0,): 1 for elements of sites that have to choose together (`nuts.trial_coordinates`), else 0.
+    # (n,) int64, or (0,): 1 for elements of sites that have to choose together (`nuts.trial_coordinates`), 2 where they
+    # do so at the largest scale of the site, else 0.
     joint: np.ndarray
     # Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
     trial_blocks: np.ndarray  # (c, 2, N_TRIED + 1) BLOCK

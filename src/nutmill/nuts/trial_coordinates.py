@@ -14,7 +14,7 @@ and K^2 / (1 - K) is s^2 J or nearly so, as the gain of the Kalman filter that h
 import math
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.centredness import LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
+from nutmill.nuts.centredness import BY_LARGEST, LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
 from nutmill.nuts.hamiltonian import vector_of
 from nutmill.nuts.moments import add_draw, clear_block, in_window, merge
 from nutmill.nuts.recentring import all_finite, recentre_into
@@ -111,7 +111,7 @@ def choose_compared(state):
     for site in range(n_sites):
         n, last = _sums_into(site, state.chains, (state.sites, state.joint), trials, state.pool_work)
         if n > 0:
-            _add_necks(_spread_of(window, last), n, state.pool_work)
+            _add_necks(_spread_of(window, state.sites, last, state.joint[last] == BY_LARGEST), n, state.pool_work)
             chosen = _best_of(n, state.pool_work)
             for i in range(state.sites.shape[0]):
                 if chosen < N_TRIED and state.sites[i] == site:
@@ -139,8 +139,20 @@ def _sums_into(site, chains, elements, trials, work):
 
 
 @kernel
-def _spread_of(window, i):
-    """Return the variance of the log scale of an element over the window."""
+def _spread_of(window, sites, last, by_largest):
+    """Return the variance over the window of the log scale of a site's last element, or of that with the largest."""
+    highest, spread = -math.inf, 0.0
+    for i in range(0 if by_largest else last, last + 1):
+        if sites[i] == sites[last]:
+            mean, variance = _of_log_scale(window, i)
+            if mean > highest:
+                highest, spread = mean, variance
+    return spread
+
+
+@kernel
+def _of_log_scale(window, i):
+    """Return mean and variance of the log scale of an element over the window."""
     count, mean, squares = 0, 0.0, 0.0
     for number in range(window.chains.shape[0]):
         for block in range(N_BLOCKS):
@@ -152,7 +164,7 @@ def _spread_of(window, i):
                     from_mean = value - mean
                     mean += from_mean / count
                     squares += from_mean * (value - mean)
-    return squares / max(count, 1)
+    return mean, squares / max(count, 1)
 
 
 @kernel

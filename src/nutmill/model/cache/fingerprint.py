@@ -67,7 +67,7 @@ def fingerprint(graph: ModelGraph) -> Fingerprint:
         structure = Reader().graph(inputs, [v for v in outputs if v is not None])
     except Nameless as error:
         return Fingerprint(None, str(error))
-    sites = [(site.parameter, site.written, site.is_joint) for site in graph.sites]
+    sites = [(site.parameter, site.written, site.joint) for site in graph.sites]
     text = repr((len(graph.parameters), list(computed), sites, structure, graph.dtype, graph.lowering))
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest())
 

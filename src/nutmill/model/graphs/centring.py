@@ -76,25 +76,25 @@ def recentred(
         number = places[site.value]
         x = parameters[number].variable
         c = parameter_input(x.type, f"{x.name}_centredness")
-        process = site.found.process
-        if process is not None:
+        if (process := site.found.process) is not None:
             _, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
-            v = process(x, c, scale, further)
+            v, xi = process(x, c, scale, further)
             now[site.value] = pt.cast(v, site.value.dtype)
         location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
         log_scale = _log(scale)
-        xi = (x - c * location) * inverse_width(c, scale)
-        if process is not None and not site.found.written:
-            xi = v
-        elif process is None:
-            v = location + scale * xi if site.found.written else xi
-            now[site.value] = pt.cast(v, site.value.dtype)
+        if process is None:
+            xi = (x - c * location) * inverse_width(c, scale)
+            now[site.value] = pt.cast(location + scale * xi if site.found.written else xi, site.value.dtype)
         terms += [site.found.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         of_elements = (_double(whole + location), _double(whole + log_scale))
-        written.append(Site(number, site.found.written, c, *of_elements, process is not None))
+        written.append(Site(number, site.found.written, c, *of_elements, _joint(site.found)))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
     return pt.add(rest, *terms), tuple(written)
+
+
+def _joint(found: FoundSite) -> int:
+    return 0 if found.process is None else 1 + found.by_largest
 
 
 def _log(scale: Variable) -> Variable:

@@ -22,9 +22,10 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
+from nutmill.model.graphs.correlated import is_factor
 from nutmill.model.graphs.lkj import row_lengths
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.model.graphs.positive import INDEXING, is_positive
+from nutmill.model.graphs.positive import INDEXING, is_positive, is_transpose
 
 # Linear in what they are of, whatever they do with its axes.
 _MIXING = (Reshape, Sum)
@@ -40,13 +41,16 @@ class Use(NamedTuple):
     before: tuple["Use", Variable] | None = None  # of what it is made by an index along the first axis, and that index
     joined: tuple[int, int | None] | None = None  # along which axis others stand beside it, and which one that was
     summed: int | None = None  # along which axis of the variable it is the sum of what comes before
+    factor: tuple[Variable, int] | None = None  # by which Cholesky factor it is multiplied, and along which axis
 
 
 class Scaling(NamedTuple):
     """By what a model multiplies a variable."""
 
     scale: Variable | None  # in the shape of the variable
-    summed: int | None  # the axis of the variable along which it then is the sum of what comes before, if it is
+    summed: int | None = None  # the axis of the variable along which it then is the sum of what comes before, if it is
+    # A Cholesky factor of the model's, and the axis of the variable along which it is multiplied by it, if it is.
+    factor: tuple[Variable, int] | None = None
 
 
 class ScaledUses:
@@ -68,7 +72,7 @@ class ScaledUses:
         ndim = rv.type.ndim
         axes = tuple(axis if axis < ndim - n_whole else None for axis in range(ndim))
         found = self._along(Use(rv, rv, axes), set())
-        return None if found is None or found.scale is None else found
+        return None if found is None or (found.scale is None and found.factor is None) else found
 
     def _along(self, use: Use, seen: set[Variable]) -> Scaling | None:
         """By what a use is multiplied further on, by the first way on which it is."""
@@ -78,14 +82,12 @@ class ScaledUses:
         for node in self._clients.get(use.expression, ()):
             step = self._step(node, use)
             if step is not None:
-                factor, after = step
-                further = self._along(after, seen) or Scaling(None, after.summed)
-                if factor is not None and further.scale is not None:
-                    factor = factor * further.scale
-                if (found := Scaling(further.scale if factor is None else factor, further.summed)) != Scaling(
-                    None, None
-                ):
-                    return found
+                scale, after = step
+                further = self._along(after, seen) or Scaling(None, after.summed, after.factor)
+                if scale is not None:
+                    further = further._replace(scale=scale if further.scale is None else scale * further.scale)
+                if any(part is not None for part in further):
+                    return further
         return None
 
     def _step(self, node: Apply, use: Use) -> tuple[Variable | None, Use] | None:
@@ -105,7 +107,8 @@ class ScaledUses:
             return None
         is_index = _is_advanced(node) and len(node.inputs) == 2
         before = (use, node.inputs[1]) if is_index else None
-        return None, Use(use.variable, node.outputs[0], axes, before, _joined_by(node, use), _summed_after(node, use))
+        joined, summed = _joined_by(node, use), _summed_after(node, use)
+        return None, Use(use.variable, node.outputs[0], axes, before, joined, summed, use.factor)
 
     def _of(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
         """Read a product or quotient of elements."""
@@ -124,8 +127,17 @@ class ScaledUses:
         is_itself = use.axes in (tuple(range(ndim)), (0, None))  # or the column that a vector is made
         lengths = row_lengths(other, is_first, self._model) if is_itself else None
         if lengths is None:
-            return None, use._replace(expression=node.outputs[0], axes=(None,) * node.outputs[0].type.ndim, before=None)
+            nowhere = (None,) * node.outputs[0].type.ndim
+            factor = self._factor(use, other, is_first) if use.factor is None and use.summed is None else use.factor
+            return None, use._replace(expression=node.outputs[0], axes=nowhere, before=None, factor=factor)
         return lengths[:, None] if ndim == 2 and not is_first else lengths, use._replace(expression=node.outputs[0])
+
+    def _factor(self, use: Use, other: Variable, is_first: bool) -> tuple[Variable, int] | None:
+        """The Cholesky factor that a use is multiplied by, or its transpose from the right, and along which axis."""
+        if is_first and not is_transpose(other):
+            return None
+        matrix, axis = (other.owner.inputs[0], use.axes[-1]) if is_first else (other, use.axes[0])
+        return (matrix, axis) if axis is not None and is_factor(matrix) and self._needs(matrix) else None
 
     def _scale_in(self, factor: Variable, use: Use) -> Variable | None:
         """Product of all parts of a factor that can be the scale of a variable, in the shape of the variable."""

@@ -18,7 +18,9 @@ from pymc.logprob.transforms import LogTransform
 from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.exceptions import NotScalarConstantError
+from pytensor.tensor.random.basic import NormalRV
 
+from nutmill.model.graphs.correlated import Correlated, as_correlated, deviates_of, times
 from nutmill.model.graphs.families import FAMILIES, Family
 from nutmill.model.graphs.lkj import packed_scale
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
@@ -40,8 +42,10 @@ class FoundSite(NamedTuple):
     further: Sequence[Variable] = ()  # what else that needs
     # Whether that is the variable's own prior, times the scale; if not, the model's log density keeps the prior.
     is_prior: bool = True
-    # Where elements are located by others of the site: (coordinates, centredness, scale, `further`) -> the variable.
-    process: Callable[[Variable, Variable, Variable, Sequence[Variable]], Variable] | None = None
+    # Where elements are located by others of the site: (coordinates, centredness, scale, `further`) -> variable and xi.
+    process: Callable[[Variable, Variable, Variable, Sequence[Variable]], tuple[Variable, Variable]] | None = None
+    # What the information of data in an element is compared with: the largest scale of the site, or its own.
+    by_largest: bool = False
 
     @property
     def expressions(self) -> list[Variable]:
@@ -80,6 +84,8 @@ def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
 def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
         site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=values_of)
+    elif model.rvs_to_transforms.get(rv) is None and (found := as_correlated(rv, model)) is not None:
+        site = _correlated(rv, found)
     elif (scale := packed_scale(rv, model)) is not None:
         return FoundSite(rv, 1.0, pt.zeros_like(scale), scale, _log_volume, [scale], is_prior=False)
     elif isinstance(rv.owner.op, ZeroSumNormalRV) and _has_transform(model, rv, ZeroSumTransform):
@@ -129,15 +135,60 @@ def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> Found
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
         if (scaling := uses.scaling_of(rv, n_whole)) is not None:
             log_density = FAMILIES[type(rv.owner.op)].log_density if is_standard else _none
-            site = FoundSite(rv, 0.0, _ZERO, scaling.scale, log_density, is_prior=is_standard)
-            return site if scaling.summed is None else _steps(site, scaling.summed)
+            if scaling.factor is not None and (factor := _scaled(*scaling.factor, rv, scaling.scale)) is not None:
+                return _deviates(rv, factor, scaling.factor[1], log_density)
+            if scaling.scale is not None:
+                site = FoundSite(rv, 0.0, _ZERO, scaling.scale, log_density, is_prior=is_standard)
+                return site if scaling.summed is None else _steps(site, scaling.summed)
     return None
 
 
 def _steps(site: FoundSite, axis: int) -> FoundSite:
     """The site of the steps of a walk along an axis: each is located by the value before it."""
     location = before_along(axis, pt.cumsum(site.scale * site.variable, axis=axis))
-    return site._replace(location=location, process=lambda x, c, scale, _further: steps_of(axis, x, c, scale))
+    return site._replace(location=location, process=lambda x, c, scale, _further: (steps_of(axis, x, c, scale),) * 2)
+
+
+def _correlated(rv: Variable, found: Correlated) -> FoundSite:
+    """The site of Gaussian vectors with a full covariance."""
+
+    def process(x, c, _scale, further):
+        mean, factor = further
+        xi = deviates_of(x - c * mean, c, factor)
+        return mean + times(factor, xi), xi
+
+    scale = pt.diagonal(found.factor)
+    xi = deviates_of(rv - found.mean, pt.ones_like(rv), found.factor)
+    log_density = lambda xi, _further: FAMILIES[NormalRV].log_density(xi, ())  # noqa: E731
+    return FoundSite(
+        rv, 1.0, rv - scale * xi, scale, log_density, [*found], process=process, by_largest=rv.type.ndim == 1
+    )
+
+
+def _scaled(factor: Variable, axis: int, rv: Variable, scale: Variable | None) -> Variable | None:
+    """Draw a scale into the Cholesky factor that a variable is multiplied by; None if it differs between vectors."""
+    if scale is None:
+        return factor
+    if all(scale.type.broadcastable):
+        return factor * scale.flatten()[0]
+    return factor * scale if rv.type.ndim == 1 else None
+
+
+def _deviates(rv: Variable, factor: Variable, axis: int, log_density: Callable) -> FoundSite:
+    """The site of standard deviates that are multiplied by a Cholesky factor along an axis."""
+
+    def process(x, c, _scale, further):
+        xi = deviates_of(pt.moveaxis(x, axis, -1), pt.moveaxis(c, axis, -1), further[0])
+        return (pt.moveaxis(xi, -1, axis),) * 2
+
+    def turned(vectors):
+        return pt.moveaxis(vectors, -1, axis)
+
+    location = turned(times(pt.tril(factor, -1), pt.moveaxis(rv, axis, -1)))
+    scale = turned(pt.zeros_like(pt.moveaxis(rv, axis, -1)) + pt.diagonal(factor))
+    return FoundSite(
+        rv, 0.0, location, scale, lambda xi, _further: log_density(xi, ()), [factor], process=process, by_largest=True
+    )
 
 
 def _sums_to_zero(model: ModelVariables, rv: Variable) -> bool:

@@ -78,15 +78,17 @@ def _time_last(parameter: Variable) -> Variable:
     return pt.moveaxis(parameter, 0, -1) if parameter.type.ndim > 1 else parameter
 
 
-def values_of(x: Variable, c: Variable, scale: Variable, further: Sequence[Variable]) -> Variable:
-    """Values of a walk in its coordinates: each is located by the one before it, in the same coordinates.
+def values_of(x: Variable, c: Variable, scale: Variable, further: Sequence[Variable]) -> tuple[Variable, Variable]:
+    """Values of a walk in its coordinates, and their standard deviates: each is located by the one before it.
 
-    With v = mu + s xi and mu = rho v_before + a, that is (1 - c s / r) mu + (s / r) x.
+    With v = mu + s xi and mu = rho v_before + a, v is (1 - c s / r) mu + (s / r) x.
     """
     rho, drift, *_ = further
-    share = scale * inverse_width(c, scale)
+    inverse = inverse_width(c, scale)
+    share = scale * inverse
     left = 1.0 - c * share
-    return linear_recurrence(left * rho, left * drift + share * x)
+    values = linear_recurrence(left * rho, left * drift + share * x)
+    return values, (x - c * (rho * before(values) + drift)) * inverse
 
 
 def before_along(axis: int, values: Variable) -> Variable:
@@ -97,6 +99,5 @@ def before_along(axis: int, values: Variable) -> Variable:
 def steps_of(axis: int, x: Variable, c: Variable, scale: Variable) -> Variable:
     """Steps of unit scale whose sums along an axis, each times its scale, are the values of a walk in coordinates x."""
     x, c, scale = (pt.moveaxis(each, axis, -1) for each in pt.broadcast_arrays(x, c, scale))
-    one = pt.ones_like(x)
-    values = values_of(x, c, scale, (one, pt.zeros_like(x)))
-    return pt.moveaxis((x - c * before(values)) * inverse_width(c, scale), -1, axis)
+    _, steps = values_of(x, c, scale, (pt.ones_like(x), pt.zeros_like(x)))
+    return pt.moveaxis(steps, -1, axis)
