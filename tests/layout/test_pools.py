@@ -41,7 +41,7 @@ def test_wrong_values(values, sentence):
 
 @pytest.mark.parametrize("values", [{}, {"chains_at_once": 1, "cores": 2}, {"blas_threads": 1}, [1, 2], None])
 def test_what_is_no_layout(values):
-    with pytest.raises(LayoutError, match="A layout has the keys blas, blas_threads, chains_at_once, not"):
+    with pytest.raises(LayoutError, match="keys blas, blas_threads, chains_at_once, tile_threads, not"):
         Layout.from_dict(values)
 
 

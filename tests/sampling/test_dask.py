@@ -84,6 +84,15 @@ def test_dask_makes_the_draws_of_a_local_run(client, options):
     assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=client.get_executor(), **options))
 
 
+def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
+    for _ in range(2):
+        sample_numba(short(), **OPTIONS, executor=client.get_executor())
+    found = set.union(*client.run(loaded_modules, 0).values())
+    assert "nutmill.run.driver" in found
+    assert not found & HEAVY
+    assert max(client.run(n_models).values()) == 1
+
+
 def test_dask_makes_many_fits(client):
     """Their rows are those of threads, to the last bit, and workers need no PyMC."""
     options = {"draws": 40, "random_seed": 7, "progressbar": False}
@@ -92,15 +101,6 @@ def test_dask_makes_many_fits(client):
     for name in other.children:
         assert one[name].to_dataset().identical(other[name].to_dataset()), name
     assert not set.union(*client.run(loaded_modules, 0).values()) & {"pymc", "pytensor"}
-
-
-def test_workers_load_nothing_heavy_and_unpack_a_model_once(client):
-    for _ in range(2):
-        sample_numba(short(), **OPTIONS, executor=client.get_executor())
-    found = set.union(*client.run(loaded_modules, 0).values())
-    assert "nutmill.run.driver" in found
-    assert not found & HEAVY
-    assert max(client.run(n_models).values()) == 1
 
 
 def test_a_layout_holds_where_dask_has_set_one_blas_thread(client):

@@ -10,19 +10,19 @@ from slurm.cluster import wait_until
 
 from nutmill.results.storage import load
 
-# A gradient of a fifth of a millisecond: a task takes long enough to be met while it samples.
+# A gradient of a third of a millisecond: a task takes long enough to be met while it samples.
 MODEL = """
 import numpy as np
 import pymc as pm
 
-x = np.linspace(0.0, 10.0, 100)
-y = np.sin(x) + 0.3 * np.random.default_rng(1).normal(size=100)
+x = np.linspace(0.0, 10.0, 160)
+y = np.sin(x) + 0.3 * np.random.default_rng(1).normal(size=160)
 with pm.Model() as model:
     length_scale = pm.InverseGamma("length_scale", 5.0, 5.0)
     amplitude = pm.HalfNormal("amplitude", 1.0)
     noise = pm.HalfNormal("noise", 1.0)
     covariance = amplitude**2 * pm.math.exp(-0.5 * (x[:, None] - x) ** 2 / length_scale**2)
-    pm.MvNormal("y", 0.0, cov=covariance + noise**2 * np.eye(100), observed=y)
+    pm.MvNormal("y", 0.0, cov=covariance + noise**2 * np.eye(160), observed=y)
 """
 SETTINGS = ("--chains", "8", "--draws", "1500", "--tune", "200", "--seed", "5")
 
