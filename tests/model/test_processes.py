@@ -6,6 +6,8 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
 
+from nutmill.model.anatomy import operations
+from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.graphs.sites import find_sites
 
 
@@ -69,3 +71,12 @@ def test_steps_whose_sums_are_used_are_located_by_the_value_before(product, loca
         assert site.written == 0.0 and site.process is not None
         found = site.location.eval({z: [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], s: [1.0, 10.0]}, mode=Mode("py", None))
         np.testing.assert_allclose(found, location)
+
+
+def test_a_latent_process_is_factorised_once():
+    """The factor of the site is that of the likelihood, of which PyMC has rewritten the covariance."""
+    with pm.Model() as model:
+        covariance = pm.HalfNormal("amplitude") ** 2 * pm.gp.cov.Matern52(1, pm.InverseGamma("length_scale", 5.0, 5.0))
+        f = pm.gp.Latent(cov_func=covariance).prior("f", np.linspace(0.0, 5.0, 12)[:, None])
+        pm.Poisson("y", pm.math.exp(f), observed=np.arange(12) % 4)
+    assert operations(from_pymc(model)).after["LeanCholesky"] == 1

@@ -17,8 +17,10 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle
 
+from nutmill.model.graphs.correlated import is_factor, rewritten_as_by_pymc, sharing_factors
 from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
 from nutmill.model.graphs.named_dims import plain
 from nutmill.model.graphs.sites import FoundSite
@@ -36,9 +38,16 @@ class Placed(NamedTuple):
     expressions: Sequence[Variable]  # `FoundSite.expressions`, data lifted out of them
 
 
-def expressions_of(model: pm.Model, found: Sequence[FoundSite]) -> list[Variable]:
-    """Location, scale and further parameters of all sites, in terms of the model's value variables."""
-    return model.replace_rvs_by_values([expression for site in found for expression in site.expressions])
+def expressions_of(model: pm.Model, found: Sequence[FoundSite], densities: Sequence[Variable]) -> list[Variable]:
+    """Location, scale and further parameters of all sites, in terms of the model's value variables.
+
+    Cholesky factors that the densities hold, too, are theirs.
+    """
+    expressions = [expression for site in found for expression in site.expressions]
+    if not any(map(is_factor, ancestors(expressions))):
+        return model.replace_rvs_by_values(expressions)
+    values = dict(zip(model.basic_RVs, model.replace_rvs_by_values(model.basic_RVs), strict=True))
+    return sharing_factors(rewritten_as_by_pymc(expressions, values), densities)
 
 
 def placed(model: pm.Model, found: Sequence[FoundSite], lifted: Sequence[Variable]) -> list[Placed]:

@@ -5,16 +5,25 @@ scale L_ii, as that of a walk has the value before it (`model.graphs.walks`). So
 are z, and those that are centred f; for those between, x - c mu = (diag(r) + c strict(L)) z is solved for z.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
+from pytensor.compile.mode import optdb
+from pytensor.graph.basic import Variable, equal_computations
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.random.basic import MvNormalRV
+from pytensor.tensor.rewriting.shape import ShapeFeature
 
 from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.positive import is_lkj_factor, is_transpose
 from nutmill.model.graphs.widths import inverse_width
+
+# The rewrites that PyMC begins and ends with where it takes a log density.
+_IN_PYMC = ("+canonicalize", "-local_eager_useless_unbatched_blockwise", "-local_join_dims", "-local_split_dims")
 
 
 class Correlated(NamedTuple):
@@ -40,6 +49,34 @@ def as_correlated(rv: Variable, model: ModelVariables) -> Correlated | None:
 def is_factor(matrix: Variable) -> bool:
     """Whether a matrix is written as the lower Cholesky factor of another."""
     return _core_name(matrix) == "Cholesky" and getattr(matrix.owner.op, "core_op", matrix.owner.op).lower
+
+
+def rewritten_as_by_pymc(expressions: Sequence[Variable], values: Mapping[Variable, Variable]) -> list[Variable]:
+    """Rewrite expressions of random variables as PyMC rewrites log densities; give them in terms of the values then.
+
+    What both are made of is then the same, down to arrays that are computed of data, as the jitter of a covariance is.
+    """
+    inputs = {rv: rv.type() for rv in values}
+    outputs = clone_replace(list(expressions), inputs)
+    fgraph = FunctionGraph(outputs=outputs, copy_inputs=False, features=[ShapeFeature()])
+    optdb.query(*_IN_PYMC).rewrite(fgraph)
+    return clone_replace(list(fgraph.outputs), {own: values[rv] for rv, own in inputs.items()}, rebuild_strict=False)
+
+
+def sharing_factors(expressions: Sequence[Variable], densities: Sequence[Variable]) -> list[Variable]:
+    """Put the Cholesky factors of log densities in the place of equal ones in expressions.
+
+    Else each would be computed twice: arrays of data are told apart by where they lie, so equal ones stay two.
+    """
+    known = [variable for variable in ancestors(densities) if is_factor(variable)]
+    twins = {
+        own: twin
+        for own in ancestors(expressions)
+        if is_factor(own)
+        for twin in known
+        if equal_computations([own], [twin])
+    }
+    return clone_replace(list(expressions), twins)
 
 
 def deviates_of(x: Variable, c: Variable, factor: Variable) -> Variable:

@@ -52,9 +52,9 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     fitted = new_fitted(_log_densities(model, model.observed_RVs), _values_of(model), begin) if leave_out else {}
     sections = [
         *_observed_and_total(model, found, fitted),  # first, where what is observed does not change the arrays' order
-        _stacked(model, model.replace_rvs_by_values(list(reported.values()))),
-        *(begin, list(data.values()), expressions_of(model, found)),
+        *(_stacked(model, model.replace_rvs_by_values(list(reported.values()))), begin, list(data.values())),
     ]
+    sections += [expressions_of(model, found, sections[1])]
     lifted, arrays = lift(_joined(sections), *with_names(fitted, *_data_names(model)))
     _check_observed(arrays)
     pointwise, (rest,), *others, located = _parted(lifted, sections)
