@@ -40,9 +40,9 @@ class NormalTerms(Op):
         results = [tensor(dtype="float64", shape=differences.type.shape[:1]), tensor(dtype="float64", shape=())]
         return Apply(self, [covariance, differences], results)
 
-    def infer_shape(self, _fgraph, _node, shapes):
-        """Tell PyTensor the shapes of both results."""
-        return [shapes[1][:1], ()]
+    def infer_shape(self, *node_and_shapes):
+        """Tell PyTensor the shapes of both results: PyTensor 2 passes one argument more, in front."""
+        return [node_and_shapes[-1][1][:1], ()]
 
     def perform(self, node, inputs, output_storage):
         """Is never called: `expand_terms` takes its place."""
