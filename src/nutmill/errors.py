@@ -63,6 +63,11 @@ def sentence(code: int) -> str:
         return f"unknown status {code} (this is a bug in nutmill: please report it)"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says: what follows is often of graphs and code that users have not written."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def users_level() -> int:
     """Give the `stacklevel` with which a warning of the calling function names the user's line, not one of ours."""
     level, frame = 1, sys._getframe(1)

@@ -9,7 +9,7 @@ from pymc.logprob.utils import ParameterValueError
 from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
 
-from nutmill.errors import ModelError
+from nutmill.errors import ModelError, first_line
 from nutmill.model.cache.initial_values import KeptStart
 from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.checks import Reach, reaches
@@ -161,12 +161,7 @@ def _value_or_failure(evaluated: Callable[[Arrays], list[np.ndarray]], pieces: A
     try:
         (value,) = evaluated(pieces)
     except ParameterValueError as error:
-        return np.array(np.nan), f"not fulfilled: {_first_line(error)}"
+        return np.array(np.nan), f"not fulfilled: {first_line(error)}"
     except Exception as error:
-        return np.array(np.nan), f"cannot be computed: {_first_line(error)}"
+        return np.array(np.nan), f"cannot be computed: {first_line(error) or type(error).__name__}"
     return value, ""
-
-
-def _first_line(error: Exception) -> str:
-    """What an operation said: PyTensor adds lines on the graph, which users have not written."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.errors import ModelError, Status
+from nutmill.errors import ModelError, Status, first_line
 from nutmill.native.binding import Binding, DataMisfit
 from nutmill.native.description import DataArray, Description
 from nutmill.native.origin import Origin
@@ -157,7 +157,7 @@ def check_fit(model: Description, before: Description, origin: Origin, bound: Ca
     except ModelError:
         raise
     except (IndexError, ValueError) as error:
-        wrong = [_parted(before, model) or str(error).splitlines()[0]]
+        wrong = [_parted(before, model) or first_line(error)]
     if wrong:
         raise _unfit(model, "; ".join(wrong))
     try:

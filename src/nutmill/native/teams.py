@@ -1,7 +1,5 @@
 """Threads that help others with the blocks of a loop: started for a run, asleep while there is nothing to do."""
 
-from __future__ import annotations
-
 import ctypes
 import threading
 from collections.abc import Iterator

@@ -135,7 +135,7 @@ def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> Found
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
         if (scaling := uses.scaling_of(rv, n_whole)) is not None:
             log_density = FAMILIES[type(rv.owner.op)].log_density if is_standard else _none
-            if scaling.factor is not None and (factor := _scaled(*scaling.factor, rv, scaling.scale)) is not None:
+            if scaling.factor is not None and (factor := _scaled(scaling.factor[0], rv, scaling.scale)) is not None:
                 return _deviates(rv, factor, scaling.factor[1], log_density)
             if scaling.scale is not None:
                 site = FoundSite(rv, 0.0, _ZERO, scaling.scale, log_density, is_prior=is_standard)
@@ -159,13 +159,16 @@ def _correlated(rv: Variable, found: Correlated) -> FoundSite:
 
     scale = pt.diagonal(found.factor)
     xi = deviates_of(rv - found.mean, pt.ones_like(rv), found.factor)
-    log_density = lambda xi, _further: FAMILIES[NormalRV].log_density(xi, ())  # noqa: E731
-    return FoundSite(
-        rv, 1.0, rv - scale * xi, scale, log_density, [*found], process=process, by_largest=rv.type.ndim == 1
-    )
+    by_largest = rv.type.ndim == 1
+    return FoundSite(rv, 1.0, rv - scale * xi, scale, _standard, [*found], process=process, by_largest=by_largest)
 
 
-def _scaled(factor: Variable, axis: int, rv: Variable, scale: Variable | None) -> Variable | None:
+def _standard(xi: Variable, _further: Sequence[Variable]) -> Variable:
+    """Log densities of standard normal deviates, whatever else a site is made of."""
+    return FAMILIES[NormalRV].log_density(xi, ())
+
+
+def _scaled(factor: Variable, rv: Variable, scale: Variable | None) -> Variable | None:
     """Draw a scale into the Cholesky factor that a variable is multiplied by; None if it differs between vectors."""
     if scale is None:
         return factor

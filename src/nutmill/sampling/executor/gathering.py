@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nutmill.errors import SamplingError
+from nutmill.errors import SamplingError, first_line
 from nutmill.progress.lines import ChainProgress
 from nutmill.progress.status import INTERVAL_S
 from nutmill.progress.stderr import unheard
@@ -76,7 +76,7 @@ class Gathering:
         try:
             self._pending[self._engine.submit(self._tasks[number])] = number
         except Exception as error:
-            raise self._given_up(f"The executor takes no tasks ({_first_line(error)})") from error
+            raise self._given_up(f"The executor takes no tasks ({_in_short(error)})") from error
 
     def _take_all(self, futures: set[Future]) -> None:
         for future in futures:
@@ -106,11 +106,11 @@ class Gathering:
         chains = f"chains {chain_ids[0]} to {chain_ids[-1]}"
         self._n_lost[number] += 1
         if isinstance(error, BrokenExecutor):
-            raise self._given_up(f"A worker died, and with it the whole executor ({_first_line(error)})") from error
+            raise self._given_up(f"A worker died, and with it the whole executor ({_in_short(error)})") from error
         if self._engine.is_final(error) or self._n_lost[number] == _TRIES:
-            raise self._given_up(f"The workers of {chains} were lost again and again ({_first_line(error)})") from error
+            raise self._given_up(f"The workers of {chains} were lost again and again ({_in_short(error)})") from error
         with unheard():
-            _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _first_line(error))
+            _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _in_short(error))
         self._send(number)
 
     def _given_up(self, what: str) -> SamplingError:
@@ -177,6 +177,6 @@ def _waiting(chain_id: int, settings: Settings) -> ChainProgress:
     return ChainProgress(chain_id, "warmup", 0, settings.tune, settings.longest_warmup, np.nan, 0, 0)
 
 
-def _first_line(error: BaseException) -> str:
+def _in_short(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".rstrip(": ")
+    return f"{type(error).__name__}: {first_line(error)}".rstrip(": ")
