@@ -8,9 +8,9 @@ import pytest
 from nuts.kernel_groups import advance_all, new_plan, new_target_group, start_all
 from targets import Target, starts
 
-from nutmill.nuts import agreement as convergence
-from nutmill.nuts.agreement import Trails, chains_agree
 from nutmill.nuts.state import MEAN_POSITION, SQUARES_POSITION, TERMINAL
+from nutmill.nuts.warmup import agreement as convergence
+from nutmill.nuts.warmup.agreement import Trails, chains_agree
 
 
 @numba.njit

@@ -6,8 +6,8 @@ import pytest
 from nuts.kernel_groups import advance_all, new_plan, new_target_group, run_warmup, start_all
 from targets import Target, starts
 
-from nutmill.nuts.lesser_modes import heaviest
 from nutmill.nuts.state import BLOCK
+from nutmill.nuts.warmup.lesser_modes import heaviest
 
 N_DIM = 10
 

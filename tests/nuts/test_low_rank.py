@@ -7,11 +7,11 @@ from nuts.kernel_groups import metric_root, new_plan, new_target_group, orthonor
 from scipy import linalg
 from targets import Target, scale, starts
 
-from nutmill.nuts import low_rank
 from nutmill.nuts.group import learning_room, low_rank_sizes, new_group
 from nutmill.nuts.metric import Metric, draw_momentum_into, prepare
 from nutmill.nuts.rng import normals_into
-from nutmill.nuts.window import BOTH, Window, gather_rows
+from nutmill.nuts.warmup import low_rank
+from nutmill.nuts.warmup.window import BOTH, Window, gather_rows
 
 PRIOR = 0.1
 

@@ -92,13 +92,13 @@ BUGS = {
         "nuts/test_closed_form.py::test_standard_normal",
     ),
     "rough steps are taken all the same": Bug(
-        "nuts/pooling.py",
+        "nuts/warmup/pooling.py",
         "        if is_rough:",
         "        if is_rough and False:",
         "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
     ),
     "what was rough at longer steps than those to come counts": Bug(
-        "nuts/pooling.py",
+        "nuts/warmup/pooling.py",
         "chain.shortest_rough <= chain.log_step_bar + stepsize.LARGEST_LOG_JITTER",
         "chain.shortest_rough <= chain.log_step_bar + 2.0 * stepsize.LARGEST_LOG_JITTER",
         "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
@@ -170,13 +170,13 @@ BUGS = {
         "sampling/test_centring.py::test_draws_that_are_kept_come_along",
     ),
     "a move needs no second witness": Bug(
-        "nuts/centredness.py",
+        "nuts/warmup/centredness.py",
         "are_enough = are_enough and gain > LEAST_GAIN * n",
         "are_enough = are_enough and n > 0",
         "nuts/test_centredness.py::test_a_move_needs_a_second_witness",
     ),
     "coordinates of a walk are compared with the last ones that were tried": Bug(
-        "nuts/trial_coordinates.py",
+        "nuts/warmup/trial_coordinates.py",
         "centredness[i] = other if tried < N_TRIED else old[i]",
         "centredness[i] = other if tried < N_TRIED else centredness[i]",
         "nuts/test_trial_coordinates.py::test_the_centredness_is_that_of_the_information_of_data",

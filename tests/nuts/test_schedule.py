@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nutmill.nuts.schedule import epoch_ends, terminal_draws, warmup_schedule
+from nutmill.nuts.warmup.schedule import epoch_ends, terminal_draws, warmup_schedule
 
 
 def test_epochs_grow_as_specified():

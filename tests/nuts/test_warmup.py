@@ -7,8 +7,8 @@ from nuts.kernel_groups import advance_all, new_plan, new_target_group, run_warm
 from targets import Target, scale, starts
 
 from nutmill.errors import Status
-from nutmill.nuts.schedule import terminal_draws
 from nutmill.nuts.state import SEARCH, TERMINAL, WARMUP
+from nutmill.nuts.warmup.schedule import terminal_draws
 
 N_DIM = 10
 

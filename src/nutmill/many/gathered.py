@@ -11,7 +11,7 @@ import xarray as xr
 from nutmill.many.keeping import FITS, LENGTHS, Arrays, Groups
 from nutmill.native.description import Description
 from nutmill.native.labels import coordinates, fitting_dims, label_array
-from nutmill.nuts.mixing_room import SUMMARY
+from nutmill.nuts.summaries.mixing_room import SUMMARY
 
 # Rows that are stacked at a time: a row by itself takes many times the memory of its numbers.
 _STACKED = 512

@@ -9,7 +9,7 @@ import numpy as np
 from nutmill.errors import ArgumentError, ModelError
 from nutmill.many.fitting import Fit
 from nutmill.native.convergence import Summaries
-from nutmill.nuts.mixing_room import SUMMARY
+from nutmill.nuts.summaries.mixing_room import SUMMARY
 from nutmill.results.trace import SAMPLE_STATS
 
 FITS = "fits"  # the group of what each fit says of itself

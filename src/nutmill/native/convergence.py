@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nutmill.nuts.mixing_room import N_MIXINGS, N_PRECISIONS, SUMMARY, MixingRoom, room_for
 from nutmill.nuts.state import address_table
+from nutmill.nuts.summaries.mixing_room import N_MIXINGS, N_PRECISIONS, SUMMARY, MixingRoom, room_for
 
 MIN_DRAWS = 4  # of each chain, to say anything of how chains mix
 _FIRST_OF_MIXING = SUMMARY.index("r_hat")

@@ -4,11 +4,8 @@ import math
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
-from nutmill.nuts import stepsize
-from nutmill.nuts.gate import first_admitted, log_force
 from nutmill.nuts.hamiltonian import Trajectory, vector_of
 from nutmill.nuts.metric import metric_of, prepare, variance_from_gradient_into
-from nutmill.nuts.moments import add_draw
 from nutmill.nuts.recentring import is_as_written, locate, move_chain, write_divergence, written_into
 from nutmill.nuts.state import (
     COMPARE,
@@ -26,9 +23,12 @@ from nutmill.nuts.state import (
     TRY,
 )
 from nutmill.nuts.transition import transition
-from nutmill.nuts.trial_coordinates import compare_chain
 from nutmill.nuts.vectors import copy_into
-from nutmill.nuts.window import row_due
+from nutmill.nuts.warmup import stepsize
+from nutmill.nuts.warmup.gate import first_admitted, log_force
+from nutmill.nuts.warmup.moments import add_draw
+from nutmill.nuts.warmup.trial_coordinates import compare_chain
+from nutmill.nuts.warmup.window import row_due
 
 # A divergent trajectory must have come this far for its draw to count as a move.
 _FAR = 4

@@ -6,12 +6,12 @@ from numba import cfunc, types
 
 from nutmill._jit import kernel
 from nutmill.nuts.chain import advance_chain, start_chain, trajectory_of
-from nutmill.nuts.mixing import judge
-from nutmill.nuts.mixing_room import N_PRECISIONS, SUMMARY
-from nutmill.nuts.precision import measure
-from nutmill.nuts.scalar_summary import summarise
+from nutmill.nuts.summaries.mixing import judge
+from nutmill.nuts.summaries.mixing_room import N_PRECISIONS, SUMMARY
+from nutmill.nuts.summaries.precision import measure
+from nutmill.nuts.summaries.scalar_summary import summarise
 from nutmill.nuts.table import group_state, mixing_room
-from nutmill.nuts.warmup import pool_chains
+from nutmill.nuts.warmup.barrier import pool_chains
 from nutmill.nuts.whole_run import run_with
 
 _TABLE = types.CPointer(types.int64)

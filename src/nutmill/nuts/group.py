@@ -7,8 +7,8 @@ import numpy as np
 
 from nutmill.nuts import state as layout
 from nutmill.nuts.group_size import GROUP_SIZE
-from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.state import N_BLOCKS
+from nutmill.nuts.warmup.schedule import warmup_schedule
 
 _ROWS_PER_CHAIN = 64
 _MAX_RANK, _MIN_RANK = 256, 2

@@ -16,7 +16,6 @@ import math
 from nutmill._jit import inlined_kernel, kernel, vector_kernel
 from nutmill.nuts.hamiltonian import vector_of
 from nutmill.nuts.metric import variance_from_gradient_into
-from nutmill.nuts.moments import add_draw
 from nutmill.nuts.state import (
     DRAW_GRADIENT,
     DRAW_LOCATION,
@@ -30,6 +29,7 @@ from nutmill.nuts.state import (
     TRY,
 )
 from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.warmup.moments import add_draw
 
 # As far as a product of widths may go before its logarithm is taken: that of one more run is still a number.
 _LARGEST_GROWTH, _LARGEST_LOG_GROWTH = 1e150, 300.0

@@ -7,8 +7,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from nutmill.nuts.mixing_room import ROOM_FIELDS
 from nutmill.nuts.state import FIELDS, WORDS
+from nutmill.nuts.summaries.mixing_room import ROOM_FIELDS
 
 
 def _reader(fields):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
+from nutmill.nuts.warmup.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.groups import Group, chains_of

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from nutmill.native.record import Record
-from nutmill.nuts.schedule import warmup_schedule
 from nutmill.nuts.state import STATISTICS
+from nutmill.nuts.warmup.schedule import warmup_schedule
 from nutmill.run.adaptation import AdaptationState
 
 

@@ -7,7 +7,7 @@ from nutmill.checkpoint.records import draw_record
 from nutmill.errors import ModelError
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
-from nutmill.nuts.schedule import ADAPTIVE_WARMUP_DRAWS
+from nutmill.nuts.warmup.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.run.run import statistics_bytes
 from nutmill.sampling.request import Request
 

@@ -168,7 +168,7 @@ def _own_sources() -> str:
         [
             root / "_jit.py",
             root / "errors.py",
-            *root.glob("nuts/*.py"),
+            *root.glob("nuts/**/*.py"),
             *root.glob("native/*.py"),
             *root.glob("model/**/*.py"),
         ]

@@ -22,7 +22,7 @@ _OBJECT = "object"
 # What the compiled kernel depends on, besides compilers and CPU.
 _ROOT = Path(__file__).parents[2]
 _OWN = [Path(__file__).with_name(f"{name}.py") for name in ("bitcode", "fuse", "kernel", "kernel_bitcode", "runtime")]
-_SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/*.py"), *_OWN])
+_SOURCES = digest_of_files([_ROOT / "_jit.py", *_ROOT.glob("nuts/**/*.py"), *_OWN])
 
 
 def kernel_object(made_for: Target) -> NativeObject:

@@ -8,9 +8,9 @@ monotone sequence.
 import math
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.effective_size import effective_size, mean_of
-from nutmill.nuts.mixing_room import N_MIXINGS
-from nutmill.nuts.sorting import sort
+from nutmill.nuts.summaries.effective_size import effective_size, mean_of
+from nutmill.nuts.summaries.mixing_room import N_MIXINGS
+from nutmill.nuts.summaries.sorting import sort
 
 TAILS = (0.05, 0.95)
 

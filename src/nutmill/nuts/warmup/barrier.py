@@ -4,13 +4,16 @@ All of it in chain order and from draws alone, so that threads and timing do not
 """
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.agreement import Trails, chains_agree
-from nutmill.nuts.centredness import has_joint_sites, propose
-from nutmill.nuts.gate import admit_chains
-from nutmill.nuts.learning import FEWEST_DRAWS, learn_metrics
-from nutmill.nuts.lesser_modes import leave_lesser_modes
-from nutmill.nuts.moments import clear_block
-from nutmill.nuts.pooling import (
+from nutmill.nuts.recentring import may_all_move
+from nutmill.nuts.state import COMPARE, MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
+from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.warmup.agreement import Trails, chains_agree
+from nutmill.nuts.warmup.centredness import has_joint_sites, propose
+from nutmill.nuts.warmup.gate import admit_chains
+from nutmill.nuts.warmup.learning import FEWEST_DRAWS, learn_metrics
+from nutmill.nuts.warmup.lesser_modes import leave_lesser_modes
+from nutmill.nuts.warmup.moments import clear_block
+from nutmill.nuts.warmup.pooling import (
     average_dual_averaging,
     diverges_at_its_step,
     fix_steps,
@@ -18,10 +21,7 @@ from nutmill.nuts.pooling import (
     share_first_step,
     shorten_rough_steps,
 )
-from nutmill.nuts.recentring import may_all_move
-from nutmill.nuts.state import COMPARE, MOVE, SAMPLING, SEARCH, START, TERMINAL, TRY, WARMUP
-from nutmill.nuts.trial_coordinates import choose_compared
-from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.warmup.trial_coordinates import choose_compared
 
 # Epochs in a row at whose end chains must agree: once is chance, where they are slow.
 _ENOUGH_AGREEMENTS = 2

@@ -1,8 +1,8 @@
 """What is told of each scalar where there is no room for its draws: moments, quantiles, errors, how chains mix."""
 
 from nutmill._jit import kernel
-from nutmill.nuts.mixing import TAILS, mixing, quantile, take
-from nutmill.nuts.precision import mean_and_error
+from nutmill.nuts.summaries.mixing import TAILS, mixing, quantile, take
+from nutmill.nuts.summaries.precision import mean_and_error
 
 # What `summarise` writes for each scalar, after mean, standard deviation and error of the mean, as `precision` has
 # them; `mixing_room.SUMMARY` has their names.

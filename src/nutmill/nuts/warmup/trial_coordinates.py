@@ -14,9 +14,7 @@ and K^2 / (1 - K) is s^2 J or nearly so, as the gain of the Kalman filter that h
 import math
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.centredness import BY_LARGEST, LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
 from nutmill.nuts.hamiltonian import vector_of
-from nutmill.nuts.moments import add_draw, clear_block, in_window, merge
 from nutmill.nuts.recentring import all_finite, recentre_into
 from nutmill.nuts.state import (
     DRAW_LOCATION,
@@ -33,7 +31,9 @@ from nutmill.nuts.state import (
     SQUARES_POSITION,
 )
 from nutmill.nuts.vectors import copy_into
-from nutmill.nuts.window import window_of
+from nutmill.nuts.warmup.centredness import BY_LARGEST, LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
+from nutmill.nuts.warmup.moments import add_draw, clear_block, in_window, merge
+from nutmill.nuts.warmup.window import window_of
 
 # What is compared: q = 0, ten values a factor of four apart, infinity. Coordinates are good within a factor of three.
 _FIRST, _LOG_FACTOR = 1e-4, math.log(4.0)

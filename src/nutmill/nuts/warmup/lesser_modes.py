@@ -16,9 +16,9 @@ Modes of comparable mass are never left: R-hat has to show them.
 import math
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.moments import clear_block, in_window, merge, window_start
 from nutmill.nuts.state import MEAN_GRADIENT, MEAN_POSITION, N_BLOCKS
 from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.warmup.moments import clear_block, in_window, merge, window_start
 
 # Logarithm of a share of the mass that nobody will miss: 5 in 100 000.
 _NEGLIGIBLE = -10.0

@@ -1,11 +1,11 @@
 """The metric that chains learn from their draws: one for all admitted, one for each other."""
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.low_rank import proven_rank, room_of
 from nutmill.nuts.metric import direction_into, fisher_variance
-from nutmill.nuts.moments import in_window, merge
 from nutmill.nuts.state import MEAN_GRADIENT, MEAN_POSITION, N_BLOCKS, SQUARES_GRADIENT, SQUARES_POSITION
-from nutmill.nuts.window import window_of
+from nutmill.nuts.warmup.low_rank import proven_rank, room_of
+from nutmill.nuts.warmup.moments import in_window, merge
+from nutmill.nuts.warmup.window import window_of
 
 FEWEST_DRAWS = 3
 _ALL_ADMITTED = -1

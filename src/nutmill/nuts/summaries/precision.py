@@ -3,9 +3,9 @@
 import math
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.effective_size import effective_size, mean_of
-from nutmill.nuts.mixing import TAILS, mark_below, quantile, squares, take
-from nutmill.nuts.sorting import sort
+from nutmill.nuts.summaries.effective_size import effective_size, mean_of
+from nutmill.nuts.summaries.mixing import TAILS, mark_below, quantile, squares, take
+from nutmill.nuts.summaries.sorting import sort
 
 # What `measure` writes for each scalar; the first three for `scalar_summary` too.
 MEAN, SD, MCSE_MEAN, MCSE_SD, ESS_LOW, ESS_MEDIAN, ESS_HIGH = range(7)

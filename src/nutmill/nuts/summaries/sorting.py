@@ -1,7 +1,7 @@
 """Sorts the draws of one scalar, in compiled code: by most of their bits first, then what is left by exchanges."""
 
 from nutmill._jit import kernel
-from nutmill.nuts.mixing_room import DIGIT_BITS, DIGITS, VALUES
+from nutmill.nuts.summaries.mixing_room import DIGIT_BITS, DIGITS, VALUES
 
 # Bits of a draw that are sorted by at a time, and those of its index, which share a word.
 _SORTED_BITS, _INDEX_BITS = DIGITS * DIGIT_BITS, 64 - DIGITS * DIGIT_BITS

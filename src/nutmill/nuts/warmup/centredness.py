@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.moments import in_window
 from nutmill.nuts.recentring import width
 from nutmill.nuts.state import DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE, DRAW_POSITION, N_BLOCKS
-from nutmill.nuts.window import window_of
+from nutmill.nuts.warmup.moments import in_window
+from nutmill.nuts.warmup.window import window_of
 
 # Draws that each half must have.
 _FEWEST_ROWS = 8

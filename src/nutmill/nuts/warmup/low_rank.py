@@ -24,7 +24,7 @@ from nutmill.nuts.linear_algebra import (
 )
 from nutmill.nuts.state import MOST_PROVEN
 from nutmill.nuts.vectors import copy_into
-from nutmill.nuts.window import BOTH, gather_rows
+from nutmill.nuts.warmup.window import BOTH, gather_rows
 
 # How many draws there must be at least.
 _FEWEST_ROWS = 6

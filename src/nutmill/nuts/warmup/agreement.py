@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts.moments import in_window, merge, window_start
 from nutmill.nuts.state import MEAN_POSITION, N_BLOCKS, SQUARES_POSITION
+from nutmill.nuts.warmup.moments import in_window, merge, window_start
 
 _CONVERGED_RHAT = 1.1
 # Of the standard deviations of two chains. R-hat of folded draws does not see one chain of four in a neck: it is below

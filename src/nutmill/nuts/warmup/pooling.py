@@ -3,8 +3,8 @@
 import math
 
 from nutmill._jit import kernel
-from nutmill.nuts import stepsize
 from nutmill.nuts.vectors import median
+from nutmill.nuts.warmup import stepsize
 
 # Final step sizes that differ by more than this are no longer taken for estimates of the same.
 _COMMON_STEP_RATIO = 1.5

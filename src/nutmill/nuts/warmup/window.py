@@ -6,9 +6,9 @@ import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.linear_algebra import add_multiple
-from nutmill.nuts.moments import in_window
 from nutmill.nuts.state import N_BLOCKS
 from nutmill.nuts.vectors import copy_into
+from nutmill.nuts.warmup.moments import in_window
 
 # Which draws to gather: those of both halves, or of half 0 or 1.
 BOTH = np.int64(-1)

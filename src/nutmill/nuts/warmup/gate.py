@@ -3,10 +3,10 @@
 import math
 
 from nutmill._jit import kernel, vector_kernel
-from nutmill.nuts import stepsize
-from nutmill.nuts.moments import in_window, window_start
 from nutmill.nuts.state import N_BLOCKS
 from nutmill.nuts.vectors import copy_into, median, sort
+from nutmill.nuts.warmup import stepsize
+from nutmill.nuts.warmup.moments import in_window, window_start
 
 # How many typical spreads of the log density a chain may lie below the better half.
 _TOLERANCE = 5.0
