@@ -7,6 +7,7 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model, sample
 from nutmill.errors import ModelError, NutmillError
+from nutmill.model.rewriting.columns import FEW
 from nutmill.native.grouping import COLUMNS, LANES, LONGEST, PIECES, ROWS
 
 RNG = np.random.default_rng(3)
@@ -34,10 +35,10 @@ def crossed() -> pm.Model:
     return model
 
 
-def with_a_matrix() -> pm.Model:
-    x = np.random.default_rng(4).normal(size=(N, 3))
+def with_a_matrix(n_columns: int) -> pm.Model:
+    x = np.random.default_rng(4).normal(size=(N, n_columns))
     with pm.Model() as model:
-        mu = levels()[GROUP] + x @ pm.Normal("beta", 0.0, 1.0, shape=3)
+        mu = levels()[GROUP] + x @ pm.Normal("beta", 0.0, 1.0, shape=n_columns)
         pm.StudentT("y", nu=4.0, mu=mu, sigma=pm.HalfNormal("sigma", 1.0), observed=SIZE)
     return model
 
@@ -114,8 +115,8 @@ def test_what_needs_rows_in_their_order_stays():
     assert_agrees_with_pymc(compiled)
 
 
-def test_products_of_matrices_are_left_to_tiles():
-    compiled = compile_model(with_a_matrix())
+def test_products_of_wide_matrices_are_left_to_tiles():
+    compiled = compile_model(with_a_matrix(FEW + 1))
     assert not compiled.code.arranged
     assert_agrees_with_pymc(compiled)
     assert_agrees_with_differences(compiled)

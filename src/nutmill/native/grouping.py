@@ -8,6 +8,8 @@ some of its lanes are idle. There stands a row of another place, which loops pas
 
 Of an array of counts, of which few are distinct, it makes the distinct ones, how often each is there, and which of them
 each element is: so that what a density computes of a count is computed once for each of these.
+
+Of a matrix of few columns it makes one in which each column lies in one piece, as loops over rows read them.
 """
 
 from collections.abc import Sequence
@@ -24,6 +26,8 @@ PIECES, COUNTS, BEGINS, ROWS, COLUMNS = "pieces", "counts", "begins", "rows", "c
 # Of the array `source` itself, in whatever order: its distinct values, which of them each element is, and how
 # often each is there.
 DISTINCT, PLACES, TIMES = "distinct", "places", "times"
+# The matrix `source` itself, each of its columns in one piece.
+TRANSPOSED = "transposed"
 _KINDS = (PIECES, COUNTS, BEGINS, ROWS, COLUMNS)
 _OF_VALUES = (DISTINCT, PLACES, TIMES)
 
@@ -53,6 +57,9 @@ def arrange(arranged: Sequence[Arranged], arrays: Sequence[np.ndarray]) -> list[
     values: dict[int, _Values] = {}
     known = list(arrays)
     for kind, index, source in arranged:
+        if kind == TRANSPOSED:
+            known.append(np.ascontiguousarray(known[source].T))
+            continue
         if kind in _OF_VALUES:
             if source not in values:
                 values[source] = _values(known[source])
@@ -115,6 +122,7 @@ def arranged_of(facts: Sequence, arrays: Sequence[tuple[np.dtype, int]]) -> tupl
         rank = arrays[source][1] if _is_number(source, number) else 0
         has_rows = {ROWS: rank > 0, COLUMNS: rank == 2}.get(kind, True)
         is_right = (kind in _KINDS and is_index and has_rows) or (kind in _OF_VALUES and rank > 0)
+        is_right = is_right or (kind == TRANSPOSED and rank == 2)
         if not is_right:
             raise ValueError("the order of rows by groups makes no sense")
     return found

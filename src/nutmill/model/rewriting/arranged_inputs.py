@@ -7,7 +7,7 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.type import tensor
 
-from nutmill.native.grouping import BEGINS, COLUMNS, COUNTS, PLACES, ROWS, TIMES
+from nutmill.native.grouping import BEGINS, COLUMNS, COUNTS, PLACES, ROWS, TIMES, TRANSPOSED
 
 
 class ArrangedInput(NamedTuple):
@@ -32,7 +32,7 @@ class ArrangedInputs:
                 return variable
         dtype = "int64" if kind in (COUNTS, BEGINS, PLACES, TIMES) else wanted.source.type.dtype
         lengths = wanted.source.type.shape
-        shapes = {ROWS: (None, *lengths[1:]), COLUMNS: (*lengths[1:], None), PLACES: lengths}
+        shapes = {ROWS: (None, *lengths[1:]), COLUMNS: (*lengths[1:], None), TRANSPOSED: lengths[::-1], PLACES: lengths}
         variable = tensor(dtype=dtype, shape=shapes.get(kind, (None,)))
         fgraph.add_input(variable)
         self._added[variable] = wanted

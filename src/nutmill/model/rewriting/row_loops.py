@@ -39,7 +39,8 @@ class RowClient(NamedTuple):
 class RowLoop(NamedTuple):
     """A loop over rows of data, all of which may come in another order.
 
-    Loops that read products of matrices are none: in tiles of rows (`tiles`) they gain more.
+    Loops that read products of wide matrices are none: in tiles of rows (`tiles`) they gain more. Those of narrow ones
+    read columns (`narrow_products`).
     """
 
     node: Apply
@@ -103,13 +104,13 @@ def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
     rows = taken_rows(node)
     if rows is not None and is_known(node.op) and len(rows[1]) == 1 and rows[0].type.ndim == 1:
         return RowOperand(rows[0], by=rows[1][0]) if rows[1][0] in data else None
-    if node is not None and _takes_column(node):
-        table = _unchecked(node.inputs[0])
+    if node is not None and takes_column(node):
+        table = unchecked(node.inputs[0])
         return RowOperand(table, column=node) if table in data else None
     return RowOperand(variable, maker=node) if node is not None and isinstance(node.op, Elemwise) else None
 
 
-def _takes_column(node: Apply) -> bool:
+def takes_column(node: Apply) -> bool:
     """Whether this is ``table[:, k]`` of a known k."""
     if not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
         return False
@@ -117,7 +118,7 @@ def _takes_column(node: Apply) -> bool:
     return len(entries) == 2 and entries[0] == slice(None) and isinstance(entries[1], int | Constant)
 
 
-def _unchecked(table: Variable) -> Variable:
+def unchecked(table: Variable) -> Variable:
     return table.owner.inputs[0] if table.owner is not None and isinstance(table.owner.op, SpecifyShape) else table
 
 

@@ -117,7 +117,7 @@ class _PartSearch:
     def _is_sum(self, node: Apply) -> bool:
         if not isinstance(node.op, LeanMatrixVector) or node.inputs[1] not in self._group:
             return False
-        matrix = _transposed(node.inputs[0])
+        matrix = transposed_of(node.inputs[0])
         if matrix not in self._matrices or not self._joins(node, [node.inputs[1]], ()):
             return False
         self._kinds[node] = ("sums", matrix)
@@ -201,7 +201,7 @@ class _PartSearch:
         return seen
 
 
-def _transposed(variable: Variable) -> Variable | None:
+def transposed_of(variable: Variable) -> Variable | None:
     """The matrix of which this is the transpose."""
     node = variable.owner
     is_transpose = node is not None and isinstance(node.op, DimShuffle) and list(node.op.new_order) == [1, 0]

@@ -1,0 +1,113 @@
+"""Products of a matrix of few columns with coefficients are computed column by column, in the loops over its rows.
+
+A likelihood then reads each row once: its linear predictor, what it makes of that, and what the gradient adds up of
+each column are one loop, which vectorises over rows and may go group by group. Data are laid out by columns for it.
+"""
+
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
+from pytensor.tensor.basic import stack
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.math import sum as total
+from pytensor.tensor.shape import specify_shape
+from pytensor.tensor.subtensor import indices_from_subtensor
+
+from nutmill.model.rewriting.arranged_inputs import ArrangedInputs
+from nutmill.model.rewriting.blas.ops import LeanMatrixVector
+from nutmill.model.rewriting.columns import FEW
+from nutmill.model.rewriting.fusion import FusedLoop
+from nutmill.model.rewriting.row_loops import takes_column, unchecked
+from nutmill.model.rewriting.row_parts import transposed_of
+from nutmill.native.grouping import TRANSPOSED
+
+
+class MultiplyByColumns(GraphRewriter):
+    """Writes ``X @ b`` as a sum of columns of data, each times a number, and ``X.T @ r`` as sums over rows.
+
+    PyTensor runs a mode's rewrites on inner graphs too; this one, and that below, is for `target` alone. It runs after
+    linear algebra is replaced by lean operations, and before tables are computed by columns.
+
+    Parameters
+    ----------
+    n_parameters : int
+        Inputs after so many are data.
+    """
+
+    def __init__(self, target: FunctionGraph, n_parameters: int):
+        self._target, self._n_parameters = target, n_parameters
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Replace products of matrices of at most `FEW` columns, whose number is known."""
+        if fgraph is not self._target:
+            return
+        data = set(fgraph.inputs[self._n_parameters :])
+        products = [node for node in fgraph.toposort() if isinstance(node.op, LeanMatrixVector)]
+        widths: dict[Variable, int] = {}
+        for node in products:
+            matrix, vector = node.inputs
+            n_columns = vector.type.shape[0]
+            if matrix in data and matrix.type.ndim == 2 and n_columns is not None and 1 < n_columns <= FEW:
+                widths[matrix] = n_columns
+        pairs = []
+        for node in products:
+            matrix, vector = node.inputs
+            if matrix in widths:
+                pairs.append((node.outputs[0], _by_columns(_columns(matrix, widths[matrix]), vector)))
+            elif transposed_of(matrix) in widths:
+                source = transposed_of(matrix)
+                pairs.append((node.outputs[0], _sums(_columns(source, widths[source]), vector)))
+        for old, new in pairs:
+            copy_stack_trace(old, new)
+        fgraph.replace_all(pairs, reason="multiply by columns")
+
+
+class LayByColumns(GraphRewriter):
+    """Lets loops read columns of narrow matrices of data from a copy in which each lies in one piece.
+
+    It runs after rows are put in the order of their groups, where each column has been copied already.
+    """
+
+    def __init__(self, target: FunctionGraph, n_parameters: int, arranged: ArrangedInputs):
+        self._target, self._n_parameters, self._arranged = target, n_parameters, arranged
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Replace the columns that loops read."""
+        if fgraph is not self._target:
+            return
+        data = set(fgraph.inputs[self._n_parameters :])
+        pairs = []
+        for node in fgraph.toposort():
+            if takes_column(node) and unchecked(node.inputs[0]) in data and _is_read_by_loops(fgraph, node):
+                n_columns = node.inputs[0].type.shape[1]
+                if n_columns is not None and n_columns <= FEW:
+                    pairs.append((node.outputs[0], self._column(fgraph, node, n_columns)))
+        fgraph.replace_all(pairs, reason="lay by columns")
+
+    def _column(self, fgraph: FunctionGraph, node: Apply, n_columns: int) -> Variable:
+        columns = self._arranged.get(fgraph, TRANSPOSED, unchecked(node.inputs[0]))
+        number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
+        checked = specify_shape(columns, (n_columns, None)) if columns.type.shape[0] is None else columns
+        return checked[int(number.data) if isinstance(number, Constant) else number]
+
+
+def _is_read_by_loops(fgraph: FunctionGraph, node: Apply) -> bool:
+    clients = [client for client, _ in fgraph.clients[node.outputs[0]]]
+    return all(isinstance(client, Apply) and isinstance(client.op, Elemwise | FusedLoop) for client in clients)
+
+
+def _columns(matrix: Variable, n_columns: int) -> list[Variable]:
+    checked = matrix if matrix.type.shape[1] is not None else specify_shape(matrix, (None, n_columns))
+    return [checked[:, k] for k in range(n_columns)]
+
+
+def _by_columns(columns: list[Variable], vector: Variable) -> Variable:
+    first, *others = [column * vector[k] for k, column in enumerate(columns)]
+    for other in others:
+        first = first + other
+    return first
+
+
+def _sums(columns: list[Variable], rows: Variable) -> Variable:
+    dtype = rows.type.dtype
+    return stack([total(column * rows, dtype=dtype, acc_dtype=dtype) for column in columns])
