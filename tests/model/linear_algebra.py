@@ -5,7 +5,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_mode
 
-from nutmill.model.lowering.inline import batched  # noqa: F401  gives the lean ops their Numba form
+from nutmill.model.lowering.inline.linear_algebra import batched  # noqa: F401  gives the lean ops their Numba form
 from nutmill.model.rewriting.blas import declare_slots, lean_rewriter
 from nutmill.model.rewriting.blas.ops import LeanOp
 

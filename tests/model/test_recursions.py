@@ -13,8 +13,9 @@ from pytensor.scan.utils import until
 
 from benchmarks import models
 from nutmill import ModelError, compile_model
-from nutmill.model.lowering.inline import graph_function, recursions
+from nutmill.model.lowering.inline import graph_function
 from nutmill.model.lowering.inline.foreign import noting_foreign
+from nutmill.model.lowering.inline.recursion import recursions
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
 

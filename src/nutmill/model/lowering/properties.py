@@ -65,7 +65,7 @@ KNOWN: dict[type[Op], tuple[str, ...]] = {
     basic.TensorFromScalar: (),
     DeepCopyOp: (),
     ViewOp: (),
-    Scan: (),  # its properties are fields of its `info`, which `inline/recursions.py` looks at
+    Scan: (),  # its properties are fields of its `info`, which `inline/recursion/recursions.py` looks at
     compat.AdvancedSubtensor1: (),
     compat.AdvancedIncSubtensor1: ("inplace", "set_instead_of_inc"),
     AdvancedSubtensor: ("idx_list",),

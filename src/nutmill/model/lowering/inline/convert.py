@@ -23,25 +23,24 @@ from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
 from nutmill.model.graphs.linear_recurrence import LinearRecurrence
 from nutmill.model.lowering.inline import (
-    batched,
     branches,
     convolutions,
-    diagonals,
     filling,
     fused,
     indexed_rows,
     indexing,
     lanes,
     order,
-    recurrences,
     reductions,
     reshaping,
     sequences,
     views,
 )
 from nutmill.model.lowering.inline.foreign import foreign_form
+from nutmill.model.lowering.inline.linear_algebra import batched, diagonals
 from nutmill.model.lowering.inline.operation import Operation, call_of
-from nutmill.model.lowering.inline.recursions import recursion
+from nutmill.model.lowering.inline.recursion import recurrences
+from nutmill.model.lowering.inline.recursion.recursions import recursion
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
 from nutmill.model.lowering.inline.tiled_rows import tiled_rows
 from nutmill.model.lowering.properties import is_known

@@ -8,9 +8,9 @@ from numba import types
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import ONE, ZERO, Emitter, View, array_kind, integer, new_array, view_of
-from nutmill.model.lowering.inline.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.matrices import LOOSE, fill_with, scratch
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
-from nutmill.model.lowering.inline.matrices import LOOSE, fill_with, scratch
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.views import item
 

@@ -22,8 +22,8 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.linear_algebra.matrices import scratch
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import scratch
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.rules import cast, compare
 

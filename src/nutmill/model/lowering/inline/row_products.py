@@ -11,9 +11,9 @@ from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import WORD, ZERO, Emitter, View, itemsize, load, pointer, store
 from nutmill.model.lowering.inline.filling import copy
+from nutmill.model.lowering.inline.linear_algebra.matrices import LOOSE, transposed
+from nutmill.model.lowering.inline.linear_algebra.products import check_product, matrix_vector_product
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import LOOSE, transposed
-from nutmill.model.lowering.inline.products import check_product, matrix_vector_product
 
 _REGISTER = 64  # bytes; of processors with smaller ones, LLVM takes several
 _TOGETHER = 8  # rows that share what is loaded of the vector

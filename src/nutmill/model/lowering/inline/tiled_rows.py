@@ -25,10 +25,10 @@ from nutmill.model.lowering.inline.arrays import (
     new_array,
     view_of,
 )
-from nutmill.model.lowering.inline.histories import boxed
 from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.recursion.histories import boxed
+from nutmill.model.lowering.inline.recursion.states import borrowed
 from nutmill.model.lowering.inline.reducers import Reducer
-from nutmill.model.lowering.inline.states import borrowed
 from nutmill.model.lowering.inline.steps import Program, write_program
 from nutmill.model.lowering.inline.tile_blocks import Blocks, compute_blocks
 from nutmill.model.lowering.inline.tile_results import KeptRows, Number, Result, SummedArray, some_rows, whole_lines

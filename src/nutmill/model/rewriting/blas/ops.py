@@ -9,7 +9,7 @@ from pytensor.tensor.type import tensor
 
 
 class LeanOp(Op):
-    """Linear algebra on float64, or products of float32; `inline/batched.py` writes it.
+    """Linear algebra on float64, or products of float32; `inline/linear_algebra/batched.py` writes it.
 
     No gradient is taken of it any more. The first operand is a matrix, or a stack of them along batch axes; then the
     others are stacks, too, and axes of length 1 broadcast.

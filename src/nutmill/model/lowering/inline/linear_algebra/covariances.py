@@ -7,8 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import ONE, ZERO, Emitter, View, load
-from nutmill.model.lowering.inline.loops import Memory, nest
-from nutmill.model.lowering.inline.matrices import (
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
     DOUBLE,
     INT32,
     LOOSE,
@@ -19,6 +18,7 @@ from nutmill.model.lowering.inline.matrices import (
     letter,
     readable,
 )
+from nutmill.model.lowering.inline.loops import Memory, nest
 
 
 def check_gradient(emitter: Emitter, factor: View, weights: View, weighted: View, of_half: View) -> None:

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from nutmill.model.lowering.inline.arrays import ONE, Emitter, View, array_kind, load, store
-from nutmill.model.lowering.inline.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
+    INT32,
+    at_least_one,
+    call_routine,
+    fill_with,
+    scratch,
+    transposed,
+)
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import INT32, at_least_one, call_routine, fill_with, scratch, transposed
 
 _VECTOR, _MATRIX = array_kind("float64", 1), array_kind("float64", 2)
 

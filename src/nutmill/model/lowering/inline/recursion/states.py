@@ -23,7 +23,8 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.filling import fill
-from nutmill.model.lowering.inline.histories import (
+from nutmill.model.lowering.inline.loops import Axes, short_lengths
+from nutmill.model.lowering.inline.recursion.histories import (
     Rows,
     boxed,
     following,
@@ -33,7 +34,6 @@ from nutmill.model.lowering.inline.histories import (
     with_short_rows,
     write_row,
 )
-from nutmill.model.lowering.inline.loops import Axes, short_lengths
 
 _TOO_SHORT = "a sequence of a scan in the model has fewer elements than the scan has steps"
 _NO_START = "a scan in the model has fewer initial values than its steps look back"

@@ -27,7 +27,7 @@ from nutmill.model.lowering.inline.arrays import (
 )
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.states import (
+from nutmill.model.lowering.inline.recursion.states import (
     Collected,
     KeptState,
     Recursion,

@@ -12,9 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, load, store
-from nutmill.model.lowering.inline.factors import copy_into
-from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import (
+from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
     DOUBLE,
     INT32,
     at_least_one,
@@ -23,6 +22,7 @@ from nutmill.model.lowering.inline.matrices import (
     scratch,
     transposed,
 )
+from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.rules import call_intrinsic
 
 _VECTOR, _MATRIX, _PIVOTS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)

@@ -7,8 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import Emitter, View, load, store
-from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import (
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
     BIT,
     DOUBLE,
     INT32,
@@ -19,7 +18,8 @@ from nutmill.model.lowering.inline.matrices import (
     letter,
     readable,
 )
-from nutmill.model.lowering.inline.triangles import FactorForm, solve_vector
+from nutmill.model.lowering.inline.linear_algebra.triangles import FactorForm, solve_vector
+from nutmill.model.lowering.inline.loops import nest
 
 
 def copy_into(emitter: Emitter, source: View, target: View) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, load, store
-from nutmill.model.lowering.inline.factors import copy_into
-from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import (
+from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
     DOUBLE,
     INT32,
     at_least_one,
@@ -22,6 +21,7 @@ from nutmill.model.lowering.inline.matrices import (
     scratch,
     transposed,
 )
+from nutmill.model.lowering.inline.loops import nest
 
 _VECTOR, _MATRIX, _INTEGERS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)
 # LAPACK recommends as many columns of workspace as it takes at once; 64 is more than its own block size.

@@ -7,8 +7,8 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import WORD, ZERO, Emitter, View, itemsize
+from nutmill.model.lowering.inline.linear_algebra.matrices import DOUBLE, LOOSE, Matrix
 from nutmill.model.lowering.inline.loops import Memory
-from nutmill.model.lowering.inline.matrices import DOUBLE, LOOSE, Matrix
 
 # So many unknowns are found together: what is known is then read once for all of them.
 _TOGETHER = 4

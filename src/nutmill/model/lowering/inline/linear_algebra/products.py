@@ -8,8 +8,7 @@ from numba import types
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import WORD, ZERO, Emitter, View, itemsize, load, store
-from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.matrices import (
+from nutmill.model.lowering.inline.linear_algebra.matrices import (
     LOOSE,
     at_least_one,
     call_routine,
@@ -18,6 +17,7 @@ from nutmill.model.lowering.inline.matrices import (
     row_stride,
     transposed,
 )
+from nutmill.model.lowering.inline.loops import nest
 
 # Up to so many multiplications a loop costs less than the call of a routine (OpenBLAS 0.3, Zen 4).
 _FEW_FOR_MATRIX, _FEW_FOR_VECTOR = 16, 128

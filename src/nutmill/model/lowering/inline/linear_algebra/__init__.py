@@ -1,0 +1,1 @@
+"""Matrices: products, factors, systems, eigenvalues, by LAPACK and BLAS or by loops where these are small."""
