@@ -2,6 +2,7 @@
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from artifacts import again
 from model.test_gradients import assert_agrees_with_differences, assert_agrees_with_pymc
@@ -69,7 +70,22 @@ def turned() -> pm.Model:
 def levels() -> pm.Model:
     """No columns at all."""
     with pm.Model(coords=COORDS) as model:
-        pm.Normal("y", pm.Normal("a", dims="group")[GROUP] + X @ pm.Normal("b", dims="effect"), observed=Y)
+        pm.Normal("y", pm.Normal("a", dims="group")[GROUP], pm.HalfNormal("sd", dims="group")[GROUP], observed=Y)
+    return model
+
+
+def regression(*, named: bool = True) -> pm.Model:
+    with pm.Model(coords=COORDS) as model:
+        level = pm.Normal("a", dims="group")[GROUP]
+        pm.Normal("y", pm.Data("x", X) @ pm.Normal("b", **along("effect", named=named)) + level, observed=Y)
+    return model
+
+
+def correlated() -> pm.Model:
+    """A product of parameters with parameters, whose number is no column of data."""
+    with pm.Model(coords=COORDS) as model:
+        scale = pt.diag(pm.HalfNormal("sd", shape=EFFECTS))
+        pm.Normal("y", scale @ pm.Normal("b", dims="effect"), observed=Y[:EFFECTS])
     return model
 
 
@@ -97,6 +113,8 @@ def crossings() -> pm.Model:
         (mixture, {"effect": 3}),
         (turned, {}),
         (levels, {}),
+        (regression, {"effect": 3}),
+        (correlated, {}),
         (with_rows, {}),
         (crossings, {}),
     ],
@@ -106,7 +124,7 @@ def test_which_dimensions_are_columns(build, expected):
     assert short_dims(model, [model.logp()]) == expected
 
 
-@pytest.mark.parametrize("build", [slopes, factors, ordered, mixture])
+@pytest.mark.parametrize("build", [slopes, factors, ordered, mixture, regression])
 def test_named_lengths_are_as_good_as_numbers(build):
     """Types of parameters are those of a model that has numbers in place of dimensions, but for groups."""
     named, numbers = ([p.variable.type.shape for p in from_pymc(build(named=n)).parameters] for n in (True, False))

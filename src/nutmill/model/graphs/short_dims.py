@@ -1,6 +1,6 @@
 """Finds short dimensions whose lengths stay in the code: loops over rows of data are then unrolled along them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 import pymc as pm
 from pymc.distributions.transforms import LogExpM1, Ordered
@@ -32,7 +32,7 @@ Axis = tuple[Variable, int]
 
 
 def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
-    """Find dimensions of at most `SHORT` elements that are columns: of tables of parameters, or beside other rows.
+    """Find dimensions of at most `SHORT` elements that are columns: of parameters, beside other rows, or of data.
 
     Groups, which data name, and dimensions along which data have their first axis are none: new data may have others.
 
@@ -56,6 +56,7 @@ def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
     for node in {v.owner for v in ancestors(outputs) if v.owner is not None}:
         if isinstance(node.op, Elemwise) and node.outputs[0].type.ndim > 1:
             columns |= search.dims((node.outputs[0], node.outputs[0].type.ndim - 1))
+        columns |= {dim for axis in _multiplied_axes(node, dims) for dim in search.dims(axis)}
         groups |= {dim for axis in _indexed_axes(node) for dim in search.dims(axis)}
     data = (*model.observed_RVs, *model.data_vars)
     rows = {each[0] for v in data if (each := model.named_vars_to_dims.get(v.name))}
@@ -180,6 +181,16 @@ def _indexed_axes(node: Apply) -> Iterator[Axis]:
     named = {n: v for n, v in enumerate(indices) if isinstance(v, Variable) and getattr(v.type, "ndim", 0) > 0}
     is_choice = len(named) > 1 and any(_is_arange(v) for v in ancestors([named[min(named)]]))
     yield from ((node.inputs[0], axis) for axis in named if not is_choice)
+
+
+def _multiplied_axes(node: Apply, parameters: Container[Variable]) -> Iterator[Axis]:
+    """Axes of parameters along which a node multiplies each by a column of data."""
+    if not isinstance(getattr(node.op, "core_op", node.op), Dot):
+        return
+    first, second = node.inputs
+    for one, axis, other in ((second, max(second.type.ndim - 2, 0), first), (first, first.type.ndim - 1, second)):
+        if other.type.ndim > 1 and not any(v in parameters for v in ancestors([other])):
+            yield one, axis
 
 
 def _is_arange(variable: Variable) -> bool:
