@@ -62,6 +62,10 @@ def dependent() -> pm.Model:
         parts += [pm.AR("ar", rho=rho[0], sigma=tau, init_dist=first, steps=3)]
         parts += [pm.AR("level", rho=rho, sigma=spreads, constant=True, init_dist=first, shape=(2, 4))]
         parts += [pm.Normal("z", 0.0, 1.0, shape=(2, 3)) @ lkj.T]
+        parts += [pm.AR("second", rho=[rho[0], -0.4], sigma=tau, init_dist=first, steps=3)]
+        pair = pm.MvNormal.dist(np.ones(2), np.eye(2) + 0.5)
+        rhos = pt.stack([rho[1], 0.2, rho[0]])
+        parts += [pm.AR("rows", rhos, spreads, constant=True, init_dist=pair, shape=(2, 5))]
         for number, part in enumerate(parts):
             pm.Normal(f"y{number}", part.sum(), part[..., -1].sum() ** 2 + 1.0, observed=[0.5, -1.0])
     return model

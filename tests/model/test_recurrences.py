@@ -16,37 +16,39 @@ def compiled(inputs, outputs, *, ours):
     return numba_njit(function.py_func, final_function=True)
 
 
-def written_out(a, b):
-    """Values, and the gradient of the sum of their squares by b, from the matrix that takes b to v."""
-    n = a.shape[-1]
+def written_out(factors, b):
+    """Values, and the gradients of the sum of their squares, from the matrix that takes b to v."""
+    n = b.shape[-1]
     values, gradient = np.empty_like(b), np.empty_like(b)
-    for row in np.ndindex(a.shape[:-1]):
-        matrix = np.linalg.inv(np.eye(n) - np.diag(a[row][1:], -1))
+    for row in np.ndindex(b.shape[:-1]):
+        matrix = np.linalg.inv(np.eye(n) - sum(np.diag(a[row][k:], -k) for k, a in enumerate(factors, 1) if k < n))
         values[row] = matrix @ b[row]
         gradient[row] = 2.0 * matrix.T @ values[row]
-    before = np.concatenate([np.zeros_like(values[..., :1]), values[..., :-1]], axis=-1)
-    return values, gradient * before, gradient
+    padded = [np.concatenate([np.zeros((*b.shape[:-1], k)), values], axis=-1)[..., :n] for k in (1, 2, 3)]
+    return [values, *(gradient * before for _, before in zip(factors, padded, strict=False)), gradient]
 
 
 @pytest.mark.parametrize("shape", [(7,), (1,), (2, 5)], ids=str)
+@pytest.mark.parametrize("order", [1, 3])
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "Numba"])
-def test_values_and_gradients_are_those_of_the_matrix(shape, ours, seed):
+def test_values_and_gradients_are_those_of_the_matrix(shape, order, ours, seed):
     rng = np.random.default_rng(seed)
-    a, b = rng.normal(size=shape), rng.normal(size=shape)
-    inputs = [pt.tensor(shape=(None,) * len(shape), dtype="float64") for _ in range(2)]
+    *factors, b = rng.normal(size=(order + 1, *shape))
+    inputs = [pt.tensor(shape=(None,) * len(shape), dtype="float64") for _ in range(order + 1)]
     values = linear_recurrence(*inputs)
     function = compiled(inputs, [values, *pt.grad(pt.sum(values**2), inputs)], ours=ours)
-    for found, expected in zip(function(a, b), written_out(a, b), strict=True):
+    for found, expected in zip(function(*factors, b), written_out(factors, b), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_outside_of_compiled_code_it_is_the_same(backwards):
     rng = np.random.default_rng(1)
-    a, b = rng.normal(size=(2, 3, 5))
-    out = LinearRecurrence(backwards)(a, b).eval(mode="FAST_COMPILE")
+    *factors, b = rng.normal(size=(3, 3, 5))
+    out = LinearRecurrence(backwards)(*factors, b).eval(mode="FAST_COMPILE")
     if backwards:
-        expected = written_out(np.roll(a, -1, axis=-1)[:, ::-1], b[:, ::-1])[0][:, ::-1]
+        turned = [np.roll(a, -k, axis=-1)[:, ::-1] for k, a in enumerate(factors, 1)]
+        expected = written_out(turned, b[:, ::-1])[0][:, ::-1]
     else:
-        expected = written_out(a, b)[0]
+        expected = written_out(factors, b)[0]
     np.testing.assert_allclose(out, expected, rtol=1e-10)

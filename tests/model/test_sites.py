@@ -179,6 +179,17 @@ def test_each_value_of_a_walk_is_located_by_the_one_before_it(build, location):
     np.testing.assert_allclose(found, [location, [1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
 
 
+def test_values_of_an_autoregression_are_located_by_as_many_as_it_has_coefficients():
+    with pm.Model() as model:
+        tau = pm.HalfNormal("tau", 1.0)
+        first = pm.Normal.dist(0.0, 1.0)
+        values = pm.AR("v", rho=[8.0, 0.5, -1.0], sigma=tau, constant=True, init_dist=first, steps=3)
+    (site,) = find_sites(model)
+    given = {values: [2.0, 7.0, 8.0, 1.0, 3.0], tau: 0.1}
+    found = pt.stack([site.location, site.scale]).eval(given, mode=Mode("py", None))
+    np.testing.assert_allclose(found, [[0.0, 0.0, 9.5, 5.0, 0.5], [1.0, 1.0, 0.1, 0.1, 0.1]], rtol=1e-6)
+
+
 def test_elements_of_a_packed_factor_have_the_scale_on_the_diagonal_of_their_row():
     with pm.Model() as model:
         pm.LKJCholeskyCov("lkj", n=3, eta=2.0, sd_dist=pm.HalfNormal.dist(1.0))
@@ -208,7 +219,7 @@ def test_two_that_scale_each_other_are_not_both_sites():
         lambda tau: pm.MvNormal("v", tau, cov=np.eye(2), shape=2),
         lambda tau: pm.ZeroSumNormal("v", sigma=2.0, shape=3),
         lambda tau: pm.GaussianRandomWalk("v", tau, 2.0, init_dist=pm.Normal.dist(0.0, tau), steps=3),
-        lambda tau: pm.AR("v", rho=[tau, 0.1], sigma=tau, init_dist=pm.Normal.dist(0.0, 1.0), steps=3),
+        lambda tau: pm.AR("v", rho=[tau, 0.1], sigma=1.0, init_dist=pm.Normal.dist(0.0, tau), steps=3),
         lambda tau: pm.MvGaussianRandomWalk("v", mu=np.zeros(2), cov=np.eye(2) * tau, init_dist=NORMALS, steps=3),
         lambda tau: pm.Poisson("v", tau, observed=np.ones(3)),
     ],

@@ -25,7 +25,7 @@ from nutmill.model.graphs.families import FAMILIES, Family
 from nutmill.model.graphs.lkj import packed_scale
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
 from nutmill.model.graphs.scaled_uses import ScaledUses
-from nutmill.model.graphs.walks import as_walk, before_along, steps_of, values_of
+from nutmill.model.graphs.walks import as_walk, before_along, steps_of
 
 _ZERO = pt.constant(0.0, dtype="float64")
 
@@ -83,7 +83,7 @@ def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
 
 def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
-        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=values_of)
+        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=walk.values)
     elif model.rvs_to_transforms.get(rv) is None and (found := as_correlated(rv, model)) is not None:
         site = _correlated(rv, found)
     elif (scale := packed_scale(rv, model)) is not None:

@@ -1,9 +1,11 @@
-"""Reads random walks and autoregressions of first order as sites: their steps have a scale that depends on parameters.
+"""Reads random walks and autoregressions as sites: their steps have a scale that depends on parameters.
 
 A value of a walk v_t = rho v_(t-1) + a + s e_t, where rho is 1 for a random walk, has the location rho v_(t-1) + a and
 the scale s, as any other site (`model.graphs.sites`), but for the location being that of another element. So the
-coordinates that are not centred are the steps, and those that are centred the values. v_0 is an element without
-location and scale. Where an author writes the steps, as in `cumsum(s * z)`, z has the location and scale of the value.
+coordinates that are not centred are the steps, and those that are centred the values. An autoregression of order p has
+rho_1 v_(t-1) + ... + rho_p v_(t-p) in the place of rho v_(t-1). Its first p values, as the first one of a walk, are
+elements without location and scale. Where an author writes the steps, as in `cumsum(s * z)`, z has the location and
+scale of the value.
 """
 
 from collections.abc import Sequence
@@ -23,18 +25,25 @@ from nutmill.model.graphs.widths import inverse_width
 class Walk(NamedTuple):
     """A walk in terms of the model's random variables; time is the last axis of all."""
 
-    # Of its elements; 0 and 1 of the first.
+    # Of its elements; 0 and 1 of the first ones.
     location: Variable
     scale: Variable
-    # The factor rho and the drift a of each element, 0 of the first; log density of the first value; further parameters
+    # The drift a and the factors rho of each element, 0 of the first ones; log densities of these; further parameters
     # of a step.
     further: list[Variable]
     step: Family
+    order: int
 
     def log_density(self, xi: Variable, further: Sequence[Variable]) -> Variable:
-        """Log density of the first value, and of the standard deviates of steps."""
-        _, _, of_first, *of_step = further
-        return pt.sum(of_first) + self.step.log_density(xi[..., 1:], of_step)
+        """Log density of the first values, and of the standard deviates of steps."""
+        of_first, *of_step = further[1 + self.order :]
+        return pt.sum(of_first) + self.step.log_density(xi[..., self.order :], of_step)
+
+    def values(
+        self, x: Variable, c: Variable, scale: Variable, further: Sequence[Variable]
+    ) -> tuple[Variable, Variable]:
+        """Values in coordinates, and their standard deviates (`values_of`)."""
+        return values_of(x, c, scale, further[: 1 + self.order])
 
 
 def as_walk(rv: Variable) -> Walk | None:
@@ -53,42 +62,52 @@ def _random_walk(rv: Variable) -> Walk | None:
     drift, scale, further = family.parameters(step)
     drift, scale, *further = (_time_last(parameter) for parameter in (drift, scale, *further))
     of_first = pm.logp(first, pt.moveaxis(rv[..., 0, None], -1, 0))
-    return _walk(rv, (pt.constant(1.0, dtype="float64"), drift, scale), [of_first, *further], family)
+    return _walk(rv, scale, (drift, [pt.constant(1.0, dtype="float64")]), [of_first, *further], family)
 
 
 def _autoregression(rv: Variable) -> Walk | None:
     operation = rv.owner.op
     rhos, scale, first = rv.owner.inputs[:3]
-    if operation.ar_order != 1 or first.owner.op.ndim_supp != 0:
-        return None
-    drift = rhos[..., 0, None] if operation.constant_term else pt.constant(0.0, dtype="float64")
-    of_first = pm.logp(first, rv[..., 0, None])
-    return _walk(rv, (rhos[..., -1, None], drift, scale[..., None]), [of_first], FAMILIES[NormalRV])
+    order, of_constant = operation.ar_order, int(operation.constant_term)
+    drift = rhos[..., 0, None] if of_constant else pt.constant(0.0, dtype="float64")
+    factors = [rhos[..., of_constant + k, None] for k in range(order)]
+    return _walk(rv, scale[..., None], (drift, factors), [pm.logp(first, rv[..., :order])], FAMILIES[NormalRV])
 
 
-def _walk(rv: Variable, later: tuple[Variable, Variable, Variable], further: list[Variable], step: Family) -> Walk:
-    """Make a walk of the factors, drifts and scales of all values but the first."""
-    rest, zero = pt.zeros_like(rv[..., 1:]), pt.zeros_like(rv[..., :1])
-    rho, drift = (pt.concatenate([zero, rest + values], axis=-1) for values in later[:2])
-    scale = pt.concatenate([zero + 1.0, rest + later[2]], axis=-1)
-    return Walk(rho * before(rv) + drift, scale, [rho, drift, *further], step)
+def _walk(
+    rv: Variable, scale: Variable, later: tuple[Variable, list[Variable]], further: list[Variable], step: Family
+) -> Walk:
+    """Make a walk of the scale, drift and factors of all values but the first; of these there is one a factor."""
+    drift, factors = later
+    order = len(factors)
+    rest, zero = pt.zeros_like(rv[..., order:]), pt.zeros_like(rv[..., :order])
+    drift, *factors = (pt.concatenate([zero, rest + values], axis=-1) for values in (drift, *factors))
+    scale = pt.concatenate([zero + 1.0, rest + scale], axis=-1)
+    return Walk(_location(rv, (drift, *factors)), scale, [drift, *factors, *further], step, order)
+
+
+def _location(values: Variable, drift_and_factors: Sequence[Variable]) -> Variable:
+    drift, *factors = drift_and_factors
+    return pt.add(drift, *(factor * before(values, k) for k, factor in enumerate(factors, 1)))
 
 
 def _time_last(parameter: Variable) -> Variable:
     return pt.moveaxis(parameter, 0, -1) if parameter.type.ndim > 1 else parameter
 
 
-def values_of(x: Variable, c: Variable, scale: Variable, further: Sequence[Variable]) -> tuple[Variable, Variable]:
-    """Values of a walk in its coordinates, and their standard deviates: each is located by the one before it.
+def values_of(
+    x: Variable, c: Variable, scale: Variable, drift_and_factors: Sequence[Variable]
+) -> tuple[Variable, Variable]:
+    """Values of a walk in its coordinates, and their standard deviates: each is located by those before it.
 
-    With v = mu + s xi and mu = rho v_before + a, v is (1 - c s / r) mu + (s / r) x.
+    With v = mu + s xi and mu = a + rho_1 v_(t-1) + ..., v is (1 - c s / r) mu + (s / r) x.
     """
-    rho, drift, *_ = further
+    drift, *factors = drift_and_factors
     inverse = inverse_width(c, scale)
     share = scale * inverse
     left = 1.0 - c * share
-    values = linear_recurrence(left * rho, left * drift + share * x)
-    return values, (x - c * (rho * before(values) + drift)) * inverse
+    values = linear_recurrence(*(left * factor for factor in factors), left * drift + share * x)
+    return values, (x - c * _location(values, drift_and_factors)) * inverse
 
 
 def before_along(axis: int, values: Variable) -> Variable:
@@ -99,5 +118,5 @@ def before_along(axis: int, values: Variable) -> Variable:
 def steps_of(axis: int, x: Variable, c: Variable, scale: Variable) -> Variable:
     """Steps of unit scale whose sums along an axis, each times its scale, are the values of a walk in coordinates x."""
     x, c, scale = (pt.moveaxis(each, axis, -1) for each in pt.broadcast_arrays(x, c, scale))
-    _, steps = values_of(x, c, scale, (pt.ones_like(x), pt.zeros_like(x)))
+    _, steps = values_of(x, c, scale, (pt.zeros_like(x), pt.ones_like(x)))
     return pt.moveaxis(steps, -1, axis)

@@ -1,4 +1,4 @@
-"""A linear recurrence of first order: one pass in which each value takes the one before it from a register."""
+"""A linear recurrence: one pass in which each value takes those before it from registers."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,38 +10,61 @@ from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 
 from nutmill.model.graphs.linear_recurrence import LinearRecurrence
-from nutmill.model.lowering.inline.arrays import ONE, ZERO, Emitter, array_kind, load, new_array, store, view_of
+from nutmill.model.lowering.inline.arrays import ONE, Emitter, array_kind, load, new_array, store, view_of
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.operation import Operation
+
+
+class _Past:
+    """What a loop has met in its last rounds, in registers; 0 before the first."""
+
+    def __init__(self, emitter: Emitter, kind: ir.Type, rounds: int):
+        self._builder = emitter.builder
+        self._registers = [cgutils.alloca_once(emitter.builder, kind) for _ in range(rounds)]
+        self._zero = ir.Constant(kind, 0.0)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        for register in self._registers:
+            self._builder.store(self._zero, register)
+
+    def ago(self, rounds: int) -> ir.Value:
+        """Give what was met some rounds ago."""
+        return self._builder.load(self._registers[rounds - 1])
+
+    def add(self, value: ir.Value) -> None:
+        """Note what is met in this round, at its end."""
+        for number in reversed(range(1, len(self._registers))):
+            self._builder.store(self.ago(number), self._registers[number])
+        self._builder.store(value, self._registers[0])
 
 
 def linear_recurrence(node: Apply) -> Operation:
     """Write a `LinearRecurrence` node."""
     kind = array_kind("float64", node.outputs[0].type.ndim)
-    backwards = node.op.backwards
+    backwards, order = node.op.backwards, len(node.inputs) - 1
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         builder = emitter.builder
-        factors, terms = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
+        *factors, terms = (view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True))
         value, result = new_array(emitter, kind, terms.shape)
-        length = terms.shape[-1]
-        register = cgutils.alloca_once(builder, emitter.context.get_value_type(kind.dtype))
-        factor = cgutils.alloca_once(builder, emitter.context.get_value_type(kind.dtype))
+        length, number = terms.shape[-1], emitter.context.get_value_type(kind.dtype)
+        met = _Past(emitter, number, order)
+        factors_met = [_Past(emitter, number, k) for k in range(1, order + 1)]
         zero = emitter.context.get_constant(kind.dtype, 0.0)
         with nest(emitter, terms.shape[:-1]) as others:
-            builder.store(zero, register)
-            builder.store(zero, factor)
+            for past in (met, *factors_met):
+                past.forget()
             with nest(emitter, [length]) as (i,):
                 place = [*others, builder.sub(builder.sub(length, ONE), i) if backwards else i]
-                here = load(emitter, factors, place)
-                along = (
-                    builder.load(factor)
-                    if backwards
-                    else builder.select(builder.icmp_signed("==", i, ZERO), zero, here)
-                )
-                total = builder.fadd(builder.fmul(along, builder.load(register)), load(emitter, terms, place))
-                builder.store(total, register)
-                builder.store(here, factor)
+                total = load(emitter, terms, place)
+                for k, (factor, past) in enumerate(zip(factors, factors_met, strict=True), 1):
+                    here = load(emitter, factor, place)
+                    is_first = builder.icmp_signed("<", i, ir.Constant(i.type, k))
+                    along = past.ago(k) if backwards else builder.select(is_first, zero, here)
+                    total = builder.fadd(builder.fmul(along, met.ago(k)), total)
+                    past.add(here)
+                met.add(total)
                 store(emitter, result, place, total)
         return value
 
@@ -54,16 +77,19 @@ def _numba_form(op: LinearRecurrence, **_) -> Callable:
     backwards = op.backwards
 
     @numba_njit
-    def recurrence(factors, terms):
-        out = terms.copy()
-        n = out.shape[-1]
-        rows, of_rows = out.reshape((-1, n)), np.ascontiguousarray(factors).reshape((-1, n))
+    def recurrence(*factors_and_terms):
+        terms = factors_and_terms[-1]
+        out, n, order = terms.copy(), terms.shape[-1], len(factors_and_terms) - 1
+        rows = out.reshape((-1, n))
+        of_rows = [np.ascontiguousarray(factor).reshape((-1, n)) for factor in factors_and_terms[:-1]]
         for row in range(rows.shape[0]):
             for i in range(1, n):
-                if backwards:
-                    rows[row, n - 1 - i] += of_rows[row, n - i] * rows[row, n - i]
-                else:
-                    rows[row, i] += of_rows[row, i] * rows[row, i - 1]
+                for k in range(1, min(i, order) + 1):
+                    factors = of_rows[k - 1]
+                    if backwards:
+                        rows[row, n - 1 - i] += factors[row, n - 1 - i + k] * rows[row, n - 1 - i + k]
+                    else:
+                        rows[row, i] += factors[row, i] * rows[row, i - k]
         return out
 
     return recurrence
