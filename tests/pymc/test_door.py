@@ -67,7 +67,8 @@ def test_the_result_is_built_as_pymc_s(model, result):
         mine, their = group(result, name), group(theirs, name)
         assert {k: v.dims for k, v in mine.data_vars.items()} == {k: v.dims for k, v in their.data_vars.items()}
     assert posterior(result)["school"].values.tolist() == SCHOOLS
-    assert set(posterior(theirs).attrs) - {"arviz_version"} <= set(posterior(result).attrs)
+    for name in ("posterior", "sample_stats"):
+        assert set(group(theirs, name).attrs) - {"arviz_version"} <= set(group(result, name).attrs)
     assert {"lp", "diverging", "energy", "n_steps", "step_size", "tree_depth"} <= set(group(result, "sample_stats"))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nutmill.errors import ArgumentError
+from nutmill.results.trace import is_arviz_1
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,11 +27,6 @@ class Predicted(NamedTuple):
     n_folds: int  # fits
     is_doubtful: bool  # whether a fit has divergences or a large R-hat
     fits: xr.Dataset  # what each fit says of itself
-
-
-def is_arviz_1() -> bool:
-    """Whether ArviZ is of the line whose results are of its package arviz-stats."""
-    return int(version("arviz").split(".")[0]) >= 1
 
 
 _POINTWISE = "elpd_i" if is_arviz_1() else "loo_i"

@@ -136,12 +136,14 @@ def _attributes(
     compiled: CompiledModel, run: Run, request: Mapping[str, Any], layout: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     seconds = run.seconds
-    posterior = {
+    times = {
         "sampling_time": seconds.warmup_wall + seconds.sampling_wall,
         "tuning_steps": int(run.warmup.n_draws.max(initial=0)),
     }
     settings = {name: request[name] for name in _SETTINGS}
-    stats = {"inference_library_settings": json.dumps(settings)}
+    sampled = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats")
+    of_groups: dict[str, dict[str, Any]] = {name: dict(times) for name in sampled}
+    of_groups["sample_stats"]["inference_library_settings"] = json.dumps(settings)
     root = {
         "seed": request["random_seed"],
         "starts": request["starts"],
@@ -157,7 +159,7 @@ def _attributes(
         FINGERPRINTS: fingerprints(compiled),
         "versions": _versions(),
     }
-    return {"/": root, "posterior": posterior, "sample_stats": stats}
+    return {"/": root, **of_groups}
 
 
 @cache

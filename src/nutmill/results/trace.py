@@ -116,15 +116,17 @@ def to_arviz(
         When a variable's axis has another length than the dimension that the model gives it.
     """
     groups = _sampled_groups(draws, model)
+    if warmup is not None:
+        groups |= {f"warmup_{name}": group for name, group in _sampled_groups(warmup, model).items()}
+    # PyMC 6 has observed_data also where nothing is observed.
+    if model.observed or is_arviz_1():
+        groups["observed_data"] = _dataset(model.observed, model, sample_dims=())
+    if model.constant:
+        groups["constant_data"] = _dataset(model.constant, model, sample_dims=())
     if divergences is not None:
         groups["divergences"] = _divergences_group(divergences, model)
     if adaptation is not None:
         groups["adaptation"] = _adaptation_group(adaptation, model)
-    if warmup is not None:
-        groups |= {f"warmup_{name}": group for name, group in _sampled_groups(warmup, model).items()}
-    for name, arrays in (("observed_data", model.observed), ("constant_data", model.constant)):
-        if arrays:
-            groups[name] = _dataset(arrays, model, sample_dims=())
     attrs = attrs or {}
     for name, group in groups.items():
         group.attrs |= _storable(attrs.get(name, {}))
@@ -257,6 +259,12 @@ def _origin() -> dict[str, str]:
 
 
 @cache
+def is_arviz_1() -> bool:
+    """Whether ArviZ is of the line whose objects are DataTrees, and which PyMC 6 needs."""
+    return int(version("arviz").split(".")[0]) >= 1
+
+
+@cache
 def _own_version() -> str:
     return version("nutmill")
 
@@ -280,7 +288,7 @@ def _plain(value: Any) -> Any:
 
 
 def _container(groups: dict[str, xr.Dataset], attrs: dict[str, Any]) -> arviz.InferenceData | xr.DataTree:
-    if int(version("arviz").split(".")[0]) >= 1:
+    if is_arviz_1():
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = attrs
         return tree
