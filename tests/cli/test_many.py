@@ -49,6 +49,11 @@ def test_a_table_becomes_a_file_of_fits():
     np.testing.assert_array_equal(stored["slope"], again["summary"]["slope"])
     assert stored["dataset"].values.tolist() == ["a", "b"]
     run("sales.csv", "--checkpoint", "folder", "--out", "again.zarr")  # of which all is there
+    said = run("sales.csv", "--checkpoint", "folder", "--out", "again.zarr")
+    assert "again.zarr is finished already" in said.stderr
+    assert "2 fits, 0 failed" in said.stdout
+    with pytest.raises(SystemExit):  # nobody has named the file, which may be the only copy
+        app(["many", "model.py:model", "sales.csv", "--by", "shop"])
 
 
 def compiled():

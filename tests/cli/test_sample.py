@@ -145,6 +145,14 @@ def test_resume_asks_for_the_same_run():
     assert "another model" in said
 
 
+def test_the_same_command_gives_the_same_run_again():
+    sample("--draws", 30, "--checkpoint", "run", "--out", "first.nc")
+    sample("--draws", 30, "--checkpoint", "run", "--out", "again.nc")
+    assert_same("first.nc", "again.nc")
+    said = fault("sample", "model.py:model", "--checkpoint", "run", *SETTINGS, "--tune", 101)
+    assert "holds a run with other values of --tune" in said
+
+
 def test_resume_begins_where_nothing_has_begun():
     sample("--draws", 30, "--out", "whole.nc")
     Path("run").mkdir()

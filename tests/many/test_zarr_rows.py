@@ -15,9 +15,14 @@ def stored(path):
     return xr.open_datatree(path, engine="zarr", consolidated=False)
 
 
+def told(tree):
+    """Give the attributes that a result in memory has, too."""
+    return {name: value for name, value in tree.attrs.items() if name not in (zarr_rows.CALL, zarr_rows.DATA_SETS)}
+
+
 def assert_same(tree, other):
     assert set(tree.children) == set(other.children)
-    assert tree.attrs == other.attrs
+    assert told(tree) == told(other)
     for group in other.children:
         found, expected = tree[group].to_dataset(), other[group].to_dataset()
         assert set(found.variables) == set(expected.variables), group
@@ -85,9 +90,28 @@ def test_what_was_made_before_an_end_can_be_read_and_begun_anew(tmp_path):
     assert left.attrs["unfinished"]
     np.testing.assert_array_equal(left["summary"]["slope"], whole["summary"]["slope"][:2])
     assert_same(sample_many(line(), points(3, 5, 2, 4), to=path, **FAST), whole)
-    with pytest.raises(ModelError, match="holds a finished result"):
-        sample_many(line(), points(3, 5, 2, 4), to=path, **FAST)
-    assert_same(stored(path), whole)
+    made = path.stat().st_ino
+    assert_same(sample_many(line(), points(3, 5, 2, 4), to=path, **FAST), whole)
+    assert path.stat().st_ino == made, "the finished folder was replaced"
+
+
+OTHERS = {
+    "random_seed": ({"random_seed": 5}, points(3, 4)),
+    "draws": ({"draws": FAST["draws"] + 1}, points(3, 4)),
+    "data sets": ({}, points(3, 5)),
+    "data set that differs": ({}, points(4, 3)),
+}
+
+
+def test_a_finished_folder_is_given_to_the_same_call_alone(tmp_path):
+    path = tmp_path / "fits.zarr"
+    made = sample_many(line(), points(3, 4), to=path, **FAST)
+    for differs, (change, sets) in OTHERS.items():
+        with pytest.raises(ModelError, match=f"holds a finished result, of .*{differs}, which is not replaced: name"):
+            sample_many(line(), sets, to=path, **{**FAST, **change})
+    with pytest.raises(ModelError, match="holds a finished result, which is not replaced: name another, or remove it"):
+        sample_many(line(), points(3, 4), to=path, **{**FAST, "keep": kept})
+    assert_same(stored(path), made)
 
 
 def test_a_checkpoint_goes_on_there(tmp_path):

@@ -68,7 +68,7 @@ def many(
     cores: _Fits = None,
     pilot: _Pilot = 0,
     checkpoint: _Checkpoint = None,
-    out: Annotated[Path, options.result_option(_OUT)] = Path("fits.nc"),
+    out: Annotated[Path | None, options.result_option(_OUT)] = None,
     json: options.Json = False,
     strict: options.Strict = False,
 ) -> None:
@@ -76,6 +76,8 @@ def many(
     import nutmill
     from nutmill.results.storage import ZARR, check_target, save
 
+    if out is None:  # with a checkpoint it is made of rows that are kept there
+        out = Path("fits.nc") if checkpoint is not None else options.own_file(Path("fits.nc"))
     check_target(out)
     asked: dict[str, Any] = {
         "keep": str(keep),

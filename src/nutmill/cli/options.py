@@ -238,6 +238,15 @@ def result_option(more: str = "") -> Any:
     )
 
 
+def own_file(path: Path) -> Path:
+    """Give the file of a result that nobody has named; one that is there may be the only copy of a long run."""
+    if path.exists():
+        raise typer.BadParameter(
+            f"{path} is there already: name another file with --out, or write --out {path} to replace it."
+        )
+    return path
+
+
 Out = Annotated[Path | None, result_option()]
 Budget = Annotated[float, typer.Option(callback=_positive_budget, help="Seconds that measuring may take.")]
 Cores = Annotated[int | None, typer.Option(min=1, help="Chains at once, with one BLAS thread each.")]

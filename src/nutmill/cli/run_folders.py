@@ -55,8 +55,11 @@ class BegunRun(NamedTuple):
         return nutmill.resume(self.path, compiled, **changes, **how)
 
     def check(self, options: Mapping[str, Any], *, resume: bool) -> None:
-        """Raise CheckpointError if the command does not mean to go on with a run, or asks for another one."""
-        if not resume:
+        """Raise CheckpointError if the command does not mean to go on with a run, or asks for another one.
+
+        A command that names the seed of the run, and nothing else than it, asks for these very draws.
+        """
+        if not resume and options["random_seed"] is None:
             raise CheckpointError(
                 f"{self.path} holds a run already: go on with it by --resume, or take another folder."
             )

@@ -53,7 +53,7 @@ def sample(
 
     _check(checkpoint, resume, chain_ids, chains)
     if out is None and checkpoint is None:
-        out = _own_file(model)
+        out = options.own_file(Path(model.path.stem + ".nc"))
     asked: dict[str, Any] = {
         "draws": draws,
         "tune": tune,
@@ -88,16 +88,6 @@ def sample(
             else:
                 result = begun.go_on(compiled, asked, how)
         finish(result, wanted)
-
-
-def _own_file(model: model_file.ModelPlace) -> Path:
-    """Name the file of a result after the model's; one that is there may be the only copy of a long run."""
-    path = Path(model.path.stem + ".nc")
-    if path.exists():
-        raise typer.BadParameter(
-            f"{path} is there already: name another file with --out, or write --out {path} to replace it."
-        )
-    return path
 
 
 def _check(checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int) -> None:

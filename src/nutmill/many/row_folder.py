@@ -1,6 +1,5 @@
 """The folder of many fits: rows in files as they are made, so that a killed call goes on where it was."""
 
-import hashlib
 import io
 import json
 import time
@@ -19,6 +18,7 @@ from nutmill.files import read_plain, replace_file
 from nutmill.many.datasets import DataSet
 from nutmill.many.gathered import joined
 from nutmill.many.keeping import Groups, TakesRows
+from nutmill.many.same_call import DataDigest
 from nutmill.sampling.kept_model import check_same
 
 _ASKED = "asked.json"
@@ -28,16 +28,16 @@ _DIGEST = "digest"  # of the data sets of a file, beside its arrays
 class RowFolder:
     """Keeps rows on the disk, within a `with`, in a folder that is new, empty, or that of a call with the same facts.
 
-    `facts` are what rows depend on beside their data: ``asked``, and what `sampling.kept_model.identity` says of the
-    model. A kill costs `every_s` seconds at most. Entering raises CheckpointError if the folder is of another call,
-    holds other files, another process has it, or it cannot be written.
+    `facts` are what rows depend on beside their data (`same_call.facts_of_call`). A kill costs `every_s` seconds at
+    most. Entering raises CheckpointError if the folder is of another call, holds other files, another process has it,
+    or it cannot be written.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any], every_s: float):
         self._path, self._facts, self._every_s = path, facts, every_s
         self._lock = FolderLock(path / "lock")
         self._rows: list[Groups] = []
-        self._first, self._digest = 0, hashlib.sha256()
+        self._first, self._digest = 0, DataDigest()
         self._written_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -70,12 +70,12 @@ class RowFolder:
         """
         for path in sorted(self._path.glob("rows-*.npz")):
             groups, known = _read(path)
-            count, digest, keys = len(groups["fits"]["failed"]), hashlib.sha256(), []
+            count, digest, keys = len(groups["fits"]["failed"]), DataDigest(), []
             for _ in range(count):
                 data = next(sets, None)
                 if data is not None:
                     keys.append(data.key)
-                    _add(digest, data)
+                    digest.add(data)
             if digest.hexdigest() != known:
                 last = self._first + count - 1
                 raise CheckpointError(
@@ -89,7 +89,7 @@ class RowFolder:
     def keep(self, data: DataSet, row: Groups) -> None:
         """Take the next row; it is on the disk within `every_s`, or at the end."""
         self._rows.append(row)
-        _add(self._digest, data)
+        self._digest.add(data)
         if time.monotonic() - self._written_s >= self._every_s:
             self._write()
 
@@ -101,7 +101,7 @@ class RowFolder:
             with as_checkpoint_error(self._path):
                 replace_file(self._path / f"rows-{self._first:012d}.npz", content.getvalue())
             self._first += len(self._rows)
-            self._rows, self._digest = [], hashlib.sha256()
+            self._rows, self._digest = [], DataDigest()
         self._written_s = time.monotonic()
 
     def _check(self, content: bytes) -> None:
@@ -111,13 +111,12 @@ class RowFolder:
             asked = theirs["asked"]
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self._path / _ASKED} is damaged: take a new folder.") from error
-        mine = json.loads(json.dumps(self._facts))
-        for name, value in mine["asked"].items():
+        for name, value in self._facts["asked"].items():
             if asked.get(name) != value:
                 raise CheckpointError(
                     f"{self._path} is of a call with {name}={asked.get(name)!r}, not {value!r}: take a new folder."
                 )
-        check_same(mine, theirs, self._path)
+        check_same(self._facts, theirs, self._path)
 
 
 def _read(path: Path) -> tuple[Groups, str]:
@@ -133,12 +132,3 @@ def _read(path: Path) -> tuple[Groups, str]:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): remove it and all that come after it.") from error
     return dict(groups), digest
-
-
-def _add(digest: Any, data: DataSet) -> None:
-    """Let a digest tell one data set from another."""
-    digest.update(repr(data.key).encode())
-    for name, value in data.arrays.items():
-        array = np.asarray(value)
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(repr(array.tolist()).encode() if array.dtype.kind == "O" else array.tobytes())

@@ -11,7 +11,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nutmill.errors import ArgumentError, ModelError
+from nutmill.errors import ArgumentError
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, layout_of_fits, rows_of
@@ -20,14 +20,13 @@ from nutmill.many.fitting import Fit, Fitter
 from nutmill.many.keeping import Groups, TakesRows, keeper_of
 from nutmill.many.pilot import chosen
 from nutmill.many.room_for_rows import RoomForRows
-from nutmill.sampling.kept_model import identity
+from nutmill.many.same_call import DataDigest, facts_of_call
+from nutmill.progress.stderr import say
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.sample import compiled_of, with_coordinates
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from nutmill.many.row_folder import RowFolder
 
 
 # What of the arguments is not that of each fit.
@@ -100,7 +99,8 @@ def sample_many(
         A folder such as ``"fits.zarr"``, to which what is kept goes as fits are made, in place of memory: it may be
         larger, and ``xarray.open_datatree(path, engine="zarr", consolidated=False)`` reads what is there meanwhile.
         The whole has the attribute ``unfinished`` until the last fit, and may be begun anew as long; keys and other
-        labels come at the end. The tree that is returned reads from there.
+        labels come at the end. The tree that is returned reads from there. Where it is finished, the same call on the
+        same data sets gives it again; no other call replaces it, nor one whose ``keep`` is a function.
     checkpoint
         A folder, to which what is kept of the fits goes as they are made. The same call on the same data sets goes on
         there after a kill, and gives the same bytes as one that nothing happened to.
@@ -145,12 +145,15 @@ def sample_many(
         raise ArgumentError(f'on_error must be "keep" or "raise", not {on_error!r}.')
     if isinstance(pilot, bool) or not isinstance(pilot, Integral) or pilot < 0:
         raise ArgumentError(f"pilot must be a whole number of data sets, at least 0, not {pilot!r}.")
-    keeper, sets, layout, target = keeper_of(keep), data_sets(datasets, by), layout_of_fits(request), _new_target(to)
+    keeper, sets, layout, target = keeper_of(keep), data_sets(datasets, by), layout_of_fits(request), _target(to)
+    is_there = target is not None and _is_finished(target, request, keep)
     compiled = compiled_of(model, var_names=var_names, progressbar=progressbar)
     request = with_coordinates(request, compiled)
     plan = Plan(Fitter(compiled, request), keeper, on_error == "raise", layout)
     if pilot:
         plan, sets = _piloted(plan, sets, pilot)
+    if target is not None and is_there:
+        return _finished(target, plan, sets, keep)
     n_all = count_of(datasets, by)
     room = RoomForRows(topology().memory_bytes if target is None else None, n_all)
     report, attrs = ReportOfFits(progressbar, n_all), _attributes(plan.fitter.request)
@@ -163,9 +166,10 @@ def sample_many(
         return tree_of(gathered, compiled.description, attrs)
     from nutmill.many.zarr_rows import ZarrRows
 
+    digest = DataDigest()
     with ZarrRows(target, compiled.description, attrs, request.every) as rows:
-        _gather(plan, sets, keep, (rows, report, room))
-        return rows.finish()
+        facts = _gather(plan, digest.watch(sets), keep, (rows, report, room), is_told=True)
+        return rows.finish(facts, digest.hexdigest())
 
 
 def _piloted(plan: Plan, sets: Iterator[DataSet], count: int) -> tuple[Plan, Iterator[DataSet]]:
@@ -175,16 +179,32 @@ def _piloted(plan: Plan, sets: Iterator[DataSet], count: int) -> tuple[Plan, Ite
     return plan._replace(fitter=Fitter(plan.fitter.compiled, way)), itertools.chain(first, sets)
 
 
-def _new_target(to: Any) -> Path | None:
-    """Read where rows are to go; raises ArgumentError if that is no path, ModelError if they cannot go there."""
-    if to is None:
-        return None
-    if not isinstance(to, str | os.PathLike):
+def _target(to: Any) -> Path | None:
+    """Read where rows are to go; raises ArgumentError if that is no path."""
+    if to is not None and not isinstance(to, str | os.PathLike):
         raise ArgumentError(f"to must be the path of a folder, such as 'fits.zarr', not {to!r}.")
-    from nutmill.many.zarr_rows import check_new
+    return None if to is None else Path(to)
 
-    check_new(Path(to))
-    return Path(to)
+
+def _is_finished(target: Path, request: Request, keep: str | Callable) -> bool:
+    """Tell whether rows are there that may be those of this call; raises ModelError if none of its rows can go there.
+
+    A function cannot be told from one that was changed.
+    """
+    from nutmill.many.zarr_rows import is_finished
+
+    return is_finished(target, request.seed if isinstance(keep, str) else None)
+
+
+def _finished(target: Path, plan: Plan, sets: Iterator[DataSet], keep: str | Callable) -> xr.DataTree:
+    """Give what the same call has made before."""
+    from nutmill.many.zarr_rows import finished_result
+
+    first = next(sets)
+    result = finished_result(target, facts_of_call(plan.fitter, first, keep), itertools.chain([first], sets))
+    if plan.fitter.request.progressbar:
+        say(f"{target} is finished already: nothing is fitted again.")
+    return result
 
 
 def _gather(
@@ -192,14 +212,19 @@ def _gather(
     sets: Iterator[DataSet],
     keep: str | Callable,
     watching: tuple[TakesRows, ReportOfFits, RoomForRows],
-) -> None:
-    """Fit all data sets but those whose rows are there already."""
+    *,
+    is_told: bool = False,
+) -> dict[str, Any]:
+    """Fit all data sets but those whose rows are there already; with `is_told` return what all rows depend on."""
     (taken, report, room), first = watching, next(sets)
     plan.fitter.expect(first)
     with ExitStack() as stack:
-        folder, sets = None, itertools.chain([first], sets)
-        if plan.fitter.request.checkpoint is not None:
-            folder = stack.enter_context(_folder(plan.fitter, first, keep))
+        folder, sets, request = None, itertools.chain([first], sets), plan.fitter.request
+        facts = facts_of_call(plan.fitter, first, keep) if is_told or request.checkpoint is not None else {}
+        if request.checkpoint is not None:
+            from nutmill.many.row_folder import RowFolder
+
+            folder = stack.enter_context(RowFolder(request.checkpoint, facts, request.every))
             report.n_before = folder.restore(sets, taken)
         for data, row in _rows(plan, keep, sets):
             taken.add(data.key, row)
@@ -208,6 +233,7 @@ def _gather(
             if folder is not None:
                 folder.keep(data, row)
         report.end()
+    return facts
 
 
 def _rows(plan: Plan, keep: str | Callable, sets: Iterator[DataSet]) -> Iterator[tuple[DataSet, Groups]]:
@@ -218,23 +244,6 @@ def _rows(plan: Plan, keep: str | Callable, sets: Iterator[DataSet]) -> Iterator
     from nutmill.many.apart import rows_apart
 
     return rows_apart(plan, keep, sets, executor)
-
-
-def _folder(fitter: Fitter, first: DataSet, keep: str | Callable) -> RowFolder:
-    """Say what rows depend on, by the model bound to the first data set, or as it is if these do not fit."""
-    from nutmill.many.row_folder import RowFolder
-
-    request = fitter.request
-    try:
-        bound = fitter.bind(first)
-    except ModelError:
-        bound = fitter.compiled
-    asked = {**request.as_json(), "keep": keep if isinstance(keep, str) else "a function"}
-    if request.layout is not None and fitter.compiled.code.calls_blas:
-        asked["blas"] = layout_of_fits(request).numerics
-    facts = {"asked": asked, **identity(bound, topology().cpu_model)}
-    assert request.checkpoint is not None
-    return RowFolder(request.checkpoint, facts, request.every)
 
 
 def _attributes(request: Request) -> dict[str, str | int | float]:

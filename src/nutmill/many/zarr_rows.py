@@ -1,5 +1,6 @@
 """Rows of many fits go to a Zarr folder as they are made: memory stays flat, and what is there is read meanwhile."""
 
+import json
 import shutil
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -12,26 +13,56 @@ import numpy as np
 import xarray as xr
 
 from nutmill.errors import ModelError
+from nutmill.many.datasets import DataSet
 from nutmill.many.gathered import joined, labels_of, missing, named, ragged_of
 from nutmill.many.keeping import FITS, LENGTHS, Arrays, Groups
+from nutmill.many.same_call import DataDigest, difference
 from nutmill.native.description import Description
 from nutmill.native.labels import coordinates
 from nutmill.results.storage import ZARR, check_target
 
 # An attribute of the whole while fits are still to come: such a folder may be begun anew.
 UNFINISHED = "unfinished"
+# Attributes of a finished one: what it was made of, by which the same call knows it.
+CALL, DATA_SETS = "call", "data_sets"
 # Rows that wait in memory, and those of a chunk of an array: no more than so many, nor of more bytes.
 _MOST_ROWS = 1024
 _MOST_BYTES = 16 * 2**20
 
 
-def check_new(path: Path) -> None:
-    """Refuse a folder that could not be written, or that holds a finished result; raises ModelError."""
+def is_finished(path: Path, seed: int | None) -> bool:
+    """Tell whether a folder holds a finished result of a call with the same seed; with None all are of others.
+
+    Raises ModelError if it holds another one, or could not be written.
+    """
     if path.suffix != ZARR:
         raise ModelError(f"to= names a folder {ZARR}, which grows while fits are made, not {path.name!r}.")
     check_target(path)
-    if path.exists() and not _open(path, "r").attrs.get(UNFINISHED):
-        raise ModelError(f"{path} holds a finished result, which is not replaced: name another, or remove it.")
+    attrs = _open(path, "r").attrs if path.exists() else {UNFINISHED: True}
+    if attrs.get(UNFINISHED):
+        return False
+    if seed is None or CALL not in attrs:
+        raise _of_another(path)
+    if attrs["random_seed"] != str(seed):
+        raise _of_another(path, "another random_seed")
+    return True
+
+
+def finished_result(path: Path, facts: Mapping[str, Any], sets: Iterator[DataSet]) -> xr.DataTree:
+    """Give the finished result of the same call; raises ModelError if it is of another, or of other data sets."""
+    attrs, digest = _open(path, "r").attrs, DataDigest()
+    if differs := difference(facts, json.loads(attrs[CALL])):
+        raise _of_another(path, differs)
+    for _ in digest.watch(sets):
+        pass
+    if digest.hexdigest() != attrs[DATA_SETS]:
+        raise _of_another(path, "other data sets")
+    return _read(path)
+
+
+def _of_another(path: Path, differs: str = "") -> ModelError:
+    what = f"of {differs}, " if differs else ""
+    return ModelError(f"{path} holds a finished result, {what}which is not replaced: name another, or remove it.")
 
 
 class ZarrRows:
@@ -41,7 +72,6 @@ class ZarrRows:
     """
 
     def __init__(self, path: Path, description: Description, attrs: Mapping[str, Any], every_s: float):
-        check_new(path)
         self._path, self._description, self._attrs, self._every_s = path, description, attrs, every_s
         self._keys: list[Hashable] = []
         self._rows: list[Groups] = []
@@ -76,8 +106,12 @@ class ZarrRows:
         self._keys += keys
         self._append(groups, len(keys))
 
-    def finish(self) -> xr.DataTree:
-        """Write labels, and give all that is there; arrays are read when they are looked at."""
+    def finish(self, facts: Mapping[str, Any], data_sets: str) -> xr.DataTree:
+        """Write labels, and what all was made of, and give all that is there.
+
+        `facts` are those of `same_call.facts_of_call`, `data_sets` is the digest of all. Arrays are read when they are
+        looked at.
+        """
         self._write()
         with _as_model_error(self._path):
             fits = self._root[FITS]
@@ -99,8 +133,9 @@ class ZarrRows:
                     for dim, (_, values) in coordinates(sizes, labels).items()
                 }
                 xr.Dataset(coords=found).to_zarr(self._path, group=group, mode="a", consolidated=False)
+            self._root.attrs.update({CALL: json.dumps(facts), DATA_SETS: data_sets})
             del self._root.attrs[UNFINISHED]
-            return xr.open_datatree(self._path, engine="zarr", consolidated=False)
+            return _read(self._path)
 
     def _write(self) -> None:
         if self._rows:
@@ -150,6 +185,10 @@ class ZarrRows:
             fill_value=missing(rows.dtype),
             dimension_names=[str(dim) for dim in rows.dims],
         )
+
+
+def _read(path: Path) -> xr.DataTree:
+    return xr.open_datatree(path, engine="zarr", consolidated=False)
 
 
 def _open(path: Path, mode: Any) -> Any:
