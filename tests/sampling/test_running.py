@@ -218,23 +218,11 @@ def test_wrong_arguments_are_refused_before_anything_begins():
     ):
         with pytest.raises(ArgumentError, match=sentence):
             sample_numba(compiled(), **OPTIONS, **given)
-    with ThreadPoolExecutor(1) as executor:
-        for given in ({"callback": print}, {"blocking": False}):
-            with pytest.raises(ArgumentError, match=r"an executor samples them elsewhere: leave one of both out"):
-                sample_numba(compiled(), **OPTIONS, **given, executor=executor)
     run = sample_numba(compiled(), **OPTIONS, blocking=False)
     for timeout in (-1.0, "5", True):
         with pytest.raises(ArgumentError, match=r"^timeout must be a number of seconds, or None to wait to the end"):
             run.wait(timeout)
     run.wait(float("inf"))
-
-
-def test_a_run_of_an_executor_goes_on_unseen(tmp_path):
-    with ThreadPoolExecutor(1) as executor:
-        sample_numba(compiled(), **OPTIONS, checkpoint=tmp_path / "run", executor=executor)
-    with pytest.raises(CheckpointError, match="was sampled by an executor, group by group"):
-        nutmill.resume(tmp_path / "run", blocking=False, **QUIET)
-    nutmill.resume(tmp_path / "run", **QUIET)
 
 
 def test_a_handle_that_nobody_has_ends_its_run(tmp_path):

@@ -17,10 +17,8 @@ class DrawsSoFar:
 
     def __init__(self, groups: Sequence[Group], rows: Sequence[ChainProgress]):
         self._chains = chains_of(groups)
-        drawn = [0 if row.phase == "warmup" else row.draw for row in rows]
-        self.n_draws = min(
-            [*drawn, *(group.store.n_written("draws", chain) for group, chain in self._chains)], default=0
-        )
+        written = (group.store.n_written("draws", chain) for group, chain in self._chains)
+        self.n_draws = min([n_drawn(rows), *written])
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Copy them, from any thread, while chains run and afterwards.
@@ -30,3 +28,8 @@ class DrawsSoFar:
         pairs = [group.store.read("draws", chain) for group, chain in self._chains]
         draws, statistics = (np.stack([rows[: self.n_draws] for rows in chains]) for chains in zip(*pairs, strict=True))
         return draws, statistics
+
+
+def n_drawn(rows: Sequence[ChainProgress]) -> int:
+    """Return how many draws all chains have, as their progress tells; 0 while one is in its warmup."""
+    return min((0 if row.phase == "warmup" else row.draw for row in rows), default=0)

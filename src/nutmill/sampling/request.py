@@ -153,7 +153,7 @@ def checked_request(
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
         adaptation_state=_adaptation(adaptation_state),
         executor=_executor(executor),
-        callback=_seen_by(callback, blocking, executor),
+        callback=_seen_by(callback, blocking),
         blocking=blocking,
     )
 
@@ -172,19 +172,14 @@ def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
         )
 
 
-def _seen_by(callback, blocking, executor) -> Callback | None:
-    """Check how the user's code sees a run, which it cannot where others sample."""
+def _seen_by(callback, blocking) -> Callback | None:
+    """Check how the user's code sees a run."""
     if not isinstance(blocking, bool):
         raise ArgumentError(f"blocking must be True or False, not {blocking!r}.")
     if callback is not None and not _takes_one(callback):
         raise ArgumentError(
             "callback must be a function of one argument, a snapshot of the run (with phase, n_draws, divergences, "
             f"step_size, draws() and stop()), which it gets about once a second; not {callback!r}."
-        )
-    if executor is not None and (callback is not None or not blocking):
-        raise ArgumentError(
-            "callback= and blocking=False look at chains in threads of this process, and an executor samples them "
-            "elsewhere: leave one of both out; nutmill.status looks into the folder that checkpoint= names."
         )
     return callback
 

@@ -62,7 +62,7 @@ def resume(
     executor
         For a run that an executor has sampled; None: this process goes on with one group after the other.
     callback, blocking
-        As in `sample_numba`, for a run that no executor has sampled.
+        As in `sample_numba`.
 
     Returns
     -------

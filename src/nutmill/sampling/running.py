@@ -14,8 +14,7 @@ from functools import cache
 from numbers import Real
 from typing import Any
 
-from nutmill.checkpoint.folder import has_parts
-from nutmill.errors import ArgumentError, CheckpointError, SamplingError
+from nutmill.errors import ArgumentError, SamplingError
 from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.progress.status import facts
@@ -43,11 +42,6 @@ def sample_or_begin(
     """
     if request.blocking and request.callback is None:
         return sample_session(compiled, request, topology, start)
-    if start.folder is not None and has_parts(start.folder.manifest):
-        raise CheckpointError(
-            f"{start.folder.path} was sampled by an executor, group by group: go on without callback= and "
-            "blocking=False."
-        )
     steering = Steering(compiled, request.as_json(), request.callback)
     if request.blocking:
         return sample_session(compiled, request, topology, start, steering)

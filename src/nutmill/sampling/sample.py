@@ -166,9 +166,12 @@ def sample_numba(
     callback
         Called about once a second and at the end with a `Snapshot`: phase, draws, divergences and step size of each
         chain, ``draws()`` so far, ``stop()``. Chains wait for one that takes longer than their draws under way. What it
-        raises ends the run: the result has the draws so far, and the log the error.
+        raises ends the run: the result has the draws so far, and the log the error. Of chains that an executor samples
+        it sees what their groups have saved in the folder of `checkpoint` (draws about every `every` seconds); without
+        a folder it sees groups once they are done.
     blocking
-        False: sample in a thread, and give a `Running` at once, to see the run and to stop it.
+        False: sample in a thread, and give a `Running` at once, to see the run and to stop it. An executor must stay
+        open until then.
 
     Returns
     -------

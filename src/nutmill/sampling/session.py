@@ -1,7 +1,7 @@
 """One session of sampling: chains in threads of this process or by an executor, progress, result and report."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder, has_parts
@@ -12,7 +12,9 @@ from nutmill.progress.show import open_progress
 from nutmill.progress.stderr import say, unheard
 from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
+from nutmill.run.groups import Group
 from nutmill.run.run import Run
+from nutmill.run.so_far import DrawsSoFar
 from nutmill.sampling.chosen_layout import layout_for
 from nutmill.sampling.layout_workload import idle_threads, natives_for, tile_threads_of
 from nutmill.sampling.numerics import keep_numerics, kept_of, with_tile_threads
@@ -87,10 +89,14 @@ def sample_here(
             on_progress=report.update,
             limits=request.limits,
             called_off_by=None if steering is None else steering.who,
-            on_begin=None if steering is None else lambda groups: steering.begin(groups, found.layout.blas_threads),
+            on_begin=None if steering is None else lambda groups: _see(steering, groups, found.layout.blas_threads),
         )
     facts = {"source": found.source, "tile_threads": tile_threads_of(compiled, found.layout)}
     return run, facts | applied.effective | {"notes": notes + applied.notes}
+
+
+def _see(steering: Steering, groups: Sequence[Group], blas_threads: int) -> None:
+    steering.begin(lambda rows: DrawsSoFar(groups, rows), blas_threads)
 
 
 def finish(

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.state import STATISTICS
 from nutmill.progress.lines import ChainProgress, ProgressView, with_rows
-from nutmill.run.groups import Group
-from nutmill.run.so_far import DrawsSoFar
 
 _INTERVAL_S = 1.0
 # What ends a run, as the attribute `stopped_by` of its result has it.
 CALLBACK, USER = "callback", "user"
 
 Callback = Callable[["Snapshot"], object]
+
+
+class SoFar(Protocol):
+    """The first draws of all chains, at one moment."""
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copy draws (chains, n, n_dim) on the unconstrained scale, and statistics (chains, n); from any thread."""
 
 
 class Snapshot:
@@ -33,7 +38,7 @@ class Snapshot:
         Since the chains began.
     """
 
-    def __init__(self, chains: Sequence[ChainProgress], seconds: float, so_far: DrawsSoFar, run: Steering):
+    def __init__(self, chains: Sequence[ChainProgress], seconds: float, so_far: SoFar, run: Steering):
         self.chains = list(chains)
         self.seconds = seconds
         self.so_far = so_far
@@ -94,13 +99,13 @@ class Steering:
         self._compiled = compiled
         self._request = request
         self._callback = callback
-        self._groups: Sequence[Group] = ()
+        self._so_far: Callable[[list[ChainProgress]], SoFar]
         self._begin_s = self._due_s = time.monotonic()
         self.views: dict[int, ProgressView] = {}
 
-    def begin(self, groups: Sequence[Group], blas_threads: int) -> None:
-        """Take the groups of chains that now start, with so many BLAS threads each."""
-        self._groups = groups
+    def begin(self, so_far: Callable[[list[ChainProgress]], SoFar], blas_threads: int) -> None:
+        """Take note that chains start, with so many BLAS threads each; `so_far` gives draws for their progress."""
+        self._so_far = so_far
         self._blas_threads = blas_threads
         self._begin_s = time.monotonic()
         self._due_s = self._begin_s + _INTERVAL_S
@@ -109,7 +114,7 @@ class Steering:
         """Take the newest state of all chains, in the driver's thread."""
         now_s = time.monotonic()
         self.views = with_rows(self.views, rows, now_s, self._begin_s)
-        self.snapshot = Snapshot(rows, now_s - self._begin_s, DrawsSoFar(self._groups, rows), self)
+        self.snapshot = Snapshot(rows, now_s - self._begin_s, self._so_far(rows), self)
         if now_s >= self._due_s:
             self._call()
             self._due_s = time.monotonic() + _INTERVAL_S
@@ -131,7 +136,7 @@ class Steering:
         """Make a result of the newest draws."""
         return self.result_of(None if self.snapshot is None else self.snapshot.so_far)
 
-    def result_of(self, so_far: DrawsSoFar | None) -> Any:
+    def result_of(self, so_far: SoFar | None) -> Any:
         """Make a result of draws; None: chains have not begun."""
         from nutmill.results.result import to_result_so_far  # brings xarray
 

@@ -46,8 +46,14 @@ class Gathering:
         self._n_lost = [0] * len(self._tasks)
         self._stopped_by: str | None = None
 
-    def gather(self, signals: StopSignals, deadline: Deadline, on_progress: Callable[[], None]) -> str | None:
-        """Wait for all answers, or until something ends the run: return what.
+    def gather(
+        self,
+        signals: StopSignals,
+        deadline: Deadline,
+        on_progress: Callable[[], None],
+        called_off_by: Callable[[], str | None],
+    ) -> str | None:
+        """Wait for all answers, or until something ends the run, such as who calls it off: return what.
 
         Raises what was raised in a worker, or SamplingError if the executor has lost too many workers.
         """
@@ -58,7 +64,8 @@ class Gathering:
                 self._send(number)
             while self._pending and self._stopped_by is None:
                 done, _ = wait(self._pending, min(_INTERVAL_S, deadline.left_s), FIRST_COMPLETED)
-                self._stopped_by = signals.caught or (MAX_TIME if deadline.left_s == 0.0 else None)
+                is_late = deadline.left_s == 0.0
+                self._stopped_by = signals.caught or called_off_by() or (MAX_TIME if is_late else None)
                 self._take_all(done)
                 if time.monotonic() >= due_s:
                     due_s = time.monotonic() + _INTERVAL_S

@@ -20,7 +20,6 @@ from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.run.checkpoints import SavedRun, Starts
-from nutmill.run.driver import OnProgress
 from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
 from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
@@ -29,6 +28,7 @@ from nutmill.sampling.executor.engines import Engine, engine_of, has_local_worke
 from nutmill.sampling.executor.gathering import Arrivals, Gathering
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
+from nutmill.sampling.executor.parts_so_far import PartsSoFar
 from nutmill.sampling.executor.sharing import ModelSource
 from nutmill.sampling.executor.worker import Answer, Keep, Task
 from nutmill.sampling.layout_workload import idle_threads, tile_threads_of
@@ -62,7 +62,7 @@ def sample_apart(
         common = common._replace(seed=starts.seed, running=running)
         tasks = [_task(common, request, starts, part) for part in split_into_groups(request.chain_ids)]
         report.begin()
-        run, workers = _sampled(engine, tasks, running, request, folder, report.update)
+        run, workers = _sampled(engine, tasks, running, request, folder, report)
     # Reported variables are computed in this process.
     of_tasks = {"tasks": layout.as_dict(), "blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
     of_tasks["tile_threads"] = tile_threads_of(compiled, layout)
@@ -140,19 +140,22 @@ def _sampled(
     running: Path,
     request: Request,
     folder: RunFolder | None,
-    report: OnProgress,
+    report: Report,
 ) -> tuple[Run, dict[str, Any]]:
     """Run the tasks: what all chains have drawn, and what took effect of the layout in each worker."""
     begin_s = time.perf_counter()
     gathering = Gathering(engine, tasks, running, engine.is_local or folder is not None, _how_to_go_on(folder))
-    answers = gathering.answers
+    answers, steering = gathering.answers, report.steering
+    if steering is not None:
+        steering.begin(lambda rows: PartsSoFar(tasks, answers, rows), tasks[0].layout.blas_threads)
     paths = [None if task.keep is None else task.keep.path for task in tasks]
-    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report)
+    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report.update)
     with StopSignals(INTERRUPT if folder is None else ALL) as signals:
         stopped_by = gathering.gather(
             signals,
             Deadline(request.max_time),
             lambda: arrivals.update({number: answer.run for number, answer in answers.items()}),
+            called_off_by=lambda: None if steering is None else steering.who(),
         )
     runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
     workers = {answer.worker: answer.layout for answer in answers.values() if answer.layout is not None}
