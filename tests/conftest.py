@@ -1,5 +1,6 @@
 """Makes the helpers beside it importable from every folder, by its place; gives sessions their cache, seeds, level."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nutmill.native import cache
 
 # What one installation compiles once, in ten seconds: shared between sessions. Models are not.
 KERNEL = "kernel-*.entry"
+SELDOM = 50_000  # new objects between two looks: a twentieth of the CPU time of tests would go into them
 CODE, READING = ("model", "functions"), "reading"  # kinds of entries
 
 _load = cache.load
@@ -28,7 +30,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Take the level before anything is compiled."""
+    """Take the level before anything is compiled; look for garbage seldom, as nutmill does where it compiles."""
+    gc.set_threshold(SELDOM, *gc.get_threshold()[1:])
     if config.getoption("--costs"):
         config.pluginmanager.register(Costs())
     if config.getoption("--target") != "native":

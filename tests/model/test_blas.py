@@ -13,6 +13,12 @@ from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector, LeanOp
 from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address
 
+pytestmark = [
+    pytest.mark.usefixtures("optimised_on_one_line"),
+    # Numba keeps no function on the disk in which addresses of routines are left, as they are without optimisations.
+    pytest.mark.filterwarnings("ignore:Cannot cache compiled function"),
+]
+
 
 @pytest.fixture(scope="module")
 def matrix_product():

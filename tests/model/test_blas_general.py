@@ -5,6 +5,12 @@ import pytensor.tensor as pt
 import pytest
 from model.linear_algebra import LAYOUTS, lean_function, open_tensor, positive_definite
 
+pytestmark = [
+    pytest.mark.usefixtures("optimised_on_one_line"),
+    # Numba keeps no function on the disk in which addresses of routines are left, as they are without optimisations.
+    pytest.mark.filterwarnings("ignore:Cannot cache compiled function"),
+]
+
 
 @pytest.mark.parametrize("b_ndim", [1, 2])
 @pytest.mark.parametrize("assume_a", ["gen", "sym", "pos"])

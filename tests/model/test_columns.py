@@ -11,6 +11,8 @@ from pytensor.tensor.elemwise import Elemwise
 from nutmill.model.lowering.inline import graph_function
 from nutmill.model.rewriting.columns import compute_by_columns
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 ROWS = 17
 X, ROW, Y = pt.vector("x"), pt.vector("row", shape=(3,)), pt.matrix("y")
 TABLE = pt.exp(X[:, None] * ROW - 0.5 * ROW**2)

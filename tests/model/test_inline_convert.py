@@ -4,6 +4,7 @@ import gc
 
 import numpy as np
 import pytensor.tensor as pt
+import pytest
 from model.inlining import assert_same, inlined, interpreted
 from numba.core.runtime import _nrt_python, rtsys
 from pytensor.graph.fg import FunctionGraph
@@ -14,6 +15,8 @@ from pytensor.tensor.shape import specify_shape
 
 from nutmill.model.lowering.inline import graph_program
 from nutmill.model.lowering.inline.steps import program_function
+
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
 
 OTHER = 1e6
 IN_PLACE = ((0, 0),)

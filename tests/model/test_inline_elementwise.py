@@ -10,6 +10,8 @@ from pytensor.scalar import math as scalar_math
 from pytensor.scalar.basic import BinaryScalarOp, Composite, UnaryScalarOp, get_scalar_type, upgrade_to_float
 from pytensor.tensor.elemwise import Elemwise
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 BINARY = ("add", "sub", "mul", "true_div", "int_div", "mod", "lt", "le", "gt", "ge", "eq", "neq", "maximum", "minimum")
 BINARY += ("and_", "or_", "xor", "second")
 UNARY = ("identity", "neg", "abs", "sign", "sqr", "invert", "isnan", "isinf")

@@ -6,6 +6,8 @@ import pytest
 from model.inlining import assert_agrees, assert_same, everywhere, inlined
 from pytensor.tensor.basic import AllocEmpty, MakeVector
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 
 def joined(axis, *arrays):
     return pt.join(axis, *arrays)

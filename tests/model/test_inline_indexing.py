@@ -8,6 +8,8 @@ import pytest
 from model.inlining import assert_agrees, assert_same, everywhere, inlined, interpreted
 from pytensor.tensor.subtensor import IncSubtensor
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 ENDS = range(-4, 5)
 FAR = (2**63 - 1, -(2**63), 2**62)
 STEPS = (1, 2, -1, -2)

@@ -10,6 +10,8 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce
 from pytensor.tensor.math import Min, Prod, Sum
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 SUBSETS = [axes for n in range(4) for axes in combinations(range(3), n)]
 
 

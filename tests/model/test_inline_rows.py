@@ -7,6 +7,8 @@ from model.inlining import assert_agrees, assert_same, everywhere, inlined
 
 from nutmill.model.lowering.inline.indexed_rows import _CROWDED
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 OUT_OF_RANGE = "out of range"
 
 

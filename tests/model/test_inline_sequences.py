@@ -14,6 +14,8 @@ from nutmill import compile_model
 from nutmill.model.lowering.inline import convert
 from nutmill.model.rewriting.rewrite import rewrite
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 
 @pytest.mark.parametrize("offset", [-2, 0, 1, 9])
 def test_diagonals_taken_and_laid(offset):

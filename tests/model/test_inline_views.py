@@ -9,6 +9,8 @@ from pytensor.tensor.basic import scalar_from_tensor, tensor_from_scalar
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Shape_i, SpecifyShape, specify_shape
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 
 def reordered(x, *order):
     return DimShuffle(input_ndim=x.type.ndim, new_order=order)(x)

@@ -11,6 +11,8 @@ from nutmill.model.compat import CHANGING
 from nutmill.model.lowering.inline import graph_function
 from nutmill.model.rewriting.scatters import share_sums
 
+pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
+
 RNG = np.random.default_rng(1)
 BASE, ROWS, INDEX = pt.vector("base"), pt.vector("rows"), pt.lvector("index")
 
