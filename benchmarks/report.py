@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import efficiency, leapfrog
+from benchmarks import efficiency, leapfrog, sites
 from benchmarks.batch import tables as batch_tables
 from benchmarks.calibration import tables as calibration_tables
 from benchmarks.centred import tables as centred_tables
@@ -90,6 +90,7 @@ _SECTIONS = {
     "efficiency": efficiency_sections,
     "gradient": gradient_sections,
     "leapfrog": leapfrog.sections,
+    "sites": sites.sections,
     "layout": layout_sections,
     "compiling": compiling_tables.sections,
     "batch": batch_tables.sections,
