@@ -93,15 +93,15 @@ BUGS = {
     ),
     "rough steps are taken all the same": Bug(
         "nuts/warmup/pooling.py",
-        "        if is_rough:",
-        "        if is_rough and False:",
-        "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
+        "    elif is_rough and not is_target_raised:",
+        "    elif is_rough and False:",
+        "nuts/test_pooling.py::test_rough_steps_are_shortened_for_sampling",
     ),
     "what was rough at longer steps than those to come counts": Bug(
         "nuts/warmup/pooling.py",
-        "chain.shortest_rough <= chain.log_step_bar + stepsize.LARGEST_LOG_JITTER",
-        "chain.shortest_rough <= chain.log_step_bar + 2.0 * stepsize.LARGEST_LOG_JITTER",
-        "nuts/test_warmup.py::test_rough_steps_are_shortened_for_sampling",
+        "    return chain.log_step_bar + stepsize.LARGEST_LOG_JITTER",
+        "    return chain.log_step_bar + 2.0 * stepsize.LARGEST_LOG_JITTER",
+        "nuts/test_pooling.py::test_rough_steps_are_shortened_for_sampling",
     ),
     "the metric learns on while draws are kept": Bug(
         "nuts/chain.py",

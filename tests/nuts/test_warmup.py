@@ -8,7 +8,6 @@ from targets import Target, scale, starts
 
 from nutmill.errors import Status
 from nutmill.nuts.state import SEARCH, TERMINAL, WARMUP
-from nutmill.nuts.warmup.schedule import terminal_draws
 
 N_DIM = 10
 
@@ -185,29 +184,6 @@ def test_tiny_warmup_still_samples(tune, n_chains, seed):
     assert_mean(group.state.draws[:, :, 0], 0.0, min_ess=50.0)
 
 
-def test_divergences_at_the_end_ask_for_shorter_steps(seed):
-    """A divergence at a step that sampling would take asks for a stage with a higher target, twice at most."""
-    found = {}
-    for n_diverging in range(4):
-        group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM, seed), new_plan(500), seed)
-        start_all(group)
-        n_terminal = 0
-        while not group.is_sampling:
-            advance_all(group)
-            if group.phase == TERMINAL:
-                n_terminal += 1
-                # In the first stages as long as sampling may take, then just beyond.
-                too_long = 1.09 if n_terminal <= n_diverging else 1.11
-                group.state.chains[1]["shortest_divergence"] = group.state.chains[1]["log_step_bar"] + np.log(too_long)
-            group.pool()
-        advance_all(group)
-        assert group.state.group[0]["target_accept"] == pytest.approx([0.8, 0.9, 0.95, 0.95][n_diverging])
-        found[n_diverging] = n_terminal, group.state.statistics["acceptance_rate"].mean()
-    assert [n_terminal for n_terminal, _ in found.values()] == [1, 2, 3, 3]
-    for n_diverging, target_accept in enumerate([0.8, 0.9, 0.95]):
-        assert abs(found[n_diverging][1] - target_accept) < 0.04, found
-
-
 def test_metric_rests_after_warmup(seed):
     group = new_target_group(
         Target.AUTOREGRESSIVE, starts(Target.AUTOREGRESSIVE, 2, 4, seed), new_plan(50, tune=60), seed
@@ -248,53 +224,3 @@ def test_bad_step_size_is_forgotten(step_size, seed):
         group.pool()
     advance_all(group)
     assert 0.7 < group.state.statistics["acceptance_rate"].mean() < 0.9
-
-
-def test_shortest_steps_that_diverged_and_that_were_rough_are_kept(seed):
-    """And one that came near it; of the terminal stage alone: longer steps diverged before."""
-    group = new_target_group(Target.HALF_NORMAL, starts(Target.HALF_NORMAL, 4, 3, seed), new_plan(tune=100), seed)
-    run_warmup(group)
-    last = slice(100 - terminal_draws(100), 100)
-    statistics = group.state.warmup_statistics[:, last]
-    for kept, limit in (("shortest_rough", 10.0), ("shortest_divergence", 50.0)):
-        counts = statistics["diverging"] | (statistics["max_energy_error"] > limit)
-        steps = np.where(counts, np.log(statistics["step_size"]), np.inf).min(axis=1)
-        np.testing.assert_allclose(group.state.chains[kept], steps, rtol=1e-12)
-        assert np.isfinite(steps).any()
-    before = group.state.warmup_statistics[:, : last.start]
-    assert np.log(before["step_size"][before["diverging"]]).min() < steps.min()
-
-
-@pytest.mark.parametrize("tune", [None, 100])
-def test_rough_steps_are_shortened_for_sampling(tune, seed):
-    """At a step that sampling would take, by an eighth, for all chains; no draw is spent on it."""
-    found = {}
-    for too_long in (np.inf, 1.11, 1.09):
-        group = new_target_group(Target.NORMAL, starts(Target.NORMAL, 4, N_DIM, seed), new_plan(500, tune), seed)
-        start_all(group)
-        while not group.is_sampling:
-            advance_all(group)
-            is_last = group.phase == TERMINAL
-            if is_last:
-                # Steps of the chains differ before they share one: what counts is that.
-                common = group.state.chains["log_step_bar"].mean()
-                group.state.chains["shortest_rough"] = [np.inf, np.inf, common + np.log(too_long), np.inf]
-            group.pool()
-        assert is_last
-        np.testing.assert_array_equal(group.state.chains["log_step"], group.state.chains["log_step_bar"])
-        found[too_long] = np.exp(group.state.chains["log_step"]), group.n_warmup
-    steps, n_warmup = found[np.inf]
-    assert steps.min() == steps.max()
-    np.testing.assert_array_equal(found[1.11][0], steps)
-    np.testing.assert_allclose(found[1.09][0], 0.88 * steps, rtol=1e-12)
-    assert {n for _, n in found.values()} == {n_warmup}
-
-
-def test_stable_steps_are_not_rough(seed):
-    """Independent normals of many dimensions have energy errors, too, but none beyond those of stable steps."""
-    group = new_target_group(Target.SCALED, starts(Target.SCALED, 4, 100, seed), new_plan(500), seed)
-    run_warmup(group)
-    steps = group.state.chains["log_step_bar"]
-    assert (group.state.chains["shortest_rough"] > steps + np.log(1.1)).all()
-    advance_all(group)
-    assert abs(group.state.statistics["acceptance_rate"].mean() - 0.8) < 0.04

@@ -167,6 +167,8 @@ def _learn(trajectory, state, number, statistics):
         log_step = math.log(statistics.step_size)
         chain.shortest_rough = min(chain.shortest_rough, log_step)
         if statistics.diverging or statistics.max_energy_error > _NEAR_DIVERGENCE:
+            chain.shortest_near = min(chain.shortest_near, log_step)
+        if statistics.diverging:
             chain.shortest_divergence = min(chain.shortest_divergence, log_step)
     stepsize.update(chain, statistics.acceptance_rate, state.schedule[state.group[0].stage].target_accept)
 

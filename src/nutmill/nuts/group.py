@@ -161,7 +161,8 @@ def _begin(state: layout.GroupState, initial_points: np.ndarray, seed: int, chai
     state.group["stage"] = -1
     state.group["target_accept"] = state.settings["target_accept"]
     state.chains["admitted"] = True
-    state.chains["shortest_divergence"] = state.chains["shortest_rough"] = np.inf
+    for kind in ("shortest_divergence", "shortest_near", "shortest_rough"):
+        state.chains[kind] = np.inf
 
 
 def _rows_per_block(plan: GroupPlan, low_rank: LowRankSizes) -> int:

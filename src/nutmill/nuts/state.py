@@ -61,7 +61,8 @@ CHAIN = np.dtype(
         ("n_warmup_gradients", "i8"),  # 0 during warmup
         ("n_divergences", "i8"),  # of the sampling phase
         ("n_warmup_divergences", "i8"),
-        ("shortest_divergence", "f8"),  # logarithm of the shortest step that (nearly) diverged in this terminal stage
+        ("shortest_divergence", "f8"),  # logarithm of the shortest step that diverged in this terminal stage
+        ("shortest_near", "f8"),  # likewise of the shortest that diverged or came near it
         ("shortest_rough", "f8"),  # likewise of the shortest whose energy error was beyond what stable steps have
         ("rank", "i8"),  # directions of the metric
         ("n_lesser", "i8"),  # epochs in a row at whose end its mode was found negligible

@@ -94,6 +94,12 @@ def _last_stage_that_learns(schedule):
 
 
 @kernel
+def _is_target_raised(group, schedule):
+    """Whether terminal stages have come to a higher acceptance than was asked for."""
+    return schedule.shape[0] > 0 and group.target_accept > schedule[0].target_accept
+
+
+@kernel
 def _begin_next_stage(group, schedule, chains, blocks, moments):
     """Enter the stage after the present one, or sampling if it was the last."""
     start = group.stage_end
@@ -102,7 +108,7 @@ def _begin_next_stage(group, schedule, chains, blocks, moments):
         group.phase = SAMPLING
         group.n_warmup = start
         fix_steps(chains, group.has_metric)
-        shorten_rough_steps(chains)
+        shorten_rough_steps(chains, _is_target_raised(group, schedule))
         for chain in range(chains.shape[0]):
             chains[chain].log_step = chains[chain].log_step_bar
             chains[chain].n_warmup_gradients = chains[chain].n_gradients

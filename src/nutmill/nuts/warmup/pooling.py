@@ -11,9 +11,9 @@ _COMMON_STEP_RATIO = 1.5
 # After fewer updates dual averaging still swings, and what the search found is better: half of it, because
 # the search may have ended beyond the target.
 _FEWEST_UPDATES = 10
-# What steps are shortened by where some were rough: about what raises an acceptance of 0.8 to 0.85. Of divergences it
-# leaves one in ten.
-_LOG_SHORTENING = math.log(0.88)
+# What steps are shortened by where some were rough, and where some came near a divergence: about what raises an
+# acceptance of 0.8 to 0.85, and to 0.9. Of divergences the first leaves one in ten.
+_LOG_SHORTENING, _LOG_SHORTENING_NEAR = math.log(0.88), math.log(0.75)
 
 
 @kernel
@@ -63,21 +63,29 @@ def average_dual_averaging(chains):
 def settle_steps(chains, n_draws):
     """Begin the terminal stage of `n_draws` draws; one too short to tune anything goes on as before."""
     for chain in range(chains.shape[0]):
-        chains[chain].shortest_divergence = chains[chain].shortest_rough = math.inf
+        chains[chain].shortest_divergence = math.inf
+        chains[chain].shortest_near = chains[chain].shortest_rough = math.inf
         if n_draws >= _FEWEST_UPDATES:
             stepsize.settle(chains[chain])
 
 
 @kernel
 def diverges_at_its_step(chains):
-    """Whether a draw of the terminal stage (nearly) diverged at a step no longer than its chain would now sample with.
+    """Whether a draw of the terminal stage diverged at a step no longer than its chain would now sample with.
 
     While a step size is tuned it swings, and at long ones any target diverges: that says nothing about the chosen one.
     """
     for chain in range(chains.shape[0]):
-        if chains[chain].shortest_divergence <= chains[chain].log_step_bar + stepsize.LARGEST_LOG_JITTER:
+        longest = _longest_to_come(chains[chain])
+        if chains[chain].shortest_divergence <= longest:
             return True
     return False
+
+
+@kernel
+def _longest_to_come(chain):
+    """Return the logarithm of the longest step that sampling would take now."""
+    return chain.log_step_bar + stepsize.LARGEST_LOG_JITTER
 
 
 @kernel
@@ -107,15 +115,20 @@ def fix_steps(chains, has_metric):
 
 
 @kernel
-def shorten_rough_steps(chains):
+def shorten_rough_steps(chains, is_target_raised):
     """Take shorter steps for sampling where energy errors of the terminal stage say that some would diverge.
 
-    That costs no draws, where one more terminal stage costs a tenth of all gradients.
+    That costs no draws, where one more terminal stage costs a tenth of all gradients. At a raised target steps are
+    short already, and mere roughness shortens them no more.
     """
-    is_rough = False
+    is_rough, is_near, log_factor = False, False, 0.0
     for number in range(chains.shape[0]):
         chain = chains[number]
-        is_rough = is_rough or chain.shortest_rough <= chain.log_step_bar + stepsize.LARGEST_LOG_JITTER
+        is_rough = is_rough or chain.shortest_rough <= _longest_to_come(chain)
+        is_near = is_near or chain.shortest_near <= _longest_to_come(chain)
+    if is_near:
+        log_factor = _LOG_SHORTENING if is_target_raised else _LOG_SHORTENING_NEAR
+    elif is_rough and not is_target_raised:
+        log_factor = _LOG_SHORTENING
     for number in range(chains.shape[0]):
-        if is_rough:
-            chains[number].log_step_bar += _LOG_SHORTENING
+        chains[number].log_step_bar += log_factor
