@@ -22,7 +22,7 @@ from benchmarks.results_file import RESULTS, record
 from benchmarks.tables import head, line
 
 _QUIET = {"progressbar": False}
-_ERRORS = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+SCHOOL_ERRORS = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
 _N_RADON, _N_COUNTIES = 900, 300
 _PILOTED = "summary, as a pilot chose"  # which costs 24 to 48 fits once, not measured here
 
@@ -41,14 +41,14 @@ def schools() -> pm.Model:
         mu = pm.Normal("mu", 0, 5)
         tau = pm.HalfCauchy("tau", 5)
         z = pm.Normal("z", dims="school")
-        pm.Normal("effect", mu + tau * z, _ERRORS, observed=pm.Data("measured", np.zeros(8)))
+        pm.Normal("effect", mu + tau * z, SCHOOL_ERRORS, observed=pm.Data("measured", np.zeros(8)))
     return model
 
 
 def school_data(count: int) -> list[dict[str, np.ndarray]]:
     """Draw effects of schools."""
     rng = np.random.default_rng(1)
-    return [{"measured": rng.normal(rng.normal(5, 5, 8), _ERRORS)} for _ in range(count)]
+    return [{"measured": rng.normal(rng.normal(5, 5, 8), SCHOOL_ERRORS)} for _ in range(count)]
 
 
 def counties() -> pm.Model:

@@ -89,9 +89,35 @@ def test_fit_in_the_span_of_the_proven_is_the_geometric_mean_there(seed):
     np.testing.assert_allclose(along, 1.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.1, 2.0], ids=["few", "all"])
+def test_fit_is_the_geometric_mean_in_the_span_of_sums(noise, seed):
+    """Of draws and gradients, as far as these are large; or of all, where that is most of what there are."""
+    rng = np.random.default_rng([8, seed])
+    scales = np.ones(90)
+    scales[:4] = [6.0, 3.0, 0.2, 0.3]
+    turn = linalg.qr(rng.normal(size=(90, 90)))[0]
+    normals = rng.normal(size=(60, 90))
+    positions, gradients = normals * scales @ turn, (noise * rng.normal(size=(60, 90)) - normals) / scales @ turn
+    room = new_room(60, 90, size=90)
+    work, _, found, stretch, *_ = room
+    work[:120:2], work[1:120:2] = positions, gradients
+    n_found = fit(room, 60, 0)
+    _, sizes, basis = linalg.svd(positions + gradients, full_matrices=False)
+    basis = basis[sizes**2 > 0.1 * 60].T
+    assert (noise == 0.1) == (basis.shape[1] <= 15)
+    basis = np.eye(90) if noise > 1.0 else basis
+    values, vectors = np.linalg.eigh(geometric_mean(positions @ basis, gradients @ basis))
+    order = np.argsort(-np.abs(np.log(values)))[:n_found]
+    assert n_found == min(len(stretch), (np.abs(np.log(values)) > np.log(2.0)).sum()) > 2
+    np.testing.assert_allclose(stretch[:n_found], values[order], rtol=1e-7)
+    along = np.abs((found[:n_found] * (basis @ vectors[:, order]).T).sum(axis=1))
+    np.testing.assert_allclose(along, 1.0, atol=1e-6)
+
+
 def test_the_few_that_are_proven_are_fitted_to_the_draws_of_both_halves(seed):
     """In the span of what halves have proven, which is nearer to the truth than what each of them has."""
     state, unit = window_by_hand([3.0] * 4, seed, n_dim=100)
+    state.rows[:, :, :, 1] += np.random.default_rng(seed).normal(scale=0.1, size=state.rows[:, :, :, 1].shape)
     window = state.chains, state.blocks, state.rows, 40, np.ones(100)
     rooms = [new_room(4 * 64, 100, size=100) for _ in range(2)]
     *_, found, _, _, confirmed = rooms[0]

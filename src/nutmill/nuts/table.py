@@ -52,3 +52,16 @@ def _array_at(context, builder, kind, address, shape):
     data = builder.inttoptr(address, array.data.type)
     populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
     return array._getvalue()
+
+
+@intrinsic
+def matrices_in(_typing, room, size):
+    """View the first numbers of a room as three contiguous square matrices: (k, k', k'') float64 becomes (3, m, m)."""
+    kind = types.Array(room.dtype, 3, "C")
+
+    def generate(context, builder, signature, arguments):
+        address = builder.ptrtoint(context.make_array(room)(context, builder, arguments[0]).data, ir.IntType(64))
+        length = context.cast(builder, arguments[1], signature.args[1], types.int64)
+        return _array_at(context, builder, kind, address, [ir.Constant(ir.IntType(64), 3), length, length])
+
+    return kind(room, size), generate
