@@ -1,7 +1,7 @@
 """Fits one data set after the other: data bound, chains run, and what came of it."""
 
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -65,6 +65,11 @@ class Fit:
         return self.run.statistics
 
 
+def _is_empty(values: Any) -> bool:
+    size = getattr(values, "size", None)
+    return bool((len(values) if size is None and isinstance(values, Sized) else size) == 0)
+
+
 class Fitter:
     """Fits data sets; may be called from several threads.
 
@@ -91,11 +96,11 @@ class Fitter:
             missing, more = sorted(self.names - set(data.arrays)), sorted(set(data.arrays) - self.names)
             differs = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(more)}"] * bool(more)
             raise ModelError(f"It {' and '.join(differs)}, unlike the first data set: all need the same names.")
-        model = self.compiled.with_data(**data.arrays)
-        observed = [array for array in model.description.arrays if array.observed and array.name in data.arrays]
-        if observed and all(array.value.size == 0 for array in observed):
-            raise ModelError(f"It holds no observations: {', '.join(str(array.name) for array in observed)} is empty.")
-        return model
+        arrays = self.compiled.description.arrays
+        observed = [str(array.name) for array in arrays if array.observed and array.name in data.arrays]
+        if observed and all(_is_empty(data.arrays[name]) for name in observed):
+            raise ModelError(f"It holds no observations: {', '.join(observed)} is empty.")
+        return self.compiled.with_data(**data.arrays)
 
     def fit(self, data: DataSet, applied: Applied) -> Fit:
         """Fit one data set, by the BLAS of a layout; what it gives is that of the newest call in this thread.

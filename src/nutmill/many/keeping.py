@@ -14,6 +14,7 @@ from nutmill.results.trace import SAMPLE_STATS
 
 FITS = "fits"  # the group of what each fit says of itself
 LENGTHS = "lengths"  # and of the lengths of its dimensions
+KEPT = "kept"  # and of what a function of the user's makes of it
 # A single run is told of above 1.01; of thousands of short ones too many would be, by chance alone.
 _MAX_RHAT = 1.05
 
@@ -46,7 +47,7 @@ def keeper_of(keep: Any) -> Keeper:
     if keep == "draws":
         return lambda fit, summaries: _draws_of(fit)
     if callable(keep):
-        return lambda fit, summaries: {"kept": _as_arrays(_made_by(keep, fit))}
+        return lambda fit, summaries: {KEPT: _as_arrays(_made_by(keep, fit))}
     raise ArgumentError(f'keep must be "summary", "draws" or a function of a fit, not {keep!r}.')
 
 
@@ -102,6 +103,16 @@ def _made_by(keep: Callable, fit: Fit) -> Any:
         return keep(fit)
     except Exception as error:
         raise ModelError(f"keep has raised {type(error).__name__}: {error}.") from error
+
+
+def check_ranks(row: Groups, known: dict[str, int], key: Hashable) -> None:
+    """Raise ModelError if an array of the user's has other axes than in rows before, whose numbers `known` holds."""
+    for name, array in row.get(KEPT, {}).items():
+        if array.ndim != known.setdefault(name, array.ndim):
+            raise ModelError(
+                f"keep must return arrays of as many dimensions for each fit: {name} has {array.ndim} for "
+                f"data set {key!r}, and {known[name]} for those before."
+            )
 
 
 def _as_arrays(made: Any) -> Arrays:

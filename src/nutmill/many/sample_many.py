@@ -17,7 +17,7 @@ from nutmill.layout.machine.topology import topology
 from nutmill.many.all_fits import Plan, ReportOfFits, layout_of_fits, rows_of
 from nutmill.many.datasets import DataSet, count_of, data_sets
 from nutmill.many.fitting import Fit, Fitter
-from nutmill.many.keeping import Groups, TakesRows, keeper_of
+from nutmill.many.keeping import Groups, TakesRows, check_ranks, keeper_of
 from nutmill.many.pilot import chosen
 from nutmill.many.room_for_rows import RoomForRows
 from nutmill.many.same_call import DataDigest, facts_of_call
@@ -226,7 +226,9 @@ def _gather(
 
             folder = stack.enter_context(RowFolder(request.checkpoint, facts, request.every))
             report.n_before = folder.restore(sets, taken)
+        ranks: dict[str, int] = {}
         for data, row in _rows(plan, keep, sets):
+            check_ranks(row, ranks, data.key)
             taken.add(data.key, row)
             report.take(row)
             room.take(row)
