@@ -121,7 +121,9 @@ def _digest(path: Path) -> str:
         for group in sorted(tree.children):
             for name in sorted(tree[group].variables):
                 values = tree[group][name].values
-                plain = values.tobytes() if values.dtype.kind in "fiub" else "\0".join(map(str, values.ravel())).encode()
+                plain = (
+                    values.tobytes() if values.dtype.kind in "fiub" else "\0".join(map(str, values.ravel())).encode()
+                )
                 digest.update(f"{group}/{name} {values.dtype.kind} {values.shape}".encode() + plain)
     return digest.hexdigest()
 
