@@ -8,6 +8,7 @@ import pytest
 from nuts.kernel_groups import new_plan, new_target_group, run_warmup
 from targets import Target, starts
 
+from nutmill.nuts.group import learning_room, low_rank_sizes
 from nutmill.nuts.state import GroupState, address_table
 from nutmill.nuts.table import group_state
 
@@ -90,3 +91,17 @@ def test_table_gives_compiled_code_the_same_arrays():
     assert state.momentum_sums[-1, -1, -1] == 5.0
     assert state.vectors[-1, -1, -1, -1] == 6.0
     assert state.rng[-1, -1] == 7
+
+
+@pytest.mark.parametrize("n_dim", [1, 3, 128, 256, 257, 512, 513, 2000, 10_000, 100_000])
+def test_room_is_bounded(n_dim):
+    for n_chains in (1, 2, 4):
+        sizes = low_rank_sizes(n_chains, n_dim)
+        n_rows = 4 * n_chains * sizes.rows_per_block
+        assert sizes.matrix_size <= min(n_dim, 256)
+        assert n_dim <= sizes.matrix_size or 2 * n_rows <= max(sizes.matrix_size, 32)
+        assert sizes.max_rank * n_dim <= max(40_000, 2 * n_dim)
+        assert sizes.max_rank == n_dim or n_dim > 200
+        assert sizes.matrix_size**2 * n_dim <= 2**25
+        one = learning_room(new_plan(), n_dim)
+        assert one.low_rank_rows.shape[0] >= sizes.n_work_rows
