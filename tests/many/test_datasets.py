@@ -118,6 +118,7 @@ BAD = {
     "name-more": ({**points(3)[0], "z": [1.0]}, "has z"),
     "rank": ({"x": [0.0], "y_data": [[1.0]]}, "y_data has rank 1; the new array has rank 2"),
     "dtype": ({"x": [0.0], "y_data": ["one"]}, "y_data"),
+    "ragged": ({"x": [[0.0], [1.0, 2.0]], "y_data": [1.0]}, "x is no array: its rows have different lengths"),
     "lengths": ({"x": [0.0, 1.0], "y_data": [1.0]}, "cannot be evaluated with these data"),
     "nan": ({"x": [0.0, 1.0], "y_data": [1.0, np.nan]}, "NaN, first at \\(1,\\)"),
     "empty": ({"x": [], "y_data": np.zeros(0)}, "no observations: y_data is empty"),

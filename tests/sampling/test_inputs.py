@@ -293,3 +293,11 @@ def test_njit_density_without_its_dimension():
         compile_model(density)
     with refused("n_dim must be the number of values", ArgumentError):
         compile_model(density, n_dim=0)
+
+
+def test_values_that_do_not_fit_their_parameters_are_told_with_all_shapes():
+    with pm.Model() as model:
+        level = pm.Normal("level", shape=3)
+        pm.Normal("y", level, observed=np.zeros(4))
+    with pytest.raises(ModelError, match=r"density cannot be written \(level \(3,\), y \(4,\)\): .*shapes"):
+        sample_numba(model)

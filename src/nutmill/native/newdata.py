@@ -87,7 +87,10 @@ def without_gaps(name: str | None, value: object, *, observed: bool) -> np.ndarr
     """
     if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
         value = np.ma.array(value)  # which keeps the masks of rows
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ModelError(f"{name or 'An array of the model'} is no array: its rows have different lengths.") from error
     if isinstance(value, np.ma.MaskedArray):
         gaps, what = np.ma.getmaskarray(value), "is masked"
     elif array.dtype.kind == "O":  # columns of pandas that may hold NA, lists with None in them
@@ -200,7 +203,9 @@ def _misfits(given: Mapping[str, Any], usual: Mapping[str, np.ndarray], error: E
         for name, value in given.items()
         if name in usual and np.shape(value) != np.shape(usual[name])
     ]
-    return f"The initvals do not fit their variables: {'; '.join(misfits) or str(error).partition(chr(10))[0]}."
+    shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in given.items())
+    why = "; ".join(misfits) or f"{first_line(error).rstrip('.')}; their shapes are {shapes}"
+    return f"The initvals do not fit their variables: {why}."
 
 
 def _unfit(model: Description, why: str) -> ModelError:

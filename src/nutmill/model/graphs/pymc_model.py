@@ -16,7 +16,7 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.math import variadic_add
 from pytensor.tensor.type import TensorType
 
-from nutmill.errors import ModelError
+from nutmill.errors import ModelError, first_line
 from nutmill.model.graphs.centring import expressions_of, placed, recentred
 from nutmill.model.graphs.graph import (
     GraphArray,
@@ -252,8 +252,15 @@ def _root(value: Variable) -> Variable | None:
 
 
 def _log_densities(model: pm.Model, variables: Sequence[Variable]) -> dict[Variable, Variable]:
-    """Log density of variables of the model, value by value, in terms of the model's value variables."""
-    parts = model.logp(vars=variables, sum=False)
+    """Log density of variables of the model, value by value, in terms of the model's value variables.
+
+    Raises ModelError with the shapes of all variables if values and parameters do not fit each other.
+    """
+    try:
+        parts = model.logp(vars=variables, sum=False)
+    except ValueError as error:
+        shapes = ", ".join(f"{rv.name} {model.rvs_to_values[rv].type.shape}" for rv in model.basic_RVs)
+        raise ModelError(f"The log density cannot be written ({shapes}): {first_line(error).rstrip('.')}.") from error
     return {v: pt.as_tensor(part, allow_xtensor_conversion=True) for v, part in zip(variables, parts, strict=True)}
 
 
