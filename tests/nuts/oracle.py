@@ -98,16 +98,58 @@ class Oracle:
         return self.merge(inner, outer, forward, math.exp(outer.log_weight - total))
 
     def step(self, point, forward):
-        """Leapfrog."""
+        """Return the tree of the next point: by the fewest leapfrogs that keep the energy, as are those back to it."""
+        step, index = (self.step_size, point.index + 1) if forward else (-self.step_size, point.index - 1)
+        new = coarse = self.leapfrogs(point, step, 0)
+        change = self.change(point, coarse)
+        if not change < math.inf:
+            raise Failed("diverging")
+        level = 0
+        if change > 3.0:
+            new, level = self.refined(point, step, change, 5)
+            if level > 0:
+                back = self.change(new, self.leapfrogs(new, -step, 0))
+                reversible = 3.0 < back < math.inf and self.refined(new, -step, back, level - 1)[1] == 0
+            else:
+                new, reversible = coarse, True
+                if self.energy(new) - self.start_energy <= 1000.0:
+                    reversible = self.refined(new, -step, change, 5)[1] <= 0
+            if not reversible:
+                raise Failed("ended")
+        if not self.energy(new) - self.start_energy <= 1000.0:
+            raise Failed("diverging")
+        return self.leaf(new._replace(index=index))
+
+    def refined(self, point, step, change, most):
+        """Return where 2^level leapfrogs end, and the least level that keeps the energy; 0: none does; -1: no use."""
+        for level in range(1, most + 1):
+            new = self.leapfrogs(point, step, level)
+            finer = self.change(point, new)
+            if finer <= 3.0:
+                return new, level
+            if not finer < math.inf or (level == 2 and finer > change / 2 and change <= 1000.0):
+                return new, -1
+        return point, 0
+
+    def change(self, one, other):
+        """Return by how much two energies differ."""
+        return abs(self.energy(one) - self.energy(other))
+
+    def leapfrogs(self, point, step, level):
+        """Step 2^level times, as long as energies are finite."""
+        for _ in range(2**level):
+            point = self.leapfrog(point, step / 2**level)
+            if not math.isfinite(self.energy(point)):
+                break
+        return point
+
+    def leapfrog(self, point, step):
+        """Step once."""
         self.n_steps += 1
-        step = self.step_size if forward else -self.step_size
         p = point.p + 0.5 * step * point.g
         q = point.q + step * self.inverse_metric @ p
         lp, g = self.evaluate(q)
-        new = Point(q, p + 0.5 * step * g, g, lp, point.index + (1 if forward else -1))
-        if not self.energy(new) - self.start_energy <= 1000.0:
-            raise Failed("diverging")
-        return self.leaf(new)
+        return Point(q, p + 0.5 * step * g, g, lp, point.index)
 
     def leaf(self, point):
         """Return the tree of one point."""

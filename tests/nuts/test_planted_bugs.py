@@ -56,10 +56,16 @@ BUGS = {
         "nuts/test_transition.py::test_kernel_equals_oracle",
     ),
     "a draw weighs by the inverse of its density": Bug(
-        "nuts/hamiltonian.py",
+        "nuts/leaves.py",
         "    weight = math.exp(-error)",
         "    weight = math.exp(error)",
         "nuts/test_transition.py::test_kernel_leaves_exact_draws_exact",
+    ),
+    "the way back from a refined step is not looked at": Bug(
+        "nuts/leaves.py",
+        "        if back <= LARGEST_CHANGE or _level(trajectory, row, -step_size, back, level - 1) != 0:",
+        "        if back < 0.0:",
+        "nuts/test_transition.py::test_kernel_equals_oracle",
     ),
     "the last half of a kick is left out": Bug(
         "nuts/hamiltonian.py",
@@ -68,7 +74,7 @@ BUGS = {
         "nuts/test_hamiltonian.py::test_reversible",
     ),
     "weights stay what they were, however far a point lies above the start": Bug(
-        "nuts/hamiltonian.py",
+        "nuts/leaves.py",
         "        trajectory.slots[below].weight *= math.exp(-excess)",
         "        pass",
         "nuts/test_transition.py::test_weights_far_above_the_start_equal_the_oracles",

@@ -18,7 +18,7 @@ N_CHAINS = 20_000
         (Target.AUTOREGRESSIVE, 5, 0.15, 10, {"turning"}, []),
         (Target.AUTOREGRESSIVE, 5, 0.1, 10, {"turning"}, [4.0, 0.2]),
         (Target.STUDENT, 3, 0.05, 4, {"turning", "depth"}, []),
-        (Target.FUNNEL, 4, 1.0, 3, {"turning", "diverging", "depth"}, [3.0]),
+        (Target.FUNNEL, 4, 1.0, 3, {"turning", "ended", "depth"}, [3.0]),
         (Target.HALF_NORMAL, 2, 0.7, 10, {"turning", "diverging"}, []),
     ],
 )
@@ -83,24 +83,26 @@ def transformed(target: Target, draws: np.ndarray) -> dict[str, tuple[np.ndarray
 
 
 @pytest.mark.parametrize(
-    ("target", "step_size", "max_depth", "diverges"),
+    ("target", "step_size", "max_depth", "diverges", "refines"),
     [
-        (Target.NORMAL, 0.3, 10, False),
-        (Target.NORMAL, 1.95, 3, False),  # at the edge of what is stable: beyond it with half of the jitter
-        (Target.NORMAL, 2.4, 8, True),  # unstable: most trajectories end in a divergence
-        (Target.STUDENT, 0.8, 2, False),
-        (Target.FUNNEL, 0.7, 5, True),
-        (Target.HALF_NORMAL, 0.5, 10, True),
+        (Target.NORMAL, 0.3, 10, False, False),
+        (Target.NORMAL, 1.95, 3, False, True),  # at the edge of what is stable: beyond it with half of the jitter
+        (Target.NORMAL, 2.4, 8, False, True),  # unstable: most trajectories end in a divergence, if not refined
+        (Target.STUDENT, 0.8, 2, False, False),
+        (Target.FUNNEL, 0.7, 5, False, True),
+        (Target.HALF_NORMAL, 0.5, 10, True, False),
     ],
 )
-def test_kernel_leaves_exact_draws_exact(target, step_size, max_depth, diverges, seed):
+def test_kernel_leaves_exact_draws_exact(target, step_size, max_depth, diverges, refines, seed):
     n_steps = 2
     points = exact_draws(target, N_CHAINS, 2, seed=5 + seed)
     group = sampling_group(target, points, step_size, 1.0, new_plan(n_steps, max_treedepth=max_depth), seed=seed)
     for chain in range(N_CHAINS):
         assert group.advance(chain, n_steps) == 0
     after = group.state.draws[:, -1]
-    assert (group.state.statistics["diverging"].mean() > 0.02) == diverges
+    statistics = group.state.statistics
+    assert (statistics["diverging"].mean() > 0.02) == diverges
+    assert ((statistics["n_steps"] >= 2 ** (statistics["tree_depth"] + 1)).mean() > 0.02) == refines
     assert (after[:, 0] != points[:, 0]).mean() > 0.2
     for values, cdf in transformed(target, after).values():
         assert_distribution(values, cdf)

@@ -104,6 +104,7 @@ def advance_chain(trajectory, state, number, n_draws):
         compare_chain(trajectory, state, number)
     is_moved = not is_as_written(state.centredness[number], state.written)
     max_depth = settings.max_treedepth if phase == SAMPLING else state.schedule[state.group[0].stage].max_treedepth
+    trajectory.tree.refines = phase == SAMPLING
     prepare(trajectory.metric)
     for _ in range(n_draws):
         if state.stop[0] != 0:

@@ -205,7 +205,7 @@ def _trajectories(plan: GroupPlan, n_chains: int, length: int) -> dict[str, np.n
     """Allocate what trajectories of `max_treedepth` doublings need, of vectors of some length or a little more."""
     length += -length % _LINE
     n_slots = plan.max_treedepth + 2
-    n_points = 3 * n_slots + 1  # first, last and chosen of every slot, and the leaf under way
+    n_points = 3 * n_slots + 3  # first, last and chosen of every slot, the leaf under way, two for its refinement
     return {
         "tree": np.zeros(n_chains, layout.TREE),
         "weights": _aligned_zeros(n_chains, length),

@@ -1,9 +1,8 @@
-"""The trajectory of one chain: leapfrog steps, energies, the U-turn rule; the tree's verbs on real points.
+"""The trajectory of one chain: leapfrog steps, energies, the U-turn rule; two of the tree's verbs on real points.
 
 Points live in a pool of rows and sub-trees hold row numbers, so that merging sub-trees moves no vectors.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +13,6 @@ from nutmill.nuts.rng import uniform
 from nutmill.nuts.state import GRADIENT, MOMENTUM, POSITION
 from nutmill.nuts.tree import weigh
 from nutmill.nuts.vectors import copy_into
-
-MAX_ENERGY_ERROR = 1000.0
-# Weights are relative to that of the start; further above it all are scaled down.
-_LARGEST_LOG_WEIGHT = 500.0
 
 
 class Trajectory(NamedTuple):
@@ -82,6 +77,7 @@ def begin(trajectory, step_size):
     tree.sum_acceptance = 0.0
     tree.max_energy_error = 0.0
     tree.n_steps = 0
+    tree.n_leaves = 0
     tree.status = 0
     tree.diverging = False
     for row in range(trajectory.points.shape[0]):
@@ -89,7 +85,7 @@ def begin(trajectory, step_size):
     trajectory.points[0].lp = trajectory.chain.lp
     trajectory.points[0].energy = tree.initial_energy
     trajectory.points[0].index = 0
-    _fill_slot(trajectory, 0, 0, 1.0)
+    fill_slot(trajectory, 0, 0, 1.0)
 
 
 @kernel
@@ -111,7 +107,17 @@ def leapfrog(trajectory, source, target, step_size):
 
 
 @kernel
-def _free_point(points):
+def copy_point(trajectory, source, target):
+    """Make point `target` what point `source` is."""
+    trajectory.points[target].lp = trajectory.points[source].lp
+    trajectory.points[target].energy = trajectory.points[source].energy
+    for kind in (POSITION, MOMENTUM, GRADIENT):
+        copy_into(trajectory.vectors[source, kind], trajectory.vectors[target, kind])
+
+
+@kernel
+def free_point(points):
+    """Return the row of a point that no sub-tree refers to."""
     row = 0
     while points[row].n_references > 0:
         row += 1
@@ -119,54 +125,12 @@ def _free_point(points):
 
 
 @kernel
-def _fill_slot(trajectory, slot, row, weight):
+def fill_slot(trajectory, slot, row, weight):
     """Make a tree of the single point `row`."""
     leaf = trajectory.slots[slot]
     leaf.first = leaf.last = leaf.chosen = row
     leaf.weight = weight
     trajectory.points[row].n_references = 3
-
-
-@kernel
-def leaf(trajectory, slot, forward):
-    """Step once from the outer end of the slot below; the verb `leaf` of the tree."""
-    tree, points = trajectory.tree, trajectory.points
-    below = trajectory.slots[slot - 1]
-    source = below.last if forward else below.first
-    row = _free_point(points)
-    sign = 1 if forward else -1
-    status = leapfrog(trajectory, source, row, sign * tree.step_size)
-    tree.n_steps += 1
-    error = points[row].energy - tree.initial_energy
-    # An infinite or NaN gradient makes the kinetic energy so; a log density of +inf makes the error -inf.
-    if status != 0 or not (-math.inf < error <= MAX_ENERGY_ERROR):
-        tree.status = status
-        tree.diverging = True
-        tree.divergence_error = error
-        tree.divergence_start = source
-        tree.divergence_end = row
-        return False
-    weight = math.exp(-error)
-    tree.sum_acceptance += min(weight, 1.0)
-    if abs(error) > abs(tree.max_energy_error):
-        tree.max_energy_error = error
-    if tree.log_scale > 0.0 or -error > _LARGEST_LOG_WEIGHT:
-        weight = _scaled_weight(trajectory, slot, -error)
-    points[row].index = points[source].index + sign
-    _fill_slot(trajectory, slot, row, weight)
-    return True
-
-
-@kernel
-def _scaled_weight(trajectory, slot, log_weight):
-    """Return the weight of a new leaf in `slot`; scale those of the slots below down where it would be too large."""
-    excess = log_weight - trajectory.tree.log_scale
-    if excess <= _LARGEST_LOG_WEIGHT:
-        return math.exp(excess)
-    trajectory.tree.log_scale = log_weight
-    for below in range(slot):
-        trajectory.slots[below].weight *= math.exp(-excess)
-    return 1.0
 
 
 class _Ends(NamedTuple):

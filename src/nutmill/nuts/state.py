@@ -102,11 +102,13 @@ TREE = np.dtype(
         ("sum_acceptance", "f8"),
         ("max_energy_error", "f8"),
         ("divergence_error", "f8"),
-        ("n_steps", "i8"),
+        ("n_steps", "i8"),  # gradients; more than leaves where steps were refined
+        ("n_leaves", "i8"),
         ("status", "i8"),
         ("divergence_start", "i8"),  # rows of the points on either side of the divergent step
         ("divergence_end", "i8"),
         ("diverging", "?"),
+        ("refines", "?"),  # steps that change the energy by too much are made in parts
     ],
     align=True,
 )

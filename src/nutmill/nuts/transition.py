@@ -1,7 +1,8 @@
 """One draw of NUTS: a trajectory from the current draw, the next draw from it, and its statistics."""
 
 from nutmill._jit import inlined_kernel
-from nutmill.nuts.hamiltonian import begin, combine, is_turning, leaf, vector_of
+from nutmill.nuts.hamiltonian import begin, combine, is_turning, vector_of
+from nutmill.nuts.leaves import leaf
 from nutmill.nuts.rng import next_word
 from nutmill.nuts.state import GRADIENT, POSITION
 from nutmill.nuts.tree import COMPLETE, Verbs, grow
@@ -27,7 +28,7 @@ def transition(trajectory, step_size, max_depth, statistics):
     copy_into(vector_of(trajectory, row, GRADIENT), trajectory.gradient)
     chain.lp = point.lp
     statistics.lp = point.lp
-    statistics.acceptance_rate = tree.sum_acceptance / max(tree.n_steps, 1)
+    statistics.acceptance_rate = tree.sum_acceptance / max(tree.n_leaves, 1)
     statistics.step_size = step_size
     statistics.energy = point.energy
     statistics.energy_error = point.energy - tree.initial_energy
