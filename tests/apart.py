@@ -41,6 +41,7 @@ def funnel() -> pm.Model:
         effect = pm.Normal("effect", 0.0, pt.exp(log_scale), shape=6)
         noise = pm.HalfNormal("noise", 1.0)
         pm.Normal("y", x @ effect, noise, observed=pm.Data("y_data", rng.normal(size=2)))
+        pm.Potential("wall", pt.switch(log_scale < 1.2, 0.0, -np.inf))  # at which trajectories diverge
     return model
 
 
