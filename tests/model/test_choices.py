@@ -11,8 +11,8 @@ from pytensor.tensor.shape import Shape_i
 
 from nutmill.model.compat import CHANGING, TAKING
 from nutmill.model.lowering.inline import graph_function
-from nutmill.model.rewriting.choices import choose_by_sums
-from nutmill.model.rewriting.columns import compute_by_columns
+from nutmill.model.rewriting.rows.choices import choose_by_sums
+from nutmill.model.rewriting.rows.columns import compute_by_columns
 
 ROWS = 11
 X, ROW, WHICH = pt.vector("x"), pt.vector("row", shape=(3,)), pt.lvector("which")

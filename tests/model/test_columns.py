@@ -9,7 +9,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import Elemwise
 
 from nutmill.model.lowering.inline import graph_function
-from nutmill.model.rewriting.columns import compute_by_columns
+from nutmill.model.rewriting.rows.columns import compute_by_columns
 
 pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
 

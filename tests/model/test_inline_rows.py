@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 import pytest
 from model.inlining import assert_agrees, assert_same, everywhere, inlined
 
-from nutmill.model.lowering.inline.indexed_rows import _CROWDED
+from nutmill.model.lowering.inline.rows.indexed_rows import _CROWDED
 
 pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
 

@@ -9,9 +9,9 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 from nutmill import compile_model
 from nutmill.errors import ModelError
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
-from nutmill.model.rewriting.columns import FEW
 from nutmill.model.rewriting.rewrite import rewrite
-from nutmill.model.rewriting.tiles import RowTiles
+from nutmill.model.rewriting.rows.columns import FEW
+from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.native.grouping import COLUMNS, TRANSPOSED
 
 RNG = np.random.default_rng(7)

@@ -9,7 +9,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.compat import CHANGING
 from nutmill.model.lowering.inline import graph_function
-from nutmill.model.rewriting.scatters import share_sums
+from nutmill.model.rewriting.rows.scatters import share_sums
 
 pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
 

@@ -21,7 +21,7 @@ from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.blas.ops import TileProduct, TileSums
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import rewrite
-from nutmill.model.rewriting.tiles import RowTiles
+from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.native.libmvec import available
 from nutmill.native.processor import target
 from nutmill.results.trace import group

@@ -13,7 +13,7 @@ from nutmill.model.lowering.inline import graph_function
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.rewrite import rewrite
-from nutmill.model.rewriting.tiles import RowTiles
+from nutmill.model.rewriting.rows.tiles import RowTiles
 
 COLUMNS, OTHER_COLUMNS, GROUPS = 37, 3, 5  # 101 rows of the two matrices are more than 32 kB
 TILE = 96

@@ -31,9 +31,9 @@ from nutmill.model.lowering.kernel import kernel_object
 from nutmill.model.lowering.places import kinds, placed, prepared
 from nutmill.model.lowering.ways import WAYS
 from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify
-from nutmill.model.rewriting.tiles import RowTiles
 from nutmill.model.tested_versions import warn_of_newer
 from nutmill.native.code import Code, code_of
 from nutmill.native.grouping import Arranged

@@ -24,22 +24,22 @@ from nutmill.errors import ModelError
 from nutmill.model.compat import FUSES_ROWS, STEPS_HAVE_MODES, WRONG_REWRITES, thawed
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
-from nutmill.model.rewriting.arranged_inputs import ArrangedInput, ArrangedInputs
 from nutmill.model.rewriting.blas import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
-from nutmill.model.rewriting.by_group import GroupRows
-from nutmill.model.rewriting.choices import choose_by_sums
-from nutmill.model.rewriting.columns import compute_by_columns
 from nutmill.model.rewriting.convolution import convolution_rewriter
-from nutmill.model.rewriting.distinct_values import ComputeDistinct
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
-from nutmill.model.rewriting.narrow_products import LayByColumns, MultiplyByColumns
 from nutmill.model.rewriting.one_triangle import loop_over_triangles
-from nutmill.model.rewriting.scatters import share_sums
+from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInput, ArrangedInputs
+from nutmill.model.rewriting.rows.by_group import GroupRows
+from nutmill.model.rewriting.rows.choices import choose_by_sums
+from nutmill.model.rewriting.rows.columns import compute_by_columns
+from nutmill.model.rewriting.rows.distinct_values import ComputeDistinct
+from nutmill.model.rewriting.rows.narrow_products import LayByColumns, MultiplyByColumns
+from nutmill.model.rewriting.rows.scatters import share_sums
+from nutmill.model.rewriting.rows.tiles import TileRows
 from nutmill.model.rewriting.slices import take_slices_first
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
-from nutmill.model.rewriting.tiles import TileRows
 from nutmill.model.rewriting.translations import after_gradients
 
 # Free to compute, or bigger than what they are made of: reading the result would cost more than making it.

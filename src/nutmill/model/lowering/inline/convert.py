@@ -27,9 +27,7 @@ from nutmill.model.lowering.inline import (
     convolutions,
     filling,
     fused,
-    indexed_rows,
     indexing,
-    lanes,
     order,
     reductions,
     reshaping,
@@ -41,15 +39,16 @@ from nutmill.model.lowering.inline.linear_algebra import batched, diagonals
 from nutmill.model.lowering.inline.operation import Operation, call_of
 from nutmill.model.lowering.inline.recursion import recurrences
 from nutmill.model.lowering.inline.recursion.recursions import recursion
+from nutmill.model.lowering.inline.rows import indexed_rows, lanes
+from nutmill.model.lowering.inline.rows.tiled_rows import tiled_rows
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
-from nutmill.model.lowering.inline.tiled_rows import tiled_rows
 from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
-from nutmill.model.rewriting.by_group import GroupedLoop
 from nutmill.model.rewriting.convolution import Convolution
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rewrite import step_mode
-from nutmill.model.rewriting.tiles import RowTiles
+from nutmill.model.rewriting.rows.by_group import GroupedLoop
+from nutmill.model.rewriting.rows.tiles import RowTiles
 
 _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     Elemwise: fused.elementwise,

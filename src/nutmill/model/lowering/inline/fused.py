@@ -35,7 +35,7 @@ from nutmill.model.lowering.inline.loops import (
 )
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import LogProduct, Reducer
-from nutmill.model.lowering.inline.row_index import RowIndex
+from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 

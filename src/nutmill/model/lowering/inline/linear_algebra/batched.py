@@ -8,7 +8,6 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline import row_products
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, view_of
 from nutmill.model.lowering.inline.linear_algebra import (
     bands,
@@ -22,6 +21,7 @@ from nutmill.model.lowering.inline.linear_algebra import (
 from nutmill.model.lowering.inline.linear_algebra.matrices import check_square, check_system
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.rows import row_products
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
 from nutmill.model.lowering.inline.views import item
 from nutmill.model.rewriting.blas import ops

@@ -15,9 +15,9 @@ from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
 from pytensor.tensor.type import vector
 
-from nutmill.model.rewriting.arranged_inputs import ArrangedInputs
 from nutmill.model.rewriting.fusion import CompiledOp, Reduced, Stored
-from nutmill.model.rewriting.row_loops import RowClient, RowLoop, RowOperand, chosen_index, connected_loops
+from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
+from nutmill.model.rewriting.rows.row_loops import RowClient, RowLoop, RowOperand, chosen_index, connected_loops
 from nutmill.native.grouping import BEGINS, COLUMNS, COUNTS, PIECES, ROWS
 
 GROUP = -1  # in the place of an index: one value for each group

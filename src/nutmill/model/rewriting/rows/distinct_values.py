@@ -19,7 +19,6 @@ from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.lowering.properties import is_known
-from nutmill.model.rewriting.arranged_inputs import ArrangedInputs
 from nutmill.model.rewriting.branchfree_rewrites import (
     BranchFreeDigamma,
     BranchFreeLogGamma,
@@ -27,6 +26,7 @@ from nutmill.model.rewriting.branchfree_rewrites import (
     BranchFreeTrigamma,
 )
 from nutmill.model.rewriting.fusion import is_full_reduction
+from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
 from nutmill.native.grouping import DISTINCT, PLACES, TIMES
 
 # Worth a table: each takes several times as long as reading one.

@@ -13,12 +13,12 @@ from pytensor.tensor.math import sum as total
 from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
 
-from nutmill.model.rewriting.arranged_inputs import ArrangedInputs
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
-from nutmill.model.rewriting.columns import FEW
 from nutmill.model.rewriting.fusion import FusedLoop
-from nutmill.model.rewriting.row_loops import takes_column, unchecked
-from nutmill.model.rewriting.row_parts import transposed_of
+from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
+from nutmill.model.rewriting.rows.columns import FEW
+from nutmill.model.rewriting.rows.row_loops import takes_column, unchecked
+from nutmill.model.rewriting.rows.row_parts import transposed_of
 from nutmill.native.grouping import TRANSPOSED
 
 

@@ -24,10 +24,10 @@ from nutmill.model.lowering.inline.arrays import (
 from nutmill.model.lowering.inline.loops import Memory, Own
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
-from nutmill.model.lowering.inline.row_index import RowIndex
+from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.lowering.inline.scalar_operations import Scalar
-from nutmill.model.rewriting.by_group import GROUP, GroupedLoop, Summed
 from nutmill.model.rewriting.fusion import Reduced, Stored
+from nutmill.model.rewriting.rows.by_group import GROUP, GroupedLoop, Summed
 from nutmill.native.grouping import LANES
 
 

@@ -18,7 +18,7 @@ from pytensor.tensor.type import tensor
 
 from nutmill.model.rewriting.blas.ops import TileProduct, TileSums
 from nutmill.model.rewriting.fusion import CompiledOp, FusedLoop, Reduced, Stored
-from nutmill.model.rewriting.row_parts import RowPart, along_rows, row_parts
+from nutmill.model.rewriting.rows.row_parts import RowPart, along_rows, row_parts
 
 
 class Kept(NamedTuple):

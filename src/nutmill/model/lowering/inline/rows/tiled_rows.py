@@ -29,10 +29,17 @@ from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.recursion.histories import boxed
 from nutmill.model.lowering.inline.recursion.states import borrowed
 from nutmill.model.lowering.inline.reducers import Reducer
+from nutmill.model.lowering.inline.rows.tile_blocks import Blocks, compute_blocks
+from nutmill.model.lowering.inline.rows.tile_results import (
+    KeptRows,
+    Number,
+    Result,
+    SummedArray,
+    some_rows,
+    whole_lines,
+)
 from nutmill.model.lowering.inline.steps import Program, write_program
-from nutmill.model.lowering.inline.tile_blocks import Blocks, compute_blocks
-from nutmill.model.lowering.inline.tile_results import KeptRows, Number, Result, SummedArray, some_rows, whole_lines
-from nutmill.model.rewriting.tiles import Kept, RowTiles, Total
+from nutmill.model.rewriting.rows.tiles import Kept, RowTiles, Total
 
 _MISFIT = "arrays of the model that are combined element by element have different lengths"
 

@@ -24,7 +24,7 @@ from nutmill.model.lowering.inline.arrays import (
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.row_index import RowIndex
+from nutmill.model.lowering.inline.rows.row_index import RowIndex
 
 # With more than so many values for each place, sums take turns: a power of two of them.
 _CROWDED, _TURNS = 8, 4

@@ -9,7 +9,7 @@ from pytensor.tensor.basic import Join, Split, cast, zeros
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, join_axis, split_axis
-from nutmill.model.rewriting.scatters import is_zero
+from nutmill.model.rewriting.rows.scatters import is_zero
 
 
 def moves_columns(node: Apply) -> bool:
