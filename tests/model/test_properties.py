@@ -37,6 +37,7 @@ ONLY_NEW = {
     AdvancedSubtensor: {"idx_list"},
     AdvancedIncSubtensor: {"idx_list"},
     compat.Eigh: {"lower", "overwrite_a", "overwrite_b", "driver"},
+    compat.Eigvalsh: {"overwrite_a", "overwrite_b"},
     compat.Expm: {"overwrite_a"},
     SortOp: {"axis"},
     ArgSortOp: {"axis"},

@@ -3,17 +3,22 @@
 import functools
 
 import numpy as np
+import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from model.inlining import INTERPRETED
 from model.linear_algebra import LAYOUTS, MODE, ROUNDING, lean_function, positive_definite
 from pytensor.gradient import grad
+from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.slinalg import qr
 
 from nutmill import compile_model
-from nutmill.model.compat import Eigh
+from nutmill.model.anatomy import operations
+from nutmill.model.compat import Eigh, Eigvalsh
+from nutmill.model.graphs.pymc_model import from_pymc
+from nutmill.model.rewriting.blas.lean import lean_rewriter
 from nutmill.model.rewriting.blas.ops import LeanEigh, LeanGram, LeanQR
 
 RNG_SEED = 20261125
@@ -50,6 +55,35 @@ def test_the_upper_triangle():
     function = lean_function([a], Eigh(**upper)(a))
     matrix = symmetric(5)
     np.testing.assert_allclose(function(np.triu(matrix))[0], np.linalg.eigvalsh(matrix), rtol=1e-11)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("of", ["constant", "eye"])
+def test_eigenvalues_alone(of, lower):
+    a = pt.matrix("a")
+    unit = pt.as_tensor(np.eye(4)) if of == "constant" else pt.eye(a.shape[0])
+    function = lean_function([a], Eigvalsh(lower=lower)(a, unit))
+    matrix = symmetric(4)
+    read = np.tril(matrix) if lower else np.triu(matrix)  # the other triangle is not read
+    np.testing.assert_allclose(function(read), np.linalg.eigvalsh(matrix), rtol=1e-11)
+
+
+def test_eigenvalues_of_two_matrices_stay_with_pytensor():
+    a, b = pt.matrices("a", "b")
+    for other in (b, pt.as_tensor(np.diag([1.0, 2.0])), pt.eye(2, k=1), pt.eye(a.shape[0], k=pt.lscalar())):
+        fgraph = FunctionGraph(outputs=[Eigvalsh()(a, other)], clone=True)
+        lean_rewriter().rewrite(fgraph)
+        assert not any(isinstance(node.op, LeanEigh) for node in fgraph.apply_nodes)
+
+
+def test_places_find_their_eigenvalues_once():
+    near = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    with pm.Model() as model:
+        alpha = pm.Uniform("alpha", 0.0, 1.0)
+        pm.CAR("v", mu=np.zeros(3), W=near, alpha=alpha, tau=2.0)
+    counted = operations(from_pymc(model))
+    assert {"Eigvalsh", "Blockwise"} & set(counted.before)
+    assert not {"Eigvalsh", "Blockwise", "LeanEigh"} & set(counted.after)
 
 
 def test_eigenvalues_of_nothing_and_of_what_is_not_finite(eigh):
@@ -175,6 +209,8 @@ def test_a_model_with_all_of_them_is_fused():
     a = x @ x.T + base
     values, vectors = pt.linalg.eigh(a)
     logp = -0.5 * (x**2).sum() - pt.log(values).sum() + (vectors[0] ** 2 * values).sum()
+    data = pytensor.shared(base)
+    logp -= pt.log1p(Eigvalsh()(data, pt.eye(data.shape[0])) * x[0] ** 2).sum()
     compiled = compile_model(logp)
     assert compiled.code.fused and {"dsyevd", "dsyrk"} <= set(compiled.code.native.blas_routines)
     q = np.random.default_rng(4).normal(size=16)

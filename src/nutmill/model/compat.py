@@ -31,11 +31,20 @@ try:
         SolveTriangular,
     )
     from pytensor.tensor.linalg.constructors import BlockDiagonal
-    from pytensor.tensor.linalg.decomposition.eigen import Eigh
+    from pytensor.tensor.linalg.decomposition.eigen import Eigh, Eigvalsh
     from pytensor.tensor.linalg.products import Expm
 except ImportError:  # PyTensor 2
     from pytensor.tensor.nlinalg import Det, Eigh, EighGrad, MatrixInverse, SLogDet
-    from pytensor.tensor.slinalg import QR, BlockDiagonal, Cholesky, CholeskySolve, Expm, Solve, SolveTriangular
+    from pytensor.tensor.slinalg import (
+        QR,
+        BlockDiagonal,
+        Cholesky,
+        CholeskySolve,
+        Eigvalsh,
+        Expm,
+        Solve,
+        SolveTriangular,
+    )
 else:
 
     class EighGrad(Op):  # type: ignore[no-redef]
@@ -65,6 +74,7 @@ __all__ = [
     "Det",
     "Eigh",
     "EighGrad",
+    "Eigvalsh",
     "Expm",
     "IfElse",
     "MatrixInverse",

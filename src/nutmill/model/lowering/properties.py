@@ -82,6 +82,7 @@ KNOWN: dict[type[Op], tuple[str, ...]] = {
     compat.Det: (),
     compat.Eigh: ("UPLO", "lower", "overwrite_a", "overwrite_b", "driver"),
     compat.EighGrad: ("UPLO",),
+    compat.Eigvalsh: ("lower", "overwrite_a", "overwrite_b"),
     compat.QR: ("overwrite_a", "mode", "pivoting"),
     compat.BlockDiagonal: ("n_inputs",),
     compat.Expm: ("overwrite_a",),

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from pytensor.graph.basic import Variable
+import numpy as np
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.rewriting.basic import (
     GraphRewriter,
     SequentialGraphRewriter,
@@ -10,7 +11,7 @@ from pytensor.graph.rewriting.basic import (
     dfs_rewriter,
     node_rewriter,
 )
-from pytensor.tensor.basic import arange, cast, expand_dims, switch
+from pytensor.tensor.basic import Eye, arange, cast, expand_dims, switch
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle
@@ -25,6 +26,7 @@ from nutmill.model.compat import (
     Det,
     Eigh,
     EighGrad,
+    Eigvalsh,
     Expm,
     MatrixInverse,
     SLogDet,
@@ -100,6 +102,21 @@ def _eigh(op, a, *others):
     return None if others else LeanEigh(is_lower(op))(a)
 
 
+def _eigvalsh(op, a, *others):
+    """Eigenvalues alone, also those that PyMC's density of `CAR` asks for: of a matrix and the unit matrix."""
+    return LeanEigh(op.lower)(a)[0] if all(map(_is_unit, others)) else None
+
+
+def _is_unit(x: Variable) -> bool:
+    """Whether a matrix is known to have ones on its diagonal and zeros elsewhere."""
+    if isinstance(x, Constant):
+        return np.array_equal(x.data, np.eye(len(x.data)))
+    if x.owner is None or not isinstance(x.owner.op, Eye):
+        return False
+    offset = x.owner.inputs[2]
+    return isinstance(offset, Constant) and offset.data == 0
+
+
 def _eigh_gradient(op, a, values, vectors, by_values, by_vectors):
     """The gradient that PyTensor 2 computes in Python (Giles 2008, 3.1), of the triangle that is read."""
     number = arange(a.shape[-1])
@@ -157,6 +174,7 @@ _LEAN: dict[type, Callable] = {
     Det: _determinant,
     Eigh: _eigh,
     EighGrad: _eigh_gradient,
+    Eigvalsh: _eigvalsh,
     QR: _qr,
     Expm: lambda op, a: LeanExponential()(a),
     Exponential: lambda op, a: LeanExponential()(a),
