@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence, linear_recurrence
+from nutmill.model.graphs.linear_recurrence import LinearRecurrence, Neighbour, before, linear_recurrence
 from nutmill.model.lowering.inline import graph_function, linked_function
 from nutmill.model.rewriting.rewrite import rewrite
 
@@ -39,6 +39,23 @@ def test_values_and_gradients_are_those_of_the_matrix(shape, order, ours, seed):
     function = compiled(inputs, [values, *pt.grad(pt.sum(values**2), inputs)], ours=ours)
     for found, expected in zip(function(*factors, b), written_out(factors, b), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "Numba"])
+def test_neighbours_and_their_gradients(ours):
+    values, weights = pt.matrix(dtype="float64"), pt.matrix(dtype="float64")
+    shifted = [before(values, steps) for steps in (1, 2, 7)]
+    gradient = pt.grad(pt.sum(shifted[1] * weights), values)
+    function = compiled([values, weights], [*shifted, gradient], ours=ours)
+    a, b = np.random.default_rng(1).normal(size=(2, 3, 5))
+    nothing = np.zeros((3, 2))
+    expected = [np.hstack([nothing[:, :1], a[:, :-1]]), np.hstack([nothing, a[:, :-2]]), np.zeros((3, 5))]
+    for found, each in zip(function(a, b), [*expected, np.hstack([b[:, 2:], nothing])], strict=True):
+        np.testing.assert_array_equal(found, each)
+    np.testing.assert_array_equal(Neighbour(2)(a).eval(mode="FAST_COMPILE"), expected[1])
+    np.testing.assert_array_equal(
+        Neighbour(2, backwards=True)(b).eval(mode="FAST_COMPILE"), np.hstack([b[:, 2:], nothing])
+    )
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.random import basic as random
 
@@ -22,9 +23,10 @@ class Family(NamedTuple):
         at = self.location
         return given[at], given[at + 1], given[:at] + given[at + 2 :]
 
-    def log_density(self, xi: Variable, further: Sequence[Variable]) -> Variable:
-        """Sum of the log densities of standard deviates."""
-        return pm.logp(self.standard(*further), xi).sum()
+    def log_density(self, xi: Variable, further: Sequence[Variable], where: Variable | None = None) -> Variable:
+        """Sum of the log densities of standard deviates; of those where something is true, if it is given."""
+        each = pm.logp(self.standard(*further), xi)
+        return (each if where is None else pt.switch(where, each, 0.0)).sum()
 
 
 # PyTensor makes single precision of plain numbers, and constants that PyMC computes from them follow.

@@ -18,7 +18,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.random.basic import NormalRV
 
 from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.linear_recurrence import before, linear_recurrence
+from nutmill.model.graphs.linear_recurrence import LinearRecurrence, before
 from nutmill.model.graphs.widths import inverse_width
 
 
@@ -28,15 +28,17 @@ class Walk(NamedTuple):
     # Of its elements; 0 and 1 of the first ones.
     location: Variable
     scale: Variable
-    # The drift a and the factors rho of each element, 0 of the first ones; log densities of these; further parameters
-    # of a step.
+    # The drift a and the factors rho of each element, 0 of the first ones; whether it is none of these; log densities
+    # of these; further parameters of a step.
     further: list[Variable]
     step: Family
     order: int
 
     def log_density(self, xi: Variable, further: Sequence[Variable]) -> Variable:
         """Log density of the first values, and of the standard deviates of steps."""
-        of_first, *of_step = further[1 + self.order :]
+        is_later, of_first, *of_step = further[1 + self.order :]
+        if all(map(_is_constant, of_step)):
+            return pt.sum(of_first) + self.step.log_density(xi, of_step, where=is_later)
         return pt.sum(of_first) + self.step.log_density(xi[..., self.order :], of_step)
 
     def values(
@@ -80,10 +82,28 @@ def _walk(
     """Make a walk of the scale, drift and factors of all values but the first; of these there is one a factor."""
     drift, factors = later
     order = len(factors)
+    drift, *factors = (_with_first(rv, order, 0.0, values) for values in (drift, *factors))
+    scale = _with_first(rv, order, 1.0, scale)
+    further = [drift, *factors, _is_later(rv, order), *further]
+    return Walk(_location(rv, (drift, *factors)), scale, further, step, order)
+
+
+def _with_first(rv: Variable, order: int, first: float, later: Variable) -> Variable:
+    """What belongs to each value of a walk, in the shape of the walk, of what belongs to all but the first."""
+    if _is_constant(later):
+        return pt.switch(_is_later(rv, order), later, first)
     rest, zero = pt.zeros_like(rv[..., order:]), pt.zeros_like(rv[..., :order])
-    drift, *factors = (pt.concatenate([zero, rest + values], axis=-1) for values in (drift, *factors))
-    scale = pt.concatenate([zero + 1.0, rest + scale], axis=-1)
-    return Walk(_location(rv, (drift, *factors)), scale, [drift, *factors, *further], step, order)
+    return pt.concatenate([zero + first, rest + later], axis=-1)
+
+
+def _is_constant(parameter: Variable) -> bool:
+    """Whether a parameter of steps is the same for all of them."""
+    return parameter.type.ndim == 0 or parameter.type.broadcastable[-1]
+
+
+def _is_later(values: Variable, order: int) -> Variable:
+    """Whether a value of a walk is not of the first: without joining arrays, whose lengths would be compiled."""
+    return before(pt.ones_like(values), order) > 0.0
 
 
 def _location(values: Variable, drift_and_factors: Sequence[Variable]) -> Variable:
@@ -106,7 +126,7 @@ def values_of(
     inverse = inverse_width(c, scale)
     share = scale * inverse
     left = 1.0 - c * share
-    values = linear_recurrence(*(left * factor for factor in factors), left * drift + share * x)
+    values = LinearRecurrence(shaped=True)(*(left * factor for factor in factors), left * drift + share * x, x)
     return values, (x - c * _location(values, drift_and_factors)) * inverse
 
 
@@ -117,6 +137,8 @@ def before_along(axis: int, values: Variable) -> Variable:
 
 def steps_of(axis: int, x: Variable, c: Variable, scale: Variable) -> Variable:
     """Steps of unit scale whose sums along an axis, each times its scale, are the values of a walk in coordinates x."""
-    x, c, scale = (pt.moveaxis(each, axis, -1) for each in pt.broadcast_arrays(x, c, scale))
-    _, steps = values_of(x, c, scale, (pt.zeros_like(x), pt.ones_like(x)))
+    scale = pt.shape_padleft(scale, x.type.ndim - scale.type.ndim)
+    x, c, scale = (pt.moveaxis(each, axis, -1) for each in (x, c, scale))
+    zero, one = (pt.constant(number, dtype="float64") for number in (0.0, 1.0))
+    _, steps = values_of(x, c, scale, (zero, one))
     return pt.moveaxis(steps, -1, axis)

@@ -21,7 +21,7 @@ from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence
+from nutmill.model.graphs.linear_recurrence import LinearRecurrence, Neighbour
 from nutmill.model.lowering.inline import (
     branches,
     convolutions,
@@ -85,6 +85,7 @@ _WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
     ArgSortOp: order.order_of,
     Convolution: convolutions.convolution,
     LinearRecurrence: recurrences.linear_recurrence,
+    Neighbour: recurrences.neighbour,
     Scan: lambda node: recursion(node, step_program),
     RowTiles: lambda node: tiled_rows(node, step_program),
 }
