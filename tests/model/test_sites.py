@@ -5,7 +5,9 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
+from pytensor.tensor.random.basic import GumbelRV
 
+from nutmill.model.graphs.families import FAMILIES
 from nutmill.model.graphs.positive import is_positive
 from nutmill.model.graphs.sites import find_sites
 
@@ -31,6 +33,17 @@ def test_families_of_location_and_scale(family):
         getattr(pm, family)("v", **{location: pm.Normal("mu", 0.0, 2.0), scale: tau}, **further, shape=3)
 
     assert sites_of(build) == {"v": 1.0}
+
+
+def test_first_values_take_no_part_in_the_density_of_steps_wherever_they_are():
+    """A step of Gumbel's distribution at -1000 has the density exp(-exp(1000)), and no finite derivative."""
+    xi = pt.vector("xi", dtype="float64")
+    log_density = FAMILIES[GumbelRV].log_density(xi, (), where=xi > -900.0)
+    value, gradient = (
+        each.eval({xi: [-1000.0, 0.5]}, mode=Mode("py", None)) for each in (log_density, pt.grad(log_density, xi))
+    )
+    np.testing.assert_allclose(value, -0.5 - np.exp(-0.5), rtol=1e-12)
+    np.testing.assert_allclose(gradient, [0.0, np.exp(-0.5) - 1.0], rtol=1e-12)
 
 
 def test_the_scale_of_a_precision():

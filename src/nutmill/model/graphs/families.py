@@ -25,8 +25,11 @@ class Family(NamedTuple):
 
     def log_density(self, xi: Variable, further: Sequence[Variable], where: Variable | None = None) -> Variable:
         """Sum of the log densities of standard deviates; of those where something is true, if it is given."""
-        each = pm.logp(self.standard(*further), xi)
-        return (each if where is None else pt.switch(where, each, 0.0)).sum()
+        if where is None:
+            return pm.logp(self.standard(*further), xi).sum()
+        # Of others no derivative is taken, as one that overflows, times 0, is no number.
+        each = pm.logp(self.standard(*further), pt.switch(where, xi, 0.0))
+        return pt.switch(where, each, 0.0).sum()
 
 
 # PyTensor makes single precision of plain numbers, and constants that PyMC computes from them follow.
