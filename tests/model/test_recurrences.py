@@ -29,8 +29,7 @@ def written_out(factors, b):
 
 
 @pytest.mark.parametrize("shape", [(7,), (1,), (2, 5)], ids=str)
-@pytest.mark.parametrize("order", [1, 3])
-@pytest.mark.parametrize("ours", [True, False], ids=["ours", "Numba"])
+@pytest.mark.parametrize(("order", "ours"), [(1, True), (3, True), (3, False)], ids=["1-ours", "3-ours", "3-Numba"])
 def test_values_and_gradients_are_those_of_the_matrix(shape, order, ours, seed):
     rng = np.random.default_rng(seed)
     *factors, b = rng.normal(size=(order + 1, *shape))
@@ -44,18 +43,16 @@ def test_values_and_gradients_are_those_of_the_matrix(shape, order, ours, seed):
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "Numba"])
 def test_neighbours_and_their_gradients(ours):
     values, weights = pt.matrix(dtype="float64"), pt.matrix(dtype="float64")
-    shifted = [before(values, steps) for steps in (1, 2, 7)]
-    gradient = pt.grad(pt.sum(shifted[1] * weights), values)
+    shifted = [before(values, steps) for steps in (2, 7)]
+    gradient = pt.grad(pt.sum(shifted[0] * weights), values)
     function = compiled([values, weights], [*shifted, gradient], ours=ours)
     a, b = np.random.default_rng(1).normal(size=(2, 3, 5))
     nothing = np.zeros((3, 2))
-    expected = [np.hstack([nothing[:, :1], a[:, :-1]]), np.hstack([nothing, a[:, :-2]]), np.zeros((3, 5))]
-    for found, each in zip(function(a, b), [*expected, np.hstack([b[:, 2:], nothing])], strict=True):
-        np.testing.assert_array_equal(found, each)
-    np.testing.assert_array_equal(Neighbour(2)(a).eval(mode="FAST_COMPILE"), expected[1])
-    np.testing.assert_array_equal(
-        Neighbour(2, backwards=True)(b).eval(mode="FAST_COMPILE"), np.hstack([b[:, 2:], nothing])
-    )
+    earlier, later = np.hstack([nothing, a[:, :-2]]), np.hstack([b[:, 2:], nothing])
+    for found, expected in zip(function(a, b), [earlier, np.zeros((3, 5)), later], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(Neighbour(2)(a).eval(mode="FAST_COMPILE"), earlier)
+    np.testing.assert_array_equal(Neighbour(2, backwards=True)(b).eval(mode="FAST_COMPILE"), later)
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -28,8 +28,8 @@ class Walk(NamedTuple):
     # Of its elements; 0 and 1 of the first ones.
     location: Variable
     scale: Variable
-    # The drift a and the factors rho of each element, 0 of the first ones; whether it is none of these; log densities
-    # of these; further parameters of a step.
+    # The drift a and the factors rho of each element, 0 of the first ones; whether each is later than the first ones;
+    # log densities of the first ones; further parameters of a step.
     further: list[Variable]
     step: Family
     order: int
