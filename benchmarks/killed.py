@@ -7,7 +7,6 @@ moments, each in a process of its own. The random moments are of a fit, and up t
 import argparse
 import hashlib
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import numpy as np
 
 from benchmarks.many import SCHOOL_ERRORS, schools
 from benchmarks.results_file import RESULTS, record
+from nutmill.comparison.resources import status_mb
 
 _N_MARKS = 10  # how often memory is told on the way
 
@@ -94,8 +94,7 @@ def _fit(options: argparse.Namespace) -> None:
             rng = np.random.default_rng(1)
             for number in range(options.fits + 1):
                 if number % max(1, options.fits // _N_MARKS) == 0:
-                    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                    print(number, f"{peak:.1f} {time.process_time():.1f}", file=marks, flush=True)
+                    print(number, f"{status_mb('VmHWM'):.1f} {time.process_time():.1f}", file=marks, flush=True)
                 if number < options.fits:
                     yield {"measured": rng.normal(rng.normal(5, 5, 8), SCHOOL_ERRORS)}
 
