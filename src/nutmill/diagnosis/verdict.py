@@ -8,15 +8,16 @@ from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
+from nutmill.errors import ArgumentError
 from nutmill.results.trace import group
 from nutmill.units import duration, ranges, time_span
 
 if TYPE_CHECKING:
     import arviz
-    import xarray as xr
 
     from nutmill.diagnosis.posterior_scalars import Named
 
@@ -100,7 +101,7 @@ def judge(
     address: int | None = None,
 ) -> Verdict:
     """Compute diagnostics of a result; see `check.look` and `check.check` for the arguments."""
-    posterior, stats = group(result, "posterior"), group(result, "sample_stats")
+    posterior, stats = _group(result, "posterior"), _group(result, "sample_stats")
     looked = look(result, var_names, address)
     mixed = looked.mixed
     rhat = ess = ess_tail = None
@@ -135,8 +136,27 @@ def diagnose(result: arviz.InferenceData | xr.DataTree, *, var_names: Sequence[s
     -------
     Verdict
         ``print`` shows it. ``findings`` lists what says that the draws should not be trusted, and what to do.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no result, or lacks one of the groups.
     """
     return judge(result, var_names=var_names)
+
+
+def _group(result: arviz.InferenceData | xr.DataTree, name: str) -> xr.Dataset:
+    """Give a group of what the user says is a result; raises ArgumentError if it has none of this name."""
+    try:
+        found = group(result, name)
+    except (TypeError, LookupError):
+        found = None
+    if not isinstance(found, xr.Dataset):
+        raise ArgumentError(
+            f"What is diagnosed is a result with groups posterior and sample_stats; this {type(result).__name__} has "
+            f"no {name}."
+        )
+    return found
 
 
 def _seconds(known: object) -> float | None:
