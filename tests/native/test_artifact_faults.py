@@ -37,7 +37,7 @@ def test_damage(path, where, damage):
     flipped = bytearray(whole)
     flipped[place] ^= 1
     path.write_bytes(whole[:place] if damage == "cut" else bytes(flipped))
-    with refused(f"The model {path} cannot be used: it(s checksum| does not begin)"):
+    with refused(f"The model {path} cannot be used: it(s checksum| is no nutmill model)"):
         load(path)
 
 
@@ -55,9 +55,15 @@ def test_a_file_with_more_at_its_end(path, extra):
         load(path)
 
 
-@pytest.mark.parametrize("line", [b"nutmill model 2\n", b"nutmill cache 1\n", b"#!/bin/sh\n", b"\x7fELF"])
+@pytest.mark.parametrize("line", [b"nutmill cache 1\n", b"#!/bin/sh\n", b"\x7fELF"])
 def test_another_kind_of_file(path, line):
     path.write_bytes(line + content()[16:])
+    with refused(f"The model {path} cannot be used: it is no nutmill model\\.$"):
+        load(path)
+
+
+def test_a_file_of_another_version(path):
+    path.write_bytes(b"nutmill model 2\n" + content()[16:])
     with refused("does not begin as a file of this version"):
         load(path)
 

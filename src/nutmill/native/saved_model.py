@@ -30,7 +30,8 @@ from nutmill.native.saved_facts import (
 from nutmill.native.saved_origin import StoredOrigin
 from nutmill.nuts.state import FIELDS
 
-MAGIC = b"nutmill model 1\n"
+_ANY_VERSION = b"nutmill model "
+MAGIC = _ANY_VERSION + b"1\n"
 
 _KERNEL, _FUNCTIONS, _LIKELIHOOD = "kernel", "functions", "likelihood"
 _NAMES_TOLD = 5
@@ -71,6 +72,8 @@ def from_bytes(content: bytes) -> tuple[Description, Code, Origin]:
 
     Raises Damaged if it is none, or cannot run here; the message says why.
     """
+    if not content.startswith(_ANY_VERSION):
+        raise Damaged("it is no nutmill model")
     header, parts = unpack(content, MAGIC)
     try:
         return _loaded(header.manifest, parts)
