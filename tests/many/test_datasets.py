@@ -122,7 +122,7 @@ BAD = {
     "lengths": ({"x": [0.0, 1.0], "y_data": [1.0]}, "cannot be evaluated with these data"),
     "nan": ({"x": [0.0, 1.0], "y_data": [1.0, np.nan]}, "NaN, first at \\(1,\\)"),
     "empty": ({"x": [], "y_data": np.zeros(0)}, "no observations: y_data is empty"),
-    "infinite": ({"x": [np.inf, 1.0], "y_data": [1.0, 1.0]}, "No start with finite log density"),
+    "infinite": ({"x": [np.inf, 1.0], "y_data": [1.0, 1.0]}, "x is Inf at \\(0,\\)"),
 }
 
 

@@ -61,6 +61,14 @@ def test_nan_in_a_covariate_when_a_model_is_sampled():
         sample_numba(compile_model(model), chains=1, draws=5, progressbar=False)
 
 
+@pytest.mark.parametrize("name", ["x", "y_data"])
+def test_inf_in_data(name):
+    """It may be meant, as a bound that is none: it is told where no start is found."""
+    other = compiled().with_data(**{name: [0.0, 1.0, np.inf, 2.0]})
+    with refused(rf"tries: {name} is Inf at \(2,\)\. At the unjittered start:\n +y +log density (nan|-inf)\n"):
+        sample_numba(other, chains=1, draws=5, progressbar=False)
+
+
 def test_nan_that_the_model_knows_of():
     with pm.Model() as model:
         x = pm.Data("x", np.arange(4.0))

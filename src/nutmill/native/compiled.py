@@ -339,11 +339,11 @@ class CompiledModel:
         table = failure(why, self.description.names, self.binding.shapes, gradient, terms)
         table = table or "  everything is finite, jittered starts are not"
         where = self._values_of(base.position, {name for term in terms.values() for name in term.parameters})
-        nan = "; ".join(newdata.nan_places(self.description))
+        places = "; ".join(newdata.nan_places(self.description) + newdata.inf_places(self.description))
         tries = "1 try" if found.n_tries == 1 else f"{found.n_tries} tries"
         return (
             f"No start with finite log density and gradient was found for chain {chain} in "
-            f"{tries}{nan and f': {nan}'}. At the unjittered start:\n{table}\n  there {where}\n"
+            f"{tries}{places and f': {places}'}. At the unjittered start:\n{table}\n  there {where}\n"
             "Check the data and priors of these variables, or pass initvals inside the support "
             "(jitter=False)."
         )

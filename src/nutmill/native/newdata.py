@@ -196,6 +196,12 @@ def nan_places(model: Description) -> list[str]:
     return [f"{name} is NaN at {_first(is_nan)}" for name, is_nan in found if is_nan.any()]
 
 
+def inf_places(model: Description) -> list[str]:
+    """Say the same of Inf, of arrays with a name: bounds that are no bounds are Inf in many models, as constants."""
+    found = [(a.name, np.isinf(a.value)) for a in model.arrays if a.name and a.value.dtype.kind == "f"]
+    return [f"{name} is Inf at {_first(is_inf)}" for name, is_inf in found if is_inf.any()]
+
+
 def _misfits(given: Mapping[str, Any], usual: Mapping[str, np.ndarray], error: Exception) -> str:
     """Say which initvals have another shape than starts have; what else is wrong, by the error's first line."""
     misfits = [
