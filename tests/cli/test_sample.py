@@ -214,6 +214,7 @@ def test_other_data():
     [
         (["sample", "model.py:model", "--out", "a.nc", "--resume"], "name its folder"),
         (["sample", "model.py:model", "--out", "a.nc", "--chains", "4", "--chain-ids", "4-7"], "the last of"),
+        (["sample", "model.py:model", "--out", "a.nc", "--chain-ids", "0-1"], "0-3 rather than 0-1 (of --chains 4)"),
         (["sample", "model.py:model", "--out", "a.nc", "--chain-ids", "7-4"], "ends before it begins"),
         (["sample", "model.py:model", "--out", "a.nc", "--until", "ess=lots"], "ess is a number"),
         (["sample", "model.py:model", "--out", "a.nc", "--max-time", "soon"], "1h30m"),

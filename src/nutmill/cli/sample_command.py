@@ -11,6 +11,8 @@ from nutmill.cli import model_file, options
 from nutmill.cli.outcome import Wanted, finish
 from nutmill.cli.run_folders import begun_run, how_to_go_on
 from nutmill.cli.stopping import stoppable
+from nutmill.nuts.group_size import GROUP_SIZE, whole_groups
+from nutmill.units import ranges
 
 _Chains = Annotated[int, typer.Option(min=1, help="Chains of the whole run.")]
 _Checkpoint = Annotated[
@@ -94,7 +96,14 @@ def _check(checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains
     """Refuse options that have no meaning together."""
     if resume and checkpoint is None:
         raise typer.BadParameter("--resume goes on with the run of --checkpoint: name its folder.")
-    if chain_ids is not None and chain_ids.ids[-1] >= chains:
+    if chain_ids is None:
+        return
+    if chain_ids.ids[-1] >= chains:
         raise typer.BadParameter(
             f"--chain-ids names chain {chain_ids.ids[-1]}; the last of --chains {chains} is {chains - 1}."
+        )
+    if (wanted := whole_groups(chain_ids.ids, chains)) != chain_ids.ids:
+        raise typer.BadParameter(
+            f"--chain-ids names whole groups of {GROUP_SIZE} chains, which share their warmup: {ranges(wanted)} rather "
+            f"than {ranges(chain_ids.ids)} (of --chains {chains})."
         )

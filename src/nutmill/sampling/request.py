@@ -12,7 +12,7 @@ import numpy as np
 
 from nutmill.errors import ArgumentError
 from nutmill.layout.layout import Layout
-from nutmill.nuts.group_size import GROUP_SIZE
+from nutmill.nuts.group_size import GROUP_SIZE, whole_groups
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.ending import Limits, checked_limits
 from nutmill.run.run import Settings
@@ -236,8 +236,7 @@ def _chain_ids(chain_ids, chains: int) -> list[int]:
     if chain_ids is None:
         return list(range(chains))
     named = sorted(_count("each of chain_ids", chain_id, 0, chains - 1) for chain_id in chain_ids)
-    groups = sorted({chain_id // GROUP_SIZE for chain_id in named})
-    wanted = [k for g in groups for k in range(GROUP_SIZE * g, min(GROUP_SIZE * (g + 1), chains))]
+    wanted = whole_groups(named, chains)
     if not named or named != wanted:
         raise ArgumentError(
             f"chain_ids must name whole groups of {GROUP_SIZE} chains, which share their warmup: "
