@@ -7,7 +7,7 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model, sample
 from nutmill.errors import ModelError, NutmillError
-from nutmill.model.rewriting.rows.columns import FEW
+from nutmill.model.rewriting.rows.narrow_products import FEW_BESIDE_GROUPS
 from nutmill.native.grouping import COLUMNS, LANES, LONGEST, PIECES, ROWS
 
 RNG = np.random.default_rng(3)
@@ -116,7 +116,7 @@ def test_what_needs_rows_in_their_order_stays():
 
 
 def test_products_of_wide_matrices_are_left_to_tiles():
-    compiled = compile_model(with_a_matrix(FEW + 1))
+    compiled = compile_model(with_a_matrix(FEW_BESIDE_GROUPS + 1))
     assert not compiled.code.arranged
     assert_agrees_with_pymc(compiled)
     assert_agrees_with_differences(compiled)

@@ -8,9 +8,11 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model
 from nutmill.errors import ModelError
+from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.rows.columns import FEW
+from nutmill.model.rewriting.rows.narrow_products import FEW_BESIDE_GROUPS
 from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.native.grouping import COLUMNS, TRANSPOSED
 
@@ -56,6 +58,16 @@ def counts(x=X, y=Y) -> pm.Model:
     return model
 
 
+def many_columns(n_columns: int, *, groups: bool = True) -> pm.Model:
+    """Coefficients, as many as a type tells, and a level of each group."""
+    x = np.random.default_rng(8).normal(size=(N, n_columns))
+    with pm.Model() as model:
+        level = 0.5 * pm.Normal("level", 0.0, 1.0, shape=5)[np.arange(N) % 5] if groups else 0.0
+        mu = level + x @ (0.1 * pm.Normal("b", 0.0, 1.0, shape=n_columns))
+        pm.Normal("y", mu, 1.0, observed=SIZE)
+    return model
+
+
 def nested(x=X, y=SIZE) -> pm.Model:
     with pm.Model() as model:
         x, y = pm.Data("x", x), pm.Data("y_data", y)
@@ -65,12 +77,22 @@ def nested(x=X, y=SIZE) -> pm.Model:
     return model
 
 
-@pytest.mark.parametrize(("model", "kind"), [(counts, TRANSPOSED), (nested, COLUMNS)])
+def widest() -> pm.Model:
+    return many_columns(FEW_BESIDE_GROUPS)
+
+
+@pytest.mark.parametrize(("model", "kind"), [(counts, TRANSPOSED), (nested, COLUMNS), (widest, COLUMNS)])
 def test_values_and_gradients(model, kind):
     compiled = compile_model(model())
     assert kind in {each.kind for each in compiled.code.arranged}
     assert_agrees_with_pymc(compiled)
     assert_agrees_with_differences(compiled)
+
+
+@pytest.mark.parametrize(("n_columns", "groups"), [(FEW_BESIDE_GROUPS + 1, True), (FEW_BESIDE_GROUPS, False)])
+def test_more_columns_are_left_to_tiles(n_columns, groups):
+    *_, coefficients = from_pymc(many_columns(n_columns, groups=groups)).parameters
+    assert coefficients.variable.type.shape == (None,)
 
 
 def test_new_data():

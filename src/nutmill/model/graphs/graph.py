@@ -209,13 +209,13 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     return type_.clone(shape=shape)(name=name)
 
 
-def parameter_input(type_: TensorType, name: str | None) -> Variable:
-    """Make a float64 input of the same rank for a parameter; short lengths that the type tells stay: loops unroll.
+def parameter_input(type_: TensorType, name: str | None, longest: int = SHORT) -> Variable:
+    """Make a float64 input of the same rank for a parameter; lengths up to `longest` that the type tells stay.
 
-    No data can change these: a parameter that follows data or a dimension has an open length in PyMC, too. Which
-    dimensions are short and stay in the code nevertheless, `model.graphs.short_dims` says.
+    Loops unroll along them. No data can change these: a parameter that follows data or a dimension has an open length
+    in PyMC, too. Which dimensions are short and stay in the code nevertheless, `model.graphs.short_dims` says.
     """
-    shape = tuple(n if n is not None and n <= SHORT else None for n in type_.shape)
+    shape = tuple(n if n is not None and n <= longest else None for n in type_.shape)
     return type_.clone(dtype="float64", shape=shape)(name=name)
 
 

@@ -33,7 +33,7 @@ from nutmill.model.graphs.graph import (
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
 from nutmill.model.graphs.refused import check_model, check_shapes
-from nutmill.model.graphs.short_dims import fixed, short_dims, static_shape
+from nutmill.model.graphs.short_dims import fixed, longest_lengths, short_dims, static_shape
 from nutmill.model.graphs.sites import FoundSite, find_sites
 from nutmill.model.rewriting.stacking import stacked
 from nutmill.native.newdata import check_not_nan
@@ -58,7 +58,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     lifted, arrays = lift(_joined(sections), *with_names(fitted, *_data_names(model)))
     _check_observed(arrays)
     pointwise, (rest,), *others, located = _parted(lifted, sections)
-    parameters = _parameters(model, short := short_dims(model, [rest]))
+    parameters = _parameters(model, short := short_dims(model, [rest]), longest_lengths(model, [rest]))
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
     logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
@@ -102,12 +102,12 @@ def _values_of(model: pm.Model) -> list[Variable]:
     return [plain(value) for value in model.value_vars]
 
 
-def _parameters(model: pm.Model, short: Mapping[str, int]) -> tuple[GraphParameter, ...]:
+def _parameters(model: pm.Model, short: Mapping[str, int], longest: Mapping[str, int]) -> tuple[GraphParameter, ...]:
     parameters = []
     for value in model.value_vars:
         rv_name = model.values_to_rvs[value].name
         shape = static_shape(model, value, short)
-        variable = parameter_input(plain(value).type.clone(shape=shape), value.name)
+        variable = parameter_input(plain(value).type.clone(shape=shape), value.name, longest[value.name])
         parameters.append(GraphParameter(value.name, variable, rv_name, model.named_vars_to_dims.get(rv_name)))
     return tuple(parameters)
 

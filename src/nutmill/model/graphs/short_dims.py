@@ -28,6 +28,10 @@ from nutmill.model.graphs.positive import INDEXING
 
 _KEEP_LENGTHS = (LogTransform, LogExpM1, LogOddsTransform, IntervalTransform, CircularTransform, Ordered)
 
+# So many coefficients of data may be in the code by their type, where parameters are taken by group: `narrow_products`
+# then computes their product by columns.
+SHORT_BESIDE_GROUPS = 16
+
 Axis = tuple[Variable, int]
 
 
@@ -61,6 +65,24 @@ def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
     data = (*model.observed_RVs, *model.data_vars)
     rows = {each[0] for v in data if (each := model.named_vars_to_dims.get(v.name))}
     return {dim: length for dim, length in lengths.items() if dim in columns - groups - rows}
+
+
+def longest_lengths(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
+    """Up to which length the type of each value variable, by name, stays in the code."""
+    values = [plain(value) for value in model.value_vars]
+    names = {v: (v.name,) for v in values if _is_beyond_short(v)}
+    nodes = {v.owner for v in ancestors(outputs) if v.owner is not None} if names else set()
+    longest = dict.fromkeys([value.name for value in model.value_vars], SHORT)
+    if any(next(_indexed_axes(node), None) for node in nodes):
+        search = _Axes(names)
+        found = {name for node in nodes for axis in _multiplied_axes(node, values) for name in search.dims(axis)}
+        longest |= dict.fromkeys(found, SHORT_BESIDE_GROUPS)
+    return longest
+
+
+def _is_beyond_short(value: Variable) -> bool:
+    shape = value.type.shape
+    return len(shape) == 1 and shape[0] is not None and SHORT < shape[0] <= SHORT_BESIDE_GROUPS
 
 
 def short_lengths(model: pm.Model) -> dict[str, int]:

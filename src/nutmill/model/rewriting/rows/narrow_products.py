@@ -4,6 +4,8 @@ A likelihood then reads each row once: its linear predictor, what it makes of th
 each column are one loop, which vectorises over rows and may go group by group. Data are laid out by columns for it.
 """
 
+from collections.abc import Set
+
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
@@ -13,6 +15,7 @@ from pytensor.tensor.math import sum as total
 from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
 
+from nutmill.model.compat import taken_rows
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
@@ -20,6 +23,9 @@ from nutmill.model.rewriting.rows.columns import FEW
 from nutmill.model.rewriting.rows.row_loops import takes_column, unchecked
 from nutmill.model.rewriting.rows.row_parts import transposed_of
 from nutmill.native.grouping import TRANSPOSED
+
+# As many columns where the loop reads parameters by groups, too: in tiles of rows, sums by group would be loops apart.
+FEW_BESIDE_GROUPS = 16
 
 
 class MultiplyByColumns(GraphRewriter):
@@ -38,7 +44,7 @@ class MultiplyByColumns(GraphRewriter):
         self._target, self._n_parameters = target, n_parameters
 
     def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace products of matrices of at most `FEW` columns, whose number is known."""
+        """Replace products of matrices of few columns, whose number is known: `FEW`, or `FEW_BESIDE_GROUPS`."""
         if fgraph is not self._target:
             return
         data = set(fgraph.inputs[self._n_parameters :])
@@ -47,7 +53,10 @@ class MultiplyByColumns(GraphRewriter):
         for node in products:
             matrix, vector = node.inputs
             n_columns = vector.type.shape[0]
-            if matrix in data and matrix.type.ndim == 2 and n_columns is not None and 1 < n_columns <= FEW:
+            if matrix not in data or matrix.type.ndim != 2 or n_columns is None or n_columns < 2:
+                continue
+            beside_groups = n_columns <= FEW_BESIDE_GROUPS and _meets_groups(fgraph, node.outputs[0], data)
+            if n_columns <= FEW or beside_groups:
                 widths[matrix] = n_columns
         pairs = []
         for node in products:
@@ -80,7 +89,7 @@ class LayByColumns(GraphRewriter):
         for node in fgraph.toposort():
             if takes_column(node) and unchecked(node.inputs[0]) in data and _is_read_by_loops(fgraph, node):
                 n_columns = node.inputs[0].type.shape[1]
-                if n_columns is not None and n_columns <= FEW:
+                if n_columns is not None and n_columns <= FEW_BESIDE_GROUPS:
                     pairs.append((node.outputs[0], self._column(fgraph, node, n_columns)))
         fgraph.replace_all(pairs, reason="lay by columns")
 
@@ -89,6 +98,27 @@ class LayByColumns(GraphRewriter):
         number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
         checked = specify_shape(columns, (n_columns, None)) if columns.type.shape[0] is None else columns
         return checked[int(number.data) if isinstance(number, Constant) else number]
+
+
+def _meets_groups(fgraph: FunctionGraph, rows: Variable, data: Set[Variable]) -> bool:
+    """Whether what is computed of rows, one by one, depends on parameters that an index of data takes."""
+    seen, left = {rows}, [rows]
+    while left:
+        variable = left.pop()
+        taken = taken_rows(variable.owner)
+        if taken is not None and taken[0].type.ndim == 1 and len(taken[1]) == 1 and taken[1][0] in data:
+            return True
+        nodes = [variable.owner, *(client for client, _ in fgraph.clients[variable])]
+        loops = [node for node in nodes if isinstance(node, Apply) and isinstance(node.op, Elemwise)]
+        near = [v for node in loops for v in (*node.inputs, *node.outputs) if v not in seen and _is_rows(v)]
+        seen.update(near)
+        left += near
+    return False
+
+
+def _is_rows(variable: Variable) -> bool:
+    """Whether this is computed row by row."""
+    return variable.owner is not None and variable.type.ndim == 1 and not variable.type.broadcastable[0]
 
 
 def _is_read_by_loops(fgraph: FunctionGraph, node: Apply) -> bool:
