@@ -215,7 +215,12 @@ class Binding:
             status = _call(self.code.in_python, self._expand, *asked)
             if status != Status.OP_RAISED:
                 break
-        _check(status, self.code.in_python)
+        try:
+            _check(status, self.code.in_python)
+        except DataMisfit as error:
+            names = list(self.code.expanded)
+            which = names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+            raise DataMisfit(f"{which} cannot be computed, {error.why}") from error.__cause__
         return shapes_of(words, ranks)
 
     @cached_property
