@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nutmill"
 README = (ROOT / "README.md").read_text()
 FOLDERS_WITH_DOCUMENTS = [
-    ROOT / folder for folder in ("docs", "docs/guide", "docs/gallery", "docs/reference", "tuning", "tuning/profiles")
+    ROOT / folder
+    for folder in (
+        "docs",
+        "docs/decisions",
+        "docs/guide",
+        "docs/gallery",
+        "docs/reference",
+        "tuning",
+        "tuning/profiles",
+    )
 ]
 DOCUMENTS = [
     ROOT / "README.md",
