@@ -1,5 +1,6 @@
 """Many fits in a folder: killed and gone on with, they are the bytes of a call that nothing happened to."""
 
+import json
 import os
 import signal
 import subprocess
@@ -107,3 +108,16 @@ def test_other_files_and_damage_are_told(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="is damaged"):
         sample_many(line(), points(3), checkpoint=tmp_path / "fits", **FAST)
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(tmp_path):
+    sets, folder = points(3, 5), tmp_path / "fits"
+    whole = sample_many(line(), sets, checkpoint=folder, **FAST)
+    facts = json.loads((folder / "request.json").read_text())
+    facts["asked"] = facts.pop("request")
+    (folder / "asked.json").write_text(json.dumps(facts))
+    (folder / "request.json").unlink()
+    assert_same(sample_many(line(), sets, checkpoint=folder, **FAST), whole)
+    assert not (folder / "request.json").exists()
+    with pytest.raises(CheckpointError, match="random_seed='1', not '2'"):
+        sample_many(line(), sets, checkpoint=folder, **{**FAST, "random_seed": 2})

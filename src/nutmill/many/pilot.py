@@ -41,14 +41,14 @@ def chosen(plan: Plan, sets: Sequence[DataSet]) -> Request:
     bulk and in the tails, are at least 0.9 times as many in the geometric mean. All of this follows from the seed and
     these data sets alone: no time is measured.
     """
-    asked = plan.fitter.request
-    usual = _found(plan, asked, sets)
-    for way in ways_of(asked):
+    requested = plan.fitter.request
+    usual = _found(plan, requested, sets)
+    for way in ways_of(requested):
         other = _found(plan, way, sets)
         gains = [_gain(other.bulk, usual.bulk), _gain(other.tail, usual.tail)]
         if other.n_problems <= usual.n_problems and min(gains) >= _AS_GOOD:
             return way
-    return asked
+    return requested
 
 
 def _found(plan: Plan, request: Request, sets: Sequence[DataSet]) -> _Found:

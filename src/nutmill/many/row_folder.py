@@ -18,10 +18,10 @@ from nutmill.files import read_plain, replace_file
 from nutmill.many.datasets import DataSet
 from nutmill.many.gathered import joined
 from nutmill.many.keeping import Groups, TakesRows
-from nutmill.many.same_call import DataDigest
+from nutmill.many.same_call import DataDigest, facts_from_json
 from nutmill.sampling.kept_model import check_same
 
-_ASKED = "asked.json"
+_CALL, _FORMER_CALL = "request.json", "asked.json"  # what the call was: now, and in folders of earlier versions
 _DIGEST = "digest"  # of the data sets of a file, beside its arrays
 
 
@@ -43,15 +43,15 @@ class RowFolder:
     def __enter__(self) -> Self:
         with as_checkpoint_error(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
-            asked = self._path / _ASKED
-            if not asked.exists() and any(self._path.iterdir()):
+            call = self._call_file()
+            if not call.exists() and any(self._path.iterdir()):
                 raise CheckpointError(f"{self._path} holds other files: take a new folder.")
             self._lock.__enter__()
             try:
-                if asked.exists():
-                    self._check(read_plain(asked))
+                if call.exists():
+                    self._check(call)
                 else:
-                    replace_file(asked, json.dumps(self._facts).encode())
+                    replace_file(call, json.dumps(self._facts).encode())
             except BaseException as error:
                 self._lock.__exit__(type(error), error, error.__traceback__)
                 raise
@@ -104,17 +104,21 @@ class RowFolder:
             self._rows, self._digest = [], DataDigest()
         self._written_s = time.monotonic()
 
-    def _check(self, content: bytes) -> None:
+    def _call_file(self) -> Path:
+        former = self._path / _FORMER_CALL
+        return former if former.exists() else self._path / _CALL
+
+    def _check(self, call: Path) -> None:
         """Refuse a folder of another call."""
         try:
-            theirs = json.loads(content)
-            asked = theirs["asked"]
+            theirs = facts_from_json(read_plain(call))
         except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self._path / _ASKED} is damaged: take a new folder.") from error
-        for name, value in self._facts["asked"].items():
-            if asked.get(name) != value:
+            raise CheckpointError(f"{call} is damaged: take a new folder.") from error
+        for name, value in self._facts["request"].items():
+            if theirs["request"].get(name) != value:
                 raise CheckpointError(
-                    f"{self._path} is of a call with {name}={asked.get(name)!r}, not {value!r}: take a new folder."
+                    f"{self._path} is of a call with {name}={theirs['request'].get(name)!r}, not {value!r}: "
+                    "take a new folder."
                 )
         check_same(self._facts, theirs, self._path)
 

@@ -16,7 +16,7 @@ from nutmill.sampling.kept_model import check_same, identity
 
 
 def facts_of_call(fitter: Fitter, first: DataSet, keep: str | Callable) -> dict[str, Any]:
-    """Say what rows depend on beside their data (JSON): ``asked``, and what `kept_model.identity` says of the model.
+    """Say what rows depend on beside their data (JSON): the ``request``, and the model as `kept_model.identity` has it.
 
     The model is bound to the first data set, or as it is if these do not fit.
     """
@@ -25,10 +25,17 @@ def facts_of_call(fitter: Fitter, first: DataSet, keep: str | Callable) -> dict[
         bound = fitter.bind(first)
     except ModelError:
         bound = fitter.compiled
-    asked = {**request.as_json(), "keep": keep if isinstance(keep, str) else "a function"}
+    arguments = {**request.as_json(), "keep": keep if isinstance(keep, str) else "a function"}
     if request.layout is not None and fitter.compiled.code.calls_blas:
-        asked["blas"] = layout_of_fits(request).numerics
-    return json.loads(json.dumps({"asked": asked, **identity(bound, topology().cpu_model)}))
+        arguments["blas"] = layout_of_fits(request).numerics
+    return json.loads(json.dumps({"request": arguments, **identity(bound, topology().cpu_model)}))
+
+
+def facts_from_json(content: str | bytes) -> dict[str, Any]:
+    """Read what `facts_of_call` gave; raises ValueError, KeyError or TypeError if it is not that."""
+    facts = dict(json.loads(content))
+    facts["request"] = dict(facts.pop("asked") if "asked" in facts else facts["request"])  # its name until 2026-11
+    return facts
 
 
 class DataDigest:
@@ -58,7 +65,7 @@ class DataDigest:
 
 def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """Say in what another call differs, by the facts of both; "" if in nothing."""
-    others = [name for name, value in mine["asked"].items() if theirs["asked"].get(name) != value]
+    others = [name for name, value in mine["request"].items() if theirs["request"].get(name) != value]
     if others:
         return f"another {', '.join(others)}"
     try:

@@ -16,7 +16,7 @@ from nutmill.errors import ModelError
 from nutmill.many.datasets import DataSet
 from nutmill.many.gathered import joined, labels_of, missing, named, ragged_of
 from nutmill.many.keeping import FITS, LENGTHS, Arrays, Groups
-from nutmill.many.same_call import DataDigest, difference
+from nutmill.many.same_call import DataDigest, difference, facts_from_json
 from nutmill.native.description import Description
 from nutmill.native.labels import coordinates
 from nutmill.results.storage import ZARR, check_target
@@ -51,7 +51,7 @@ def is_finished(path: Path, seed: int | None) -> bool:
 def finished_result(path: Path, facts: Mapping[str, Any], sets: Iterator[DataSet]) -> xr.DataTree:
     """Give the finished result of the same call; raises ModelError if it is of another, or of other data sets."""
     attrs, digest = _open(path, "r").attrs, DataDigest()
-    if differs := difference(facts, json.loads(attrs[CALL])):
+    if differs := difference(facts, facts_from_json(attrs[CALL])):
         raise _of_another(path, differs)
     for _ in digest.watch(sets):
         pass
@@ -76,7 +76,7 @@ class ZarrRows:
         self._keys: list[Hashable] = []
         self._rows: list[Groups] = []
         self._arrays: dict[str, dict[str, Any]] = {}  # Zarr's, by group and name
-        self._dims: dict[str, None] = {}  # of the model, whose lengths are told
+        self._dims: dict[str, None] = {}  # of the model, whose lengths are written for each fit
         self._n_bytes = self._n_written = 0
         self._written_s = time.monotonic()
 
@@ -144,10 +144,10 @@ class ZarrRows:
         self._written_s = time.monotonic()
 
     def _append(self, groups: Mapping[str, Arrays], count: int) -> None:
-        told = {f"n_{dim}": lengths.astype(np.int64) for dim, lengths in groups.get(LENGTHS, {}).items()}
+        written_lengths = {f"n_{dim}": lengths.astype(np.int64) for dim, lengths in groups.get(LENGTHS, {}).items()}
         self._dims |= dict.fromkeys(groups.get(LENGTHS, {}))
         groups = {group: arrays for group, arrays in groups.items() if group != LENGTHS}
-        groups[FITS] = {**groups[FITS], **told}
+        groups[FITS] = {**groups[FITS], **written_lengths}
         with _as_model_error(self._path):
             for group, arrays in groups.items():
                 for name, variable in named(group, arrays, self._description, {}).data_vars.items():
