@@ -44,4 +44,4 @@ def test_examples_of_saved_models_and_other_data(session):
 def test_examples_of_layouts(session, monkeypatch, tmp_path):
     monkeypatch.setenv("NUTMILL_CACHE_DIR", str(tmp_path))
     names = run("layouts.md", session)
-    assert json.loads(names["slower"].attrs["cpu_layout"])["asked"]["blas_threads"] == 2
+    assert json.loads(names["slower"].attrs["cpu_layout"])["requested"]["blas_threads"] == 2

@@ -16,7 +16,7 @@ from nutmill.cli.status_command import lines
 STATE = {
     "phase": "sampling",
     "draws": 650,
-    "draws_asked": 1000,
+    "draws_requested": 1000,
     "divergences": 2,
     "gradients_per_s": 1234567.0,
     "left_s": 125.0,

@@ -73,7 +73,7 @@ def test_every_pool_is_limited_and_read_back(n_threads):
         assert in_thread(scipy_blas().get_threads) == n_threads
         libraries = {entry["path"]: entry for entry in applied.effective["libraries"]}
         assert set(libraries) == set(thread_counts())
-        assert all(entry["threads_asked"] == entry["threads"] == n_threads for entry in libraries.values())
+        assert all(entry["threads_requested"] == entry["threads"] == n_threads for entry in libraries.values())
         assert applied.effective["blas"] == scipy_blas().as_dict()
     assert applied.notes == []
 
@@ -92,7 +92,7 @@ def test_what_was_asked_and_what_took_effect_go_to_json():
         in_thread(applied.enter_worker, 1)
     told = json.loads(json.dumps(applied.effective))
     assert told == applied.effective
-    assert Layout.from_dict(told["asked"]) == layout
+    assert Layout.from_dict(told["requested"]) == layout
     assert told["workers"][0] is None
     assert told["workers"][1]["blas_threads"] == 2
     assert told["notes"] == applied.notes == []

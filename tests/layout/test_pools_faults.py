@@ -51,7 +51,7 @@ def test_a_limit_without_effect_is_noted():
         with apply_layout(Layout(2, 1)) as applied:
             in_thread(applied.enter_worker, 0)
         (entry,) = (e for e in applied.effective["libraries"] if e["path"] == scipy_blas().path)
-        assert (entry["threads_asked"], entry["threads"]) == (1, 2)
+        assert (entry["threads_requested"], entry["threads"]) == (1, 2)
         own, *others = applied.notes
         assert own.startswith(f"{scipy_blas().label} uses 2 BLAS threads, not the 1 of the layout: another thread")
         assert len(others) == len(thread_counts()) - 1

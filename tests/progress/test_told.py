@@ -36,7 +36,7 @@ def test_status_after_fewer_draws_than_there_are(tmp_path):
     sample_numba(compiled(), **OPTIONS | {"draws": 50, "chains": 4}, checkpoint=tmp_path / "run")
     result = nutmill.resume(tmp_path / "run", draws=10, **QUIET)
     status = nutmill.status(tmp_path / "run")
-    assert (status["draws"], status["draws_asked"], status["divergences"]) == (10, 10, n_divergent(result))
+    assert (status["draws"], status["draws_requested"], status["divergences"]) == (10, 10, n_divergent(result))
     assert "run: finished; 10/10 draws" in told(tmp_path / "run")[0]
     assert [(chain["draw"], chain["total"]) for chain in status["chains"]] == [(10, 10)] * 4
 

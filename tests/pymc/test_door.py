@@ -92,7 +92,7 @@ def test_what_pm_sample_is_asked_for_is_done(model):
     assert set(posterior(found).data_vars) == {"tau"}
     assert {"warmup_posterior", "unconstrained_posterior"} <= set(names_of(found))
     assert group(found, "sample_stats")["tree_depth"].max() <= 3
-    assert json.loads(found.attrs["cpu_layout"])["asked"]["chains_at_once"] == 1
+    assert json.loads(found.attrs["cpu_layout"])["requested"]["chains_at_once"] == 1
     assert '"target_accept": 0.9' in group(found, "sample_stats").attrs["inference_library_settings"]
 
 

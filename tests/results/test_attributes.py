@@ -18,7 +18,7 @@ def result():
 
 def test_what_has_parts_has_them_again(result, tmp_path):
     found = attributes_of(result)
-    assert found["cpu_layout"]["asked"]["blas_threads"] == 1
+    assert found["cpu_layout"]["requested"]["blas_threads"] == 1
     assert found["sampling_seconds"]["warmup_wall"] >= 0
     assert found["inference_library_settings"]["draws"] == 5
     assert found["tuning_steps"] == 5

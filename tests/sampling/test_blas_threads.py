@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_keeps_its_threads(process, alone, tmp_path, caplog):
     once_more = nutmill.resume(path, process, draws=4, **QUIET)
     assert_same(once_more, alone[TWO], DRAWN)
     told = json.loads(once_more.attrs["cpu_layout"])
-    assert (told["source"], told["asked"]["blas_threads"], once_more.attrs["blas_threads"]) == ("kept", 2, 2)
+    assert (told["source"], told["requested"]["blas_threads"], once_more.attrs["blas_threads"]) == ("kept", 2, 2)
     assert told["notes"] == [] and not caplog.records
     other = nutmill.resume(path, process, draws=5, layout=ONE, **QUIET)
     assert (

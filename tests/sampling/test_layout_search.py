@@ -59,14 +59,14 @@ def test_a_search_measures_the_model_and_is_kept(process, own_folder):
     again = find_layout(process, chains=2)
     assert again.source == "profile" and again.layout == found.layout
     _, layout = drawn(process, chains=2, layout=found.path)
-    assert layout["source"] == "asked" and layout["asked"] == found.layout.as_dict()
+    assert layout["source"] == "requested" and layout["requested"] == found.layout.as_dict()
 
 
 def test_auto_takes_the_stored_profile(process, own_folder):
     found = find_layout(process, chains=3, budget_s=3.0)
     keep(found, "high")
     _, layout = drawn(process)
-    assert layout["source"] == "profile" and layout["asked"] == found.layout.as_dict()
+    assert layout["source"] == "profile" and layout["requested"] == found.layout.as_dict()
     (note,) = layout["notes"]
     assert note.startswith(f'layout="auto" took {found.layout!s}, stored as a profile on 20')
     keep(found, "low")
@@ -89,13 +89,13 @@ def test_every_library_is_measured_and_the_one_of_a_profile_is_used(process, own
     profile = with_openblas(found)
     path = profiles.save(profile)
     result, layout = drawn(process)
-    assert layout["source"] == "profile" and layout["asked"] == Layout(1, 1, "openblas").as_dict()
+    assert layout["source"] == "profile" and layout["requested"] == Layout(1, 1, "openblas").as_dict()
     used = next(one for one in profile.libraries if one.blas == "openblas")
     assert (layout["blas"]["path"], layout["blas"]["version"]) == (used.path, used.version)
     assert layout["blas"]["digest"] == used.digest and layout["blas_threads"] == 1
     assert "Draws are those of 1 BLAS thread a chain of openblas" in layout["notes"][0]
     named, layout = drawn(process, layout=path)
-    assert layout["source"] == "asked" and layout["blas"]["path"] == used.path
+    assert layout["source"] == "requested" and layout["blas"]["path"] == used.path
     same, _ = drawn(process, layout=Layout(3, 1, "openblas"))
     for variable, values in values_of(result).items():
         np.testing.assert_array_equal(values, values_of(named)[variable])
@@ -109,7 +109,7 @@ def test_a_profile_of_another_library_does_not_hold_and_says_so(process, own_fol
     for options, what in (({}, "The layout profile of 20"), ({"layout": named}, str(named))):
         caplog.clear()
         result, layout = drawn(process, **options)
-        assert layout["source"] == "default" and layout["asked"]["blas"] is None
+        assert layout["source"] == "default" and layout["requested"]["blas"] is None
         (note,) = layout["notes"]
         assert note.startswith(what) and note in caplog.text
         assert re.search(
@@ -167,13 +167,13 @@ def test_a_profile_of_a_busy_machine_is_taken_where_it_is_named_with_a_word(proc
     found = find_layout(process, chains=3, budget_s=3.0)
     keep(found, "low")
     _, layout = drawn(process, layout=found.path)
-    assert layout["source"] == "asked" and "low confidence" in layout["notes"][0]
+    assert layout["source"] == "requested" and "low confidence" in layout["notes"][0]
     assert "measured with low confidence: tune again when the machine is quiet" in caplog.text
 
 
 def test_a_short_run_is_not_searched_for(process, own_folder):
     _, layout = drawn(process)
-    assert layout["source"] == "default" and layout["asked"]["blas_threads"] == 1
+    assert layout["source"] == "default" and layout["requested"]["blas_threads"] == 1
     assert not (own_folder / "profiles").exists()
 
 
@@ -210,7 +210,7 @@ def test_draws_do_not_depend_on_chains_at_once(process):
 def test_what_took_effect_stands_beside_what_was_asked(process):
     before = thread_counts()
     _, layout = drawn(process, layout=Layout(1, 2))
-    assert layout["asked"]["blas_threads"] == 2 and layout["source"] == "asked"
+    assert layout["requested"]["blas_threads"] == 2 and layout["source"] == "requested"
     assert [worker["blas_threads"] for worker in layout["workers"]] == [2]
     assert layout["blas"]["name"] == "openblas" and not layout["notes"]
     assert thread_counts() == before
@@ -245,7 +245,7 @@ def test_gradients_as_a_workload_run_as_often_as_asked(process):
 
 def test_workers_beyond_the_chains_are_left_out(process):
     _, layout = drawn(process, chains=1, layout=Layout(8))
-    assert layout["asked"]["chains_at_once"] == 1
+    assert layout["requested"]["chains_at_once"] == 1
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_model_behind_a_pointer_keeps_scipy_s_blas():
 
 def test_sample_numba_takes_a_layout(process):
     result = sample_numba(process, layout=Layout(1), **SHORT)
-    assert json.loads(result.attrs["cpu_layout"])["asked"]["chains_at_once"] == 1
+    assert json.loads(result.attrs["cpu_layout"])["requested"]["chains_at_once"] == 1
 
 
 def test_local_workers_take_the_library_of_a_profile(process, own_folder):

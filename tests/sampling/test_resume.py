@@ -44,7 +44,7 @@ def test_more_draws_than_first_asked(tmp_path, reference):
 
 def test_status(whole):
     status = nutmill.status(whole)
-    assert (status["phase"], status["draws"], status["draws_asked"]) == ("finished", 120, 120)
+    assert (status["phase"], status["draws"], status["draws_requested"]) == ("finished", 120, 120)
     assert not status["is_running"] and status["owner"] is None
     assert [chain["draw"] for chain in status["chains"]] == [120] * 8
     with pytest.raises(CheckpointError, match="holds no run"):

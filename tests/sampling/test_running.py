@@ -67,7 +67,7 @@ def test_a_run_in_the_background_is_the_run(reference, kept):
     assert run.wait(0.0) is run.draws() is run.stop() is result
     status = run.status()
     assert (status["phase"], status["is_running"], status["stopped_by"]) == ("finished", False, None)
-    assert (status["draws"], status["draws_asked"]) == (OPTIONS["draws"],) * 2
+    assert (status["draws"], status["draws_requested"]) == (OPTIONS["draws"],) * 2
     assert [chain["draw"] for chain in status["chains"]] == [OPTIONS["draws"]] * 8
     if kept:
         named = nutmill.status(kept["checkpoint"])

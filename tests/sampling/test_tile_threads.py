@@ -201,7 +201,7 @@ def test_the_search_measures_tile_threads_and_profiles_keep_them(compiled):
 def test_the_result_says_how_many_threads_there_were(compiled):
     result = sample_numba(compiled, **SHORT, layout=Layout(1, tile_threads=2))
     assert result.attrs["tile_threads"] == 2
-    assert json.loads(result.attrs["cpu_layout"])["asked"]["tile_threads"] == 2
+    assert json.loads(result.attrs["cpu_layout"])["requested"]["tile_threads"] == 2
 
 
 def test_threads_without_tiles_are_said_to_do_nothing(caplog):

@@ -63,7 +63,9 @@ def lines(run: Path, state: Mapping[str, Any]) -> list[str]:
         phase = f"no longer running, last seen in {phase}"
     is_enough = phase == "finished" and state["stopped_by"] == "until"
     parts = [
-        f"{state['draws']} draws, which are enough" if is_enough else f"{state['draws']}/{state['draws_asked']} draws",
+        f"{state['draws']} draws, which are enough"
+        if is_enough
+        else f"{state['draws']}/{state['draws_requested']} draws",
         f"{state['divergences']} divergent",
         f"{rate(state['gradients_per_s'])} gradients/s" if is_live and state["gradients_per_s"] is not None else None,
         f"{time_span(state['left_s'])} left" if is_live and state["left_s"] is not None else None,

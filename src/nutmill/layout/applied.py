@@ -58,13 +58,13 @@ class Applied:
     ----------
     layout : Layout
     effective : dict
-        What took effect beside what was asked, in a form that JSON can hold. ``asked``: the layout. ``blas``: the
-        library that chains call, with a digest of its file where the layout names it; None if there is none.
+        What took effect beside what was requested, in a form that JSON can hold. ``requested``: the layout. ``blas``:
+        the library that chains call, with a digest of its file where the layout names it; None if there is none.
         ``blas_threads``: those of each chain, as the library says; None if it does not. ``libraries``: each loaded
-        pool, with ``threads_asked`` and ``threads``. ``workers``: by worker, once it has begun, the BLAS threads of its
-        thread. ``notes``.
+        pool, with ``threads_requested`` and ``threads``. ``workers``: by worker, once it has begun, the BLAS threads of
+        its thread. ``notes``.
     notes : list of str
-        A sentence for everything that is not as asked; grows while workers begin.
+        A sentence for everything that is not as requested; grows while workers begin.
     """
 
     def __init__(self, layout: Layout, library: BlasLibrary | None, limits: PoolLimits, notes: list[str]):
@@ -74,7 +74,7 @@ class Applied:
         self._blas_threads = None if library is None else library.get_threads()  # a difference is noted already
         self._limits = limits
         self.effective: dict[str, Any] = {
-            "asked": layout.as_dict(),
+            "requested": layout.as_dict(),
             "blas": None if library is None else _facts(layout, library),
             "blas_threads": self._blas_threads if limits.are_needed else layout.blas_threads,
             "libraries": limits.read(),
@@ -127,7 +127,7 @@ def _facts(layout: Layout, library: BlasLibrary) -> dict[str, Any]:
 
 
 def _library_for(layout: Layout) -> tuple[BlasLibrary | None, list[str]]:
-    """Find the library that workers call, and say what is not as asked; None if none is there, and none is needed."""
+    """Find the library that workers call, None if none is there or needed, and say what is not as requested."""
     try:
         library = find_blas(layout.blas)
     except LayoutError as error:
@@ -144,7 +144,7 @@ def _library_for(layout: Layout) -> tuple[BlasLibrary | None, list[str]]:
 
 
 def _differences(layout: Layout, library: BlasLibrary, limits: PoolLimits) -> list[str]:
-    """Compare what took effect with what was asked; returns a sentence for each difference.
+    """Compare what took effect with what was requested; returns a sentence for each difference.
 
     Raises LayoutError if workers were to have more than one BLAS thread and have another number.
     """
@@ -157,15 +157,17 @@ def _differences(layout: Layout, library: BlasLibrary, limits: PoolLimits) -> li
         if layout.blas_threads > 1:
             raise LayoutError(notes[-1])
     for entry in limits.read():
-        if entry["threads"] != entry["threads_asked"] and entry["origin"] is None and entry["path"] != library.path:
-            notes.append(_difference(f"{entry['name']} ({entry['path']})", entry["threads"], entry["threads_asked"]))
+        if entry["threads"] != entry["threads_requested"] and entry["origin"] is None and entry["path"] != library.path:
+            notes.append(
+                _difference(f"{entry['name']} ({entry['path']})", entry["threads"], entry["threads_requested"])
+            )
     return notes
 
 
-def _difference(name: str, threads: int | None, asked: int) -> str:
+def _difference(name: str, threads: int | None, wanted: int) -> str:
     if threads is None:
-        return f"{name} cannot be limited: it may use more than the {asked} of the layout."
+        return f"{name} cannot be limited: it may use more than the {wanted} of the layout."
     return (
-        f"{name} uses {threads} BLAS threads, not the {asked} of the layout: another thread may hold the limit "
+        f"{name} uses {threads} BLAS threads, not the {wanted} of the layout: another thread may hold the limit "
         "of threadpoolctl, or the library has a limit of its own."
     )

@@ -148,7 +148,7 @@ def find(machine: str, blas: BlasKey, workload: str, size_class: Mapping) -> Pro
     """
     reasons: list[str] = []
     profiles = _readable(reasons)
-    here = [profile for profile in profiles if _holds(profile, machine, blas, reasons)]
+    here = [profile for profile in profiles if _is_valid_here(profile, machine, blas, reasons)]
     exact = [profile for profile in here if profile.workload == workload]
     similar = [profile for profile in here if _plain(profile.size_class) == _plain(size_class)]
     best = max(exact or similar, key=lambda profile: profile.created, default=None)
@@ -189,8 +189,8 @@ def _readable(reasons: list[str]) -> list[Profile]:
     return [profile for path, profile in profiles.items() if path.parent == folder]
 
 
-def _holds(profile: Profile, machine: str, blas: BlasKey, reasons: list[str]) -> bool:
-    """Whether timings of the profile hold here and now; if not, say why not."""
+def _is_valid_here(profile: Profile, machine: str, blas: BlasKey, reasons: list[str]) -> bool:
+    """Whether the timings of a profile are valid here and now; if not, `reasons` gets a sentence."""
     if profile.machine != machine:
         reasons.append("from another machine")
     elif profile.nutmill != version("nutmill"):

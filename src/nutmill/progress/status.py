@@ -158,7 +158,7 @@ def status(path: str | os.PathLike) -> dict[str, Any]:
         ``phase``: "waiting" (nothing is known yet), "warmup", "sampling", "finished", "stopped" (resume it) or
         "failed". ``stopped_by``: as in the result, "until" for draws that were enough. ``is_running``: whether a
         process works on it; a run that was killed keeps its last phase. ``draws`` that all chains have, of
-        ``draws_asked``, and once it has finished those of its result; ``divergences`` among them;
+        ``draws_requested``, and once it has finished those of its result; ``divergences`` among them;
         ``gradients_per_s``; ``left_s`` of the present phase, None if nobody knows; ``last_checkpoint`` and ``updated``
         (UTC); ``owner`` with host and pid, or None; ``chains``: a dict each with chain, phase, draw, total, step_size,
         gradients, divergences.
@@ -177,7 +177,7 @@ def status(path: str | os.PathLike) -> dict[str, Any]:
     owner = read_owner(path / LOCK)
     return {
         **known,
-        "draws_asked": manifest["settings"]["draws"],
+        "draws_requested": manifest["settings"]["draws"],
         "is_running": owner is not None and is_alive(owner, path / LOCK),
         "owner": None if owner is None else {"host": owner.host, "pid": owner.pid},
     }

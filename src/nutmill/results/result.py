@@ -36,7 +36,7 @@ def to_result(
     `request` is what the user asked for, as the manifest of a run has it (`sampling.request.Request.as_json`).
     Large arrays go to files in `folder`, if there is one, and come into memory when they are looked at.
     """
-    of_layout = layout["asked"]
+    of_layout = layout["requested"]
     n_threads = of_layout["chains_at_once"] * max(of_layout.get(name, 1) for name in ("blas_threads", "tile_threads"))
     maker = DrawsMaker(compiled, n_threads, request["idata_kwargs"]["include_transformed"], folder)
     warmup = None

@@ -101,13 +101,13 @@ class PoolLimits:
                 "layer": info.get("threading_layer"),
                 "path": info["filepath"],
                 "origin": None,
-                "threads_asked": self._n_threads,
+                "threads_requested": self._n_threads,
                 "threads": info["num_threads"],
             }
             for info in self._controller.info()
         ]
         if (own := self._unknown) is not None:
-            threads = {"threads_asked": self._n_threads, "threads": own.get_threads()}
+            threads = {"threads_requested": self._n_threads, "threads": own.get_threads()}
             entries.append({"api": "blas", **own.as_dict(), **threads})
         return entries
 
