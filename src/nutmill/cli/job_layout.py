@@ -57,7 +57,7 @@ def choose(source: str, place: ModelPlace, chains: int, data: Path | None = None
         return Chosen(None, _note(place))
     compiled = compiled_model(place, data)
     with stage("Looking for a stored layout"):
-        from nutmill.sampling.chosen_layout import stored_profile
+        from nutmill.sampling.stored_profile import stored_profile
 
         # Tuned for one group, as its tasks are, or for the whole job.
         found = stored_profile(compiled, GROUP_SIZE) or stored_profile(compiled, chains)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import os
@@ -13,23 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numpy as np
-
 from nutmill.errors import LayoutError, ModelError
 from nutmill.layout import profile as profiles
 from nutmill.layout.applied import apply_layout
-from nutmill.layout.blas.find import find_blas
 from nutmill.layout.blas.identity import BlasElsewhere, libraries_to_try
 from nutmill.layout.blas.library_files import places
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import Topology
 from nutmill.layout.machine.topology import topology as read_topology
-from nutmill.layout.profile import BlasKey, Profile
+from nutmill.layout.profile import Profile
 from nutmill.layout.search.candidates import Objective
 from nutmill.layout.search.measuring import OnMeasure
 from nutmill.layout.search.sweep import sweep
 from nutmill.native.compiled import CompiledModel
 from nutmill.sampling.layout_workload import Gradients
+from nutmill.sampling.stored_profile import ProfileKey, profile_key, reliable_profile
 
 _log = logging.getLogger("nutmill")
 
@@ -51,7 +47,7 @@ class ChosenLayout(NamedTuple):
     ----------
     layout : Layout
     source : str
-        "profile", "sweep", "asked", "kept" (as a run began) or "default".
+        "profile", "sweep", "requested", "kept" (as a run began) or "default".
     profile : Profile or None
         With every measurement, if there are any.
     path : Path or None
@@ -113,8 +109,8 @@ def find_layout(
         If the budget is too small, or no layout can be measured.
     """
     topology = topology if topology is not None else read_topology()
-    described = _describe(compiled, chains, topology)
-    if use_profile and (stored := _stored_here(described, chains)[0]) is not None:
+    key = profile_key(compiled, chains, topology)
+    if use_profile and (stored := _stored_here(key, chains)[0]) is not None:
         return stored
     can_choose = compiled.code.fused and compiled.code.native.blas_routines
     libraries, left_out = libraries_to_try(blas if blas is not None or can_choose else (None,))
@@ -133,9 +129,9 @@ def find_layout(
     finally:
         compiled.binding.release()
     made = Profile(
-        described.machine,
-        _in_a_line(topology),
-        *described[1:],
+        key.machine,
+        _machine_in_words(topology),
+        *key[1:],
         measured,
         libraries=tuple(libraries),
         known_files=tuple(sorted(place.path for place in places())),
@@ -146,7 +142,7 @@ def find_layout(
 
 def layout_for(
     compiled: CompiledModel,
-    asked: str | os.PathLike | Layout | None,
+    requested: str | os.PathLike | Layout | None,
     *,
     chains: int,
     draws: int,
@@ -158,14 +154,14 @@ def layout_for(
 
     Parameters
     ----------
-    asked : "auto", Layout, path of a profile, or None
+    requested : "auto", Layout, path of a profile, or None
         As in `sample_numba`.
     chains, draws : int
         Of the run.
     cores : int or None
         Chains at once, if the user says so.
     kept : mapping, optional
-        `Layout.numerics` of a run that has begun: all but another layout that is asked for keeps them.
+        `Layout.numerics` of a run that has begun: it keeps them unless another layout is requested.
 
     Raises
     ------
@@ -175,45 +171,45 @@ def layout_for(
         If both a layout and cores are given.
     """
     notes: tuple[str, ...] = ()
-    if asked is not None and asked != "auto":
+    if requested is not None and requested != "auto":
         if cores is not None:
             raise ModelError("Pass either layout= or cores=: a layout says how many chains run at once.")
         try:
-            return _asked_for(asked, chains, kept)
+            return _named_by_user(requested, chains, kept)
         except BlasElsewhere as error:
-            asked, notes = "auto", (_does_not_hold(asked, error),)
+            requested, notes = "auto", (_warn_of_other_library(requested, error),)
     size = _RunSize(chains, draws, topology)
     if cores is not None and min(cores, chains) > topology.n_cores:
         _log.warning("cores=%d, but this process may compute with %d: chains share them.", cores, topology.n_cores)
-    usual = _usual(chains, topology.n_cores if cores is None else cores, kept)
+    usual = _default_layout(chains, topology.n_cores if cores is None else cores, kept)
     has_axes = compiled.code.native.blas_routines or (compiled.code.has_tiles and topology.n_cores > chains)
-    may_choose = asked == "auto" and cores is None and has_axes
-    stored, more = _stored_here(_describe(compiled, chains, topology), chains) if may_choose else (None, ())
+    may_choose = requested == "auto" and cores is None and has_axes
+    stored, more = _stored_here(profile_key(compiled, chains, topology), chains) if may_choose else (None, ())
     notes += more
     if stored is not None and (kept is None or stored.layout.numerics == kept):
         found = stored._replace(notes=notes)
         # Where a library came since, it is measured too, but not for a short run.
-        return _noted(_measured_if_long(compiled, size, found) if more and kept is None else found)
+        return _log_choice(_measured_if_long(compiled, size, found) if more and kept is None else found)
     if kept is not None or not may_choose:
         return ChosenLayout(usual, "default" if kept is None else "kept", notes=notes)
     found = _measured_if_long(compiled, size, ChosenLayout(usual, "default", notes=notes))
-    return found if found.profile is None else _noted(found)
+    return found if found.profile is None else _log_choice(found)
 
 
 def with_measured_library(
     found: ChosenLayout, compiled: CompiledModel, chains: int, topology: Topology
 ) -> ChosenLayout:
-    """Let a layout that was not asked for take the BLAS library of a profile, with as many threads as before.
+    """Let a layout that was not requested take the BLAS library of a profile, with as many threads as before.
 
     `chains` are those of a task.
     """
     if not compiled.code.native.blas_routines:
         return found
-    stored, notes = _stored_here(_describe(compiled, chains, topology), chains)
+    stored, notes = _stored_here(profile_key(compiled, chains, topology), chains)
     found = found._replace(notes=(*found.notes, *notes))
     if stored is None or stored.layout.blas is None:
         return found
-    return _noted(found._replace(layout=replace(found.layout, blas=stored.layout.blas), profile=stored.profile))
+    return _log_choice(found._replace(layout=replace(found.layout, blas=stored.layout.blas), profile=stored.profile))
 
 
 class _RunSize(NamedTuple):
@@ -240,17 +236,17 @@ def _measured_if_long(compiled: CompiledModel, size: _RunSize, known: ChosenLayo
     return found._replace(notes=(*known.notes, *found.notes))
 
 
-def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> ChosenLayout:
-    """The layout that the user named."""
-    if isinstance(asked, Layout):
-        profile, chosen = None, asked
+def _named_by_user(named: str | os.PathLike | Layout, chains: int, kept: Mapping[str, Any] | None) -> ChosenLayout:
+    """The layout that `layout=` names, or that of the profile whose path it is."""
+    if isinstance(named, Layout):
+        profile, chosen = None, named
     else:
-        profile = profiles.load(asked)
+        profile = profiles.load(named)
         chosen = _with_library(profile)
     layout = _at_most(chosen, chains)
     notes: tuple[str, ...] = ()
     if profile is not None and profile.doubt is not None:
-        notes = (f"{asked}: {profile.doubt}",)
+        notes = (f"{named}: {profile.doubt}",)
     if kept is not None and layout.numerics != kept:
         notes += (
             f"The run was begun with {_numerics(kept)} and goes on with {_numerics(layout.numerics)}, as layout= says: "
@@ -258,7 +254,7 @@ def _asked_for(asked: str | os.PathLike | Layout, chains: int, kept: Mapping[str
         )
     for note in notes:
         _log.warning("%s", note)
-    return ChosenLayout(layout, "asked", profile, notes=notes)
+    return ChosenLayout(layout, "requested", profile, notes=notes)
 
 
 def _with_library(profile: Profile) -> Layout:
@@ -267,21 +263,22 @@ def _with_library(profile: Profile) -> Layout:
     return profile.layout if known is None else replace(profile.layout, blas=known.found_here())
 
 
-def _does_not_hold(what: object, error: BlasElsewhere) -> str:
+def _warn_of_other_library(what: object, error: BlasElsewhere) -> str:
+    """Log that a profile was measured with a library that is not here, and return the sentence."""
     sentence = f"{what} does not hold here: {error} Before a long run, layouts are measured anew."
     _log.warning("%s", sentence)
     return sentence
 
 
-def _stored_here(described: _Described, chains: int) -> tuple[ChosenLayout | None, tuple[str, ...]]:
+def _stored_here(key: ProfileKey, chains: int) -> tuple[ChosenLayout | None, tuple[str, ...]]:
     """The layout of the profile that fits and can be relied on, and a sentence on one that might have."""
-    profile = _stored(described)
+    profile = reliable_profile(key)
     if profile is None:
         return None, ()
     try:
         layout = _with_library(profile)
     except BlasElsewhere as error:
-        return None, (_does_not_hold(f"The layout profile of {profile.created}", error),)
+        return None, (_warn_of_other_library(f"The layout profile of {profile.created}", error),)
     notes: tuple[str, ...] = ()
     if profile.known_files and (new := {place.path for place in places()} - set(profile.known_files)):
         notes = (
@@ -291,7 +288,7 @@ def _stored_here(described: _Described, chains: int) -> tuple[ChosenLayout | Non
     return ChosenLayout(_at_most(layout, chains), "profile", profile), notes
 
 
-def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
+def _default_layout(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
     """As many chains at once as cores have room for."""
     if kept is None:
         return Layout(min(chains, n_cores))
@@ -299,7 +296,7 @@ def _usual(chains: int, n_cores: int, kept: Mapping[str, Any] | None) -> Layout:
     return Layout(at_once, kept["threads"], kept["library"])
 
 
-def _noted(found: ChosenLayout) -> ChosenLayout:
+def _log_choice(found: ChosenLayout) -> ChosenLayout:
     """Log what "auto" has chosen by measurement, and note it for the result."""
     profile = cast(Profile, found.profile)  # which holds the measurements, made now or before
     when = "measured before this run" if found.source == "sweep" else f"stored as a profile on {profile.created}"
@@ -320,49 +317,7 @@ def _numerics(numerics: Mapping[str, Any]) -> str:
     return f"{count} BLAS thread{'s' * (count > 1)} a chain{'' if library is None else f' of {library}'}"
 
 
-def stored_profile(compiled: CompiledModel, chains: int) -> Profile | None:
-    """Look for the profile of a model on this machine; None where there is none that can be relied on."""
-    return _stored(_describe(compiled, chains, read_topology()))
-
-
-class _Described(NamedTuple):
-    """What a profile is found by."""
-
-    machine: str
-    blas: BlasKey
-    workload: str
-    size_class: dict
-
-
-def _describe(compiled: CompiledModel, chains: int, topology: Topology) -> _Described:
-    library = find_blas(None)
-    structure = hashlib.sha256(compiled.code.native.code).hexdigest()
-    shapes = [list(value.shape) for value in compiled.description.values]
-    sizes = json.dumps([structure, shapes, compiled.n_dim, chains])
-    size_class: dict[str, Any] = {
-        "routines": sorted(compiled.code.native.blas_routines),
-        "shapes": sorted(_rounded(shape) for shape in shapes if len(shape) > 0),
-        "n_dim": _rounded([compiled.n_dim]),
-        "chains": chains,
-    }
-    if compiled.code.has_tiles:
-        size_class["tiles"] = True
-    workload = hashlib.sha256(sizes.encode()).hexdigest()[:32]
-    return _Described(topology.fingerprint(), BlasKey.of(library), workload, size_class)
-
-
-def _stored(described: _Described) -> Profile | None:
-    """The profile that fits, if it can be relied on: one of a busy machine holds for as long as that is busy."""
-    found = profiles.find(*described)
-    return found if found is not None and found.doubt is None else None
-
-
-def _rounded(shape: Sequence[int]) -> list[int]:
-    """Lengths to a factor of about 1.5, within which the same layout is right."""
-    return [round(float(np.log(max(1, length)) / np.log(1.5))) for length in shape]
-
-
-def _in_a_line(topology: Topology) -> str:
+def _machine_in_words(topology: Topology) -> str:
     return f"{topology.cpu_model}, {topology.n_cores} of {len(topology.cores)} cores to compute with"
 
 

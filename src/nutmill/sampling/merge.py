@@ -77,7 +77,7 @@ def merge(
     clock.resume(max((group.files.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
     run = collect(groups, request.settings, Ending(None if missing is None else "partial"), clock)
-    layout = {"source": "merged", "asked": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
+    layout = {"source": "merged", "requested": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
     return finish(compiled, run, without_missing(request, compiled), layout)
 
 

@@ -13,6 +13,7 @@ from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.run.checkpoints import SavedRun
 from nutmill.sampling.kept_model import check_same, compiled_for, identity, without_missing
+from nutmill.sampling.prepared_run import PreparedRun
 from nutmill.sampling.request import request_from
 from nutmill.sampling.running import sample_or_begin
 from nutmill.sampling.steering import Snapshot
@@ -99,4 +100,5 @@ def resume(
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder.open(path, request.every))
         folder.manifest["request"] = request.as_json()
-        return sample_or_begin(compiled, without_missing(request, compiled), topology, SavedRun(folder), stack)
+        request = without_missing(request, compiled)
+        return sample_or_begin(PreparedRun(compiled, request, topology, SavedRun(folder)), stack)

@@ -15,11 +15,9 @@ from numbers import Real
 from typing import Any
 
 from nutmill.errors import ArgumentError, SamplingError
-from nutmill.layout.machine.topology import Topology
-from nutmill.native.compiled import CompiledModel
 from nutmill.progress.status import facts
 from nutmill.progress.stderr import unheard
-from nutmill.run.checkpoints import SavedRun, Starts
+from nutmill.sampling.prepared_run import PreparedRun
 from nutmill.sampling.request import Request
 from nutmill.sampling.session import sample_session
 from nutmill.sampling.steering import USER, Steering
@@ -32,20 +30,18 @@ EXIT, LOST_HANDLE = "exit", "lost_handle"
 _LOOK_S = 0.25
 
 
-def sample_or_begin(
-    compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun, stack: ExitStack
-) -> Any:
-    """Sample, and give the result; or begin to in a thread, and give a handle.
+def sample_or_begin(prepared: PreparedRun, stack: ExitStack) -> Any:
+    """Sample, and give the result; or with ``blocking=False`` begin to in a thread, and give a handle.
 
-    `compiled`, `request`, `topology` and `start` are as `sample_session` takes them. `stack` holds what is left when
-    the run has ended: its folder; a thread takes it over.
+    `stack` closes the folder of the run when the run has ended; a thread takes it over.
     """
+    request = prepared.request
     if request.blocking and request.callback is None:
-        return sample_session(compiled, request, topology, start)
-    steering = Steering(compiled, request.as_json(), request.callback)
+        return sample_session(prepared)
+    steering = Steering(prepared.compiled, request.as_json(), request.callback)
     if request.blocking:
-        return sample_session(compiled, request, topology, start, steering)
-    return Running(_begun(compiled, request, topology, start, steering, stack.pop_all()))
+        return sample_session(prepared, steering)
+    return Running(_start_thread(prepared, steering, stack.pop_all()))
 
 
 class _Work:
@@ -59,13 +55,13 @@ class _Work:
         self.pid = os.getpid()
 
 
-def _begun(compiled, request, topology, start, steering: Steering, stack: ExitStack) -> _Work:
-    work = _Work(request, steering, None if start.folder is None else start.folder.path)
+def _start_thread(prepared: PreparedRun, steering: Steering, stack: ExitStack) -> _Work:
+    work = _Work(prepared.request, steering, None if prepared.folder is None else prepared.folder.path)
 
     def sample() -> None:
         try:
             with stack:
-                result = sample_session(compiled, request, topology, start, steering)
+                result = sample_session(prepared, steering)
         except BaseException as error:
             with unheard():
                 _log.error("The run in the background has failed: %s", error)
@@ -100,9 +96,8 @@ class Running:
     def __repr__(self) -> str:
         state = self.status()
         place = "" if self._work.path is None else f", in {str(self._work.path)!r}"
-        counts = (
-            f"{state['draws']} of {state['draws_asked']} draws of each of {len(self._work.request.chain_ids)} chains"
-        )
+        n_chains = len(self._work.request.chain_ids)
+        counts = f"{state['draws']} of {state['draws_requested']} draws of each of {n_chains} chains"
         return f"<nutmill.Running: {state['phase']}, {counts}, {state['divergences']} divergences{place}>"
 
     def status(self) -> dict[str, Any]:
@@ -113,11 +108,11 @@ class Running:
         dict
             With the names of `nutmill.status`, apart from what concerns a folder: ``phase`` ("waiting", "warmup",
             "sampling", "finished", "stopped" or "failed"), ``stopped_by``, ``is_running``, ``draws`` that all chains
-            have, of ``draws_asked``, ``divergences``, ``gradients_per_s``, ``left_s``, and ``chains``, a dict each.
+            have, of ``draws_requested``, ``divergences``, ``gradients_per_s``, ``left_s``, and ``chains``, a dict each.
         """
         outcome, steering = self._work.outcome, self._work.steering
         known = facts(steering.views, _phase_of(outcome, steering), _stopped_by(outcome))
-        return {**known, "draws_asked": self._work.request.draws, "is_running": not outcome.done()}
+        return {**known, "draws_requested": self._work.request.draws, "is_running": not outcome.done()}
 
     def draws(self) -> Any:
         """Give the draws so far, which all chains have, as a result; at the end the result itself.

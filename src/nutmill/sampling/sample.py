@@ -1,4 +1,4 @@
-"""`sample_numba`, or `sample`: what most users call. It checks what is asked, compiles, finds starts, and samples."""
+"""`sample_numba`, or `sample`: what most users call. It checks its arguments, compiles, finds starts, and samples."""
 
 import logging
 import os
@@ -19,6 +19,7 @@ from nutmill.run.adaptation import AdaptationState
 from nutmill.run.checkpoints import Starts
 from nutmill.sampling.kept_model import identity, keep_model
 from nutmill.sampling.keywords import answering
+from nutmill.sampling.prepared_run import PreparedRun
 from nutmill.sampling.request import Request, Seed, checked_request
 from nutmill.sampling.running import sample_or_begin
 from nutmill.sampling.space import check_disk, check_memory
@@ -26,8 +27,8 @@ from nutmill.sampling.steering import Snapshot
 
 _log = logging.getLogger("nutmill")
 
-# What of the arguments of `sample_numba` is not the run's.
-_OF_THE_COMPILE = ("model", "var_names", "fuse", "lowering")
+# Arguments of `sample_numba` that belong to the compile, not to the run.
+_COMPILE_ARGUMENTS = ("model", "var_names", "fuse", "lowering")
 
 
 @answering
@@ -192,7 +193,7 @@ def sample_numba(
     """
     given = dict(locals())
     # Before the compile: a wrong argument should not cost seconds.
-    request = checked_request(**{name: value for name, value in given.items() if name not in _OF_THE_COMPILE})
+    request = checked_request(**{name: value for name, value in given.items() if name not in _COMPILE_ARGUMENTS})
     options = {"var_names": var_names, "fuse": fuse, "lowering": lowering, "progressbar": progressbar}
     return _sample(compiled_of(model, **options), request)
 
@@ -219,7 +220,7 @@ def _sample(compiled: CompiledModel, request: Request):
         raise ModelError(f"There is nothing to sample: every free variable of the model has length 0 ({names}).")
     starts = Starts(_positions(compiled, request), request.seed, request.chain_ids, request.adaptation_state)
     if request.result["log_likelihood"]:
-        _ = compiled.likelihood  # what there is none of is known before a draw is made
+        _ = compiled.likelihood  # raises if the model has none: now, not after the last draw
     topology = read_topology()
     check_memory(compiled, request, topology)
     with ExitStack() as stack:
@@ -230,7 +231,7 @@ def _sample(compiled: CompiledModel, request: Request):
             if request.executor is None:
                 keep_model(compiled, folder.path, log_likelihood=request.result["log_likelihood"])
             starts = starts._replace(folder=folder)
-        return sample_or_begin(compiled, request, topology, starts, stack)
+        return sample_or_begin(PreparedRun(compiled, request, topology, starts), stack)
 
 
 def with_coordinates(request: Request, compiled: CompiledModel) -> Request:

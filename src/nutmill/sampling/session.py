@@ -6,11 +6,9 @@ from typing import Any
 
 from nutmill.checkpoint.folder import RunFolder, has_parts
 from nutmill.layout.applied import apply_layout
-from nutmill.layout.machine.topology import Topology
 from nutmill.native.compiled import CompiledModel
 from nutmill.progress.show import open_progress
 from nutmill.progress.stderr import say, unheard
-from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.driver import drive
 from nutmill.run.groups import Group
 from nutmill.run.run import Run
@@ -18,51 +16,46 @@ from nutmill.run.so_far import DrawsSoFar
 from nutmill.sampling.chosen_layout import layout_for
 from nutmill.sampling.layout_workload import idle_threads, natives_for, tile_threads_of
 from nutmill.sampling.numerics import keep_numerics, kept_of, with_tile_threads
+from nutmill.sampling.prepared_run import PreparedRun
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
 from nutmill.sampling.steering import Steering
 
 _log = logging.getLogger("nutmill")
 
-# Runs the chains: gives what they drew, and what to say of the layout that they had.
-Sampler = Callable[[CompiledModel, Request, Topology, Starts | SavedRun, Report], tuple[Run, dict[str, Any]]]
+# Runs the chains: returns what they drew, and what the result says of the layout that they had.
+Sampler = Callable[[PreparedRun, Report], tuple[Run, dict[str, Any]]]
 
 
-def sample_session(
-    compiled: CompiledModel,
-    request: Request,
-    topology: Topology,
-    start: Starts | SavedRun,
-    steering: Steering | None = None,
-):
-    """Sample chains from their starts, or from what was saved of them, and make the result."""
-    folder, sample = start.folder, _sampler(request, start.folder)
+def sample_session(prepared: PreparedRun, steering: Steering | None = None):
+    """Sample the chains of a run to its end, and make the result."""
+    request, folder, sample = prepared.request, prepared.folder, _sampler(prepared)
     progress = open_progress(request.progressbar, in_background=not request.blocking)
     with Report(folder, progress, steering) as report:
-        run, layout = sample(compiled, request, topology, start, report)
+        run, layout = sample(prepared, report)
         report.all_shown()
         _log_ending(run, folder)
         if steering is not None and steering.error is not None:
             _log_callback(steering.error)
-        result = finish(compiled, run, request, layout, folder)
+        result = finish(prepared.compiled, run, request, layout, folder)
         report.end(run)
     return result
 
 
-def _sampler(request: Request, folder: RunFolder | None) -> Sampler:
-    if request.executor is None and (folder is None or not has_parts(folder.manifest)):
+def _sampler(prepared: PreparedRun) -> Sampler:
+    folder = prepared.folder
+    if prepared.request.executor is None and (folder is None or not has_parts(folder.manifest)):
         return sample_here
     # It brings multiprocessing, which other runs need not pay for.
-    from nutmill.sampling.executor.parent import sample_apart
+    from nutmill.sampling.executor.parent import sample_by_executor
 
-    return sample_apart
+    return sample_by_executor
 
 
-def sample_here(
-    compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun, report: Report
-) -> tuple[Run, dict[str, Any]]:
+def sample_here(prepared: PreparedRun, report: Report) -> tuple[Run, dict[str, Any]]:
     """Run chains in threads of this process."""
-    folder, steering = start.folder, report.steering
+    compiled, request, topology, begin = prepared
+    folder, steering = prepared.folder, report.steering
     found = layout_for(
         compiled,
         request.layout,
@@ -82,7 +75,7 @@ def sample_here(
         report.begin()
         run = drive(
             natives,
-            start,
+            begin,
             request.settings,
             threads=found.layout.chains_at_once,
             on_worker=applied.enter_worker,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nutmill.files import replace_file
-from nutmill.sampling.executor.worker import Answer, Task, run_task, same
+from nutmill.sampling.executor.worker import Answer, Task, identity_task, run_task
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,18 +62,18 @@ class DaskEngine(Engine):
 
     def __init__(self, executor: Any, content: bytes, path: Path | None):
         super().__init__(executor, content, path)
-        self._held = None
+        self._model_future = None
         if path is None:
             import dask
 
             # Scattered, it would be gone with the workers that hold it; what a task gives is made again.
             with dask.config.set({_WARN_ABOVE: "1 PiB"}):
-                self._held = executor._client.submit(same, content, pure=False)
+                self._model_future = executor._client.submit(identity_task, content, pure=False)
 
     def send(self, function: Callable[[T, bytes | None], R], task: T) -> Future[R]:
         """Let a worker call a function with a task and the model, None if it lies in a file."""
         # Not pure: the same task may be sent again, after its worker was lost or in another run.
-        return self._executor.submit(function, task, self._held, pure=False)
+        return self._executor.submit(function, task, self._model_future, pure=False)
 
     def is_final(self, error: BaseException) -> bool:
         """Whether Dask itself has given up: it moves the tasks of lost workers to others a few times."""

@@ -136,11 +136,11 @@ class Gathering:
             self._take_all(done)
 
 
-class Arrivals:
-    """Tells how all chains are doing, as often as it is asked.
+class GroupsProgress:
+    """Reports how all chains are doing: those of groups that have come back, and of others what their folders say.
 
-    `groups` are the chains of each, `paths` the folder of each, None for those without; `tell` takes rows of all
-    chains.
+    `groups` are the chains of each group, `paths` the folder of each, None for those without; `on_progress` takes the
+    rows of all chains.
     """
 
     def __init__(
@@ -148,18 +148,18 @@ class Arrivals:
         groups: Sequence[list[int]],
         paths: Sequence[Path | None],
         settings: Settings,
-        tell: OnProgress,
+        on_progress: OnProgress,
     ):
         self._settings = settings
-        self._tell = tell
+        self._on_progress = on_progress
         self._paths = dict(enumerate(paths))
         self._rows = {chain_id: _waiting(chain_id, settings) for chain_ids in groups for chain_id in chain_ids}
         self._read_s = -INTERVAL_S
 
     def update(self, arrived: Mapping[int, Run | None]) -> None:
-        """Take note of what has arrived, by number of the group, and tell.
+        """Take what has come back, by number of the group, and report.
 
-        A run, or None for one that lies in the folder of its group.
+        It is a run, or None for one that lies in the folder of its group.
         """
         is_due = time.monotonic() - self._read_s >= INTERVAL_S
         if is_due:
@@ -168,16 +168,13 @@ class Arrivals:
             if number in arrived:
                 del self._paths[number]
             if number in arrived or is_due:
-                run = arrived.get(number)
-                rows = (
-                    rows_at_end(run, self._settings)
-                    if run is not None
-                    else []
-                    if path is None
-                    else progress_of_part(path, self._settings)
-                )
-                self._rows |= {row.chain: row for row in rows}
-        self._tell(list(self._rows.values()))
+                self._rows |= {row.chain: row for row in self._rows_of(arrived.get(number), path)}
+        self._on_progress(list(self._rows.values()))
+
+    def _rows_of(self, run: Run | None, path: Path | None) -> list[ChainProgress]:
+        if run is not None:
+            return rows_at_end(run, self._settings)
+        return [] if path is None else progress_of_part(path, self._settings)
 
 
 def _waiting(chain_id: int, settings: Settings) -> ChainProgress:

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,8 +16,6 @@ from nutmill.checkpoint.folder import RunFolder, part_path
 from nutmill.checkpoint.manifest import MODEL, RUNNING
 from nutmill.files import CODE_MODE, replace_file
 from nutmill.layout.layout import Layout
-from nutmill.layout.machine.topology import Topology
-from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.run.checkpoints import SavedRun, Starts
 from nutmill.run.ending import ALL, INTERRUPT, Deadline, StopSignals
@@ -25,35 +23,35 @@ from nutmill.run.groups import split_into_groups
 from nutmill.run.run import Ending, Run
 from nutmill.sampling.chosen_layout import ChosenLayout, layout_for, with_measured_library
 from nutmill.sampling.executor.engines import Engine, engine_of, has_local_workers
-from nutmill.sampling.executor.gathering import Arrivals, Gathering
+from nutmill.sampling.executor.gathering import Gathering, GroupsProgress
 from nutmill.sampling.executor.joining import join, run_without_draws
 from nutmill.sampling.executor.parts import begin_parts, load_starts, read_part
 from nutmill.sampling.executor.parts_so_far import PartsSoFar
 from nutmill.sampling.executor.sharing import ModelSource
-from nutmill.sampling.executor.worker import Answer, Keep, Task
+from nutmill.sampling.executor.worker import Answer, PartFolder, Task
 from nutmill.sampling.layout_workload import idle_threads, tile_threads_of
 from nutmill.sampling.numerics import keep_numerics, kept_of
+from nutmill.sampling.prepared_run import PreparedRun
 from nutmill.sampling.report import Report
 from nutmill.sampling.request import Request
 
-# What a group says of its run in its manifest, beside what was asked.
-_FACTS = ("model", "data", "versions", "cpu", "blas")
+# What the manifest of a group takes over from that of its run, beside the request.
+_FACTS_OF_RUN = ("model", "data", "versions", "cpu", "blas")
 
 
-def sample_apart(
-    compiled: CompiledModel, request: Request, topology: Topology, start: Starts | SavedRun, report: Report
-) -> tuple[Run, dict[str, Any]]:
-    """Run groups of chains by the executor of a request; as `session.sample_here`.
+def sample_by_executor(prepared: PreparedRun, report: Report) -> tuple[Run, dict[str, Any]]:
+    """Run groups of chains by the executor of the request; as `session.sample_here`.
 
     Without an executor, which is so when a run is resumed, this process samples one group after the other.
     """
-    content, folder = compiled.to_bytes(log_likelihood=request.result["log_likelihood"]), start.folder
+    compiled, request, topology, begin = prepared
+    content, folder = compiled.to_bytes(log_likelihood=request.result["log_likelihood"]), prepared.folder
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="nutmill-")))
-        found = _layout_of_tasks(compiled, request, topology, kept_of(folder))
+        found = _layout_of_tasks(prepared)
         layout, notes = found.layout, [*found.notes, *keep_numerics(folder, compiled, found.layout)]
         notes += idle_threads(compiled, layout)
-        starts = _in_folder(start, request, content)
+        starts = _begin_in_folder(begin, request, content)
         executor = request.executor or stack.enter_context(ThreadPoolExecutor(1))
         root = None if folder is None else folder.path.absolute()  # workers may be in other folders
         engine = engine_of(executor, content, None if root is None else root / MODEL, scratch)
@@ -66,32 +64,31 @@ def sample_apart(
     # Reported variables are computed in this process.
     of_tasks = {"tasks": layout.as_dict(), "blas_threads": layout.blas_threads, "workers": workers, "notes": notes}
     of_tasks["tile_threads"] = tile_threads_of(compiled, layout)
-    return run, {"source": "executor", "asked": {"chains_at_once": topology.n_cores}, **of_tasks}
+    return run, {"source": "executor", "requested": {"chains_at_once": topology.n_cores}, **of_tasks}
 
 
-def _in_folder(start: Starts | SavedRun, request: Request, content: bytes) -> Starts:
-    """Begin a run in its folder, if it has one, or find there where its chains start."""
-    if start.folder is None:
-        return start
-    if isinstance(start, SavedRun):
-        starts = load_starts(start.folder)
-        start.folder.change(request.settings._asdict())
+def _begin_in_folder(begin: Starts | SavedRun, request: Request, content: bytes) -> Starts:
+    """Begin a run in its folder, if it has one, or read there where its chains start."""
+    if begin.folder is None:
+        return begin
+    if isinstance(begin, SavedRun):
+        starts = load_starts(begin.folder)
+        begin.folder.change(request.settings._asdict())
     else:
-        starts = start
-        begin_parts(start.folder, starts, request.settings)
-    replace_file(start.folder.path / MODEL, content, mode=CODE_MODE)
+        starts = begin
+        begin_parts(begin.folder, starts, request.settings)
+    replace_file(begin.folder.path / MODEL, content, mode=CODE_MODE)
     return starts
 
 
-def _layout_of_tasks(
-    compiled: CompiledModel, request: Request, topology: Topology, kept: Mapping[str, Any] | None
-) -> ChosenLayout:
-    """The layout within one task, which has one core unless the user says more.
+def _layout_of_tasks(prepared: PreparedRun) -> ChosenLayout:
+    """Choose the layout within one task, which has one core unless the user says more.
 
     Where workers are on this machine, "auto" takes the library of a profile. On others it may not be there, and draws
     must not depend on which worker made them.
     """
-    chosen, cores = request.layout, request.cores
+    compiled, request, topology, _ = prepared
+    chosen, cores, kept = request.layout, request.cores, kept_of(prepared.folder)
     n_chains, is_auto = min(GROUP_SIZE, len(request.chain_ids)), chosen == "auto"
     if chosen is None or is_auto:
         chosen, cores = None, cores or (1 if request.executor is not None else topology.n_cores)
@@ -113,7 +110,7 @@ def _common_task(request: Request, model: ModelSource, layout: Layout) -> Task:
         seed=request.seed,
         layout=layout,
         adaptation=None,
-        keep=None,
+        part_folder=None,
         end_s=None if request.max_time is None else time.time() + request.max_time,
         running=None,
         host=platform.node(),
@@ -123,15 +120,17 @@ def _common_task(request: Request, model: ModelSource, layout: Layout) -> Task:
 def _task(common: Task, request: Request, starts: Starts, part: slice) -> Task:
     """The task of one group, whose chains have these places among all."""
     chain_ids, folder = request.chain_ids[part], starts.folder
-    adaptation, keep = starts.adaptation, None
+    adaptation, part_folder = starts.adaptation, None
     if adaptation is not None:  # four rows, from which a group of fewer chains, too, picks those with its ids
         first = chain_ids[0] - chain_ids[0] % GROUP_SIZE
         adaptation = adaptation.of_chains(range(first, first + GROUP_SIZE))
     if folder is not None:
-        facts = {name: folder.manifest[name] for name in _FACTS if name in folder.manifest}
+        facts = {name: folder.manifest[name] for name in _FACTS_OF_RUN if name in folder.manifest}
         of_part = {**folder.manifest["request"], "chain_ids": chain_ids}
-        keep = Keep(part_path(folder.path.absolute(), chain_ids), {"request": of_part, **facts}, request.every)
-    return common._replace(chain_ids=chain_ids, initial=starts.positions[part], adaptation=adaptation, keep=keep)
+        path = part_path(folder.path.absolute(), chain_ids)
+        part_folder = PartFolder(path, {"request": of_part, **facts}, request.every)
+    initial = starts.positions[part]
+    return common._replace(chain_ids=chain_ids, initial=initial, adaptation=adaptation, part_folder=part_folder)
 
 
 def _sampled(
@@ -148,13 +147,13 @@ def _sampled(
     answers, steering = gathering.answers, report.steering
     if steering is not None:
         steering.begin(lambda rows: PartsSoFar(tasks, answers, rows), tasks[0].layout.blas_threads)
-    paths = [None if task.keep is None else task.keep.path for task in tasks]
-    arrivals = Arrivals([task.chain_ids for task in tasks], paths, tasks[0].settings, report.update)
+    paths = [None if task.part_folder is None else task.part_folder.path for task in tasks]
+    progress = GroupsProgress([task.chain_ids for task in tasks], paths, tasks[0].settings, report.update)
     with StopSignals(INTERRUPT if folder is None else ALL) as signals:
         stopped_by = gathering.gather(
             signals,
             Deadline(request.max_time),
-            lambda: arrivals.update({number: answer.run for number, answer in answers.items()}),
+            lambda: progress.update({number: answer.run for number, answer in answers.items()}),
             called_off_by=lambda: None if steering is None else steering.who(),
         )
     runs = [_run_of(task, answers.get(number)) for number, task in enumerate(tasks)]
@@ -164,9 +163,9 @@ def _sampled(
 
 def _run_of(task: Task, answer: Answer | None) -> Run:
     """What the chains of a task have drawn."""
-    if task.keep is not None:
+    if task.part_folder is not None:
         ending = Ending() if answer is None or answer.ending is None else answer.ending
-        run = read_part(task.keep.path, task.chain_ids, ending)
+        run = read_part(task.part_folder.path, task.chain_ids, ending)
     else:
         run = None if answer is None else answer.run
     return run or run_without_draws(task.initial, task.settings, task.seed, task.chain_ids)

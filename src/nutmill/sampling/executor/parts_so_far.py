@@ -39,8 +39,8 @@ class PartsSoFar:
         task, answer = self._tasks[number], self._answers.get(number)
         if answer is not None and answer.run is not None:
             yield from zip(answer.run.draws, answer.run.statistics, strict=True)
-        elif task.keep is not None and has_begun(task.keep.path):
-            for group, chain in chains_of(read_groups(task.keep.path, task.chain_ids)):
+        elif task.part_folder is not None and has_begun(task.part_folder.path):
+            for group, chain in chains_of(read_groups(task.part_folder.path, task.chain_ids)):
                 draws, statistics = group.store.read("draws", chain)
                 yield draws, statistics
         else:

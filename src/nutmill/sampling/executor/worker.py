@@ -35,10 +35,10 @@ _LOOK_S, _ASK_AGAIN_S = 0.25, 1.0
 _models = Models()
 
 
-class Keep(NamedTuple):
-    """How a group is kept on disk."""
+class PartFolder(NamedTuple):
+    """The run folder of one group, within that of the whole run."""
 
-    path: Path  # the folder of this group, within that of the run
+    path: Path
     facts: dict[str, Any]  # what its manifest says beside settings
     every_s: float  # seconds between two checkpoints
 
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     seed: int
     layout: Layout
     adaptation: AdaptationState | None  # with the rows of chains 4g to 4g + 3
-    keep: Keep | None
+    part_folder: PartFolder | None  # None: draws stay in memory and come back with the answer
     end_s: float | None  # when the run must end, in seconds since 1970
     running: Path | None  # While this file is there, somebody waits for the run. None: nothing tells.
     host: str  # where that file is, if it lies on no disk that workers share
@@ -66,7 +66,7 @@ class Task(NamedTuple):
 
     def is_called_off(self) -> bool:
         """Whether nobody waits for this group any more, as far as can be seen here."""
-        is_seen = self.keep is not None or self.host == platform.node()
+        is_seen = self.part_folder is not None or self.host == platform.node()
         return self.running is not None and is_seen and not self.running.exists()
 
     def is_over(self) -> bool:
@@ -105,22 +105,23 @@ def run_task(task: Task, content: bytes | None = None) -> Answer:
         return Answer(worker, error=named, details=traceback.format_exc())
 
 
-def same(content: bytes) -> bytes:
-    """Give what was given: a task whose result an executor hands on between its workers."""
+def identity_task(content: bytes) -> bytes:
+    """Return `content`: a task whose result an executor hands on between its workers."""
     return content
 
 
 def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
     if task.is_over():
         return Answer(worker)
-    ask = _until(_at_intervals(task.is_over))
+    end_if_over = _raising_over(_at_intervals(task.is_over))
     with ExitStack() as stack:
         try:
-            compiled = _models.get(task.model, content, ask)
-            applied = stack.enter_context(apply_layout(task.layout, ask, calls_blas=compiled.code.calls_blas))
+            compiled = _models.get(task.model, content, end_if_over)
+            layout = apply_layout(task.layout, end_if_over, calls_blas=compiled.code.calls_blas)
+            applied = stack.enter_context(layout)
         except _Over:
             return Answer(worker)
-        folder = None if task.keep is None else stack.enter_context(_entered(task.keep))
+        folder = None if task.part_folder is None else stack.enter_context(_entered(task.part_folder))
         report = stack.enter_context(Report(folder))
         natives = stack.enter_context(natives_for(compiled, applied))
         report.begin()
@@ -132,7 +133,7 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             on_worker=applied.enter_worker,
             on_progress=None if folder is None else report.update,
             limits=Limits(task.left_s),
-            called_off_by=_named(_at_intervals(task.is_called_off)),
+            called_off_by=_who_calls_off(_at_intervals(task.is_called_off)),
         )
         report.end(run)
     if run.ending.stopped_by == signal.SIGTERM.name:
@@ -145,20 +146,23 @@ class _Over(Exception):
     """A group need not begin any more."""
 
 
-def _until(is_over: Callable[[], bool]) -> Callable[[], None]:
-    def ask() -> None:
+def _raising_over(is_over: Callable[[], bool]) -> Callable[[], None]:
+    """Make a callback for whoever waits that raises `_Over` once the group need not begin any more."""
+
+    def end_if_over() -> None:
         if is_over():
             raise _Over
 
-    return ask
+    return end_if_over
 
 
-def _named(is_called_off: Callable[[], bool]) -> Callable[[], str | None]:
+def _who_calls_off(is_called_off: Callable[[], bool]) -> Callable[[], str | None]:
+    """Make what `drive` takes as `called_off_by` of a question."""
     return lambda: CALLED_OFF if is_called_off() else None
 
 
 def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """Ask no more often than a disk that many share should be asked."""
+    """Make `ask` answer False in between, so that a disk that many share is not read too often."""
     due_s = time.monotonic() + _LOOK_S
 
     def ask_if_due() -> bool:
@@ -172,20 +176,20 @@ def _at_intervals(ask: Callable[[], bool]) -> Callable[[], bool]:
 
 
 @contextmanager
-def _entered(keep: Keep) -> Iterator[RunFolder]:
+def _entered(part: PartFolder) -> Iterator[RunFolder]:
     """Enter the folder of a group; one that a dead worker on another host has left becomes free in a while."""
-    if not keep.path.parent.is_dir():
+    if not part.path.parent.is_dir():
         raise CheckpointError(
-            f"{keep.path.parent} is not there: checkpoint= must name a folder on a disk that all workers share."
+            f"{part.path.parent} is not there: checkpoint= must name a folder on a disk that all workers share."
         )
     give_up_s = time.monotonic() + 2 * STALE_S
     with ExitStack() as stack:
         while True:
-            if has_begun(keep.path):
-                folder = RunFolder.open(keep.path, keep.every_s)
-                folder.manifest |= keep.facts
+            if has_begun(part.path):
+                folder = RunFolder.open(part.path, part.every_s)
+                folder.manifest |= part.facts
             else:
-                folder = RunFolder.create(keep.path, keep.facts, keep.every_s)
+                folder = RunFolder.create(part.path, part.facts, part.every_s)
             try:
                 stack.enter_context(folder)
                 break
