@@ -257,6 +257,29 @@ def test_why_a_model_is_not_recognised_is_logged(caplog):
     assert "this model is read anew every time: " in caplog.text
 
 
+def with_arrays_of_pymc(x: np.ndarray, extra: float = 0.0) -> pm.Model:
+    """A model with data, in which PyMC makes an array: a covariate becomes the row of a matrix."""
+    with pm.Model(coords={"row": range(ROWS)}) as made:
+        x = pm.Data("x", x, dims="row")
+        slope = pm.Normal("slope")
+        rows = pt.stack([slope * x, slope * pt.constant(X**2), pt.constant(X + extra)])
+        pm.Normal("y", rows.T.sum(1), 1.0, observed=0.5 * X, dims="row")
+    return made
+
+
+def test_arrays_that_pymc_makes_are_known_again_with_the_same_data():
+    first = compile_model(with_arrays_of_pymc(X))
+    again = compile_model(with_arrays_of_pymc(X))
+    assert isinstance(again.origin, RecognisedOrigin)
+    assert again.logp_dlogp(np.array([0.5]))[0] == first.logp_dlogp(np.array([0.5]))[0]
+
+
+@pytest.mark.parametrize("other", [{"x": X + 1e-9}, {"x": X, "extra": 1e-9}])
+def test_arrays_that_pymc_makes_are_made_anew_with_other_data(other):
+    compile_model(with_arrays_of_pymc(X))
+    assert not isinstance(compile_model(with_arrays_of_pymc(**other)).origin, RecognisedOrigin)
+
+
 def test_a_constant_that_equals_data_today_is_not_taken_for_them(model_cache):
     """Two arrays of equal content in the first run are different ones in the second."""
 

@@ -1,5 +1,6 @@
 """Recognises a PyMC model that was compiled before, so that its log density need not be built again."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("nutmill")
 
 _KIND = "reading"
+# To tell data by their content must not take longer than to read the model.
+_MOST_BYTES = 1 << 28
 
 
 class Recognised(NamedTuple):
@@ -50,9 +53,10 @@ class Key(NamedTuple):
     name: str  # its own
     asked: Mapping[str, Any]  # fields of its `ModelGraph` that the user chooses
 
-    def entry(self, made_with: Mapping[str, str]) -> str:
-        """Under which the cache has what was read of it, by versions and processor."""
-        return environment.digest({"model": self.name, **self.asked, **made_with})
+    def entry(self, made_with: Mapping[str, str], data: str = "") -> str:
+        """Under which the cache has what was read of it, by versions and processor; with `data`, for those alone."""
+        of_data = {"data": data} if data else {}
+        return environment.digest({"model": self.name, **self.asked, **of_data, **made_with})
 
 
 def key_of(
@@ -73,13 +77,17 @@ def recognise(
     """Find what was kept of a model and its code; None if either is missing."""
     with stage(stages, "load"):
         made_with = environment.for_models(target)
-        entry = cache.load(_KIND, key.entry(made_with), made_with)
+        name = key.entry(made_with)
+        entry = cache.load(_KIND, name, made_with)
+        if entry is None:
+            name = key.entry(made_with, _digest_of_data(leaves(model)) or "")
+            entry = cache.load(_KIND, name, made_with)
         code = find(entry.manifest["code"], target, stages) if entry else None
     if entry is None or code is None:
         return None
     facts = entry.manifest
     description = _description(entry, model)
-    kept = _kept_start(key.entry(made_with), made_with, facts["start"], about(description))
+    kept = _kept_start(name, made_with, facts["start"], about(description))
     origin = RecognisedOrigin(model, var_names, key, description, shown=facts["shown"], kept=kept)
     return Recognised(description, code, origin)
 
@@ -91,8 +99,9 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
     found = leaves(model)
     places = [None if array.is_own else _place(array.value, found) for array in graph.arrays]
     unplaced = [a for a, place in zip(graph.arrays, places, strict=True) if place is None and not a.is_own]
-    if unplaced and any(isinstance(v, SharedVariable) and isinstance(v.type, TensorType) for v in found):
-        # Without shared variables, all that PyMC computes from data follows from the key.
+    # PyMC made such arrays of constants, whose content is in the key, or of data, whose content is not.
+    data = _digest_of_data(found) if unplaced else ""
+    if data is None:
         _log.info("this model is read anew every time: PyMC computes arrays from its data")
         return None
     description = graph.describe()
@@ -115,14 +124,27 @@ def remember(key: Key, model: pm.Model, graph: ModelGraph, code: Code) -> KeptSt
     }
     own = {str(n): graph.arrays[n].value.tobytes() for n, place in enumerate(places) if place is None}
     made_with, of_model = environment.for_models(code.target), about(graph)
-    cache.store(_KIND, key.entry(made_with), made_with, Entry(facts, own), of_model)
-    return _kept_start(key.entry(made_with), made_with, places_in_record, of_model)
+    name = key.entry(made_with, data)
+    cache.store(_KIND, name, made_with, Entry(facts, own), of_model)
+    return _kept_start(name, made_with, places_in_record, of_model)
 
 
 def _kept_start(
     entry: str, made_with: Mapping[str, str], places: Sequence[int] | None, of_model: str
 ) -> KeptStart | None:
     return None if places is None else KeptStart(entry, made_with, places, of_model)
+
+
+def _digest_of_data(found: Sequence[Variable]) -> str | None:
+    """Of what shared arrays of a model hold now, lengths of dimensions too; "" if there are none, None if too much."""
+    shared = [held(v) for v in found if isinstance(v, SharedVariable) and isinstance(v.type, TensorType)]
+    if sum(array.nbytes for array in shared) > _MOST_BYTES:
+        return None
+    content = hashlib.sha256()
+    for array in shared:
+        content.update(f"{array.dtype.str} {array.shape};".encode())
+        content.update(array.tobytes())
+    return content.hexdigest() if shared else ""
 
 
 def _may_change_unseen(graph: ModelGraph, places: Sequence[int | None], found: Sequence[Variable]) -> bool:
