@@ -16,7 +16,7 @@ from nutmill.nuts.state import SAMPLING, START, WITHOUT_DRAWS, GroupState
 
 
 def begun_with(settings: Mapping[str, Any], seed: int, n_dim: int) -> dict:
-    """Tell, as JSON holds it, what a run is begun with: all that its draws depend on, apart from model and data."""
+    """Give, as JSON, what a run is begun with: all that its draws depend on, apart from model and data."""
     kept = {name: value for name, value in settings.items() if name != "draws"}
     return {"seed": str(seed), "n_dim": n_dim, "settings": kept}
 
@@ -28,7 +28,7 @@ def check_begun(folder: Path, chain_ids: list[int], begun: dict) -> None:
     """
     found = StateFiles(folder / GROUPS, chain_ids[0] // GROUP_SIZE).facts()
     if not found:
-        raise _none_is_whole(folder, chain_ids)
+        raise _no_whole_checkpoint(folder, chain_ids)
     if not any((facts["begun"], facts["chain_ids"]) == (begun, chain_ids) for facts in found):
         raise CheckpointError(
             f"{folder} says of chains {chain_ids} what its checkpoints do not say: they belong to another run, or "
@@ -36,15 +36,15 @@ def check_begun(folder: Path, chain_ids: list[int], begun: dict) -> None:
         )
 
 
-def _none_is_whole(folder: Path, chain_ids: list[int]) -> CheckpointError:
+def _no_whole_checkpoint(folder: Path, chain_ids: list[int]) -> CheckpointError:
     return CheckpointError(
         f"{folder} cannot be resumed: of chains {chain_ids} no checkpoint with its draws is whole. "
         "Sample again, into another folder."
     )
 
 
-class Cut(NamedTuple):
-    """The state of a group, its chains each at rest when its rows were taken, and how far their files reach."""
+class CapturedState(NamedTuple):
+    """A copy of the state of a group, each chain copied while it was at rest, and how far their files reach."""
 
     arrays: dict[str, np.ndarray]
     marks: list[list[Mark]]
@@ -71,7 +71,7 @@ class GroupKeeper:
         self._sequence = 0
         self._marks = [[Mark() for _ in self._streams] for _ in chain_ids]
         self._files: list[list[RecordFile]] = []
-        self._cut = Cut({}, [])
+        self._captured = CapturedState({}, [])
         self._missing: set[int] = set()
 
     def load(self) -> bool:
@@ -90,7 +90,7 @@ class GroupKeeper:
                     getattr(self._state, name)[...] = array
                 self._sequence, self._marks, self.facts = saved.sequence, marks, saved.facts
                 return saved is states[0] and len(states) == self._states.n_files
-        raise _none_is_whole(self.folder, self._chain_ids)
+        raise _no_whole_checkpoint(self.folder, self._chain_ids)
 
     def open(self) -> None:
         """Open the files of draws for writing; what they hold beyond the state is cut off."""
@@ -137,12 +137,12 @@ class GroupKeeper:
         return self._mark(chain, kinds.index(kind)).n_records if kind in kinds else 0
 
     @property
-    def is_cutting(self) -> bool:
-        """Whether a state has been begun, and chains are missing from it."""
+    def is_capturing(self) -> bool:
+        """Whether the copy of a state has been begun, and chains are missing from it."""
         return bool(self._missing)
 
-    def begin_cut(self) -> bool:
-        """Begin to take the state, if this phase can be resumed; `at_rest` goes on with it."""
+    def begin_capture(self) -> bool:
+        """Begin to copy the state; `capture_chain` goes on with it. False if a run cannot be resumed in this phase."""
         group = self._state.group[0]
         is_new = group["phase"] == START and self._sequence == 0
         # Without draws, a call that was made cannot be told from one that is still to be made.
@@ -151,31 +151,31 @@ class GroupKeeper:
         left_out = IDLE_WHILE_SAMPLING if group["phase"] == SAMPLING else ()
         arrays = {name: getattr(self._state, name).copy() for name in OF_GROUP}
         arrays |= {name: np.empty_like(getattr(self._state, name)) for name in OF_CHAINS if name not in left_out}
-        self._cut = Cut(arrays, [[]] * len(self._chain_ids))
+        self._captured = CapturedState(arrays, [[]] * len(self._chain_ids))
         self._missing = set(range(len(self._chain_ids)))
         return True
 
-    def at_rest(self, chain: int) -> Cut | None:
-        """Take the rows of a chain that is at rest, if they are missing; with those of the last chain, the state."""
+    def capture_chain(self, chain: int) -> CapturedState | None:
+        """Copy the rows of a chain that is at rest, if they are missing; returns the state once it has all chains."""
         if chain not in self._missing:
             return None
-        arrays, marks = self._cut
+        arrays, marks = self._captured
         for name in OF_CHAINS:
             if name in arrays:
                 arrays[name][chain] = getattr(self._state, name)[chain]
         marks[chain] = [self._mark(chain, number) for number in range(len(self._streams))]
         self._missing.remove(chain)
-        return None if self._missing else self._cut
+        return None if self._missing else self._captured
 
-    def save(self, cut: Cut, facts: dict) -> None:
+    def save(self, captured: CapturedState, facts: dict) -> None:
         """Bring draws and a state to the disk; chains may run meanwhile."""
-        facts = {**facts, "begun": self._begun, "chain_ids": self._chain_ids, "marks": cut.marks}
+        facts = {**facts, "begun": self._begun, "chain_ids": self._chain_ids, "marks": captured.marks}
         with as_checkpoint_error(self.folder):
             for file in (file for files in self._files for file in files):
                 file.sync()
-            self._states.save(SavedState(self._sequence + 1, facts, cut.arrays))
+            self._states.save(SavedState(self._sequence + 1, facts, captured.arrays))
         self._sequence += 1
-        self._marks = cut.marks
+        self._marks = captured.marks
 
     def close(self) -> None:
         """Close the files of draws."""

@@ -47,23 +47,23 @@ def stage(text: str, quiet_s: float = QUIET_S, repeat_s: float = REPEAT_S) -> It
     """While in the `with`: a line after two seconds, and every half minute how long it has been."""
     begin, ended = time.monotonic(), threading.Event()
 
-    def tell() -> None:
+    def repeat() -> None:
         wait_s = quiet_s
         while not ended.wait(wait_s):
             say(f"{text} ({time.monotonic() - begin:.0f} s)")
             wait_s = repeat_s
 
-    teller = threading.Thread(target=tell, name="nutmill-stage", daemon=True)
-    teller.start()
+    thread = threading.Thread(target=repeat, name="nutmill-stage", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        thread.join()
 
 
 class MeasuringLine:
-    """A line that changes when it is told to. No thread redraws it: that would disturb what is measured.
+    """A line that is written anew with each measurement. No thread redraws it: that would disturb what is measured.
 
     `show` puts a text in the place of the last one. `budget_s` is that of the sweep; None where it takes as long as it
     takes.

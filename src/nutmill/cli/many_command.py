@@ -79,7 +79,7 @@ def many(
     if out is None:  # with a checkpoint it is made of rows that are kept there
         out = Path("fits.nc") if checkpoint is not None else options.own_file(Path("fits.nc"))
     check_target(out)
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "keep": str(keep),
         "draws": draws,
         "tune": tune,
@@ -100,9 +100,9 @@ def many(
             if not columns:
                 _check_columns(data, by, compiled)
             if out.suffix == ZARR:
-                result = nutmill.sample_many(compiled, data, by=by, to=out, **asked)
+                result = nutmill.sample_many(compiled, data, by=by, to=out, **arguments)
             else:
-                result = nutmill.sample_many(compiled, data, by=by, **asked)
+                result = nutmill.sample_many(compiled, data, by=by, **arguments)
                 save(result, out)
         _tell(result, out, is_json=json, strict=strict)
 

@@ -1,4 +1,4 @@
-"""Runs by their folders: those that lie in one, and one that has begun and is asked for again."""
+"""Runs by their folders: those that lie in one, and one that has begun and is to go on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,34 +43,34 @@ class BegunRun(NamedTuple):
     path: Path
     request: Mapping[str, Any]  # what it was begun with, by the arguments of `sample_numba`
 
-    def go_on(self, compiled: "CompiledModel", options: Mapping[str, Any], how: Mapping[str, Any]):
+    def go_on(self, compiled: "CompiledModel", arguments: Mapping[str, Any], execution: Mapping[str, Any]):
         """Go on with the run, and return its result; raises CheckpointError if the model is another.
 
-        `options` are what the command asks for; more draws or other targets than before are fine. Draws do not depend
-        on the arguments `how`.
+        `arguments` are those of `sample_numba` that the command was given; more draws or other targets than before are
+        fine. `execution` are the arguments that draws do not depend on.
         """
         import nutmill
 
-        changes = {name: options[name] for name in ("draws", "until") if options[name] != self.request[name]}
-        return nutmill.resume(self.path, compiled, **changes, **how)
+        changes = {name: arguments[name] for name in ("draws", "until") if arguments[name] != self.request[name]}
+        return nutmill.resume(self.path, compiled, **changes, **execution)
 
-    def check(self, options: Mapping[str, Any], *, resume: bool) -> None:
+    def check(self, arguments: Mapping[str, Any], *, resume: bool) -> None:
         """Raise CheckpointError if the command does not mean to go on with a run, or asks for another one.
 
         A command that names the seed of the run, and nothing else than it, asks for these very draws.
         """
-        if not resume and options["random_seed"] is None:
+        if not resume and arguments["random_seed"] is None:
             raise CheckpointError(
                 f"{self.path} holds a run already: go on with it by --resume, or take another folder."
             )
-        wanted = dict(options)
+        wanted = dict(arguments)
         if wanted["chain_ids"] is None:
             wanted["chain_ids"] = list(range(wanted["chains"]))
         # Who names no seed is content with that of the run.
-        seed = options["random_seed"]
+        seed = arguments["random_seed"]
         wanted["random_seed"] = self.request["random_seed"] if seed is None else str(seed)
-        # A model without hierarchies is sampled as it is written, whatever was asked for.
-        if options["centring"] == "auto":
+        # A model without hierarchies is sampled as it is written, whatever --centring says.
+        if arguments["centring"] == "auto":
             wanted["centring"] = self.request["centring"]
         others = [option for name, option in _OPTIONS.items() if wanted[name] != self.request[name]]
         if others:

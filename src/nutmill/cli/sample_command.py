@@ -56,7 +56,7 @@ def sample(
     _check(checkpoint, resume, chain_ids, chains)
     if out is None and checkpoint is None:
         out = options.own_file(Path(model.path.stem + ".nc"))
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "draws": draws,
         "tune": tune,
         "chains": chains,
@@ -70,7 +70,7 @@ def sample(
         "discard_tuned_samples": not keep_warmup,
         "until": until,
     }
-    how: dict[str, Any] = {
+    execution: dict[str, Any] = {
         "max_time": max_time,
         "cores": cores,
         "layout": None if layout == "none" else layout,
@@ -83,12 +83,12 @@ def sample(
             wanted.check()
             begun = None if checkpoint is None else begun_run(checkpoint)
             if begun is not None:
-                begun.check(asked, resume=resume)
+                begun.check(arguments, resume=resume)
             compiled = model_file.compiled_model(model, data)
             if begun is None:
-                result = nutmill.sample(compiled, **asked, **how, checkpoint=checkpoint)
+                result = nutmill.sample(compiled, **arguments, **execution, checkpoint=checkpoint)
             else:
-                result = begun.go_on(compiled, asked, how)
+                result = begun.go_on(compiled, arguments, execution)
         finish(result, wanted)
 
 

@@ -205,8 +205,8 @@ def _node_cpus(partition: str | None) -> int:
         raise NutmillError(f"There is no sinfo here to tell how many cores a node has: {advice}.")
     command = ["sinfo", "--noheader", "--format=%c", *([f"--partition={partition}"] if partition else [])]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return min(int(line.rstrip("+")) for line in asked.stdout.split())
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return min(int(line.rstrip("+")) for line in answer.stdout.split())
     except (subprocess.SubprocessError, ValueError) as error:
         raise NutmillError(f"sinfo does not tell how many cores a node has: {advice}.") from error
 

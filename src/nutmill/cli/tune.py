@@ -76,11 +76,11 @@ def tune(
     ] = False,
 ) -> None:
     """Measure which layout (chains at once x BLAS threads x tile threads) is fastest for a model on this machine."""
-    asked = Options(model, chains, budget, tuple(blas or ()), objective, png, profile, not no_save)
+    wanted = Options(model, chains, budget, tuple(blas or ()), objective, png, profile, not no_save)
     # What the model's file prints is not part of the document.
     with contextlib.redirect_stdout(sys.stderr):
-        tuned = measure(asked)
-        write_files(tuned, asked)
+        tuned = measure(wanted)
+        write_files(tuned, wanted)
     if json:
         from nutmill.cli.tuned import as_dict
 

@@ -118,8 +118,8 @@ def _by_name(initvals: Any) -> Any:
     return initvals if initvals is None else [_by_name(of_chain) for of_chain in initvals]
 
 
-def _idata_kwargs(asked: Mapping[str, Any] | None) -> dict[str, bool]:
-    asked = {} if asked is None else dict(asked)
-    if left := sorted(set(asked) - set(_IDATA_KWARGS)):
+def _idata_kwargs(given: Mapping[str, Any] | None) -> dict[str, bool]:
+    given = {} if given is None else dict(given)
+    if left := sorted(set(given) - set(_IDATA_KWARGS)):
         warn_of(f"idata_kwargs {', '.join(left)}", f"it knows {', '.join(_IDATA_KWARGS)}.")
-    return {name: bool(value) for name, value in asked.items() if name in _IDATA_KWARGS}
+    return {name: bool(value) for name, value in given.items() if name in _IDATA_KWARGS}

@@ -56,10 +56,10 @@ class Starts(NamedTuple):
                 self.folder.keep(ADAPTATION, self.adaptation.to_bytes())
             for group in groups:
                 group.files.open()
-                group.files.begin_cut()
+                group.files.begin_capture()
                 for chain in range(len(group.chain_ids)):
-                    if (cut := group.files.at_rest(chain)) is not None:  # after the last of them
-                        group.files.save(cut, {})
+                    if (captured := group.files.capture_chain(chain)) is not None:  # after the last of them
+                        group.files.save(captured, {})
             chain_ids = [chain_id for group in groups for chain_id in group.chain_ids]
             self.folder.record(settings._asdict(), self.seed, chain_ids, self.positions.shape[1])
 
@@ -165,41 +165,41 @@ class Checkpoints:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._saver.shutdown(wait=True)
 
-    def at_rest(self, group: Group, chain: int) -> None:
-        """Take note that a native call of a chain has returned, before another is made."""
-        cut = group.files.at_rest(chain)
-        if cut is not None:
+    def capture_chain(self, group: Group, chain: int) -> None:
+        """Copy what is due of a chain whose native call has returned, before another is made."""
+        captured = group.files.capture_chain(chain)
+        if captured is not None:
             facts = {"cpu_s": group.cpu_s, "walls_s": self._clock.walls_s}
-            self._saves.append(self._saver.submit(group.files.save, cut, facts))
+            self._saves.append(self._saver.submit(group.files.save, captured, facts))
 
     def tick(self) -> None:
-        """Begin to take states when it is time."""
-        self._collect(wait=False)
+        """Begin to copy states when it is time."""
+        self._raise_errors_of_saves(wait=False)
         now = time.monotonic()
         if now >= self._due_s and not self._saves:
             self._due_s = now + self._every_s
             self._waiting = set(range(len(self._groups)))
         for number in sorted(self._waiting):
             group = self._groups[number]
-            if group.files.is_cutting or self._cut(group):
+            if group.files.is_capturing or self._begin_capture(group):
                 self._waiting.remove(number)
 
     def finish(self) -> None:
         """Save the states of all groups, whose chains are all at rest; they are on the disk when this returns."""
         for group in self._groups:
-            self._cut(group)
-        self._collect(wait=True)
+            self._begin_capture(group)
+        self._raise_errors_of_saves(wait=True)
 
-    def _cut(self, group: Group) -> bool:
-        if not group.files.begin_cut():
+    def _begin_capture(self, group: Group) -> bool:
+        if not group.files.begin_capture():
             return False
         for chain in range(len(group.chain_ids)):
             if chain not in group.running:
-                self.at_rest(group, chain)
+                self.capture_chain(group, chain)
         return True
 
-    def _collect(self, wait: bool) -> None:
-        """Let go of saves that have ended, and raise what went wrong in them."""
+    def _raise_errors_of_saves(self, wait: bool) -> None:
+        """Raise what went wrong in saves that have ended, or in all of them, which is waited for."""
         for save in [save for save in self._saves if wait or save.done()]:
             self._saves.remove(save)
             save.result()

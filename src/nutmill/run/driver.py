@@ -17,7 +17,7 @@ from nutmill.nuts.state import START, WITHOUT_DRAWS
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.checkpoints import Checkpoints, SavedRun, Starts
 from nutmill.run.collect import collect, rows_at_end
-from nutmill.run.ending import ALL, INTERRUPT, NO_LIMITS, UNTIL, Deadline, Judge, Limits, StopSignals, Watch
+from nutmill.run.ending import ALL, INTERRUPT, NO_LIMITS, UNTIL, Deadline, Judge, Limits, StopConditions, StopSignals
 from nutmill.run.groups import Group, chains_of
 from nutmill.run.run import Clock, Ending, NativeModel, Run, Settings
 
@@ -87,7 +87,7 @@ def drive(
             checkpoints = stack.enter_context(Checkpoints(folder, groups, clock))
         n_chains = len(chains_of(groups))
         executor = stack.enter_context(_workers(max(1, min(threads, n_chains)), on_worker))
-        watch = Watch(
+        conditions = StopConditions(
             stack.enter_context(StopSignals(INTERRUPT if folder is None else ALL)),
             Deadline(limits.max_time_s),
             stack.enter_context(Judge(limits.until, settings.draws, groups, natives[0].mixing)),
@@ -96,9 +96,9 @@ def drive(
         )
         if on_begin is not None:
             on_begin(groups)
-        driver = _Driver(groups, block_draws, checkpoints, clock)
-        stopped_by = driver.run(executor, watch, on_progress)
-    run = collect(groups, settings, Ending(stopped_by, watch.judge.n_enough), clock)
+        driver = _Driver(executor, groups, block_draws, checkpoints, clock)
+        stopped_by = driver.run(conditions, on_progress)
+    run = collect(groups, settings, Ending(stopped_by, conditions.judge.n_enough), clock)
     if on_progress is not None and not run.interrupted:
         on_progress(rows_at_end(run, settings))
     return run
@@ -122,7 +122,15 @@ def _workers(threads: int, on_worker: Callable[[int], None] | None) -> ThreadPoo
 class _Driver:
     """The native calls under way and what follows each of them; used from one thread."""
 
-    def __init__(self, groups: list[Group], block_draws: int | None, checkpoints: Checkpoints | None, clock: Clock):
+    def __init__(
+        self,
+        executor: ThreadPoolExecutor,
+        groups: list[Group],
+        block_draws: int | None,
+        checkpoints: Checkpoints | None,
+        clock: Clock,
+    ):
+        self._executor = executor
         self._groups = groups
         self._running: dict[Future, tuple[Group, int]] = {}
         # Of a thousand chains, `wait` would look at each of them whenever one is done.
@@ -132,37 +140,37 @@ class _Driver:
         self._block_draws = block_draws
         self._last_progress = 0.0
 
-    def run(self, executor: ThreadPoolExecutor, watch: Watch, on_progress: OnProgress | None) -> str | None:
+    def run(self, conditions: StopConditions, on_progress: OnProgress | None) -> str | None:
         """Run all chains to their end, or until something ends the run: return what."""
         try:
-            stopped_by = self._loop(executor, watch, on_progress)
+            stopped_by = self._loop(conditions, on_progress)
         finally:
             self._stop()
-        self._finish(executor)
+        self._finish()
         if on_progress is not None:
             on_progress(self._progress())
         return stopped_by
 
-    def _loop(self, executor: ThreadPoolExecutor, watch: Watch, on_progress: OnProgress | None) -> str | None:
+    def _loop(self, conditions: StopConditions, on_progress: OnProgress | None) -> str | None:
         for group in self._groups:
-            self._begin(executor, group)
+            self._begin_group(group)
         judging: set[Future] = set()
         while True:
-            before, judging = judging, set(watch.judge.go_on())
+            before, judging = judging, set(conditions.judge.advance())
             for future in judging - before:
                 future.add_done_callback(self._done.put)
             if not self._running and not judging:
                 break
-            self._go_on(executor, self._finished(min(watch.interval_s, watch.deadline.left_s)))
+            self._take_and_hand_out(self._returned(min(conditions.interval_s, conditions.deadline.left_s)))
             if self._checkpoints is not None:
                 self._checkpoints.tick()
-            if watch.verdict is not None:
-                return watch.verdict
-            if on_progress is not None and self._is_due(watch.interval_s):
+            if (stopped_by := conditions.met()) is not None:
+                return stopped_by
+            if on_progress is not None and self._is_due(conditions.interval_s):
                 on_progress(self._progress())
-        return None if watch.judge.n_enough is None else UNTIL
+        return None if conditions.judge.n_enough is None else UNTIL
 
-    def _finished(self, timeout_s: float) -> list[Future]:
+    def _returned(self, timeout_s: float) -> list[Future]:
         """Calls that have returned, after the first of anything that is awaited, or after a while."""
         done: list[Future] = []
         with suppress(queue.Empty):
@@ -171,25 +179,25 @@ class _Driver:
                 done.append(self._done.get_nowait())
         return [future for future in done if future in self._running]
 
-    def _begin(self, executor: ThreadPoolExecutor, group: Group) -> None:
+    def _begin_group(self, group: Group) -> None:
         """Start all chains of a group, or go on where its state has been taken."""
         for chain in range(len(group.chain_ids)):
             if group.phase == START:
-                self._submit(executor, group, chain, _start)
+                self._submit(group, chain, _start)
             else:
-                self._next_block(executor, group, chain)
+                self._next_block(group, chain)
         if not group.running and not group.is_sampling:
-            self._next_stage(executor, group)
+            self._next_stage(group)
 
-    def _go_on(self, executor: ThreadPoolExecutor, done: Sequence[Future]) -> None:
+    def _take_and_hand_out(self, done: Sequence[Future]) -> None:
         """Take the results of finished calls and hand out what follows."""
         for future in done:
             group, chain = self._take(future)
             if self._checkpoints is not None:
-                self._checkpoints.at_rest(group, chain)
-            self._next_block(executor, group, chain)
+                self._checkpoints.capture_chain(group, chain)
+            self._next_block(group, chain)
             if not group.running and not group.is_sampling:
-                self._next_stage(executor, group)
+                self._next_stage(group)
 
     def _take(self, future: Future) -> tuple[Group, int]:
         group, chain = self._running.pop(future)
@@ -207,14 +215,14 @@ class _Driver:
         wait(self._running)
         self._clock.stop(all(group.is_sampling for group in self._groups))
 
-    def _finish(self, executor: ThreadPoolExecutor) -> None:
+    def _finish(self) -> None:
         """Take the results of the last calls, and save what all chains have come to."""
         self._take_all()
         for group in self._groups:
             while group.phase in WITHOUT_DRAWS:  # all chains have done what these consist of
                 group.pool()
                 for chain in range(len(group.chain_ids)) if group.phase in WITHOUT_DRAWS else ():
-                    self._submit(executor, group, chain, _advance, 0)
+                    self._submit(group, chain, _advance, 0)
                 wait(self._running)
                 self._take_all()
         if self._checkpoints is not None:
@@ -224,24 +232,24 @@ class _Driver:
         for future in list(self._running):
             self._take(future)
 
-    def _next_stage(self, executor: ThreadPoolExecutor, group: Group) -> None:
+    def _next_stage(self, group: Group) -> None:
         group.pool()
         if group.is_sampling:
             self._clock.end_warmup()
         for chain in range(len(group.chain_ids)):
             if group.phase in WITHOUT_DRAWS:
-                self._submit(executor, group, chain, _advance, 0)
+                self._submit(group, chain, _advance, 0)
             else:
-                self._next_block(executor, group, chain)
+                self._next_block(group, chain)
 
-    def _next_block(self, executor: ThreadPoolExecutor, group: Group, chain: int) -> None:
+    def _next_block(self, group: Group, chain: int) -> None:
         n_draws = group.block(chain, self._block_draws)
         if n_draws > 0:
-            self._submit(executor, group, chain, _advance, n_draws)
+            self._submit(group, chain, _advance, n_draws)
 
-    def _submit(self, executor: ThreadPoolExecutor, group: Group, chain: int, *work) -> None:
+    def _submit(self, group: Group, chain: int, *work) -> None:
         group.running.add(chain)
-        future = executor.submit(work[0], group, chain, *work[1:])
+        future = self._executor.submit(work[0], group, chain, *work[1:])
         self._running[future] = (group, chain)
         future.add_done_callback(self._done.put)
 

@@ -179,7 +179,7 @@ class Judge:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._executor.shutdown(wait=True)
 
-    def go_on(self) -> set[Future]:
+    def advance(self) -> set[Future]:
         """Take a judgement that was made, and begin the next if its draws are there; return what to wait for."""
         if self._judging is not None and self._judging.done():
             count = self._counts.pop(0)
@@ -200,7 +200,7 @@ class Judge:
         return until.is_met(np.stack(chains), self._mixing)
 
 
-class Watch(NamedTuple):
+class StopConditions(NamedTuple):
     """What may end a run before its last draw, and how often to look."""
 
     signals: StopSignals
@@ -209,9 +209,8 @@ class Watch(NamedTuple):
     interval_s: float
     called_off_by: Callable[[], str | None] | None
 
-    @property
-    def verdict(self) -> str | None:
-        """Name of what ends the run now."""
+    def met(self) -> str | None:
+        """Return the name of what ends the run now, None if it goes on."""
         if self.judge.n_enough is not None:
             return UNTIL
         if self.called_off_by is not None and (who := self.called_off_by()) is not None:

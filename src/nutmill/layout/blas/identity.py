@@ -63,14 +63,14 @@ class BlasIdentity(NamedTuple):
         raise BlasElsewhere(f"{self.label} ({self.path}) is not here{_instead(self.name, others)}.")
 
 
-def libraries_to_try(asked: Sequence[str | None] | None = None) -> tuple[list[BlasIdentity], list[str]]:
+def libraries_to_try(names: Sequence[str | None] | None = None) -> tuple[list[BlasIdentity], list[str]]:
     """Name the libraries that a sweep compares, SciPy's first, each content once, and say why others are left out.
 
-    Loads them. `asked` are names as in `Layout.blas`; by default it is every library in reach whose number of threads
-    can be set. Raises LayoutError if one that is asked for cannot be had.
+    Loads them. `names` are as in `Layout.blas`; by default it is every library in reach whose number of threads
+    can be set. Raises LayoutError if one of `names` cannot be had.
     """
-    if asked is not None:
-        return _each_once([find_blas(blas) for blas in asked]), []
+    if names is not None:
+        return _each_once([find_blas(blas) for blas in names]), []
     survey = survey_blas()
     left_out = list(survey.left_out)
     libraries = [library for library in survey.libraries if name_of(library) is None or library.can_limit]
