@@ -18,12 +18,12 @@ from nutmill.units import duration, rate, size, time_span
         (1234.0, "1.23e+03 s"),
     ],
 )
-def test_duration(seconds, text):
+def test_durations_have_three_digits_and_a_unit(seconds, text):
     assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("per_s", "text"), [(0.01234, "0.0123"), (123.4, "123"), (999.9, "1k"), (8.62e6, "8.62M")])
-def test_rate(per_s, text):
+def test_rates_have_three_digits_and_a_unit(per_s, text):
     assert rate(per_s) == text
 
 
@@ -38,7 +38,7 @@ def test_rate(per_s, text):
         (3 << 39, "1.5 TiB"),
     ],
 )
-def test_size(n_bytes, text):
+def test_sizes_have_a_unit_that_fits(n_bytes, text):
     assert size(n_bytes) == text
 
 

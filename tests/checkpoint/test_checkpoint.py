@@ -58,7 +58,7 @@ def test_a_finished_run_is_given_again(tmp_path, reference):
     assert_same(resume(tmp_path / "run"), reference)
 
 
-def test_more_draws(tmp_path, longer):
+def test_more_draws_are_those_of_a_longer_run(tmp_path, longer):
     run_kept(tmp_path / "run")
     assert_same(resume(tmp_path / "run", draws=400), longer)
     with RunFolder.open(tmp_path / "run") as folder:
@@ -72,7 +72,7 @@ def test_fewer_draws_are_the_first_of_them(tmp_path, reference):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_signals_in_warmup_and_sampling(tmp_path, longer, number):
+def test_a_run_stopped_by_signals_goes_on_to_the_same_draws(tmp_path, longer, number):
     for condition in (
         lambda rows: rows[0].draw > 20,
         lambda rows: all(row.phase == "sampling" and row.draw > 50 for row in rows),
@@ -150,14 +150,14 @@ def states_of(path, group=0):
 
 
 @pytest.mark.parametrize("offset", [3, 20, 400, -1000, -1])
-def test_damaged_newest_checkpoint(tmp_path, caplog, longer, offset):
+def test_with_a_damaged_newest_checkpoint_the_one_before_is_used(tmp_path, caplog, longer, offset):
     run_kept(tmp_path / "run", 4, block_draws=10)
     flip(states_of(tmp_path / "run")[0], offset)
     assert_same(resume(tmp_path / "run", draws=400), longer)
     assert "The newest checkpoint of chains [0, 1, 2, 3] is damaged: the one before is used." in caplog.messages
 
 
-def test_lost_newest_checkpoint(tmp_path, longer):
+def test_with_a_lost_newest_checkpoint_the_one_before_is_used(tmp_path, longer):
     run_kept(tmp_path / "run", block_draws=10)
     states_of(tmp_path / "run")[0].unlink()
     assert_same(resume(tmp_path / "run", draws=400), longer)
@@ -183,7 +183,7 @@ def test_truncated_draws_go_back_to_the_checkpoint_before(tmp_path, longer):
     assert_same(resume(tmp_path / "run", draws=400), longer)
 
 
-def test_a_changed_draw_of_the_last_block(tmp_path, longer):
+def test_a_changed_draw_of_the_last_block_is_drawn_again(tmp_path, longer):
     run_of_two_checkpoints(tmp_path / "run")
     flip(tmp_path / "run" / "chains" / "00002.draws", -50)
     assert_same(resume(tmp_path / "run", draws=400), longer)
@@ -218,7 +218,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", path], check=True)
 
 
-def test_full_disk(small_disk, tmp_path):
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(small_disk, tmp_path):
     """What was saved before stays whole, and goes on once there is room."""
     settings = SETTINGS._replace(draws=3000)
     with pytest.raises(CheckpointError, match=r"cannot be written \(No space left on device\).* is whole: make room"):
@@ -237,7 +237,7 @@ def test_a_result_without_room_on_the_disk(small_disk, monkeypatch):
         maker._empty((1_000_000,), np.dtype("f8"))[...] = 1.0
 
 
-def test_disk_that_is_full_from_the_start(small_disk):
+def test_a_disk_that_is_full_from_the_start_is_one_sentence(small_disk):
     (small_disk / "ballast").write_bytes(bytes(990_000))
     with pytest.raises(CheckpointError, match="No space left on device"):
         run_kept(small_disk / "run")
@@ -245,7 +245,7 @@ def test_disk_that_is_full_from_the_start(small_disk):
     run_kept(small_disk / "run")
 
 
-def test_read_only_folder(small_disk, reference):
+def test_a_read_only_folder_is_one_sentence(small_disk, reference):
     run_kept(small_disk / "run")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):

@@ -41,7 +41,7 @@ def write(path, **owner):
     path.write_text(json.dumps(this_process()._asdict() | owner))
 
 
-def test_another_process(tmp_path, holder):
+def test_a_folder_is_locked_against_another_process(tmp_path, holder):
     with pytest.raises(CheckpointError, match=f"is in use by process {holder.pid} on {platform.node()}"):
         FolderLock(tmp_path / "lock").__enter__()
     holder.communicate("")
@@ -59,7 +59,7 @@ def test_a_killed_process_keeps_nothing(tmp_path, holder):
         pass
 
 
-def test_another_thread_of_this_process(tmp_path):
+def test_a_folder_is_locked_against_another_thread(tmp_path):
     with (
         FolderLock(tmp_path / "lock"),
         pytest.raises(CheckpointError, match="is in use by another run of this process"),
@@ -67,7 +67,7 @@ def test_another_thread_of_this_process(tmp_path):
         FolderLock(tmp_path / "lock").__enter__()
 
 
-def test_a_process_number_that_is_used_again(tmp_path):
+def test_a_process_number_that_is_used_again_holds_no_lock(tmp_path):
     write(tmp_path / "lock", started="1")
     with FolderLock(tmp_path / "lock"):
         pass

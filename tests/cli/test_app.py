@@ -114,7 +114,7 @@ def test_wrong_values_are_told_in_words(arguments, said, monkeypatch):
     assert shown.exit_code == 2 and said in shown.stderr
 
 
-def test_version():
+def test_version_is_that_of_the_package():
     result = CliRunner().invoke(app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"nutmill {package.__version__}\n")
 

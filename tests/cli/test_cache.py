@@ -31,19 +31,19 @@ def run(*arguments, code=0, env=None):
     return result.stdout
 
 
-def test_path(folder, nutmill):
+def test_path_prints_the_folder(folder, nutmill):
     assert run("path") == f"{folder}\n"
     assert json.loads(run("path", "--json")) == {"folder": str(folder)}
     assert nutmill("cache", "path", NUTMILL_CACHE_DIR="/somewhere").stdout == "/somewhere\n"
 
 
-def test_list(folder):
+def test_list_shows_each_entry(folder):
     shown = " ".join(run("list", env={"COLUMNS": "200"}).split())  # so wide that no cell wraps, however long the path
     assert shown.index("model b") < shown.index("model a") < shown.index("damaged, or of another version")
     assert re.search(rf"3 entries in {folder}: \d.\d+ KiB of at most 1 GiB", shown)
 
 
-def test_list_as_json(folder):
+def test_list_as_json_holds_each_entry(folder):
     found = json.loads(run("list", "--json"))
     assert (found["folder"], found["limit_bytes"]) == (str(folder), 1 << 30)
     assert found["n_bytes"] == sum(entry["n_bytes"] for entry in found["entries"])
@@ -53,7 +53,7 @@ def test_list_as_json(folder):
     assert a["used"].startswith("1970-01-01T") and a["path"] == str(folder / "model-a.entry")
 
 
-def test_an_empty_cache(folder):
+def test_an_empty_cache_is_said_so(folder):
     shutil.rmtree(folder)
     assert run("list").startswith("0 entries in ")
     assert json.loads(run("list", "--json"))["entries"] == []

@@ -36,7 +36,7 @@ def diagnosed(*arguments, code=0):
     return result
 
 
-def test_good_draws(stored):
+def test_good_draws_exit_with_0(stored):
     path = stored()
     said = diagnosed(path, "--strict").stdout.splitlines()
     assert said[0].startswith("4 chains x 500 draws, 0 divergent; largest R-hat 1.0")
@@ -85,7 +85,7 @@ def test_what_is_infinite_is_json_too():
     assert "largest R-hat inf (mu)" in verdict.lines()[0]
 
 
-def test_few_draws_and_one_chain(stored):
+def test_few_draws_and_one_chain_have_a_verdict(stored):
     few = stored({"mu": np.zeros((1, 3))}, good_stats((1, 3)))
     document = json.loads(diagnosed(few, "--json", "--strict", code=4).stdout)
     assert (document["max_rhat"], document["min_ess"]) == (None, None)

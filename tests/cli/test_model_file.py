@@ -56,7 +56,7 @@ def refusal(place):
     ("text", "path", "name"),
     [("a.py:b", "a.py", "b"), ("/x/a b.py:c_1", "/x/a b.py", "c_1"), ("C:\\a.py:b", "C:\\a.py", "b")],
 )
-def test_parse(text, path, name):
+def test_a_place_is_parsed_into_file_and_name(text, path, name):
     place = parse(text)
     assert (str(place.path), place.name) == (path, name)
     assert str(place) == text
@@ -68,7 +68,7 @@ def test_what_names_no_place(text):
         parse(text)
 
 
-def test_a_model(written):
+def test_a_model_is_found_by_its_name(written):
     assert isinstance(load_model(written(MODEL, "line")), pm.Model)
 
 
@@ -126,14 +126,14 @@ def test_a_file_that_fails_leaves_no_module(written):
     assert "failing_model" not in sys.modules
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file_is_one_sentence(tmp_path):
     assert refusal(ModelPlace(tmp_path / "no.py", "x")) == (
         f"The model file {tmp_path}/no.py cannot be read: there is no such file."
     )
     assert refusal(ModelPlace(tmp_path, "x")) == f"The model file {tmp_path} cannot be read: it is a folder."
 
 
-def test_no_such_name(written):
+def test_a_missing_name_is_one_sentence(written):
     place = written(MODEL, "modell")
     assert refusal(place) == (
         f"{place.path} has no 'modell'; models in it: line; functions that may return one: build, broken, nothing."
@@ -159,7 +159,7 @@ def test_no_such_name(written):
     ],
     ids=["raises", "in a function", "several lines", "import", "exit", "syntax", "binary", "deep"],
 )
-def test_a_file_that_raises(written, text, sentence):
+def test_a_file_that_raises_names_its_line(written, text, sentence):
     place = written(text)
     said = refusal(place)
     assert said.startswith(f"The model file {place.path} raised ")

@@ -21,14 +21,14 @@ def ended(tmp_path, capsys, attrs, **wanted):
 
 
 @pytest.mark.parametrize("stopped_by", [None, "until"])
-def test_finished(tmp_path, capsys, stopped_by):
+def test_a_finished_run_exits_with_0(tmp_path, capsys, stopped_by):
     code, said = ended(tmp_path, capsys, {"interrupted": False, "stopped_by": stopped_by})
     assert code == 0 and said.endswith(f"Result: {tmp_path}/draws.nc\n")
     assert (tmp_path / "draws.nc").exists()
 
 
 @pytest.mark.parametrize("stopped_by", ["SIGUSR1", "SIGTERM", "SIGINT", "max_time"])
-def test_stopped_and_able_to_go_on(tmp_path, capsys, stopped_by):
+def test_a_stopped_run_says_how_it_goes_on(tmp_path, capsys, stopped_by):
     """Also with --strict, because these draws are not the last word; and nothing is stored that looks finished."""
     attrs, run = {"interrupted": True, "stopped_by": stopped_by}, tmp_path / "run"
     code, said = ended(tmp_path, capsys, attrs, checkpoint=run, strict=True)

@@ -29,7 +29,7 @@ def measurement(layout, seconds):
     return Measurement(layout, Timing(seconds, seconds), 0.1, "scan", 0, 1.0)
 
 
-def test_what_it_says():
+def test_the_line_says_what_was_measured_last():
     said = []
     progress = MeasuringLine(said.append, 20.0)
     progress.say("Measuring")

@@ -97,7 +97,7 @@ def test_strict_judges_the_draws():
     assert Path("draws.nc").exists()
 
 
-def test_stopped_and_resumed():
+def test_a_stopped_run_is_resumed_to_the_same_draws():
     """Twice by its time, and then to the end: as if nothing had been."""
     sample("--draws", 400, "--out", "whole.nc")
     arguments = ("--draws", 400, "--checkpoint", "run", "--out", "draws.nc")
@@ -113,7 +113,7 @@ def test_stopped_and_resumed():
     assert_same("again.zarr", "whole.nc")
 
 
-def test_more_draws_of_a_run():
+def test_a_run_is_given_more_draws():
     sample("--draws", 90, "--out", "whole.nc")
     sample("--draws", 30, "--checkpoint", "run")
     run("resume", "run", "--model", "model.py:model", "--draws", 60, "--out", "draws.nc")
@@ -160,7 +160,7 @@ def test_resume_begins_where_nothing_has_begun():
     assert_same("draws.nc", "whole.nc")
 
 
-def test_parts_and_their_merge():
+def test_parts_are_merged_to_the_whole_run():
     sample("--draws", 50, "--chains", 10, "--out", "whole.nc")
     for ids in ("0-3", "4-7"):
         sample("--draws", 50, "--chains", 10, "--chain-ids", ids, "--checkpoint", f"part-{ids}")
@@ -199,7 +199,7 @@ def test_a_time_limit_without_a_folder_gives_what_there_is():
     assert draws_of("draws.nc")["mu"].shape[1] == document["draws"]
 
 
-def test_other_data():
+def test_other_data_come_from_a_file():
     y = np.linspace(-3.0, 3.0, 10)
     np.savez("data.npz", y_data=y)
     sample("--draws", 20, "--chains", 1, "--data", "data.npz", "--out", "draws.nc")

@@ -11,7 +11,7 @@ from nutmill.layout.layout import Layout
 LAYOUT = Layout(4, 2, "mkl")
 
 
-def test_sbatch_lines():
+def test_sbatch_lines_ask_for_the_cores_of_a_layout():
     """The text is pinned: users paste it, and sites check it."""
     assert "\n".join([*directives(LAYOUT), step()]) == (
         "#SBATCH --ntasks=1\n"
@@ -21,7 +21,7 @@ def test_sbatch_lines():
     )
 
 
-def test_environment():
+def test_the_environment_limits_each_blas():
     assert environment(LAYOUT) == {
         "OMP_NUM_THREADS": "2",
         "OPENBLAS_NUM_THREADS": "2",

@@ -69,7 +69,7 @@ def ago(seconds):
     return {"last_checkpoint": (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def test_a_run_that_goes_on():
+def test_a_run_under_way_shows_its_progress():
     head, chain = lines(Path("run"), STATE | ago(7260))
     assert head == (
         "run: sampling; 650/1000 draws, 2 divergent, 1.23M gradients/s, 2 min 5 s left, "
@@ -78,7 +78,7 @@ def test_a_run_that_goes_on():
     assert chain == "    chain 4: sampling 650/1000, 2 divergent, step size 0.704"
 
 
-def test_a_run_that_was_killed():
+def test_a_killed_run_is_no_longer_running():
     assert lines(Path("run"), STATE | KILLED | ago(7260))[0] == (
         "run: no longer running, last seen in sampling; 650/1000 draws, 2 divergent, last checkpoint 2 h 1 min ago"
     )
@@ -88,11 +88,11 @@ def test_a_checkpoint_by_a_clock_that_is_ahead():
     assert f"last checkpoint at {ago(-3600)['last_checkpoint']}" in lines(Path("run"), STATE | ago(-3600))[0]
 
 
-def test_a_run_that_has_just_begun():
+def test_a_run_that_has_just_begun_has_no_checkpoint():
     assert lines(Path("run"), STATE | BEGINS) == ["run: waiting; 0/1000 draws, 2 divergent, process 17 on n1"]
 
 
-def test_runs_that_have_ended(runs):
+def test_runs_that_have_ended_say_why(runs):
     document = json.loads(told(runs / "chains-0-3", "--json"))
     assert [one["folder"] for one in document] == [str(runs / "chains-0-3")]
     assert (document[0]["phase"], document[0]["draws"], document[0]["is_running"]) == ("finished", 20, False)

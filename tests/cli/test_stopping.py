@@ -72,7 +72,7 @@ def assert_same(expected):
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM", "SIGINT"])
-def test_while_the_model_is_loaded(name, expected):
+def test_a_signal_while_the_model_is_loaded_ends_the_command(name, expected):
     Path("model.py").write_text(AT_ONCE.format(name))
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGTERM)
     said = run("sample", "model.py:model", *KEPT, code=3).stderr
@@ -82,7 +82,7 @@ def test_while_the_model_is_loaded(name, expected):
     assert_same(expected)
 
 
-def test_while_the_result_is_made(expected):
+def test_a_signal_while_the_result_is_made_ends_the_command(expected):
     Path("model.py").write_text(WHEN_THE_RESULT_IS_MADE)
     said = ended(start("sample", "model.py:model", *KEPT), 3)
     assert said.splitlines()[-1] == "Stopped by SIGUSR1; to go on: nutmill resume run"
@@ -105,7 +105,7 @@ EARLY = "hold(); os.kill(os.getpid(), signal.SIGUSR1)"
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])
-def test_before_the_command_is_known(name):
+def test_a_signal_before_the_command_is_known_is_one_sentence(name):
     said = ended(start("sample", "small.nut", *KEPT, before=EARLY.replace("SIGUSR1", name)), 3)
     assert said == f"Stopped by {name}; run holds no run yet: give the command again.\n"
 

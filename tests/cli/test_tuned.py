@@ -33,7 +33,7 @@ def with_sweep(tuned, **changes):
     return tuned._replace(found=tuned.found._replace(profile=profile, layout=sweep.best))
 
 
-def test_the_table(made):
+def test_the_table_has_a_row_for_each_layout(made):
     rows = cells(printed(made))
     assert len(rows) == len(SECONDS)
     # 8 chains, two at once: four waves of 6 ms; the CPU time that was made up is twice the time.
@@ -73,7 +73,7 @@ def test_lines_of_job_scripts_are_printed_where_they_are_of_use(made):
     assert shown.endswith("layout=Layout(chains_at_once=2, blas_threads=2, blas='mkl'))\n")
 
 
-def test_the_choice(made):
+def test_the_choice_says_what_it_gains_and_how_sure_it_is(made):
     assert choice(made) == [
         "Chosen: 2 chains x 2 BLAS threads (mkl); 8 chains in 4 waves, 6 ms per gradient of one chain, "
         "333 gradients/s of all.",
@@ -95,7 +95,7 @@ def test_one_layout_has_no_next_best(made):
     assert "▶" in printed(alone)
 
 
-def test_all_of_the_text(made):
+def test_all_of_the_text_is_printed(made):
     shown = printed(made)
     assert "gp.py:model on " in shown and f"{made.topology.n_cores} cores" in shown
     assert "gradients per second of the whole job" in shown and "▶333" in shown
@@ -148,7 +148,7 @@ def test_of_a_long_path_the_title_has_the_end(made):
     assert as_dict(named)["model"] == named.model
 
 
-def test_json(made):
+def test_json_has_all_that_was_found(made):
     found = json.loads(json.dumps(as_dict(made)))
     assert Layout.from_dict(found["layout"]) == CHOSEN
     assert found["seconds_per_gradient"] == pytest.approx(0.006)

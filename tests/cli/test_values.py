@@ -10,7 +10,7 @@ from nutmill.units import ranges
     ("text", "expected"),
     [("90", 90.0), ("0.5", 0.5), ("45s", 45.0), ("1h30m", 5400.0), ("2D", 172800.0), (" 1d2h3m4.5s ", 93784.5)],
 )
-def test_seconds(text, expected):
+def test_durations_are_read_as_seconds(text, expected):
     assert read_seconds(text) == expected
 
 
@@ -24,7 +24,7 @@ def test_what_is_no_duration_is_refused(text):
     ("text", "expected"),
     [("5", [5]), ("4-7", [4, 5, 6, 7]), ("0-1,8-9,15", [0, 1, 8, 9, 15]), ("3-3", [3]), (" 0 , 2-3 ", [0, 2, 3])],
 )
-def test_chain_ids(text, expected):
+def test_chain_ids_are_read_from_ranges(text, expected):
     assert read_chain_ids(text) == expected
     assert read_chain_ids(ranges(expected)) == expected
 
@@ -49,7 +49,7 @@ def test_what_are_no_chain_ids_is_refused(text, said):
 
 
 @pytest.mark.parametrize(("ids", "text"), [([], ""), ([3], "3"), ([0, 1, 2, 3], "0-3"), ([0, 1, 4, 6, 7], "0-1,4,6-7")])
-def test_ranges(ids, text):
+def test_numbers_are_written_as_ranges(ids, text):
     assert ranges(ids) == text
 
 
@@ -57,7 +57,7 @@ def test_ranges(ids, text):
     ("text", "expected"),
     [("ess=400,rhat=1.01", {"ess": 400.0, "rhat": 1.01}), ("rhat=1.05", {"rhat": 1.05}), (" ess = 1e3 ", {"ess": 1e3})],
 )
-def test_targets(text, expected):
+def test_targets_are_read_by_name(text, expected):
     assert read_targets(text) == expected
 
 

@@ -160,12 +160,12 @@ def test_samplers_that_are_installed_for_the_tests_are_those_that_were_tested():
 
 
 @pytest.mark.parametrize(("name", "value"), [("draws", 3), ("chains", 1), ("repeats", 0)])
-def test_too_little_to_compare(name, value):
+def test_too_little_to_compare_is_refused(name, value):
     with pytest.raises(ArgumentError, match=f"{name} must be at least .* to compare samplers, not {value}"):
         nutmill.compare(build(), samplers=["nutmill"], **{name: value})
 
 
-def test_bad_input():
+def test_bad_input_is_one_sentence():
     with pytest.raises(ArgumentError, match="no sampler 'nutpi' to compare; choose among nutmill"):
         nutmill.compare(build(), samplers=["nutpi"])
     model = build()
@@ -174,7 +174,7 @@ def test_bad_input():
         nutmill.compare(model, samplers=["nutmill"])
 
 
-def test_the_command(tmp_path, monkeypatch, unprimed):
+def test_the_command_compares_on_a_real_model(tmp_path, monkeypatch, unprimed):
     monkeypatch.chdir(tmp_path)
     Path("model.py").write_text(MODEL)
     sizes = ["--draws", "50", "--chains", "2", "--repeats", "2", "--sampler", "nutmill"]

@@ -32,7 +32,7 @@ def comparison():
     return Comparison("<model>", "2026-11-25", settings, machine, rows, summarize(rows, NAMES), missing, ["A note."])
 
 
-def test_sentences(comparison):
+def test_sentences_say_who_was_first_and_what_disagrees(comparison):
     said = comparison.sentences
     assert said[0].startswith("nutmill has 400 effective draws of every parameter of a new model first, 12.7 s")
     assert said[1].startswith("numpyro and nutmill disagree on the mean of mu by 20.0 standard errors")
@@ -77,7 +77,7 @@ def test_tables_hold_who_has_draws(comparison):
     assert "nutmill" in text and "SIGKILL" in text
 
 
-def test_numbers():
+def test_numbers_have_three_digits():
     assert [number(x) for x in (float("nan"), 1e-5, 0.012345, 999.4, 12345.6)] == ["-", "0", "0.0123", "999", "12346"]
 
 

@@ -53,7 +53,7 @@ def test_good_draws_give_silence():
     assert kinds() == {}
 
 
-def test_chains_apart():
+def test_chains_that_disagree_are_found():
     posterior = good_posterior((N_CHAINS, N_DRAWS))
     posterior["theta"][2, :, 1] += 3
     found = kinds(posterior)["rhat"]
@@ -142,7 +142,7 @@ def test_means_that_do_not_exist():
 
 
 @pytest.mark.parametrize("k", [-0.3, 0.2, 0.7, 1.2])
-def test_shape_of_a_tail(k):
+def test_the_shape_of_a_tail_is_estimated(k):
     """At the quantiles of the distribution itself."""
     p = (np.arange(4000) + 0.5) / 4000
     assert abs(pareto_shape(((1 - p) ** -k - 1) / k) - k) < 0.02
@@ -180,7 +180,7 @@ def test_where_every_trajectory_is_cut_off_the_draws_are_not_called_fine():
     assert "cut off 100%" in message and "flat priors" in message and "fine" not in message
 
 
-def test_slow_energy():
+def test_energy_that_moves_slowly_is_found():
     stats = good_stats((N_CHAINS, N_DRAWS))
     stats["energy"][0] = autoregressive((1, N_DRAWS), 0.97)[0]
     assert "(chain 0)" in kinds(stats=stats)["bfmi"].message
@@ -241,7 +241,7 @@ def test_only_the_named_variables_are_checked():
 
 @pytest.mark.parametrize("n_draws", [0, 1, 3])
 @pytest.mark.parametrize("n_chains", [1, 2])
-def test_too_few_draws(n_chains, n_draws):
+def test_too_few_draws_are_said_so(n_chains, n_draws):
     found = kinds(shape=(n_chains, n_draws))
     assert set(found) == {"too_few"}
     assert f"{n_draws} draw" in found["too_few"].message
@@ -252,7 +252,7 @@ def test_the_fewest_draws_that_have_an_ess(n_chains):
     assert "ess" in kinds(shape=(n_chains, 4))
 
 
-def test_one_chain():
+def test_one_chain_has_no_rhat_and_that_is_said():
     found = kinds(shape=(1, N_DRAWS))
     assert set(found) == {"too_few"}
     assert found["too_few"].message.startswith("Only one chain")

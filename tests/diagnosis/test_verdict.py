@@ -21,7 +21,7 @@ DRAWS = xr.Dataset({"a": (("chain", "draw"), np.zeros((4, 10)))})
         (xr.DataTree.from_dict({"posterior": DRAWS}), "this DataTree has no sample_stats."),
     ],
 )
-def test_what_is_no_result(given, said):
+def test_what_is_no_result_is_refused(given, said):
     with pytest.raises(ArgumentError) as refused:
         diagnose(given)
     assert str(refused.value) == f"What is diagnosed is a result with groups posterior and sample_stats; {said}"

@@ -10,7 +10,7 @@ from nutmill.explanation.answers import advice, answers, as_text
 from nutmill.explanation.blas_calls import BlasCall
 
 
-def test_derived_figures():
+def test_derived_figures_follow_from_what_was_measured():
     found = made_up()
     assert (found.n_dim, found.data_bytes, found.blas_flops) == (9, 4_000_000, 2_000_243.0)
     assert found.blas_share == pytest.approx(0.6)
@@ -19,7 +19,7 @@ def test_derived_figures():
     assert made_up(data=[]).least_s == pytest.approx(2_000_243 / 4e10)
 
 
-def test_answers():
+def test_answers_say_what_was_measured():
     said = {question: " ".join(sentences) for question, sentences in answers(made_up()).items()}
     runs, time, cores, blas, memory, elsewhere, _ = said.values()
     assert "has 32 operations. Rewriting leaves 9 in each gradient (fused loop x 3, LeanDot x 1, views" in runs
@@ -61,7 +61,7 @@ def test_what_is_not_known_is_not_said():
         ({"gradient_s_tile_threads": 5e-4}, "2 tile threads make a gradient 2.00 times as fast: where there are more"),
     ],
 )
-def test_advice(changed, said):
+def test_advice_follows_from_where_the_time_goes(changed, said):
     assert any(said in sentence for sentence in advice(made_up(**changed)))
 
 

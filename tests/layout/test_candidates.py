@@ -14,11 +14,11 @@ def machine(n_cores):
     return SimpleNamespace(n_cores=n_cores)
 
 
-def test_two_cores_four_chains():
+def test_candidates_for_two_cores_and_four_chains():
     assert candidates(machine(2), 4) == [Layout(1, 1), Layout(2, 1), Layout(1, 2), Layout(2, 2)]
 
 
-def test_four_cores_two_chains():
+def test_candidates_for_four_cores_and_two_chains():
     assert candidates(machine(4), 2) == [
         Layout(1, 1),
         Layout(2, 1),
@@ -29,7 +29,7 @@ def test_four_cores_two_chains():
     ]
 
 
-def test_one_core():
+def test_one_core_is_tried_with_two_threads_too():
     assert candidates(machine(1), 4) == [Layout(1, 1), Layout(1, 2)]
 
 
@@ -86,7 +86,7 @@ def test_tile_threads_are_an_axis():
     assert candidates(machine(8), 4) == [a for a in candidates(machine(8), 4, has_tiles=True) if a.tile_threads == 1]
 
 
-def test_no_chains():
+def test_no_chains_are_refused():
     with pytest.raises(LayoutError, match="chains must be at least 1"):
         candidates(machine(4), 0)
 

@@ -27,7 +27,7 @@ def test_the_fastest_job_is_chosen_not_the_fastest_chain_nor_the_most_throughput
     assert choose(rounds(times), job).best == Layout(3)
 
 
-def test_core_hours():
+def test_core_hours_choose_fewer_cores():
     times = {Layout(1, 1): 1.0, Layout(1, 4): 0.5, Layout(4, 1): 1.1, Layout(4, 2): 0.7}
     assert choose(rounds(times), JOB).best == Layout(4, 2)
     assert choose(rounds(times), JOB._replace(objective="core_hours")).best == Layout(1, 1)
@@ -107,7 +107,7 @@ def test_what_was_dropped_stays_beaten():
     assert choose(found, JOB).best == TWO_THREADS
 
 
-def test_runner_up_and_confidence():
+def test_the_runner_up_decides_the_confidence():
     choice = choose(rounds({ONE_THREAD: 1.0, Layout(2): 0.6, Layout(1): 0.9}), JOB)
     assert (choice.best, choice.runner_up, choice.confidence) == (ONE_THREAD, Layout(2), "high")
     assert choice.margin == pytest.approx((1.2, 1.2, 1.2))
@@ -116,6 +116,6 @@ def test_runner_up_and_confidence():
     assert choose(unsure, JOB).confidence == "low"
 
 
-def test_a_single_layout():
+def test_a_single_layout_is_chosen():
     choice = choose([{ONE_THREAD: 1.0}], JOB)
     assert (choice.best, choice.runner_up, choice.margin, choice.confidence) == (ONE_THREAD, None, None, "high")

@@ -69,7 +69,7 @@ def test_what_was_not_measured_is_nan():
     assert not np.isnan(found.rate[found.chosen])
 
 
-def test_text():
+def test_text_has_a_row_and_a_column_for_each_count():
     console = printed(text(heat(made()), "laptop: GP, n = 200", "gradients"))
     shown = console.export_text()
     assert "laptop: GP, n = 200" in shown
@@ -111,7 +111,7 @@ def test_tile_threads_are_columns_where_blas_has_one_and_panels_elsewhere():
     assert found.is_oversubscribed[:, 0].tolist() == [[False, False], [True, True], [False, False]]
 
 
-def test_png(tmp_path):
+def test_png_is_a_picture_of_a_readable_size(tmp_path):
     path = tmp_path / "heat.png"
     draw(heat(made()), path, "laptop: GP, n = 200", "gradients")
     content = path.read_bytes()

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("process_as_it_was")
         ({"chains_at_once": 1, "blas": 3}, "blas must be None"),
     ],
 )
-def test_wrong_values(values, sentence):
+def test_wrong_values_of_a_layout_are_refused(values, sentence):
     with pytest.raises(LayoutError, match=sentence):
         Layout(**values)
     with pytest.raises(LayoutError, match=sentence):
@@ -61,7 +61,7 @@ def test_layouts_of_older_profiles():
             Layout.from_dict(usual | {name: value})
 
 
-def test_names():
+def test_layouts_have_readable_names():
     assert str(Layout(1)) == "1 chain x 1 BLAS thread"
     assert str(Layout(4, 2, "mkl")) == "4 chains x 2 BLAS threads (mkl)"
 

@@ -76,7 +76,7 @@ def test_more_threads_than_the_build_allows():
     assert threads_of_this_process() <= before
 
 
-def test_a_library_that_cannot_be_limited(monkeypatch):
+def test_a_library_that_cannot_be_limited_is_said_so(monkeypatch):
     library = use_instead(monkeypatch, name="blas", threads=None)
     with apply_layout(Layout(2)) as applied:
         in_thread(applied.enter_worker, 0)
@@ -87,7 +87,7 @@ def test_a_library_that_cannot_be_limited(monkeypatch):
         apply_layout(Layout(2, 2)).__enter__()
 
 
-def test_no_blas(monkeypatch):
+def test_without_blas_only_code_that_calls_none_runs(monkeypatch):
     def nothing(vendor):
         raise LayoutError("No BLAS was found.")
 
@@ -104,7 +104,7 @@ def test_no_blas(monkeypatch):
             apply_layout(layout).__enter__()
 
 
-def test_unknown_vendor():
+def test_an_unknown_vendor_is_refused():
     with pytest.raises(LayoutError, match=r"No BLAS called 'fastest' is installed.*installed are: .*SciPy's"):
         apply_layout(Layout(1, blas="fastest")).__enter__()
 

@@ -42,7 +42,7 @@ def changed(profile, **changes):
     return dataclasses.replace(profile, **changes)
 
 
-def test_the_folder(monkeypatch, tmp_path):
+def test_profiles_lie_in_the_folder_of_the_cache(monkeypatch, tmp_path):
     assert profile_folder() == tmp_path / "cache" / "profiles"
     monkeypatch.delenv("NUTMILL_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -107,7 +107,7 @@ def test_the_newest_of_a_size_class(profile):
         ({"blas": BlasKey("mkl", "0.3.30")}, "measured with mkl 0.3.30"),
     ],
 )
-def test_profiles_that_do_not_hold_here(profile, caplog, changes, reason):
+def test_profiles_of_another_machine_version_or_blas_are_passed_over(profile, caplog, changes, reason):
     save(changed(profile, **changes))
     save(changed(profile, **changes, workload="beef"))
     with caplog.at_level(logging.INFO, "nutmill"):
@@ -132,7 +132,7 @@ def damages():
 
 
 @pytest.mark.parametrize("damage, change", list(damages()))
-def test_damaged_profiles(profile, caplog, damage, change):
+def test_damaged_profiles_are_passed_over(profile, caplog, damage, change):
     path = save(profile)
     assert find("a1b2", BLAS, "f00d", SIZES) == profile
     assert change(path.read_text()) != path.read_text()

@@ -109,7 +109,7 @@ def test_the_way_through_json():
 
 @pytest.mark.parametrize("key", ["job", "best", "runner_up", "margin", "confidence", "measurements"])
 @pytest.mark.parametrize("value", [7, "x", {}, [{}], [1]])
-def test_damaged_records(key, value):
+def test_damaged_records_are_refused(key, value):
     with pytest.raises(LayoutError):
         Sweep.from_dict(simulated_sweep().as_dict() | {key: value})
 
@@ -168,6 +168,6 @@ def test_an_exhaustive_sweep_measures_all_equally_often():
         ({"layouts": []}, "None of the 0 layouts"),
     ],
 )
-def test_bad_input(options, sentence):
+def test_bad_input_is_one_sentence(options, sentence):
     with pytest.raises(LayoutError, match=sentence):
         simulated_sweep(**options)

@@ -17,7 +17,7 @@ def sources(found, name):
     return [reading.source for reading in found.readings if reading.name == name]
 
 
-def test_laptop(recorded):
+def test_a_laptop_may_use_all_its_cores(recorded):
     found = topology(recorded("laptop"))
     assert found.cpus == tuple(range(8))
     assert found.cores == ((0, 4), (1, 5), (2, 6), (3, 7)) == found.fast_cores
@@ -30,7 +30,7 @@ def test_laptop(recorded):
     assert found.caches == (*first_level, Cache(3, 8192 * KIB, tuple(range(8))))
 
 
-def test_two_sockets(recorded):
+def test_two_sockets_are_two_numa_nodes(recorded):
     found = topology(recorded("two_sockets"))
     assert (len(found.cpus), len(found.cores), found.n_cores) == (128, 64, 64)
     assert found.cores[1] == (1, 65)
@@ -67,14 +67,14 @@ def test_slurm_job_that_is_bound_to_siblings(recorded):
         ("container_v1", "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us"),
     ],
 )
-def test_container(recorded, name, source):
+def test_a_container_is_bound_by_its_quota(recorded, name, source):
     found = topology(recorded(name))
     assert (len(found.cores), found.quota, found.n_cores) == (4, 1.5, 2)
     assert found.bound_by == f"a quota of 1.5 CPUs ({source})"
     assert found.memory_bytes == 2 * GIB
 
 
-def test_hybrid_laptop(recorded):
+def test_a_hybrid_laptop_computes_on_its_fast_cores(recorded):
     found = topology(recorded("hybrid"))
     assert len(found.cores) == found.n_cores == 12
     assert found.fast_cores == ((0, 1), (2, 3), (4, 5), (6, 7))

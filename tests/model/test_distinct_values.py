@@ -70,7 +70,7 @@ def kinds(compiled) -> set[str]:
         (spread, {DISTINCT, PLACES}),
     ],
 )
-def test_gradients(likelihood, expected):
+def test_gradients_are_those_of_pytensor(likelihood, expected):
     compiled = compile_model(built(likelihood))
     assert kinds(compiled) >= expected
     assert_agrees_with_pymc(compiled)
@@ -78,7 +78,7 @@ def test_gradients(likelihood, expected):
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_other_counts(stored):
+def test_new_data_may_have_other_distinct_values(stored):
     """Places are made anew, also where rows are in the order of groups, and in files."""
     with pm.Model() as model:
         group, y = pm.Data("group", GROUP), pm.Data("sold", COUNTS)

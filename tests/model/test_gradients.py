@@ -57,7 +57,7 @@ def assert_forms_agree(fused: CompiledModel, pointer: CompiledModel) -> None:
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in EXPENSIVE)])
-def test_zoo(name):
+def test_the_zoo_has_the_gradients_of_pytensor(name):
     compiled = zoo.compiled(name)
     assert compiled.code.fused
     assert_agrees_with_pymc(compiled)
@@ -65,13 +65,13 @@ def test_zoo(name):
 
 
 @pytest.mark.parametrize("name", ["regression", "scan"])
-def test_fused_and_pointer(name):
+def test_fused_and_called_by_pointer_are_one_density(name):
     assert_forms_agree(zoo.compiled(name), zoo.compiled(name, fuse=False))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*models.MODELS, "irt", "generated"])
-def test_benchmark_models(name):
+def test_benchmark_models_have_the_gradients_of_pytensor(name):
     fused = compile_model(models.build(name))
     assert fused.code.fused
     assert_agrees_with_pymc(fused)

@@ -50,7 +50,7 @@ def test_both_ways_are_one_density(name):
         np.testing.assert_allclose(values[key], expected[key], rtol=1e-10, atol=1e-12)
 
 
-def test_draws(normal):
+def test_both_ways_draw_the_same_posterior(normal):
     drawn = sample_numba(
         normal, draws=2000, chains=4, random_seed=5, progressbar=False, compute_convergence_checks=False
     )
@@ -104,7 +104,7 @@ def test_the_cache_keeps_the_ways_apart(model_cache):
         assert again.code.from_cache and again.code.lowering == lowering
 
 
-def test_it_is_told(normal):
+def test_the_model_says_how_it_was_lowered(normal):
     assert "lowered   by PyTensor's Numba forms\n" in normal.report()
     assert "lowered by PyTensor's Numba forms, and linked into one object" in str(explain(normal))
     x = pt.scalar("x")
@@ -113,7 +113,7 @@ def test_it_is_told(normal):
     assert "by nutmill's own LLVM IR, and PyTensor's Numba forms of Nonzero" in compiled.report()
 
 
-def test_what_is_refused():
+def test_another_lowering_is_refused():
     @numba.njit
     def density(q, gradient, data):
         return 0.0

@@ -133,7 +133,7 @@ class Doubled(Op):
     pullback = L_op
 
 
-def test_an_op_in_python():
+def test_a_model_with_an_op_in_python_is_not_saved():
     with pm.Model() as model:
         pm.Potential("p", Doubled()(pm.Normal("x", 0.0, 1.0)))
     with pytest.warns(UserWarning, match="Doubled has no native implementation"):
@@ -150,7 +150,7 @@ def test_a_model_that_is_not_fused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_start_in_python():
+def test_a_model_whose_start_runs_python_is_not_saved():
     """The density is native, and the support point is not."""
     with pm.Model() as model:
         x = pm.Data("x", 1.0)

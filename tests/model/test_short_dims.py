@@ -136,7 +136,7 @@ def compiled():
     return compile_model(slopes())
 
 
-def test_gradients(compiled):
+def test_gradients_are_those_of_pytensor(compiled):
     assert PIECES in {each.kind for each in compiled.code.arranged}
     assert_agrees_with_pymc(compiled)
     assert_agrees_with_differences(compiled)

@@ -108,7 +108,7 @@ def test_sums_lose_no_digits():
     np.testing.assert_array_equal(gradient, -1.0)
 
 
-def test_other_data(single, double):
+def test_other_data_are_bound_in_single_precision(single, double):
     x = np.random.default_rng(9).normal(size=(77, COLUMNS))
     new = {"x": x, "y": np.arange(77) % 2}
     q = np.random.default_rng(4).normal(size=single.n_dim)
@@ -138,7 +138,7 @@ def test_the_posterior_does_not_move(single, double, seed):
         assert_same_mean(first["beta"].values[..., k], second["beta"].values[..., k])
 
 
-def test_bad_input():
+def test_another_dtype_is_refused():
     with pytest.raises(ArgumentError, match='dtype must be "float64" or "float32", not \'float16\''):
         compile_model(logistic(), dtype="float16")
 

@@ -90,7 +90,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_loops(name, x, points):
+def test_loops_over_equal_graphs_are_stacked(name, x, points):
     output = by_loop(40, lambda i: LOOPS[name](x, i))
     assert_equal_but_small(output, [x], points)
 

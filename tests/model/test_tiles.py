@@ -76,7 +76,7 @@ SEVERAL = ETA + Z @ U + A[G] + S
     ],
     ids=["normal", "logit", "poisson", "several products", "exponential", "rows kept", "other reductions"],
 )
-def test_regressions(outputs):
+def test_regressions_in_tiles_have_the_values_and_gradients_of_pytensor(outputs):
     assert_tiled(outputs)
 
 

@@ -24,7 +24,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("where", ["magic", "checksum", "header", "parts", "end"])
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_damage(path, where, damage):
+def test_a_damaged_file_is_refused(path, where, damage):
     whole = content()
     header_end = whole.index(b"\n", 16 + 65)
     place = {
@@ -68,14 +68,14 @@ def test_a_file_of_another_version(path):
         load(path)
 
 
-def test_no_such_file(path):
+def test_a_missing_file_is_one_sentence(path):
     with refused(f"The model {path} cannot be read: No such file"):
         load(path)
     with refused("No such file"):
         load(path, strict=True)
 
 
-def test_a_folder(tmp_path):
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
     with refused("cannot be read: it is a folder"):
         load(tmp_path)
     with refused("cannot be saved as .*: Is a directory"):
@@ -104,7 +104,7 @@ except ModelError as error:
     assert output_of(start(code)).strip() == f"The model {path} cannot be read: Permission denied."
 
 
-def test_a_full_disk(tmp_path):
+def test_a_full_disk_leaves_no_half_file(tmp_path):
     """The file that was there stays, and nothing is left over."""
     source = tmp_path / "source.nut"
     small().save(source)

@@ -154,7 +154,7 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "n_bytes"), [("0", 0), ("7", 7), ("2K", 2048), ("1.5 m", 3 << 19), ("2GB", 2 << 30), ("1GiB", 1 << 30)]
 )
-def test_limits(monkeypatch, given, n_bytes):
+def test_limits_are_read_with_their_units(monkeypatch, given, n_bytes):
     monkeypatch.setenv("NUTMILL_CACHE_LIMIT", given)
     assert cache.limit_bytes() == n_bytes
 

@@ -121,7 +121,7 @@ def test_report_names_parameters_data_and_costs():
         assert piece in report
 
 
-def test_dims():
+def test_dims_are_those_of_the_model():
     compiled = zoo.compiled("regression")
     assert compiled.dims == {"level": ("group",), "beta": ("column",), "mu": ("row",)}
     assert list(compiled.coords["group"]) == ["a", "b", "c"]
@@ -178,7 +178,7 @@ def test_two_models_compiled_in_two_threads():
         assert compiled[name].logp_dlogp(np.array([0.3]))[0] == pytest.approx(poisson_logp(0.3, values))
 
 
-def test_pytensor_graph():
+def test_a_pytensor_graph_is_compiled():
     """A scalar graph over named inputs; a shared variable with a name is data that can be replaced."""
     scale = pytensor.shared(np.array([1.0, 2.0, 4.0]), name="scale")
     x, z = pt.dvector("x", shape=(3,)), pt.dscalar("z")
@@ -206,7 +206,7 @@ def line(q, gradient, data):
     return lp
 
 
-def test_njit_density():
+def test_an_njit_density_is_compiled():
     x = np.linspace(0.0, 1.0, 50)
     y = 3.0 * x + 0.1 * np.random.default_rng(9).normal(size=50)
     compiled = compile_model(line, n_dim=1, data=(x, y))

@@ -55,7 +55,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_initvals(name):
+def test_initvals_are_those_of_the_compiled_model(name):
     """Usual values of what hangs on the given ones follow, as in PyMC; logarithms may round another way."""
     first, second = (model.starts(GIVEN[name], 2, 3, jitter=False) for model in both())
     assert_allclose(second, first, rtol=1e-14, atol=1e-14)

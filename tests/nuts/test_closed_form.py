@@ -60,7 +60,7 @@ def test_funnel_in_its_non_centred_form(seed):
     assert_mean(np.sign(centred[:, :, 0]) * np.sign(centred[:, :, 1]), 0.0)
 
 
-def test_boundary(seed):
+def test_a_boundary_is_kept(seed):
     draws = sample(Target.HALF_NORMAL, 2, seed, draws=2000)
     assert (draws[:, :, 0] >= 0.0).all()
     assert_mean(draws[:, :, 0], np.sqrt(2.0 / np.pi))

@@ -78,7 +78,7 @@ def test_it_is_what_this_arviz_works_with(trace):
     assert isinstance(trace, xr.DataTree if ARVIZ_1 else az.InferenceData)
 
 
-def test_groups(trace):
+def test_a_result_has_the_groups_of_the_schema(trace):
     sampled = {"posterior", "sample_stats", "unconstrained_posterior", "log_likelihood"}
     rest = {"observed_data", "constant_data", "divergences"}
     assert group_names(trace) == sampled | {f"warmup_{name}" for name in sampled} | rest
@@ -129,7 +129,7 @@ def test_divergences_are_ragged(trace):
     assert not {"chain", "draw"} & set(dataset.variables)
 
 
-def test_attributes(trace):
+def test_attributes_say_what_made_each_group(trace):
     assert trace.attrs["interrupted"] == 1
     for name in group_names(trace):
         attrs = group(trace, name).attrs
@@ -248,7 +248,7 @@ def test_a_variable_called_like_its_dimension_keeps_its_values():
         ((), np.float64, []),
     ],
 )
-def test_labels(labels, dtype, expected):
+def test_labels_keep_their_values_and_kind(labels, dtype, expected):
     array = label_array(labels)
     assert array.tolist() == expected
     assert array.dtype.kind == np.dtype(dtype).kind

@@ -222,7 +222,7 @@ def test_disagreement_is_reported(seed):
     assert run.messages[0].startswith("Chains 0, 1 did not agree in 1000 draws of warmup")
 
 
-def test_times_add_up(reference):
+def test_times_of_the_phases_add_up(reference):
     seconds = reference.seconds
     assert seconds.warmup_wall > 0.0
     assert seconds.sampling_wall > 0.0

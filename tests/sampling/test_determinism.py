@@ -34,11 +34,11 @@ def fuse(request):
     return request.param
 
 
-def test_run_twice(fuse):
+def test_the_same_run_twice_gives_the_same_bytes(fuse):
     assert_same_bytes(draw(fuse), draw(fuse))
 
 
-def test_threads(fuse):
+def test_the_number_of_threads_changes_no_draw(fuse):
     assert_same_bytes(draw(fuse, cores=1), draw(fuse, cores=4))
 
 
@@ -46,7 +46,7 @@ def test_eight_chains_hold_the_run_of_four(fuse):
     assert_same_bytes(draw(fuse, cores=2), draw(fuse, chains=8, cores=2), slice(0, 4))
 
 
-def test_adaptive_warmup(fuse):
+def test_adaptive_warmup_does_not_depend_on_threads(fuse):
     assert_same_bytes(draw(fuse, tune=None, cores=1), draw(fuse, tune=None, cores=4))
 
 

@@ -69,20 +69,20 @@ def test_a_model_is_sampled_without_compiling_it_first(threads):
     assert_equals_local_run(result)
 
 
-def test_a_part_of_the_chains(threads):
+def test_a_part_of_the_chains_draws_as_in_the_whole_run(threads):
     result = sample_numba(short(), **OPTIONS, executor=threads, chain_ids=[8, 9])
     assert result.posterior["chain"].values.tolist() == [8, 9]
     whole = reference().posterior["effect"].sel(chain=[8, 9])
     np.testing.assert_array_equal(result.posterior["effect"].values, whole.values)
 
 
-def test_a_warm_start(threads):
+def test_a_warm_start_draws_as_a_local_run_does(threads):
     options = {**OPTIONS, "chains": 11, "tune": 0, "random_seed": 9, "adaptation_state": adaptation_of(reference())}
     local = sample_numba(short(), **options)
     assert_same(sample_numba(short(), **options, executor=threads), local, ("posterior", "sample_stats", "adaptation"))
 
 
-def test_in_a_folder(pool, tmp_path):
+def test_a_run_in_a_folder_draws_as_one_in_memory(pool, tmp_path):
     assert_equals_local_run(sample_numba(short(), **OPTIONS, executor=pool, checkpoint=tmp_path / "run"))
     assert nutmill.status(tmp_path / "run")["phase"] == "finished"
     assert not (tmp_path / "run" / "running").exists()
@@ -163,7 +163,7 @@ def test_interrupt_keeps_what_is_done(threads):
     assert n_draws < 500_000
 
 
-def test_a_limit_of_time(threads, tmp_path):
+def test_a_limit_of_time_ends_the_run_with_its_draws(threads, tmp_path):
     options = {**OPTIONS, "draws": 100_000}
     result = sample_numba(long(), **options, executor=threads, max_time=1.5, checkpoint=tmp_path / "run")
     assert result.attrs["stopped_by"] == "max_time"

@@ -41,17 +41,17 @@ def refused(pattern: str, error=ModelError):
     return pytest.raises(error, match=pattern)
 
 
-def test_no_model():
+def test_no_model_is_one_sentence():
     with refused("There is no model: pass a pm.Model, or call this in"):
         sample_numba(**QUICK)
 
 
-def test_something_that_is_no_model():
+def test_something_that_is_no_model_is_refused():
     with refused("pm.Model", ArgumentError):
         sample_numba(3.0, **QUICK)
 
 
-def test_no_free_variables():
+def test_a_model_without_free_variables_is_refused():
     with pm.Model() as model:
         pm.Normal("y", 0.0, 1.0, observed=[1.0, 2.0])
     with refused("no free variables, so there is nothing to sample"):
@@ -74,7 +74,7 @@ def test_names_of_arviz_dimensions(name):
         sample_numba(model, **QUICK)
 
 
-def test_nan_in_observed_data():
+def test_nan_in_observed_data_is_refused():
     with pm.Model() as model:
         x = pm.Normal("x", 0.0, 1.0)
         pm.Normal("y", x, 1.0, observed=pm.Data("y_data", [1.0, 0.0, 2.0]))
@@ -83,7 +83,7 @@ def test_nan_in_observed_data():
         sample_numba(model, **QUICK)
 
 
-def test_shapes_that_change_with_the_parameters():
+def test_shapes_that_change_with_the_parameters_are_refused():
     with pm.Model() as model:
         x = pm.Normal("x", 0.0, 1.0, shape=5)
         pm.Deterministic("positive", x[x > 0])
@@ -92,7 +92,7 @@ def test_shapes_that_change_with_the_parameters():
     assert "x" in compile_model(model, var_names=["x"]).expand(np.zeros((1, 5)))
 
 
-def test_unknown_var_names():
+def test_unknown_var_names_are_refused():
     with refused("var_names has no such variable: z. The model has x"):
         sample_numba(one_normal(), var_names=["z"], **QUICK)
 
@@ -144,7 +144,7 @@ def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, m
         (1.0, "initvals must be a dict"),
     ],
 )
-def test_initial_values(initvals, pattern):
+def test_initial_values_that_do_not_fit_are_refused(initvals, pattern):
     with refused(pattern):
         sample_numba(zoo.compiled("regression"), **QUICK, initvals=initvals)
 
@@ -168,7 +168,7 @@ def test_initial_values(initvals, pattern):
         ({"coords": {"city": ["a"]}}, "no dimension called city"),
     ],
 )
-def test_new_data(arrays, pattern):
+def test_new_data_that_do_not_fit_are_refused(arrays, pattern):
     before = zoo.compiled("regression")
     q = np.linspace(-1.0, 1.0, before.n_dim)
     value = before.logp_dlogp(q)[0]
@@ -177,7 +177,7 @@ def test_new_data(arrays, pattern):
     assert before.logp_dlogp(q)[0] == value
 
 
-def test_position_of_wrong_length():
+def test_a_position_of_wrong_length_is_refused():
     with refused(r"must have shape \(6,\), not \(2,\)", ArgumentError):
         zoo.compiled("regression").logp_dlogp(np.zeros(2))
 
@@ -217,7 +217,7 @@ def test_op_in_python_is_named_and_works():
     assert np.isfinite(draws["posterior"]["x"].values).all()
 
 
-def test_op_without_a_gradient():
+def test_an_op_without_a_gradient_is_named():
     class NoGradient(Op):
         itypes, otypes = [pt.dscalar], [pt.dscalar]
 
@@ -282,12 +282,12 @@ def test_pytensor_graphs(make, pattern):
         compile_model(make())
 
 
-def test_two_inputs_of_one_name():
+def test_two_inputs_of_one_name_are_refused():
     with refused("two inputs called x"):
         compile_model(pt.dscalar("x") * pt.dscalar("x"))
 
 
-def test_njit_density_without_its_dimension():
+def test_an_njit_density_without_its_dimension_is_refused():
     density = numba.njit(lambda q, gradient, data: 0.0)
     with refused("needs n_dim="):
         compile_model(density)

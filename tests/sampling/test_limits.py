@@ -16,7 +16,7 @@ from nutmill.run.ending import counts_to_judge
 
 
 @pytest.mark.parametrize("tune", [0, 30])
-def test_warm_start(reference, tmp_path, tune):
+def test_a_warm_start_goes_on_from_what_was_learned(reference, tmp_path, tune):
     state = adaptation_of(reference)
     state.save(tmp_path / "state.npz")
     state = nutmill.AdaptationState.load(tmp_path / "state.npz")
@@ -112,7 +112,7 @@ def test_arguments_that_are_refused(changes, sentence):
         sample_numba(compiled(), **OPTIONS | changes)
 
 
-def test_adaptation_of_another_model(reference):
+def test_adaptation_of_another_model_is_refused(reference):
     state = adaptation_of(reference)
     with pytest.raises(ModelError, match="does not fit this model of 6 unconstrained values"):
         sample_numba(compiled(), **OPTIONS, adaptation_state=state._replace(variance=state.variance[:, 1:]))

@@ -35,7 +35,7 @@ def test_a_part_carries_its_chains(parts):
     assert group(part, "posterior")["chain"].values.tolist() == [4, 5, 6, 7]
 
 
-def test_parts_that_do_not_belong_together(parts, tmp_path):
+def test_parts_that_do_not_belong_together_are_refused(parts, tmp_path):
     first, second = parts
     with pytest.raises(CheckpointError, match="Of 8 chains these are missing: 4, 5, 6, 7"):
         nutmill.merge([first], compiled())
@@ -60,7 +60,7 @@ def copy(path, name):
     return shutil.copytree(path, name)
 
 
-def test_a_part_that_has_not_ended(parts, tmp_path):
+def test_a_part_that_has_not_ended_is_refused_unless_partial(parts, tmp_path):
     path = tmp_path / "run"
     sample_numba(compiled(), **OPTIONS, checkpoint=path, chain_ids=range(4, 8))
     nutmill.resume(path, compiled(), draws=100_000_000, max_time=0.2, **QUIET)

@@ -42,7 +42,7 @@ def test_more_draws_than_first_asked(tmp_path, reference):
     assert manifest["request"]["draws"] == manifest["settings"]["draws"] == 120
 
 
-def test_status(whole):
+def test_status_of_a_finished_run(whole):
     status = nutmill.status(whole)
     assert (status["phase"], status["draws"], status["draws_requested"]) == ("finished", 120, 120)
     assert not status["is_running"] and status["owner"] is None
@@ -68,13 +68,13 @@ def test_status_of_a_run_under_way(tmp_path):
     assert seen[-1]["phase"] in ("warmup", "sampling")
 
 
-def test_more_draws_than_the_disk_can_hold(tmp_path):
+def test_more_draws_than_the_disk_can_hold_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"8 chains of 10000000000 draws need about .* GB are free there"):
         sample_numba(compiled(), **OPTIONS | {"draws": 10**10}, checkpoint=tmp_path / "run")
     sample_numba(compiled(), **OPTIONS, checkpoint=tmp_path / "run")
 
 
-def test_another_model_or_other_data(whole):
+def test_another_model_or_other_data_are_refused(whole):
     with pytest.raises(CheckpointError, match="is a run of another model: parameters"):
         nutmill.resume(whole, zoo.compiled("counts"), **QUIET)
     data = next(a for a in compiled().description.arrays if a.name == "y_data").value
@@ -82,7 +82,7 @@ def test_another_model_or_other_data(whole):
         nutmill.resume(whole, compiled().with_data(y_data=data + 1.0), **QUIET)
 
 
-def test_another_version(tmp_path):
+def test_a_folder_of_another_version_is_refused(tmp_path):
     sample_numba(compiled(), **OPTIONS, checkpoint=tmp_path)
     (tmp_path / "manifest.json").write_bytes(sealed(read_manifest(tmp_path) | {"schema": 99}))
     with pytest.raises(CheckpointError, match="resume it with that version"):
@@ -112,7 +112,7 @@ def test_another_process_resumes_from_the_folder_alone(tmp_path, reference):
     assert done.stdout.strip() == expected
 
 
-def test_a_model_that_cannot_be_saved(tmp_path, caplog):
+def test_a_model_that_cannot_be_saved_has_to_be_passed(tmp_path, caplog):
     """Code that runs through a pointer stays in its process: the run is kept, and its model must be given again."""
     pointer, options = zoo.compiled("regression", fuse=False), OPTIONS | {"chains": 4}
     once = sample_numba(pointer, **options, checkpoint=tmp_path / "run")
@@ -124,7 +124,7 @@ def test_a_model_that_cannot_be_saved(tmp_path, caplog):
         nutmill.resume(tmp_path / "run", compiled(), **QUIET)
 
 
-def test_a_damaged_model_file(tmp_path):
+def test_a_damaged_model_file_is_one_sentence(tmp_path):
     sample_numba(compiled(), **OPTIONS | {"draws": 5}, checkpoint=tmp_path / "run")
     with open(tmp_path / "run" / "model.nut", "r+b") as file:
         file.truncate(1000)
@@ -149,7 +149,7 @@ def test_log_likelihood_that_the_folder_does_not_know(tmp_path, caplog):
     assert_same(without, whole, ("posterior",))
 
 
-def test_a_disk_without_room_for_the_model(tmp_path):
+def test_a_disk_without_room_for_the_model_is_one_sentence(tmp_path):
     """The run does not begin: it could not be resumed from its folder."""
     path = tmp_path / "run"
 

@@ -40,7 +40,7 @@ def result():
     )
 
 
-def test_groups(result):
+def test_a_result_has_the_groups_of_the_schema(result):
     sampled = {"posterior", "sample_stats", "unconstrained_posterior"}
     warmup = {f"warmup_{name}" for name in sampled}
     rest = {"observed_data", "constant_data", "log_likelihood", "divergences", "adaptation"}
@@ -66,7 +66,7 @@ def test_posterior_has_the_names_dimensions_and_labels_of_the_model(result):
     assert (posterior["sigma"] > 0).all()
 
 
-def test_statistics(result):
+def test_statistics_are_those_of_the_draws(result):
     stats = group(result, "sample_stats")
     assert set(stats.data_vars) == set(SAMPLE_STATS)
     assert stats["n_steps"].dtype == np.int64 and stats["diverging"].dtype == bool
@@ -91,14 +91,14 @@ def test_deterministics_belong_to_their_draw(result):
     np.testing.assert_allclose(posterior["mu"].values, expected, rtol=1e-12, atol=1e-13)
 
 
-def test_data_groups(result):
+def test_data_are_in_groups_of_their_own(result):
     assert group(result, "observed_data")["y"].dims == ("row",)
     assert group(result, "constant_data")["x"].dims == ("row", "column")
     model = zoo.compiled("regression").origin.graph.source
     np.testing.assert_array_equal(group(result, "observed_data")["y"].values, model["y_data"].get_value())
 
 
-def test_attributes(result):
+def test_attributes_tell_how_the_result_was_made(result):
     assert result.attrs["seed"] == "3" and result.attrs["fused"] == 1 and result.attrs["interrupted"] == 0
     stats = group(result, "sample_stats")
     settings = json.loads(stats.attrs["inference_library_settings"])
@@ -127,7 +127,7 @@ def test_log_likelihood_is_pymc_s(result):
     assert np.isfinite(float(loo.elpd if ARVIZ_1 else loo.elpd_loo))
 
 
-def test_posterior_predictive(result):
+def test_pymc_predicts_from_a_result(result):
     with zoo.regression():  # its own: PyMC 5 gives a model its observed variables once more
         predicted = pm.sample_posterior_predictive(result, random_seed=1, progressbar=False)
     assert group(predicted, "posterior_predictive")["y"].shape == (2, 150, 10)

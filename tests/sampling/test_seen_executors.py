@@ -39,7 +39,7 @@ def assert_begins(result, so_far):
 
 
 @pytest.mark.parametrize("kept", [None, "run"], ids=["memory", "folder"])
-def test_a_callback_sees_them(reference, tmp_path, kept):
+def test_a_callback_sees_the_chains_of_an_executor(reference, tmp_path, kept):
     seen = []
     with ThreadPoolExecutor(1) as executor:
         options = {**OPTIONS, "executor": executor, "checkpoint": kept and tmp_path / kept}
@@ -51,7 +51,7 @@ def test_a_callback_sees_them(reference, tmp_path, kept):
     assert_same(result, reference, DRAWN)
 
 
-def test_one_in_the_background_is_seen_and_stopped(reference, tmp_path):
+def test_an_executor_in_the_background_is_seen_and_stopped(reference, tmp_path):
     with ThreadPoolExecutor(2) as executor:
         endless = {**OPTIONS, "draws": 1_000_000, "executor": executor, "checkpoint": tmp_path / "run", "every": 0.05}
         run = sample_numba(compiled(), **endless, blocking=False)

@@ -54,7 +54,7 @@ def compiled(name: str):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_moments(name, seed):
+def test_moments_are_those_of_the_reference(name, seed):
     model, references = compiled(name)
     options = {"draws": 1500, "chains": 4, "target_accept": TARGET_ACCEPT, "progressbar": False}
     result = sample_numba(model, random_seed=20261122 + seed, **options)
