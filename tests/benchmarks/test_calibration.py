@@ -40,11 +40,11 @@ def test_uniform_ranks_are_even():
 
 
 @pytest.mark.parametrize("shift", [-8, 8])
-def test_ranks_that_lean_to_one_side_are_told(shift):
+def test_ranks_that_lean_to_one_side_are_reported(shift):
     assert uneven(rows(np.clip(RNG.integers(0, 65, 400) + shift, 0, 64))) == ["counts: rate"]
 
 
-def test_ranks_of_draws_that_are_too_narrow_are_told():
+def test_ranks_of_draws_that_are_too_narrow_are_reported():
     at_the_ends = np.where(RNG.uniform(size=400) < 0.2, RNG.choice([0, 64], 400), RNG.integers(0, 65, 400))
     assert uneven(rows(at_the_ends)) == ["counts: rate"]
 

@@ -29,12 +29,12 @@ def test_right_draws_miss_nothing():
     assert "All within their limits." in sections({"rows": RIGHT})[0]
 
 
-def test_one_moment_that_is_far_off_is_told():
+def test_one_moment_that_is_far_off_is_reported():
     (sentence,) = misses([*RIGHT, reference([-4.3], [0.0], "garch")])
     assert sentence == "a mean is -4.3 standard errors off, the limit is 4"
 
 
-def test_moments_that_are_all_a_little_off_are_told():
+def test_moments_that_are_all_a_little_off_are_reported():
     (sentence,) = misses([reference(np.zeros(50), 1.3 * np.resize([1.0, -1.0], 50))])
     assert sentence == "the rms of the z-scores of sds is 1.30, the limit 1.2"
 

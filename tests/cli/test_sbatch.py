@@ -36,7 +36,7 @@ def written(*arguments, code=0):
     return result
 
 
-def told(*arguments):
+def job_json(*arguments):
     return json.loads(written(*arguments, "--json").stdout)
 
 
@@ -66,7 +66,7 @@ def test_scripts_are_shell_and_slurm_reads_all_of_its_lines(here, name):
 
 
 def test_a_layout_decides_the_cores_of_a_task(here):
-    document = told("model.py:model", "--chains", 8, "--layout", "layout.json")
+    document = job_json("model.py:model", "--chains", 8, "--layout", "layout.json")
     assert (document["tasks"], document["cpus_per_task"], document["tasks_at_once"]) == (2, 4, 2)
     assert Layout.from_dict(document["layout"]) == load("run/layout.json").layout == Layout(2, 2, "mkl")
     assert "--layout run/layout.json" in Path("run/chains.sbatch").read_text()
@@ -77,7 +77,7 @@ def test_a_layout_of_a_busy_machine_is_taken_with_a_word(here):
     content = json.loads(Path("layout.json").read_text())
     content["sweep"]["confidence"] = "low"
     Path("busy.json").write_text(json.dumps(content))
-    document = told("model.py:model", "--chains", 8, "--layout", "busy.json")
+    document = job_json("model.py:model", "--chains", 8, "--layout", "busy.json")
     assert document["cpus_per_task"] == 4 and Path("run/layout.json").exists()
     assert document["note"].startswith(
         "busy.json is taken as you say, but was measured with low confidence: tune again"
@@ -85,7 +85,7 @@ def test_a_layout_of_a_busy_machine_is_taken_with_a_word(here):
 
 
 def test_without_a_layout_a_task_has_a_core_a_chain(here):
-    document = told("model.py:model", "--chains", 4, "--layout", "none")
+    document = job_json("model.py:model", "--chains", 4, "--layout", "none")
     assert (document["layout"], document["cpus_per_task"]) == (None, 4)
     assert document["sampling"][-2:] == ["--cores", "4"]
     assert not Path("run/layout.json").exists()
@@ -93,7 +93,7 @@ def test_without_a_layout_a_task_has_a_core_a_chain(here):
 
 
 def test_tasks_are_given_a_metric_that_was_asked_for(here):
-    document = told("model.py:model", "--chains", 4, "--layout", "none", "--metric", "diag", "--centring", "off")
+    document = job_json("model.py:model", "--chains", 4, "--layout", "none", "--metric", "diag", "--centring", "off")
     assert document["sampling"][document["sampling"].index("--metric") + 1] == "diag"
     assert document["sampling"][document["sampling"].index("--centring") + 1] == "off"
     assert "--starts" not in document["sampling"]
@@ -102,14 +102,14 @@ def test_tasks_are_given_a_metric_that_was_asked_for(here):
 def test_nodes_bound_the_cores_at_once(here):
     for nodes, at_once in ((1, 4), (2, 8), (9, 16)):
         arguments = ("--nodes", nodes, "--cpus-per-node", 16, "--layout", "none", "--to", f"run{nodes}")
-        assert told("model.py:model", "--chains", 64, *arguments)["tasks_at_once"] == at_once
+        assert job_json("model.py:model", "--chains", 64, *arguments)["tasks_at_once"] == at_once
         throttle = f"%{at_once}" if at_once < 16 else ""
         assert f"--array=0-15{throttle}" in directives(folder=f"run{nodes}")
 
 
 def test_tasks_share_a_seed_that_nobody_chose(here):
-    first = told("model.py:model", "--chains", 8, "--layout", "none", "--to", "a")["sampling"]
-    second = told("model.py:model", "--chains", 8, "--layout", "none", "--to", "b")["sampling"]
+    first = job_json("model.py:model", "--chains", 8, "--layout", "none", "--to", "a")["sampling"]
+    second = job_json("model.py:model", "--chains", 8, "--layout", "none", "--to", "b")["sampling"]
     assert first.index("--seed") == second.index("--seed") and first != second
 
 

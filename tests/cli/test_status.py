@@ -59,7 +59,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-def told(*arguments):
+def status_output(*arguments):
     result = CliRunner().invoke(app, ["status", *map(str, arguments)])
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
@@ -93,11 +93,11 @@ def test_a_run_that_has_just_begun_has_no_checkpoint():
 
 
 def test_runs_that_have_ended_say_why(runs):
-    document = json.loads(told(runs / "chains-0-3", "--json"))
+    document = json.loads(status_output(runs / "chains-0-3", "--json"))
     assert [one["folder"] for one in document] == [str(runs / "chains-0-3")]
     assert (document[0]["phase"], document[0]["draws"], document[0]["is_running"]) == ("finished", 20, False)
     assert [chain["chain"] for chain in document[0]["chains"]] == [0, 1, 2, 3]
-    said = told(runs).splitlines()
+    said = status_output(runs).splitlines()
     assert [line.partition(":")[0] for line in said if not line.startswith(" ")] == [
         str(runs / "chains-0-3"),
         str(runs / "chains-4-7"),
@@ -112,6 +112,6 @@ def test_watching_ends_with_the_runs(runs, monkeypatch):
     answers = [STATE, STATE, STATE | KILLED, STATE | KILLED]
     monkeypatch.setattr(nutmill, "status", lambda run: answers.pop(0), raising=False)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    said = told(runs, "--watch")
+    said = status_output(runs, "--watch")
     assert answers == []
     assert said.count("650/1000 draws") == 4 and said.count("no longer running") == 2

@@ -147,7 +147,7 @@ def test_a_named_sampler_that_is_not_installed_is_an_error(ghost, tmp_path, monk
     assert done.stdout == "" and isinstance(done.exception, NutmillError)
 
 
-def test_a_version_that_was_not_tested_is_told(monkeypatch):
+def test_a_version_that_was_not_tested_is_reported(monkeypatch):
     monkeypatch.setitem(samplers.TESTED, "pymc", ("3.11.",))
     notes = nutmill.compare(build(), samplers=["nutmill"], draws=10, repeats=1, limit_s=0.05).notes
     assert re.match(rf"pymc {pm.__version__} is installed; this nutmill was tested with 3\.11\.x: ", notes[0])

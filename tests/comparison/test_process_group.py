@@ -74,7 +74,7 @@ def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
     assert have_ended(pids_in(file))
 
 
-def test_how_a_command_ends_and_what_it_says_is_told():
+def test_how_a_command_ends_and_what_it_says_is_reported():
     assert run_in_group(["sh", "-c", "echo said; echo wrong >&2; exit 2"], os.environ, 60.0) == (2, "wrong\n")
     assert run_in_group(["sh", "-c", "kill -SEGV $$"], os.environ, 60.0)[0] == -signal.SIGSEGV
     assert run_in_group(["sh", "-c", "cat"], os.environ, 60.0) == (0, "")

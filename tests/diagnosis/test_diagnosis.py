@@ -88,7 +88,7 @@ def test_divergences_count_and_name_chains():
     assert "target_accept" in message
 
 
-def test_most_divergences_of_one_chain_are_told():
+def test_most_divergences_of_one_chain_are_reported():
     stats = good_stats((N_CHAINS, N_DRAWS))
     stats["diverging"][2, :9] = stats["diverging"][0, 3] = True
     assert (

@@ -147,7 +147,7 @@ def test_unknown_names_get_a_list(name, monkeypatch):
     assert ("names are mkl, openblas, blis" in str(error.value)) == (name == "vecmat")
 
 
-def test_broken_library_of_that_name_is_told(tmp_path, monkeypatch):
+def test_broken_library_of_that_name_is_reported(tmp_path, monkeypatch):
     broken = tmp_path / "libmkl_rt.so.2"
     broken.write_text("not a library")
     monkeypatch.setattr(blas_places, "_from_prefixes", lambda: blas_places._in_folder(tmp_path, "here"))

@@ -150,7 +150,7 @@ def test_a_fork_begins_with_what_was_before():
         assert scipy_blas().get_threads() == 3
 
 
-def test_a_number_that_others_change_meanwhile_is_told(caplog):
+def test_a_number_that_others_change_meanwhile_is_reported(caplog):
     before = scipy_blas().get_threads()
     with apply_layout(TWO) as applied:
         with threadpool_limits(1):  # and given back

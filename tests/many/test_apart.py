@@ -49,7 +49,7 @@ def test_any_executor_goes_on_where_a_call_was_stopped(tmp_path):
     assert again["summary"].to_dataset().identical(one["summary"].to_dataset())
 
 
-def test_a_lost_worker_is_told():
+def test_a_lost_worker_is_reported():
     with processes() as executor, pytest.raises(SamplingError, match="process of the executor has ended"):
         sample_many(schools(), effects(3), keep=ends, executor=executor, **OPTIONS)
 
@@ -62,7 +62,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_sent_is_told(wrong):
+def test_what_cannot_be_sent_is_refused(wrong):
     given, said = WRONG[wrong]
     with ThreadPoolExecutor(1) as threads, pytest.raises(ArgumentError, match=said):
         sample_many(schools(), effects(1), **{"executor": threads, **OPTIONS, **given})

@@ -71,7 +71,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_no_fold_is_told(wrong):
+def test_what_is_no_fold_is_refused(wrong):
     given, said = WRONG[wrong]
     with pytest.raises(ArgumentError, match=said):
         folds_of(given, 4, 1)
@@ -80,6 +80,6 @@ def test_what_is_no_fold_is_told(wrong):
 @pytest.mark.parametrize(
     ("arguments", "said"), [((4, 4), "nothing comes after"), ((4, 2, 0), "ahead must be"), ((4, -1), "first must be")]
 )
-def test_what_is_no_future_is_told(arguments, said):
+def test_what_is_no_future_is_refused(arguments, said):
     with pytest.raises(ArgumentError, match=said):
         leave_future_out(*arguments)

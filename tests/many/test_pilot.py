@@ -99,6 +99,6 @@ def test_gains_are_of_fits_that_both_made():
 
 
 @pytest.mark.parametrize("wrong", [-1, 2.5, True, "all"])
-def test_what_is_no_number_of_data_sets_is_told(wrong):
+def test_what_is_no_number_of_data_sets_is_refused(wrong):
     with pytest.raises(ArgumentError, match="pilot must be a whole number"):
         sample_many(line(), points(3), pilot=wrong, **OPTIONS)

@@ -92,7 +92,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_told(wrong):
+def test_what_is_wrong_is_refused(wrong):
     given, error, said = WRONG[wrong]
     with pytest.raises(error, match=said):
         power(**{"model": trial(), "decide": decide, "n": 2, "random_seed": 1, **FAST, **given})

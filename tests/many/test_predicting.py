@@ -95,13 +95,13 @@ def test_blocks_do_not_matter(monkeypatch):
     observed = observations(groups(), None, progressbar=False)
     draws = RNG.normal(size=(2, 50, observed.compiled.n_dim))
     likelihood = observed.compiled.log_likelihood(draws)["y"].reshape(100, 12)
-    asked = [np.array([3]), np.array([0, 5, 7]), np.arange(12)]
-    expected = [logsumexp(likelihood[:, each].sum(axis=1)) - np.log(100) for each in asked]
+    wanted = [np.array([3]), np.array([0, 5, 7]), np.arange(12)]
+    expected = [logsumexp(likelihood[:, each].sum(axis=1)) - np.log(100) for each in wanted]
     for n_bytes in (1, 8 * 12 * 7, 1 << 24):
         monkeypatch.setattr(predicting, "_BLOCK_BYTES", n_bytes)
-        found = log_densities(observed, draws, asked)
+        found = log_densities(observed, draws, wanted)
         np.testing.assert_allclose(found.value, expected, rtol=1e-12)
-        density = np.exp(likelihood[:, asked[1]].sum(axis=1))
+        density = np.exp(likelihood[:, wanted[1]].sum(axis=1))
         assert found.mcse[1] == pytest.approx(density.std() / density.mean() / 10, rel=1e-9)
 
 
@@ -130,13 +130,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_left_out_is_told(wrong):
+def test_what_cannot_be_left_out_is_refused(wrong):
     build, name, error, said = WRONG[wrong]
     with pytest.raises(error, match=said):
         observations(build(), name, progressbar=False)
 
 
-def test_a_model_that_was_compiled_in_another_way_is_told():
+def test_a_model_that_was_compiled_in_another_way_is_refused():
     with pytest.raises(ArgumentError, match="compile it with leave_out=True"):
         observations(nutmill.compile_model(two()), None, progressbar=False)
 

@@ -123,7 +123,7 @@ def test_neither_threads_nor_a_stop_matter(tmp_path):
         refit(compiled(), list(range(9)), checkpoint=tmp_path / "fits", **FAST)
 
 
-def test_folds_that_overlap_are_told():
+def test_folds_that_overlap_are_refused():
     with pytest.raises(ArgumentError, match="Observation 8 is predicted by 2 folds"):
         refit(compiled(), leave_future_out(9, 7, ahead=2), **FAST)
 
@@ -158,7 +158,7 @@ def test_without_bad_points_nothing_is_fitted(loo):
     assert reloo(None, loo, k_threshold=np.inf) is loo
 
 
-def test_what_is_no_loo_is_told(loo):
+def test_what_is_no_loo_is_refused(loo):
     with pytest.raises(ArgumentError, match="loo must be what"):
         reloo(compiled(), 3.0)
     with pm.Model() as other:

@@ -99,7 +99,7 @@ def test_another_model_is_refused(tmp_path):
         sample_many(schools(), effects(1), checkpoint=tmp_path / "fits", centring="off", **FAST)
 
 
-def test_other_files_and_damage_are_told(tmp_path):
+def test_other_files_and_damage_are_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(CheckpointError, match="holds other files"):
         sample_many(line(), points(3), checkpoint=tmp_path, **FAST)

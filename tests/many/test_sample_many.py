@@ -157,7 +157,7 @@ def test_a_function_keeps_what_it_returns():
 
 
 @pytest.mark.parametrize("returned", [3, {"x": "text"}])
-def test_what_cannot_be_kept_is_told(returned):
+def test_what_cannot_be_kept_is_refused(returned):
     with pytest.raises(ModelError, match="keep must return"):
         many(schools(), effects(1), keep=lambda fit: returned, on_error="raise")
 

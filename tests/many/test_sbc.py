@@ -87,11 +87,11 @@ def flat():
     ("build", "said"),
     [(without_data, "observes nothing"), (with_potential, "potential .penalty."), (flat, "flat prior of x")],
 )
-def test_what_cannot_be_simulated_is_told(build, said):
+def test_what_cannot_be_simulated_is_refused(build, said):
     with pytest.raises(ModelError, match=said):
         sbc(build(), n=3, **OPTIONS)
 
 
-def test_too_few_draws_are_told():
+def test_too_few_draws_are_refused():
     with pytest.raises(ArgumentError, match="ranked among 64 draws"):
         sbc(hierarchy(), n=3, **{**OPTIONS, "draws": 10})

@@ -139,7 +139,7 @@ def test_where_rows_cannot_go(tmp_path, monkeypatch, wrong):
         sample_many(line(), points(3), to=given, **FAST)
 
 
-def test_types_that_change_are_told(tmp_path):
+def test_types_that_change_are_refused(tmp_path):
     def changing(fit):
         return {"x": 1 if fit.number == 0 else 0.5}
 

@@ -58,7 +58,7 @@ def test_a_model_built_again_is_the_same(graphs):
 
 @pytest.mark.parametrize("names", [OF_THE_ZOO, pytest.param(ALL, marks=pytest.mark.slow)], ids=["zoo", "all"])
 def test_another_process_agrees(graphs, names):
-    """Strings hash differently in each process, so that nothing may hang on the order of a set."""
+    """Strings hash differently in each process, so that nothing may depend on the order of a set."""
     code = f"""
 import json, warnings
 warnings.simplefilter("ignore")

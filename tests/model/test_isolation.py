@@ -25,7 +25,7 @@ from nutmill.native import cache
 def test_the_code_is_that_of_a_compile_here():
     here, apart = compile_model(zoo.regression()), compile_model(zoo.regression(), isolate=True)
     assert facts(apart) == facts(here)
-    # Which of two equal lengths is compared with which hangs on sets of PyTensor, whose order is the process's.
+    # Which of two equal lengths is compared with which depends on sets of PyTensor, whose order is the process's.
     told, expected = ({**code.facts(), "lengths": None} for code in (apart.code, here.code))
     assert told == expected
     assert set(apart.code.stages) == set(here.code.stages)

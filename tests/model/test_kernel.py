@@ -61,7 +61,7 @@ def test_a_target_has_the_kernel_of_the_level_that_it_reaches():
 
 
 @on_x86
-def test_the_package_brings_what_would_be_compiled_and_who_waits_for_that_is_told(
+def test_the_package_brings_what_would_be_compiled_and_who_waits_for_that_is_reported(
     package, monkeypatch, tmp_path, cache_of_the_session, capfd
 ):
     for path in cache_of_the_session.glob("kernel-[0-9a-f]*.entry"):  # the bitcode, which takes longer still

@@ -150,7 +150,7 @@ def test_values_that_are_given_stay_where_they_are():
         compiled.starts({"x": given[::-1]}, 1, 5, jitter=True)
 
 
-def test_what_stands_in_the_way_is_told(tmp_path):
+def test_what_stands_in_the_way_is_reported(tmp_path):
     compiled = compile_model(nowhere())
     with pytest.raises(ModelError) as caught:
         compiled.starts(None, 1, 6, jitter=True)
@@ -162,7 +162,7 @@ def test_what_stands_in_the_way_is_told(tmp_path):
         load(tmp_path / "model.nut").starts(None, 1, 6, jitter=True)
 
 
-def test_conditions_and_operations_that_fail_are_told():
+def test_conditions_and_operations_that_fail_are_reported():
     with pm.Model() as model:
         level = pm.Normal("level", shape=3)
         pm.Normal("scale", 0.0, -1.0)
@@ -175,7 +175,7 @@ def test_conditions_and_operations_that_fail_are_told():
     assert "there level = [0, 0, 0], scale = 0\n" in message
 
 
-def test_other_data_are_what_is_told(tmp_path):
+def test_other_data_are_what_is_reported(tmp_path):
     compiled = compile_model(bounded()).with_data(y=[3.0, 200.0])
     with pytest.raises(ModelError, match=r"\n  y +log density -inf\n  there top = 50\n"):
         compiled.starts(None, 1, 7, jitter=True)

@@ -15,7 +15,7 @@ from nutmill import ModelError, compile_model, sample_numba
 
 @functools.cache
 def hierarchy():
-    """Variables whose usual values, and whose supports, hang on others, two levels deep."""
+    """Variables whose usual values, and whose supports, depend on others, two levels deep."""
     with pm.Model(coords={"group": ["a", "b", "c"]}) as model:
         x = pm.Data("x", [1.0, 2.0, 6.0])
         mu = pm.Normal("mu", x.mean(), 1.0)
@@ -56,7 +56,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_initvals_are_those_of_the_compiled_model(name):
-    """Usual values of what hangs on the given ones follow, as in PyMC; logarithms may round another way."""
+    """Usual values of what depends on the given ones follow, as in PyMC; logarithms may round another way."""
     first, second = (model.starts(GIVEN[name], 2, 3, jitter=False) for model in both())
     assert_allclose(second, first, rtol=1e-14, atol=1e-14)
     if not GIVEN[name]:
@@ -73,7 +73,7 @@ def test_children_follow():
 
 
 def test_parameters_of_bounds_that_move():
-    """A value on the unconstrained scale is taken as it is, and what hangs on its variable follows."""
+    """A value on the unconstrained scale is taken as it is, and what depends on its variable follows."""
     with pm.Model() as model:
         top = pm.HalfNormal("top", 1.0)
         inner = pm.Uniform("inner", 0.0, top)
@@ -219,7 +219,7 @@ def test_narrow_data_stay_narrow():
     assert loaded.with_data(**new).logp_dlogp(q)[0] == compiled.with_data(**new).logp_dlogp(q)[0]
 
 
-def test_a_start_outside_of_the_support_is_told():
+def test_a_start_outside_of_the_support_is_reported():
     with pm.Model() as model:
         x = pm.Normal("x", 0.0, 1.0)
         pm.Potential("nowhere", pt.switch(x**2 < -1.0, 0.0, -np.inf))

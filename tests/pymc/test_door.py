@@ -96,7 +96,7 @@ def test_what_pm_sample_is_asked_for_is_done(model):
     assert '"target_accept": 0.9' in group(found, "sample_stats").attrs["inference_library_settings"]
 
 
-def test_what_is_not_used_is_told(model):
+def test_what_is_not_used_is_reported(model):
     with pytest.warns(UserWarning, match="nutmill does not use idata_kwargs dims: it knows log_likelihood"):
         sample(model, idata_kwargs={"dims": {}})
     with pytest.warns(UserWarning, match="does not use backend or compile_kwargs.*always compiles by Numba and LLVM"):
@@ -154,7 +154,7 @@ def test_it_can_be_undone_and_done_twice(model):
     assert sample(model).attrs["seed"]
 
 
-def test_a_pymc_without_the_door_is_told(monkeypatch):
+def test_a_pymc_without_the_door_is_reported(monkeypatch):
     from pymc.sampling import mcmc
 
     monkeypatch.delattr(mcmc, "_sample_external_nuts")

@@ -41,7 +41,7 @@ def test_the_target_is_worth_the_test(reference):
     assert len(np.unique(reference.adaptation.step_size)) <= 4
 
 
-def test_the_target_that_warmup_settled_for_is_told(reference):
+def test_the_target_that_warmup_settled_for_is_reported(reference):
     """Twice halfway to 1, because draws always diverge; as asked for where the length of warmup is fixed."""
     np.testing.assert_allclose(reference.warmup.target_accept, np.full(4, 0.95))
     for tune in (0, 30):

@@ -149,7 +149,7 @@ def test_without_nannies_the_other_worker_goes_on(long_reference):
     assert_same(result, long_reference)
 
 
-def test_dask_gives_up_and_that_is_told(tmp_path):
+def test_dask_gives_up_and_that_is_reported(tmp_path):
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,

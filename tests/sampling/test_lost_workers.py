@@ -70,7 +70,7 @@ def test_a_process_that_is_told_to_end_saves_its_draws_and_ends(tmp_path):
     assert_equals_local_run(resumed, "long")
 
 
-def test_a_killed_process_without_a_folder_is_told():
+def test_a_killed_process_without_a_folder_is_reported():
     with processes(1) as broken:
         pid = broken.submit(os.getpid).result()
         threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()

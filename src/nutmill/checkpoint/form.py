@@ -92,7 +92,7 @@ def maybe(form: Form) -> Form:
 
 
 def each(form: Form, length: int | None = None) -> Form:
-    """Require a list of items of one form, of any length unless told."""
+    """Require a list of items of one form, of any length by default."""
 
     def check(value, place):
         if not isinstance(value, list) or length not in (None, len(value)):

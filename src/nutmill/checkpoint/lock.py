@@ -1,4 +1,4 @@
-"""A run folder belongs to one process at a time: a lock that tells its owner, and outlives no process."""
+"""A run folder belongs to one process at a time: a lock that names its owner, and outlives no process."""
 
 import errno
 import fcntl

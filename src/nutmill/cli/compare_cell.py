@@ -9,7 +9,7 @@ from nutmill.errors import ModelError
 
 
 def load(place: dict) -> object:
-    """Load the model that `file` and `name` tell."""
+    """Load the model called `name` of a file."""
     model = model_file.load_model(model_file.ModelPlace(Path(place["file"]), place["name"]))
     if not hasattr(model, "free_RVs"):
         raise ModelError("Only a pm.Model can be compared: other samplers cannot run a compiled one.")

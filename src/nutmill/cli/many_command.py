@@ -104,7 +104,7 @@ def many(
             else:
                 result = nutmill.sample_many(compiled, data, by=by, **arguments)
                 save(result, out)
-        _tell(result, out, is_json=json, strict=strict)
+        _print_fits(result, out, is_json=json, strict=strict)
 
 
 def _check_columns(data: Any, by: str, compiled: "CompiledModel") -> None:
@@ -118,7 +118,7 @@ def _check_columns(data: Any, by: str, compiled: "CompiledModel") -> None:
         )
 
 
-def _tell(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> None:
+def _print_fits(result: "xr.DataTree", out: Path, *, is_json: bool, strict: bool) -> None:
     """Print how many fits there are, and how many failed or are doubtful; end the command."""
     from nutmill.results.trace import group
 

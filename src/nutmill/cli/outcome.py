@@ -37,7 +37,7 @@ JUDGES = (*ALWAYS, Exit.NOT_CONVERGED)
 
 _MEANINGS = {
     Exit.GOOD: "it has finished",
-    Exit.ERROR: "an error, told in one sentence on stderr",
+    Exit.ERROR: "an error, with one sentence on stderr",
     Exit.USAGE: "a wrong command line",
     Exit.STOPPED: "stopped early, by a signal or --max-time; `nutmill resume`, or this command again, goes on",
     Exit.NOT_CONVERGED: "it has finished, and --strict was asked for, and something says not to trust the draws yet",
@@ -71,7 +71,7 @@ class Wanted(NamedTuple):
 
 
 def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
-    """Store a result, tell of it, and end the command.
+    """Store a result, print what is to be known of it, and end the command.
 
     Raises typer.Exit with the code that says how it went; ModelError if the result cannot be written; SamplingError if
     a signal has stopped a run that cannot go on; its draws are in the file.

@@ -171,7 +171,7 @@ def sbatch(
     )
     profile = {} if chosen.profile is None else {LAYOUT: json_text.dumps(chosen.profile.as_dict(), indent=1)}
     write(to, scripts(job) | profile)
-    _tell(job, chosen, as_json=json)
+    _print_job(job, chosen, as_json=json)
 
 
 def _check_files(model: options.Model, data: Path | None) -> None:
@@ -211,7 +211,7 @@ def _node_cpus(partition: str | None) -> int:
         raise NutmillError(f"sinfo does not tell how many cores a node has: {advice}.") from error
 
 
-def _tell(job: BatchJob, chosen: job_layout.Chosen, *, as_json: bool) -> None:
+def _print_job(job: BatchJob, chosen: job_layout.Chosen, *, as_json: bool) -> None:
     at_once = job.n_tasks if job.at_once is None else min(job.at_once, job.n_tasks)
     if as_json:
         print_json(

@@ -103,7 +103,7 @@ class Tuned(NamedTuple):
 
 
 def as_dict(tuned: Tuned) -> dict:
-    """Give all of it in a form that JSON can hold."""
+    """Give all of it as plain values for JSON."""
     sweep, layout, chains = tuned.sweep, tuned.found.layout, tuned.sweep.job.chains
     return {
         "nutmill": __version__,

@@ -61,7 +61,7 @@ def compare(
         A Stan program of the same model, with variables called alike, to be run too; its data are the file of the same
         name that ends in ``.json``.
     progress : callable, optional
-        Is told in a line what runs next.
+        Called with a line that says what runs next.
 
     Returns
     -------

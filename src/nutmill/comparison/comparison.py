@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
     notes: list[str]
 
     def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold; what was not measured is null."""
+        """Give all of it as plain values for JSON; what was not measured is null."""
         nested = {"settings": self.settings._asdict(), "summaries": [each._asdict() for each in self.summaries]}
         return _plain(self._asdict() | nested)
 

@@ -47,7 +47,7 @@ class ComparisonSettings(NamedTuple):
 def measure(
     source: ComparedModel, settings: ComparisonSettings, say: Callable[[str], None] = lambda text: None
 ) -> Iterator[dict]:
-    """Yield a row for every run, as it ends; `say` is told what runs next.
+    """Yield a row for every run, as it ends; `say` is called with what runs next.
 
     The first run of a sampler finds caches that know the sampler and not the model; later ones know both. Samplers take
     turns, and another one begins each round. One that fails, or takes too long, is not run again.

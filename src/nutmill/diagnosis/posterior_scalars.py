@@ -78,7 +78,7 @@ def _kernel_mixing() -> int:
 
 
 def scalars_of(posterior: xr.Dataset, names: Sequence[str], most: int | None = None) -> Scalars:
-    """Put the scalars of some variables side by side, at most so many of them; `MAX_PARAMETERS` unless told.
+    """Put the scalars of some variables side by side, at most so many of them; by default `MAX_PARAMETERS`.
 
     Small variables are taken whole, because hyperparameters are where chains disagree; of the large ones an
     equal number of scalars, evenly spaced, fills the rest.

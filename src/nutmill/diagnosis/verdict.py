@@ -57,7 +57,7 @@ class Verdict(NamedTuple):
         return any(finding.kind != "sampled" for finding in self.findings)
 
     def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold."""
+        """Give all of it as plain values for JSON."""
         return {
             "chain_ids": self.chain_ids,
             "draws": self.n_draws,

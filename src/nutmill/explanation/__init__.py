@@ -1,1 +1,1 @@
-"""What happens under the hood of a compiled model: measured, and told in plain words."""
+"""What happens under the hood of a compiled model: measured, and explained in plain words."""

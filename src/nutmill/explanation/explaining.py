@@ -40,7 +40,7 @@ class Explanation(Measured):
     __slots__ = ()
 
     def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold."""
+        """Give all of it as plain values for JSON."""
         return self._asdict() | {
             "data": [fact._asdict() for fact in self.data],
             "operations": None if self.operations is None else self.operations._asdict(),

@@ -58,7 +58,7 @@ class Applied:
     ----------
     layout : Layout
     effective : dict
-        What took effect beside what was requested, in a form that JSON can hold. ``requested``: the layout. ``blas``:
+        What took effect beside what was requested, as plain values for JSON. ``requested``: the layout. ``blas``:
         the library that chains call, with a digest of its file where the layout names it; None if there is none.
         ``blas_threads``: those of each chain, as the library says; None if it does not. ``libraries``: each loaded
         pool, with ``threads_requested`` and ``threads``. ``workers``: by worker, once it has begun, the BLAS threads of

@@ -58,11 +58,11 @@ class Layout:
 
     @property
     def numerics(self) -> dict:
-        """What of it the last bits of draws depend on, in a form that JSON can hold."""
+        """What of it the last bits of draws depend on, as plain values for JSON."""
         return {"library": self.blas, "threads": self.blas_threads}
 
     def as_dict(self) -> dict:
-        """Give the fields in a form that JSON can hold.
+        """Give the fields as plain values for JSON.
 
         Returns
         -------

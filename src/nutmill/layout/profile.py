@@ -77,7 +77,7 @@ class Profile:
         return "measured with low confidence: tune again when the machine is quiet, or with a larger budget."
 
     def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold."""
+        """Give all of it as plain values for JSON."""
         return {
             "schema": SCHEMA,
             "nutmill": self.nutmill,

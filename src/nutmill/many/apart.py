@@ -32,7 +32,7 @@ _models = Models()
 
 
 class FitsTask(NamedTuple):
-    """What a worker is told."""
+    """A batch of data sets for a worker, and how to fit them."""
 
     model: ModelSource
     request: Request  # of each fit

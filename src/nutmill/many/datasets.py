@@ -114,8 +114,8 @@ def _column_names(table: Any, by: str | None) -> dict[Any, Any]:
     """Columns of a table by their names as text; raises ArgumentError if they do not tell data sets apart."""
     names = [str(name) for name in table.columns]
     if by not in names:
-        asked = "by= must say" if by is None else f"There is no column {by}: by= must say"
-        raise ArgumentError(f"{asked} which column tells data sets apart; the table has {', '.join(names)}.")
+        instead = "by= must say" if by is None else f"There is no column {by}: by= must say"
+        raise ArgumentError(f"{instead} which column tells data sets apart; the table has {', '.join(names)}.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise ArgumentError(f"Two columns of the table are called {twice[0]}: rename or drop one of them.")
     if len(names) == 1:

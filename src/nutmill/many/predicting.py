@@ -44,17 +44,18 @@ class LogDensities(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One fit, and what its draws are asked."""
+    """One fit, and the log densities that are wanted of its draws."""
 
     key: Any  # what the fit is called
     is_fitted: np.ndarray  # (n,) bool: which observations it is fitted to
-    asked: Sequence[np.ndarray]  # (k,) int arrays: observations whose joint log density is wanted, for each
+    # (k,) int arrays: for each log density that is wanted, the observations whose joint one it is.
+    wanted: Sequence[np.ndarray]
 
 
 class Answers(NamedTuple):
-    """What draws say."""
+    """The log densities that were wanted, and how the fits went."""
 
-    values: list[np.ndarray]  # of each fit the log densities that it was asked for
+    values: list[np.ndarray]  # for each question (k,) float64
     # What each fit says of itself, with the largest Monte Carlo standard error of its values as ``mcse``.
     fits: xr.Dataset
 
@@ -100,27 +101,27 @@ def answers(observed: Observations, questions: Sequence[Question], options: Mapp
             yield question.key, {name: question.is_fitted.reshape(shape)}
 
     def keep(fit: Fit) -> dict[str, np.ndarray]:
-        return log_densities(observed, fit.run.draws, questions[fit.number].asked)._asdict()
+        return log_densities(observed, fit.run.draws, questions[fit.number].wanted)._asdict()
 
     tree = sample_many(observed.compiled, datasets(), keep=keep, on_error="raise", **options)
     kept, fits = group(tree, "kept"), group(tree, "fits")
     # Of each fit that of what it knows least about.
     fits = fits.assign(mcse=("dataset", np.nanmax(kept["mcse"].values, axis=1)))
     rows = zip(kept["value"].values, questions, strict=True)
-    return Answers([row[: len(question.asked)] for row, question in rows], fits)
+    return Answers([row[: len(question.wanted)] for row, question in rows], fits)
 
 
-def log_densities(observed: Observations, draws: np.ndarray, asked: Sequence[np.ndarray]) -> LogDensities:
+def log_densities(observed: Observations, draws: np.ndarray, wanted: Sequence[np.ndarray]) -> LogDensities:
     """Predict observations by draws (chains, n, n_dim) on the unconstrained scale, block by block.
 
-    `asked` says for each density which observations (k,) it is the joint one of. Raises ModelError if a log likelihood
+    `wanted` says for each density which observations (k,) it is the joint one of. Raises ModelError if a log likelihood
     is NaN.
     """
     rows = draws.reshape(-1, draws.shape[-1])
     step = max(1, _BLOCK_BYTES // (8 * max(1, observed.size)))
-    firsts, chosen = np.cumsum([0, *(len(each) for each in asked)])[:-1], np.concatenate(list(asked))
-    most = np.full(len(asked), -np.inf)
-    total, squares = np.zeros((2, len(asked)))  # of exp(log density - most)
+    firsts, chosen = np.cumsum([0, *(len(each) for each in wanted)])[:-1], np.concatenate(list(wanted))
+    most = np.full(len(wanted), -np.inf)
+    total, squares = np.zeros((2, len(wanted)))  # of exp(log density - most)
     for first in range(0, len(rows), step):
         block = np.ascontiguousarray(rows[first : first + step])
         found = observed.compiled.log_likelihood(block)[observed.name].reshape(len(block), -1)[:, chosen]

@@ -21,8 +21,8 @@ class Bands(NamedTuple):
 def p_value(counts: np.ndarray) -> float:
     """Return how often ranks that are uniform stray as far as these.
 
-    How far they stray is told by the rank up to which there are most surprisingly few or many. `counts` (n_ranks + 1,)
-    tell how often each rank was found.
+    How far is that of the rank up to which there are most surprisingly few or many. `counts` (n_ranks + 1,) say how
+    often each rank was found.
     """
     counts = np.asarray(counts)
     n, n_ranks = int(counts.sum()), len(counts) - 1

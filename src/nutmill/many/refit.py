@@ -83,13 +83,13 @@ def refit(
     found = folds_of(folds, observed.size, options["random_seed"])
     if not joint:
         _check_once(found)
-    asked = [[fold.held_out] if joint else list(fold.held_out[:, None]) for fold in found]
-    without = [Question(number, fold.is_fitted, asked[number]) for number, fold in enumerate(found)]
-    everything = Question("all", np.ones(observed.size, bool), [each for of_fold in asked for each in of_fold])
+    wanted = [[fold.held_out] if joint else list(fold.held_out[:, None]) for fold in found]
+    without = [Question(number, fold.is_fitted, wanted[number]) for number, fold in enumerate(found)]
+    everything = Question("all", np.ones(observed.size, bool), [each for of_fold in wanted for each in of_fold])
     kept = {"checkpoint": checkpoint, "every": every, "progressbar": progressbar}
     fits = answers(observed, without, {**options, **kept})
     whole = answers(observed, [everything], {**options, "progressbar": False})
-    elpd_i, lpd_i = _named(observed, found, (np.concatenate(fits.values), whole.values[0]), joint=joint)
+    elpd_i, lpd_i = _labelled(observed, found, (np.concatenate(fits.values), whole.values[0]), joint=joint)
     return elpd_of(Predicted(elpd_i, lpd_i, draws * chains, len(found), fits.are_doubtful, fits.fits))
 
 
@@ -103,7 +103,7 @@ def _check_once(folds: Sequence[Fold]) -> None:
         )
 
 
-def _named(
+def _labelled(
     observed: Observations, folds: Sequence[Fold], values: Sequence[np.ndarray], *, joint: bool
 ) -> list[xr.DataArray]:
     """Put values in the order of the observations, with the model's dimensions where there is one for each."""

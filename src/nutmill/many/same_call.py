@@ -1,4 +1,4 @@
-"""What a call of many fits was made of: the same call on the same data sets is told from another."""
+"""What tells one call of many fits from another: its request, its model, its data sets."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def facts_from_json(content: str | bytes) -> dict[str, Any]:
 
 
 class DataDigest:
-    """Tells the data sets that have passed from others."""
+    """A digest of all data sets that have passed, by which the same ones are known."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()

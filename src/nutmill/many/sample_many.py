@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nutmill.errors import ArgumentError
 from nutmill.layout.layout import Layout
@@ -162,13 +162,13 @@ def sample_many(
         from nutmill.many.gathered import Gathered, tree_of
 
         gathered = Gathered()
-        _gather(plan, sets, keep, (gathered, report, room))
+        _fit_all(plan, sets, keep, _Takers(gathered, report, room))
         return tree_of(gathered, compiled.description, attrs)
     from nutmill.many.zarr_rows import ZarrRows
 
     digest = DataDigest()
     with ZarrRows(target, compiled.description, attrs, request.every) as rows:
-        facts = _gather(plan, digest.watch(sets), keep, (rows, report, room), is_told=True)
+        facts = _fit_all(plan, digest.watch(sets), keep, _Takers(rows, report, room), with_facts=True)
         return rows.finish(facts, digest.hexdigest())
 
 
@@ -187,9 +187,9 @@ def _target(to: Any) -> Path | None:
 
 
 def _is_finished(target: Path, request: Request, keep: str | Callable) -> bool:
-    """Tell whether rows are there that may be those of this call; raises ModelError if none of its rows can go there.
+    """Whether rows are there that may be those of this call; raises ModelError if none of its rows can go there.
 
-    A function cannot be told from one that was changed.
+    Those of a function never are: it may have been changed since.
     """
     from nutmill.many.zarr_rows import is_finished
 
@@ -207,29 +207,35 @@ def _finished(target: Path, plan: Plan, sets: Iterator[DataSet], keep: str | Cal
     return result
 
 
-def _gather(
-    plan: Plan,
-    sets: Iterator[DataSet],
-    keep: str | Callable,
-    watching: tuple[TakesRows, ReportOfFits, RoomForRows],
-    *,
-    is_told: bool = False,
+class _Takers(NamedTuple):
+    """Who takes each row."""
+
+    rows: TakesRows
+    report: ReportOfFits
+    room: RoomForRows
+
+
+def _fit_all(
+    plan: Plan, sets: Iterator[DataSet], keep: str | Callable, takers: _Takers, *, with_facts: bool = False
 ) -> dict[str, Any]:
-    """Fit all data sets but those whose rows are there already; with `is_told` return what all rows depend on."""
-    (taken, report, room), first = watching, next(sets)
+    """Fit all data sets but those whose rows lie in the folder of the call already.
+
+    Returns what rows depend on beside their data (`same_call.facts_of_call`) if there is a folder, or `with_facts`.
+    """
+    (rows, report, room), first = takers, next(sets)
     plan.fitter.expect(first)
     with ExitStack() as stack:
         folder, sets, request = None, itertools.chain([first], sets), plan.fitter.request
-        facts = facts_of_call(plan.fitter, first, keep) if is_told or request.checkpoint is not None else {}
+        facts = facts_of_call(plan.fitter, first, keep) if with_facts or request.checkpoint is not None else {}
         if request.checkpoint is not None:
             from nutmill.many.row_folder import RowFolder
 
             folder = stack.enter_context(RowFolder(request.checkpoint, facts, request.every))
-            report.n_before = folder.restore(sets, taken)
+            report.n_before = folder.restore(sets, rows)
         ranks: dict[str, int] = {}
         for data, row in _rows(plan, keep, sets):
             check_ranks(row, ranks, data.key)
-            taken.add(data.key, row)
+            rows.add(data.key, row)
             report.take(row)
             room.take(row)
             if folder is not None:

@@ -31,7 +31,7 @@ _MOST_BYTES = 16 * 2**20
 
 
 def is_finished(path: Path, seed: int | None) -> bool:
-    """Tell whether a folder holds a finished result of a call with the same seed; with None all are of others.
+    """Whether a folder holds a finished result of a call with the same seed; with None all are of others.
 
     Raises ModelError if it holds another one, or could not be written.
     """

@@ -134,7 +134,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
         model, in_python = _guarded(model, one_at_a_time=bool(python_ops) or graph.native_density is not None)
         native = NativeObject(link_addresses(model.lowered, made_for))
     if fuse_for and not fused and not python_ops:
-        _tell_of_engine(graph)
+        _say_that_engine_runs_it(graph)
     lowered, slots, n_prepared, lengths, by_numba, arranged, has_tiles = model
     computed = graph.computed()
     return Code(
@@ -171,7 +171,7 @@ def _guarded(model: _Model, *, one_at_a_time: bool) -> tuple[_Model, InPython | 
     return model._replace(lowered=lowered), in_python
 
 
-def _tell_of_engine(graph: ModelGraph) -> None:
+def _say_that_engine_runs_it(graph: ModelGraph) -> None:
     """Say that code stays in Numba's engine: a surprise, unless PyTensor's forms of everything were asked for."""
     said = (
         "an op of this model looks something up in Python, so the model runs unfused, through a function pointer; "

@@ -28,7 +28,7 @@ REQUEST, ANSWER = "request", "answer"
 
 
 class CompileRequest(NamedTuple):
-    """What the child is asked to compile."""
+    """What the child compiles."""
 
     graph: ModelGraph
     made_for: Target
@@ -46,7 +46,7 @@ class CompileAnswer(NamedTuple):
 
 
 def compile_apart(graph: ModelGraph, made_for: Target) -> tuple[CompileAnswer, Entry]:
-    """Compile a graph in a child process; returns the code beside what was told of it.
+    """Compile a graph in a child process; returns the answer of the child, and the code in it.
 
     Raises ModelError as compiling here would; or if the graph cannot be sent, also for want of room in the folder of
     temporary files, its code cannot come back, or the child dies.

@@ -95,18 +95,18 @@ def compile_model(
             raise ModelError("An njit density computes in the precision that it is written in: leave out dtype=.")
         if is_njit and lowering != "nutmill":
             raise ModelError("An njit density is compiled by Numba whatever lowering= says: leave it out.")
-        asked: dict[str, Any] = {"dtype": dtype, "lowering": lowering}
+        choices: dict[str, Any] = {"dtype": dtype, "lowering": lowering}
         if is_njit or isinstance(model, Variable):
             if leave_out:
                 raise ModelError("leave_out=True is for a pm.Model, which tells observations apart: leave it out.")
             graph = _graph(model, start or {}, n_dim, data)
-            return _compiled(replace(graph, **asked), order)
+            return _compiled(replace(graph, **choices), order)
         found = _pymc_model(model)
         if leave_out:
             from nutmill.model.graphs.pymc_model import from_pymc
 
-            return _compiled(replace(from_pymc(found, var_names, leave_out=True), **asked), order)
-        return _from_pymc(found, var_names, order, asked)
+            return _compiled(replace(from_pymc(found, var_names, leave_out=True), **choices), order)
+        return _from_pymc(found, var_names, order, choices)
 
 
 def _is_njit(model) -> bool:
@@ -144,15 +144,15 @@ def _pymc_model(model):
     return found
 
 
-def _from_pymc(model, var_names: Sequence[str] | None, order: Order, asked: Mapping[str, Any]) -> CompiledModel:
+def _from_pymc(model, var_names: Sequence[str] | None, order: Order, choices: Mapping[str, Any]) -> CompiledModel:
     from nutmill.model.cache import recognition
     from nutmill.model.graphs.pymc_model import from_pymc
 
     # Code that is not fused is not kept either.
     stages: dict[str, float] = {}
-    key = recognition.key_of(model, var_names, asked, stages) if order.fuse else None
+    key = recognition.key_of(model, var_names, choices, stages) if order.fuse else None
     found = recognition.recognise(key, model, var_names, order.target, stages) if key else None
     if found is not None:
         return CompiledModel(*found)
-    graph = replace(from_pymc(model, var_names), **asked)
+    graph = replace(from_pymc(model, var_names), **choices)
     return _compiled(graph, order, lambda code: recognition.remember(key, model, graph, code) if key else None)

@@ -1,7 +1,7 @@
 """Keeps compiled code on disk, one file an entry, for many processes at once.
 
 `NUTMILL_CACHE_DIR` says where (else `nutmill` in the user's cache folder), `NUTMILL_CACHE_LIMIT` how much (bytes, or
-a number with K, M or G; 1G unless told; 0 keeps nothing). What was used longest ago goes first.
+a number with K, M or G; 1G by default; 0 keeps nothing). What was used longest ago goes first.
 
 A folder that is full, read-only, shared over NFS or deleted meanwhile costs time and nothing else. Readers see all of
 an entry or none, because a file is written beside its place and renamed. The lock only saves work, so that one that

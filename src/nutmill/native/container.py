@@ -1,7 +1,7 @@
 """The form of files with code: a magic line, a checksum, a header in JSON, and the raw bytes of its parts.
 
-The checksum covers everything after it, so that a cut, a flipped bit or another program's file is told from one of
-ours before anything in it is believed. It is no signature: whoever may write the file may write code.
+The checksum covers everything after it: a file that was cut, that has a flipped bit, or that another program wrote is
+noticed before anything in it is believed. It is no signature: whoever may write the file may write code.
 """
 
 import hashlib

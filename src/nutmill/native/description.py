@@ -44,7 +44,7 @@ class Reported(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """A compiled model, told in plain values, with its data."""
+    """A compiled model in plain values: names, shapes, data."""
 
     parameters: tuple[Parameter, ...]  # in the order of the flat position
     arrays: tuple[DataArray, ...]  # in the order of the data record

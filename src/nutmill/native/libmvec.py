@@ -26,7 +26,7 @@ _WIDTHS = (("e", 8, "avx512f"), ("d", 4, "avx2"), ("b", 2, "sse4.1"))
 
 @cache
 def available(made_for: Target | None = None) -> dict[str, tuple[str, ...]]:
-    """Vector forms that a processor can run, this one unless told, and that this machine's C library has.
+    """Vector forms that a processor can run, by default this one, and that this machine's C library has.
 
     Names of vector symbols by the name of the scalar function, widest first; none where there is no libmvec (another
     operating system, another C library, another processor).

@@ -231,7 +231,7 @@ def flatten(values: Sequence[np.ndarray], names: Sequence[str], given: Mapping[s
 
 
 def failure(
-    told: str | None,
+    status_sentence: str | None,
     names: Sequence[str],
     shapes: Sequence[tuple[int, ...]],
     gradient: np.ndarray,
@@ -248,8 +248,8 @@ def failure(
             index = tuple(int(i) for i in np.unravel_index(bad[0], shape))
             where = f" in {len(bad)} of {size} values, first {index}" if shape else ""
             lines.append(f"  {name:<30} gradient not finite{where}")
-    if told:
-        lines.append(f"  status: {told}")
+    if status_sentence:
+        lines.append(f"  status: {status_sentence}")
     return "\n".join(lines)
 
 

@@ -1,1 +1,1 @@
-"""What a user is told while a run goes on: lines, bars, the status file, words on stderr."""
+"""What a user sees while a run goes on: lines, bars, the status file, words on stderr."""

@@ -72,11 +72,11 @@ def _sample(given: dict[str, Any], of_caller: Mapping[str, Any]):
     compile_kwargs = given.pop("compile_kwargs", None) or of_caller.get("compile_kwargs") or {}
     given.pop("progressbar_theme", None)
     options = {**(given.pop("nuts_kwargs", None) or {}), **(given.pop("nuts_sampler_kwargs", None) or {}), **given}
-    _tell_what_is_not_used(compile_kwargs, of_caller)
+    _warn_of_what_is_not_used(compile_kwargs, of_caller)
     return NUTS(**options).sample_from_init(**run)
 
 
-def _tell_what_is_not_used(compile_kwargs: Mapping[str, Any], of_caller: Mapping[str, Any]) -> None:
+def _warn_of_what_is_not_used(compile_kwargs: Mapping[str, Any], of_caller: Mapping[str, Any]) -> None:
     mode = compile_kwargs.get("mode")
     if mode is not None and not isinstance(get_mode(mode).linker, NumbaLinker):
         warn_of("backend or compile_kwargs['mode']", "it always compiles by Numba and LLVM, for the processor.")

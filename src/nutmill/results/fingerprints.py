@@ -1,4 +1,4 @@
-"""Fingerprints of a model's data, which a result carries, so that a model with other data is told from its own."""
+"""Fingerprints of a model's data, which a result carries, so that a model with other data is noticed."""
 
 from __future__ import annotations
 

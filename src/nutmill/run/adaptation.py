@@ -116,7 +116,7 @@ class AdaptationState(NamedTuple):
         Raises
         ------
         ModelError
-            If the file is none.
+            If the file cannot be read, or is something else.
         """
         try:
             content = read_plain(Path(path), follow=True)
@@ -142,7 +142,7 @@ class AdaptationState(NamedTuple):
         Raises
         ------
         ModelError
-            If it holds none.
+            If it holds no adaptation state.
         """
         arrays = arrays_in(content, cls._fields)
         if arrays is None and (arrays := arrays_in(content, cls._fields[:-1])):  # of a version without centring

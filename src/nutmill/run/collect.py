@@ -46,7 +46,7 @@ def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Cloc
 
 
 def rows_at_end(run: Run, settings: Settings) -> list[ChainProgress]:
-    """Tell how the chains of a run ended, by the draws that are kept: they may have made more."""
+    """Give the progress of chains that have ended, by the draws that are kept: they may have made more."""
     total = settings.draws if run.ending.n_enough is None else run.ending.n_enough
     return [
         ChainProgress(

@@ -204,16 +204,16 @@ def chains_of(groups: Sequence[Group]) -> list[tuple[Group, int]]:
     return [(group, chain) for group in groups for chain in range(len(group.chain_ids))]
 
 
-class _Given(NamedTuple):
+class _SharedRecord(NamedTuple):
     """The record of a model, as it is."""
 
     address: int
 
 
-def records_of(native: NativeModel, state: GroupState) -> list[Record | _Given]:
+def records_of(native: NativeModel, state: GroupState) -> list[Record | _SharedRecord]:
     """What each chain reads: the record of the model, or one with coordinates of the chain's own."""
     if state.written.size == 0:
-        return [_Given(native.data)] * len(state.chains)
+        return [_SharedRecord(native.data)] * len(state.chains)
     return [native.reading(centredness) for centredness in state.centredness]
 
 

@@ -139,7 +139,7 @@ def compiled_for(model, manifest: Mapping[str, Any], path: str | os.PathLike) ->
     from nutmill.model.compile_model import compile_model  # brings PyTensor, which a compiled model need not pay for
 
     about, names = manifest["model"], getattr(model, "named_vars", ())
-    is_like = all(name in names for name in about["reported"])  # another model is told from the run's afterwards
+    is_like = all(name in names for name in about["reported"])  # another model is refused later, by `check_same`
     return compile_model(model, var_names=about["reported"] if is_like else None, fuse=about["fused"])
 
 

@@ -32,7 +32,7 @@ class BlasSurvey(NamedTuple):
 
 @cache
 def scipy_blas() -> BlasLibrary:
-    """The library that ``scipy.linalg.cython_blas`` calls, and so Numba and PyTensor unless told otherwise.
+    """The library that ``scipy.linalg.cython_blas`` calls, and by default Numba and PyTensor.
 
     Raises LayoutError if none can be found.
     """

@@ -80,7 +80,7 @@ class BlasLibrary:
         raise LayoutError(f'{self.label} has no routine {routine!r}; names are Fortran ones such as "dgemm".')
 
     def as_dict(self) -> dict:
-        """Give what identifies it, in a form that JSON can hold."""
+        """Give what identifies it, as plain values for JSON."""
         names = ("name", "version", "architecture", "layer", "path", "origin")
         return {name: getattr(self, name) for name in names}
 

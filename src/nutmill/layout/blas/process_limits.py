@@ -132,7 +132,7 @@ class _Owner:
                 level.undo()
 
     def _wait(self, wanted: Wanted, me: int, while_waiting: Callable[[], object] | None) -> None:
-        is_told = False
+        is_logged = False
         while (obstacle := self._obstacle(wanted, me)) is not None:
             in_effect, needed = obstacle
             if any(level.users[True][me] for levels in self._levels.values() for level in levels):
@@ -140,14 +140,14 @@ class _Owner:
                     f"This thread has applied a layout with {in_effect} BLAS threads, which other runs in this process "
                     f"share, and now needs {needed}; a process has one number: end the layout first."
                 )
-            if not is_told:
+            if not is_logged:
                 _log.warning(
                     "Waiting for other runs in this process: they have %d BLAS threads and this one needs %d, and a "
                     "process has one number. Each begins in turn, and draws what it would draw alone.",
                     in_effect,
                     needed,
                 )
-            is_told = True
+            is_logged = True
             self._changed.wait(_LOOK_S)
             if while_waiting is not None:
                 while_waiting()

@@ -92,7 +92,7 @@ class PoolLimits:
         return needed
 
     def read(self) -> list[dict]:
-        """Read what took effect in the calling thread: an entry for each library, asked beside effective."""
+        """Read what took effect in the calling thread: for each library what was requested and what is in effect."""
         entries = [
             {
                 "api": info["user_api"],

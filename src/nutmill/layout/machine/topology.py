@@ -62,7 +62,7 @@ class Topology:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict:
-        """Give all fields and the fingerprint in a form that JSON can hold."""
+        """Give all fields and the fingerprint as plain values for JSON."""
         fields = asdict(self)
         fields["caches"] = [cache._asdict() for cache in self.caches]
         fields["readings"] = [reading._asdict() for reading in self.readings]

@@ -58,7 +58,7 @@ class Sweep:
         return sorted((self._row(layout, ledger) for layout in ledger), key=self._cost)
 
     def as_dict(self) -> dict:
-        """Give all of it in a form that JSON can hold."""
+        """Give all of it as plain values for JSON."""
         return {
             "job": self.job._asdict(),
             "best": self.best.as_dict(),

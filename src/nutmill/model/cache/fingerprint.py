@@ -181,7 +181,7 @@ class Reader:
 
 
 def _in_order(outputs: Sequence[Variable], inputs: set[Variable]) -> list[Apply]:
-    """Nodes behind the outputs, each after those it needs, in an order that hangs on the graph alone."""
+    """Nodes behind the outputs, each after those it needs, in an order that depends on the graph alone."""
     found: dict[Apply, None] = {}
     stack = [(variable.owner, False) for variable in reversed(outputs) if variable not in inputs]
     while stack:

@@ -51,16 +51,16 @@ class Key(NamedTuple):
     """Of a model that is not built yet."""
 
     name: str  # its own
-    asked: Mapping[str, Any]  # fields of its `ModelGraph` that the user chooses
+    choices: Mapping[str, Any]  # fields of its `ModelGraph` that the user chooses
 
     def entry(self, made_with: Mapping[str, str], data: str = "") -> str:
         """Under which the cache has what was read of it, by versions and processor; with `data`, for those alone."""
         of_data = {"data": data} if data else {}
-        return environment.digest({"model": self.name, **self.asked, **of_data, **made_with})
+        return environment.digest({"model": self.name, **self.choices, **of_data, **made_with})
 
 
 def key_of(
-    model: pm.Model, var_names: Sequence[str] | None, asked: Mapping[str, Any], stages: dict[str, float]
+    model: pm.Model, var_names: Sequence[str] | None, choices: Mapping[str, Any], stages: dict[str, float]
 ) -> Key | None:
     """Key of a model that is not built yet; None, and a log line, if it has none."""
     with stage(stages, "recognise"):
@@ -68,7 +68,7 @@ def key_of(
     if name.digest is None:
         _log.info("this model is read anew every time: %s", name.reason)
         return None
-    return Key(name.digest, asked)
+    return Key(name.digest, choices)
 
 
 def recognise(
@@ -236,7 +236,7 @@ class RecognisedOrigin:
 
         self._check_unchanged()
         with COMPILING:
-            return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.asked))
+            return GraphOrigin(replace(from_pymc(self._model, self._var_names), **self._key.choices))
 
     def _check_unchanged(self) -> None:
         # Variables may have been added since, and the arrays in its constants are the user's own.

@@ -42,7 +42,7 @@ def name_of(model: pm.Model, var_names: Sequence[str] | None) -> Fingerprint:
 
 
 def leaves(model: pm.Model) -> list[Variable]:
-    """Constants and shared variables of a model, in an order that hangs on the model alone."""
+    """Constants and shared variables of a model, in an order that depends on the model alone."""
     found = dict.fromkeys(ancestors(_outputs(model)))
     return [variable for variable in found if isinstance(variable, Constant | SharedVariable)]
 

@@ -245,7 +245,7 @@ def _copied(constant: Constant) -> Constant:
 
 
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
-    """Constants that say how to reshape, or how much to draw: static ranks and shapes hang on them."""
+    """Constants that say how to reshape, or how much to draw: static ranks and shapes depend on them."""
     nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
     shapes = [node.inputs[-1] for node in nodes if isinstance(node.op, _SHAPED)]
     shapes += [v for node in nodes if isinstance(node.op, RNGConsumerOp) for v in node.inputs if _is_size(v)]

@@ -35,7 +35,7 @@ def alloc(node: Apply) -> Operation:
     own = node.inputs[0].type.broadcastable
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        shape = _asked_shape(emitter, kind, kinds[1:], values[1:])
+        shape = _wanted_shape(emitter, kind, kinds[1:], values[1:])
         result, view = new_array(emitter, kind, shape)
         if isinstance(kinds[0], types.Array):
             source = Axes(_with_leading(view_of(emitter, kinds[0], values[0]), shape), _padded(own, len(shape)))
@@ -49,7 +49,7 @@ def alloc(node: Apply) -> Operation:
     return Operation(lambda operands: kind, emit)
 
 
-def _asked_shape(emitter: Emitter, kind: types.Array, kinds, values) -> list[ir.Value]:
+def _wanted_shape(emitter: Emitter, kind: types.Array, kinds, values) -> list[ir.Value]:
     """Lengths that are operands: none is negative, and the bytes of an array of that shape can be counted."""
     shape = [_length(emitter, k, v) for k, v in zip(kinds, values, strict=True)]
     size = WORD(itemsize(emitter, kind))
@@ -120,7 +120,7 @@ def uninitialised(node: Apply) -> Operation:
     kind = array_kind(node.outputs[0].type.dtype, node.outputs[0].type.ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        shape = _asked_shape(emitter, kind, kinds, values)
+        shape = _wanted_shape(emitter, kind, kinds, values)
         return new_array(emitter, kind, shape)[0]
 
     return Operation(lambda operands: kind, emit)

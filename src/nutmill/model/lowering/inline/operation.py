@@ -37,38 +37,38 @@ def call_of(function: Callable, n_results: int) -> Operation:
         return types.UniTuple(kind.dtype, n_results) if isinstance(kind, types.List) else kind
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
-        asked = signature(kinds)
+        wanted = signature(kinds)
         given = list(zip(kinds, values, strict=True))
-        implementation = emitter.context.get_function(emitter.typing.resolve_value_type(function), asked)
-        value = implementation(emitter.builder, _folded(emitter, asked, given))
-        is_list = isinstance(asked.return_type, types.List)
-        return _unpacked(emitter, asked.return_type, value, n_results) if is_list else value
+        implementation = emitter.context.get_function(emitter.typing.resolve_value_type(function), wanted)
+        value = implementation(emitter.builder, _folded(emitter, wanted, given))
+        is_list = isinstance(wanted.return_type, types.List)
+        return _unpacked(emitter, wanted.return_type, value, n_results) if is_list else value
 
     return Operation(result, emit)
 
 
-def _folded(emitter: Emitter, asked: typing.Signature, given: Sequence[tuple[types.Type, ir.Value]]) -> Sequence:
+def _folded(emitter: Emitter, wanted: typing.Signature, given: Sequence[tuple[types.Type, ir.Value]]) -> Sequence:
     """Arguments as Python binds them: by position, left to their defaults, or gathered in a tuple."""
 
     def bound(position: int, parameter, one: tuple[types.Type, ir.Value]) -> ir.Value:
-        return _cast(emitter, *one, asked.args[position])
+        return _cast(emitter, *one, wanted.args[position])
 
     def left_out(position: int, parameter, default) -> ir.Value:
-        return emitter.context.get_constant_generic(emitter.builder, asked.args[position], default)
+        return emitter.context.get_constant_generic(emitter.builder, wanted.args[position], default)
 
     def gathered(position: int, parameter, several: Sequence[tuple[types.Type, ir.Value]]) -> ir.Value:
-        kinds = asked.args[position].types
+        kinds = wanted.args[position].types
         values = [_cast(emitter, *one, kind) for one, kind in zip(several, kinds, strict=True)]
         return cgutils.make_anonymous_struct(emitter.builder, values)
 
-    return typing.fold_arguments(asked.pysig, given, {}, bound, left_out, gathered)
+    return typing.fold_arguments(wanted.pysig, given, {}, bound, left_out, gathered)
 
 
 def _unpacked(emitter: Emitter, kind: types.List, value: ir.Value, count: int) -> ir.Value:
     """The first elements of a list as a tuple, and the list given back."""
     context, builder = emitter.context, emitter.builder
-    asked = kind.dtype(kind, types.int64)
-    elements = [context.compile_internal(builder, _element, asked, (value, WORD(number))) for number in range(count)]
+    wanted = kind.dtype(kind, types.int64)
+    elements = [context.compile_internal(builder, _element, wanted, (value, WORD(number))) for number in range(count)]
     context.nrt.decref(builder, kind, value)
     return context.make_tuple(builder, types.UniTuple(kind.dtype, count), elements)
 
@@ -77,5 +77,5 @@ def _element(elements, number):
     return elements[number]
 
 
-def _cast(emitter: Emitter, kind: types.Type, value: ir.Value, asked: types.Type) -> ir.Value:
-    return emitter.context.cast(emitter.builder, value, kind, asked)
+def _cast(emitter: Emitter, kind: types.Type, value: ir.Value, wanted: types.Type) -> ir.Value:
+    return emitter.context.cast(emitter.builder, value, kind, wanted)

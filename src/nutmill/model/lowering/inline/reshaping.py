@@ -34,10 +34,10 @@ def reshape(node: Apply) -> Operation:
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         source = view_of(emitter, kinds[0], values[0])
-        asked = view_of(emitter, kinds[1], values[1])
-        differs = emitter.builder.icmp_signed("!=", asked.shape[0], WORD(out.ndim))
+        wanted = view_of(emitter, kinds[1], values[1])
+        differs = emitter.builder.icmp_signed("!=", wanted.shape[0], WORD(out.ndim))
         emitter.fail_if(differs, ValueError, "a shape in the model has too many or too few lengths")
-        lengths = [_length(emitter, asked, axis) for axis in range(out.ndim)]
+        lengths = [_length(emitter, wanted, axis) for axis in range(out.ndim)]
         shape = short_lengths(emitter, _completed(emitter, lengths, _product(emitter, source.shape)), out.shape)
         if kinds[0].layout == "C":
             return _reshaped(emitter, result(kinds), (kinds[0], values[0]), source, shape)
@@ -50,8 +50,8 @@ def reshape(node: Apply) -> Operation:
     return Operation(result, emit)
 
 
-def _length(emitter: Emitter, asked: View, axis: int) -> ir.Value:
-    return integer(emitter, asked.kind.dtype, load(emitter, asked, [WORD(axis)]))
+def _length(emitter: Emitter, wanted: View, axis: int) -> ir.Value:
+    return integer(emitter, wanted.kind.dtype, load(emitter, wanted, [WORD(axis)]))
 
 
 def _product(emitter: Emitter, lengths: Sequence[ir.Value]) -> ir.Value:
