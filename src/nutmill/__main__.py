@@ -2,12 +2,12 @@
 
 import os
 
-from nutmill.cli.stopping import hold
+from nutmill.cli.stopping import hold_signals
 
 
 def main() -> None:
     """Run it. Signals are held before the imports, which take longer than a scheduler may wait."""
-    hold()
+    hold_signals()
     # Where a shell has closed stderr, a file of draws would take its number, and what libraries print with it.
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

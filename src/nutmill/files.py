@@ -36,15 +36,15 @@ def kind_of(path: Path) -> str | None:
     return next(kind for is_kind, kind in _KINDS if is_kind(mode))
 
 
-def open_plain(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666, *, follow: bool = False) -> int:
-    """Open a plain file, as `os.open` does.
+def open_plain(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Open a plain file as `os.open` does; one that it makes may be read and written by whom the umask lets.
 
     Raises NotPlain if it is a folder, a pipe or the like, or, unless `follow`, a link; OSError if it cannot be opened.
     """
     # Who opens a pipe waits for whoever is at its other end.
     flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags, mode)
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _not_plain(path) from error

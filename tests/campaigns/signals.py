@@ -23,8 +23,8 @@ BEGIN = """
 import sys
 sys.argv[1:] = {arguments}
 from nutmill import __main__
-from nutmill.cli.stopping import hold
-hold()
+from nutmill.cli.stopping import hold_signals
+hold_signals()
 print("begun", flush=True)
 __main__.main()
 """

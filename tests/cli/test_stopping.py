@@ -55,7 +55,7 @@ def run(*arguments, code=0):
 def start(*arguments, before=""):
     """Start a command in a process of its own, after a line of Python."""
     code = f"import os, signal, sys\nsys.argv[1:] = {[*map(str, arguments)]}\n"
-    code += f"from nutmill import __main__\nfrom nutmill.cli.stopping import hold\n{before}\n__main__.main()"
+    code += f"from nutmill import __main__\nfrom nutmill.cli.stopping import hold_signals\n{before}\n__main__.main()"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code], env=environment(), **pipes)
 
@@ -101,7 +101,7 @@ def test_a_run_that_goes_on_and_a_merge_end_in_the_same_way():
     assert {path.name for path in Path().iterdir()} == {"model.py", "run", "small.nut"}
 
 
-EARLY = "hold(); os.kill(os.getpid(), signal.SIGUSR1)"
+EARLY = "hold_signals(); os.kill(os.getpid(), signal.SIGUSR1)"
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])

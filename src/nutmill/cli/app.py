@@ -101,7 +101,7 @@ def _options(
 ) -> None:
     """Sample PyMC models with NUTS at machine speed on CPUs."""
     if context.invoked_subcommand not in _STOPPABLE:
-        stopping.let_go()
+        stopping.release_signals()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

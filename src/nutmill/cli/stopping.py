@@ -28,8 +28,8 @@ class Stopped(BaseException):
     """A signal has come. No Exception: nobody should take it for a failure and go on."""
 
 
-def hold() -> None:
-    """Note signals from the start of the process on; `let_go` or `stoppable` act on them.
+def hold_signals() -> None:
+    """Note signals from the start of the process on; `release_signals` or `stoppable` act on them.
 
     A signal that somebody wanted ignored, or has a handler for, stays theirs.
     """
@@ -38,8 +38,8 @@ def hold() -> None:
             signal.signal(number, _note)
 
 
-def let_go() -> None:
-    """Let signals do what they do by default, those too that have come since `hold`."""
+def release_signals() -> None:
+    """Let signals do what they do by default, those too that have come since `hold_signals`."""
     for number, default in _DEFAULTS.items():
         if signal.getsignal(number) is _note:
             signal.signal(number, default)
@@ -55,7 +55,7 @@ def stoppable(advice: Callable[[], str] | None) -> Iterator[None]:
     None: nothing is left that could be gone on with, and signals do what they do by default.
     """
     if advice is None:
-        let_go()
+        release_signals()
         yield
         return
     try:
