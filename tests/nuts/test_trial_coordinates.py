@@ -85,21 +85,41 @@ def test_there_a_walk_is_as_wide_in_all_directions_whatever_the_scale_of_its_ste
     assert widths[-1] / widths[0] < 3.0
 
 
+def one_start(model: pm.Model, start: np.ndarray):
+    """Start a group of one chain as a run does; returns its state, the model's own centrednesses and the status."""
+    compiled = compile_model(model)
+    state = new_group(new_plan(tune=None)._replace(centring=True), start[None], 2, [0])
+    bound = compiled.binding
+    state.written[:], state.sites[:], state.joint[:] = bound.written, bound.sites, bound.joint
+    group = Group([bound], state, [0], 1, DrawsInMemory(state, (state.draws, state.statistics)))
+    status = group.start(0)
+    group.pool()
+    group.advance(0, 0)
+    return state, bound.written, status
+
+
 def test_an_autoregression_that_explodes_at_its_start_is_left_as_it_is_written():
     """Its steps do not give its values: 3^200 times the rounding errors are in them."""
     with pm.Model() as model:
         first = pm.Normal.dist(0.0, 1.0)
         series = pm.AR("v", pm.Normal("rho", 0.0, 1.0), pm.HalfNormal("s", 1.0), init_dist=first, steps=200)
         pm.Normal("y", series, 1.0, observed=np.zeros(201))
-    compiled = compile_model(model)
-    plan = new_plan(tune=None)._replace(centring=True)
     start = np.r_[3.0, 0.0, np.random.default_rng(1).normal(size=201)]
-    state = new_group(plan, start[None], 2, [0])
-    bound = compiled.binding
-    state.written[:], state.sites[:], state.joint[:] = bound.written, bound.sites, bound.joint
-    group = Group([bound], state, [0], 1, DrawsInMemory(state, (state.draws, state.statistics)))
-    assert group.start(0) == 0
-    group.pool()
-    group.advance(0, 0)
-    np.testing.assert_array_equal(state.centredness[0], bound.written)
+    state, written, status = one_start(model, start)
+    assert status == 0
+    np.testing.assert_array_equal(state.centredness[0], written)
     np.testing.assert_array_equal(state.position[0], start)
+
+
+def test_a_chain_goes_back_from_coordinates_in_which_no_step_is_short_enough():
+    """Steps give the values, but the least move of the first of them moves the last by 2^53 times as much."""
+    with pm.Model() as model:
+        first = pm.Normal.dist(0.0, 1.0)
+        series = pm.AR("v", pm.Normal("rho", 0.0, 1.0), pm.HalfNormal("s", 1.0), init_dist=first, steps=53)
+        pm.Poisson("y", pm.math.exp(series), observed=np.full(54, 100))
+    start = np.r_[2.0, 0.0, np.random.default_rng(1).normal(5.0, size=54)]
+    state, written, status = one_start(model, start)
+    assert status == 0
+    np.testing.assert_array_equal(state.centredness[0], written)
+    np.testing.assert_allclose(state.position[0], start, rtol=1e-12)
+    assert np.exp(state.chains[0]["log_step"]) > 1e-3

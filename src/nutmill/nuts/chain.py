@@ -6,7 +6,7 @@ from nutmill._jit import inlined_kernel, kernel
 from nutmill.errors import Status
 from nutmill.nuts.hamiltonian import Trajectory, vector_of
 from nutmill.nuts.metric import metric_of, prepare, variance_from_gradient_into
-from nutmill.nuts.recentring import is_as_written, locate, move_chain, write_divergence, written_into
+from nutmill.nuts.recentring import is_as_written, locate, move, move_chain, write_divergence, written_into
 from nutmill.nuts.state import (
     COMPARE,
     DRAW_GRADIENT,
@@ -36,6 +36,7 @@ _FAR = 4
 # come near a divergence one diverges, so in a few hundred draws this tells of divergences as rare as one in thousands.
 _ROUGH, _NEAR_DIVERGENCE = 10.0, 50.0
 _NON_FINITE = int(Status.NON_FINITE)
+_STEP_SIZE_NOT_FOUND = int(Status.STEP_SIZE_NOT_FOUND)
 
 
 @inlined_kernel
@@ -79,8 +80,26 @@ def start_chain(trajectory, state, number):
         move_chain(trajectory, state, number)
     variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
     status, log_step = stepsize.search(trajectory, state.settings[0].target_accept)
+    if status == _STEP_SIZE_NOT_FOUND and _is_back_where_written(trajectory, state, number):
+        status, log_step = stepsize.search(trajectory, state.settings[0].target_accept)
     stepsize.restart_after_search(chain, log_step)
     return status
+
+
+@kernel
+def _is_back_where_written(trajectory, state, number):
+    """Bring a chain back from coordinates in which no step is short enough; return whether it was in others.
+
+    In the steps of an autoregression that explodes, as jittered coefficients let it, the least move of the first is a
+    long one of the last.
+    """
+    centredness = state.centredness[number]
+    if is_as_written(centredness, state.written):
+        return False
+    trajectory.chain.can_move = False
+    is_back = move(trajectory, centredness, state.written, state.location[number], state.log_scale[number])
+    variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
+    return is_back
 
 
 @inlined_kernel
