@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 import pytest
 from model.test_steps import assert_gradient
 from numba.core.runtime import rtsys
+from pymc.logprob.utils import CheckParameterValue
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scan.op import Scan
 from pytensor.scan.utils import until
@@ -185,6 +186,16 @@ def test_gradients():
     )
     assert compiled.code.fused and not compiled.code.by_numba
     assert_gradient(compiled)
+
+
+def test_a_check_of_parameters_in_a_step_is_read_as_a_number():
+    """As in a likelihood that PyMC derives from steps of random variables: its check is a number, no array."""
+    y, a = pt.dvector(), pt.dscalar()
+    positive = CheckParameterValue("a > 0", can_be_replaced_by_ninf=True)
+    checked = compiled([y, a], [scan(lambda now, x, a: positive(now + 0.5 * x, a > 0.0), [y], [ZERO], [a])])
+    assert not checked.by_numba
+    np.testing.assert_array_equal(checked([0.0, 1.0, 2.0], 1.0)[0], [0.0, 1.0, 2.5])
+    np.testing.assert_array_equal(checked([0.0, 1.0, 2.0], -1.0)[0], [-np.inf] * 3)
 
 
 def test_none_is_foreign(histories, arrays, early_end):

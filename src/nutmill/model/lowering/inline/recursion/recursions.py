@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
+from pytensor.scalar.basic import ScalarType
 from pytensor.scan.op import Scan, ScanInfo
 from pytensor.tensor.type import TensorType
 
@@ -57,8 +58,10 @@ def recursion(node: Apply, prepare: Prepare) -> Operation | None:
     memory with inputs of the step.
     """
     step = node.op.fgraph
+    fixed = {*node.op.outer_non_seqs(node.inputs), *node.op.inner_non_seqs(step.inputs)}
     variables = [*node.inputs, *node.outputs, *step.inputs, *step.outputs]
-    if {field.name for field in fields(ScanInfo)} != _KNOWN or not all(_is_known(v.type) for v in variables):
+    are_known = all(_is_known(v.type) or (v in fixed and isinstance(v.type, ScalarType)) for v in variables)
+    if {field.name for field in fields(ScanInfo)} != _KNOWN or not are_known:
         return None
     written = _WrittenScan(node, prepare)
     return Operation(written.result, written.emit)
