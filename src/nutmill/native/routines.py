@@ -33,6 +33,7 @@ ROUTINES: tuple[str, ...] = (*BLAS, *LAPACK)
 
 # Special functions of float64, with the number of their arguments.
 SPECIAL = dict.fromkeys(("erfcx", "erfinv", "erfcinv", "gamma", "gammaln", "psi", "j0", "j1", "i0", "i1"), 1)
+SPECIAL |= dict.fromkeys(("i0e", "i1e"), 1)
 SPECIAL |= dict.fromkeys(("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "owens_t"), 2)
 SPECIAL |= dict.fromkeys(("jv", "iv", "ive", "kv", "kve"), 2)
 SPECIAL |= {"betainc": 3, "betaincinv": 3, "hyp2f1": 4}

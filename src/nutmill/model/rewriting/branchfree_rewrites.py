@@ -8,16 +8,16 @@ from typing import ClassVar
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.scalar.basic import ScalarOp, upgrade_to_float
-from pytensor.scalar.math import GammaLn, Log1mexp, PolyGamma, Psi, Sigmoid, Softplus, TriGamma
+from pytensor.scalar.math import Erfcx, GammaLn, Log1mexp, PolyGamma, Psi, Sigmoid, Softplus, TriGamma
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
 from nutmill.model.graphs.widths import InverseWidth, LogWidth
 from nutmill.model.lowering.properties import is_known
-from nutmill.model.rewriting import branchfree, gamma
+from nutmill.model.rewriting import branchfree, error_function, gamma
 
 # PyTensor keeps compiled ops on disk; the key follows every change of the functions' source.
-_SOURCES = b"".join(Path(str(module.__file__)).read_bytes() for module in (branchfree, gamma))
+_SOURCES = b"".join(Path(str(module.__file__)).read_bytes() for module in (branchfree, error_function, gamma))
 _VERSION = hashlib.sha256(_SOURCES).hexdigest()
 
 
@@ -58,6 +58,12 @@ class BranchFreeLog1mexp(BranchFree):
     function = staticmethod(branchfree.log1mexp)
 
 
+class BranchFreeErfcx(BranchFree):
+    """exp(x^2) erfc(x)."""
+
+    function = staticmethod(error_function.erfcx)
+
+
 class BranchFreeLogGamma(BranchFree):
     """Logarithm of the gamma function."""
 
@@ -87,6 +93,7 @@ _REPLACEMENTS = {
     Sigmoid: Elemwise(BranchFreeSigmoid(upgrade_to_float)),
     Softplus: Elemwise(BranchFreeSoftplus(upgrade_to_float)),
     Log1mexp: Elemwise(BranchFreeLog1mexp(upgrade_to_float)),
+    Erfcx: Elemwise(BranchFreeErfcx(upgrade_to_float)),
     GammaLn: Elemwise(BranchFreeLogGamma(upgrade_to_float)),
     Psi: Elemwise(BranchFreeDigamma(upgrade_to_float)),
     TriGamma: Elemwise(BranchFreeTrigamma(upgrade_to_float)),
