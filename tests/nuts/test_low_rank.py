@@ -3,11 +3,11 @@
 import numba
 import numpy as np
 import pytest
-from nuts.kernel_groups import metric_root, new_plan, new_target_group, orthonormal, run_warmup
+from nuts.directions_by_hand import new_room, proven, window_by_hand
+from nuts.kernel_groups import metric_root, new_plan, new_target_group, run_warmup
 from scipy import linalg
 from targets import Target, scale, starts
 
-from nutmill.nuts.group import new_group
 from nutmill.nuts.metric import Metric, draw_momentum_into, prepare
 from nutmill.nuts.rng import normals_into
 from nutmill.nuts.warmup import low_rank
@@ -27,19 +27,6 @@ def gather(chains, blocks, rows, n_draws, half, out):
     return gather_rows(Window(chains, blocks, rows, n_draws), half, out)
 
 
-@numba.njit
-def proven(chains, blocks, rows, n_draws, variance, room):
-    work, matrices, found, stretch, squares, proven = room
-    window = Window(chains, blocks, rows, n_draws)
-    return low_rank.proven_rank(window, variance, low_rank.Room(work, matrices, found, stretch, squares, proven))
-
-
-def new_room(n_rows: int, n_dim: int, size: int = 40, max_rank: int = 8):
-    work = np.zeros((2 * n_rows + size + 2, n_dim))
-    matrices, found = np.zeros((3, size, size)), np.zeros((max_rank, n_dim))
-    return work, matrices, found, np.zeros(max_rank), np.zeros(size), np.zeros((2 * max_rank, n_dim))
-
-
 def geometric_mean(positions: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Return Sigma with Sigma B Sigma = A, for A and B with the prior, by square roots of matrices."""
     prior = PRIOR * np.eye(positions.shape[1])
@@ -52,7 +39,8 @@ def geometric_mean(positions: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 def assert_furthest(n_found, found, stretch, values, vectors) -> None:
     """Those of the eigenvalues that are furthest from 1 were found, with their eigenvectors."""
     order = np.argsort(-np.abs(np.log(values)))[:n_found]
-    assert n_found == min(len(stretch), (np.abs(np.log(values)) > np.log(2.0)).sum()) > 0
+    largest_unseen = np.log(2.0) * (0.5 if found.shape[1] <= 64 else 1.0)
+    assert n_found == min(len(stretch), (np.abs(np.log(values)) > largest_unseen).sum()) > 0
     np.testing.assert_allclose(stretch[:n_found], values[order], rtol=1e-7)
     np.testing.assert_allclose(found[:n_found] @ found[:n_found].T, np.eye(n_found), atol=1e-13)
     along = np.abs((found[:n_found] * vectors[:, order].T).sum(axis=1))
@@ -125,22 +113,6 @@ def test_the_few_that_are_proven_are_fitted_to_the_draws_of_both_halves(seed):
     assert abs(found[0] @ rooms[1][2][0]) > 0.99
 
 
-def window_by_hand(tilts: list[float], seed: int = 0, n_dim: int = 30):
-    """Rows of one chain each: independent normals, stretched by a factor along the first of these directions."""
-    rng, units = np.random.default_rng([2, seed]), orthonormal(1, n_dim)
-    state = new_group(new_plan(tune=100), np.zeros((len(tilts), n_dim)), 1, list(range(len(tilts))))
-    state.chains["member"] = True
-    n_rows = state.rows.shape[2]
-    for chain, tilt in enumerate(tilts):
-        for block in range(4):
-            state.blocks[chain, block] = (10 + 10 * block, 20 + 10 * block, n_rows, n_rows)
-            positions = rng.normal(size=(n_rows, n_dim))
-            positions += (tilt - 1.0) * (positions @ units.T) @ units
-            state.rows[chain, block, :, 0] = positions
-            state.rows[chain, block, :, 1] = -positions - (tilt**-2 - 1.0) * (positions @ units.T) @ units
-    return state, units[0]
-
-
 @pytest.mark.parametrize(
     ("tilts", "rank"), [([5.0] * 4, 1), ([5.0, 5.0], 1), ([5.0], 1), ([5.0, 1.0, 5.0, 1.0], 0), ([1.0] * 4, 0)]
 )
@@ -207,10 +179,10 @@ def test_correlations_are_found(n_chains, seed):
     np.testing.assert_array_equal(group.state.directions, group.state.directions[:1].repeat(n_chains, axis=0))
 
 
+@pytest.mark.parametrize("n_dim", [40, 400])
 @pytest.mark.parametrize("target", [Target.NORMAL, Target.SCALED, Target.STUDENT])
-def test_nothing_is_found_where_there_is_nothing(target, seed):
-    """More dimensions than draws, where every sample covariance has large directions (SAMPLER.md 6)."""
-    n_dim = 400
+def test_nothing_is_found_where_there_is_nothing(target, n_dim, seed):
+    """In few dimensions, and in more than draws, where sample covariances have large directions (SAMPLER.md 6)."""
     points = starts(target, 4, n_dim, seed)
     if target == Target.SCALED:
         points *= [scale(i, n_dim) for i in range(n_dim)]

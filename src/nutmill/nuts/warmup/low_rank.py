@@ -2,8 +2,9 @@
 
 The metric of least Fisher divergence for draws with covariance A and gradients with covariance B is their geometric
 mean Sigma, with Sigma B Sigma = A (Seyboldt et al. 2026). It is found where the diagonal one is the identity, in the
-span of the draws and gradients, and what differs from 1 in it by a factor of two or more is a candidate. As many are
-taken as can be found again in draws that did not take part: those of the other half of the chains.
+span of the draws and gradients, and what differs from 1 in it by a factor of two or more is a candidate; in few
+dimensions, by the root of two. As many are taken as can be found again in draws that did not take part: those of the
+other half of the chains.
 
 Of independent standard normals a draw q has the gradient -q, so what sums of draws and gradients span is where anything
 is to be found. Where that is little, a fit is made there, and the last one, to all draws, in the span of what the
@@ -34,9 +35,14 @@ from nutmill.nuts.warmup.window import BOTH, gather_rows
 _FEWEST_ROWS = 6
 # Draws and gradients that are taken for granted, each of unit size, in every direction: they keep it near 1.
 _PRIOR_ROWS = 0.1
-_LARGEST_UNSEEN = math.log(2.0)
 # A fit in so few dimensions is made in all of them: it takes no time.
 _SMALL = 64
+# What is left to the diagonal: its correlations stretch and shrink, so that what is left has a condition number of the
+# square of this. In few dimensions directions cost next to nothing, and that of two draws takes down to the root of it.
+_LARGEST_UNSEEN, _LARGEST_UNSEEN_IF_SMALL = math.log(2.0), 0.5 * math.log(2.0)
+# How far from 1 other draws must see a direction: so far, or by so many standard errors. Chance sees one of 64 so once
+# in twelve times, and it would have to in both halves.
+_SURE, _FEWEST_ERRORS = 0.5 * math.log(2.0), 3.0
 # Mean square of sums of draws and gradients along what may be of a direction: a fifth of that of a stretch by two,
 # which is (2^1/2 - 2^-1/2)^2. Where it is more in over a quarter of the dimensions, many weak directions act together:
 # to leave out what lies below costs a tenth of the effective draws of item responses.
@@ -101,16 +107,37 @@ def _confirm(room, n_found, n_rows, n_proven):
     """Return how many directions are stretched or shrunk in other draws, too; put these after `n_proven` others."""
     n_confirmed = 0
     for k in range(n_found):
-        spread, force = 0.0, 0.0
-        for row in range(n_rows):
-            spread += dot(room.rows[2 * row], room.found[k]) ** 2
-            force += dot(room.rows[2 * row + 1], room.found[k]) ** 2
-        seen, claimed = 0.5 * math.log(spread / force), math.log(room.stretch[k])
-        if seen * claimed > 0.0 and abs(seen) > 0.5 * _LARGEST_UNSEEN:
+        seen, error = _log_stretch_seen(room.rows[: 2 * n_rows], room.found[k])
+        least = min(_SURE, max(0.5 * _largest_unseen(room), _FEWEST_ERRORS * error))
+        if seen * math.log(room.stretch[k]) > 0.0 and abs(seen) > least:
             if n_proven + n_confirmed < room.proven.shape[0]:
                 copy_into(room.found[k], room.proven[n_proven + n_confirmed])
             n_confirmed += 1
     return n_confirmed
+
+
+@kernel
+def _log_stretch_seen(rows, direction):
+    """Return the logarithm of how far draws and gradients by turns stretch along a direction, and its standard error.
+
+    The error is that of independent draws by the delta method. It is 0 where gradients are proportional to draws.
+    """
+    spread, force, spread_squares, force_squares, products = 0.0, 0.0, 0.0, 0.0, 0.0
+    for row in range(0, rows.shape[0], 2):
+        position, gradient = dot(rows[row], direction) ** 2, dot(rows[row + 1], direction) ** 2
+        spread += position
+        force += gradient
+        spread_squares += position * position
+        force_squares += gradient * gradient
+        products += position * gradient
+    variance = spread_squares / spread**2 + force_squares / force**2 - 2.0 * products / (spread * force)
+    return 0.5 * math.log(spread / force), 0.5 * math.sqrt(max(variance, 0.0))
+
+
+@kernel
+def _largest_unseen(room):
+    """Return the logarithm of the furthest stretch that is left to the diagonal."""
+    return _LARGEST_UNSEEN_IF_SMALL if room.rows.shape[1] <= _SMALL else _LARGEST_UNSEEN
 
 
 @kernel
@@ -245,13 +272,14 @@ def _geometric_mean_rows(spread, force, out, squares):
 @kernel
 def _take_furthest(rows, basis, room):
     """Take of orthogonal rows those whose length, squared in the room, is furthest from 1; return how many."""
+    largest_unseen = _largest_unseen(room)
     for n_found in range(room.found.shape[0]):
         furthest, distance = 0, 0.0
         for k in range(rows.shape[0]):
             log_stretch = abs(math.log(room.squares[k]))
             if log_stretch > distance:
                 furthest, distance = k, log_stretch
-        if not distance > _LARGEST_UNSEEN:
+        if not distance > largest_unseen:
             return n_found
         row, out = rows[furthest], room.found[n_found]
         room.stretch[n_found] = room.squares[furthest]
