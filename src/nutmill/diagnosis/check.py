@@ -12,6 +12,7 @@ from nutmill.diagnosis import chains, parameters
 from nutmill.diagnosis.divergences import divergences
 from nutmill.diagnosis.finding import Finding, count_of
 from nutmill.diagnosis.posterior_scalars import Named, Seen, seen
+from nutmill.diagnosis.sampler_stats import known
 from nutmill.progress.stderr import unheard
 from nutmill.results.trace import group
 
@@ -53,7 +54,8 @@ def check(
     variables. `notes` are sentences of the sampler itself, for example on a chain that was not admitted; they come
     first.
     """
-    posterior, stats = group(data, "posterior"), group(data, "sample_stats")
+    posterior = group(data, "posterior")
+    stats = known(group(data, "sample_stats"), posterior)
     looked = look(data) if looked is None else looked
     scalars, finite = looked.scalars, looked.scalars.chosen(looked.is_finite)
     findings = [Finding("note", note) for note in notes]

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nutmill.diagnosis.check import check, look
 from nutmill.diagnosis.finding import Finding
+from nutmill.diagnosis.sampler_stats import known
 from nutmill.errors import ArgumentError
 from nutmill.results.trace import group
 from nutmill.units import duration, ranges, time_span
@@ -101,7 +102,8 @@ def judge(
     address: int | None = None,
 ) -> Verdict:
     """Compute diagnostics of a result; see `check.look` and `check.check` for the arguments."""
-    posterior, stats = _group(result, "posterior"), _group(result, "sample_stats")
+    posterior = _group(result, "posterior")
+    stats = known(_group(result, "sample_stats"), posterior)
     looked = look(result, var_names, address)
     mixed = looked.mixed
     rhat = ess = ess_tail = None
@@ -128,7 +130,8 @@ def diagnose(result: arviz.InferenceData | xr.DataTree, *, var_names: Sequence[s
     Parameters
     ----------
     result
-        Of `sample_numba`, or of another sampler of PyMC: the groups ``posterior`` and ``sample_stats``.
+        Of `sample_numba`, or of another sampler (PyMC's, nutpie, NumPyro, BlackJAX): the groups ``posterior`` and
+        ``sample_stats``.
     var_names
         Variables to look at; None: all.
 
