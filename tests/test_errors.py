@@ -7,6 +7,7 @@ import pytest
 from pytensor.compile.ops import as_op
 
 from nutmill import compile_model
+from nutmill.model.python_ops import short
 
 
 @as_op(itypes=[pt.dvector], otypes=[pt.dvector])
@@ -22,3 +23,9 @@ def test_a_warning_of_the_compiler_names_the_line_of_the_call():
         compile_model(model)
     (one,) = [warning for warning in caught if "native implementation" in str(warning.message)]
     assert one.filename == __file__
+
+
+def test_an_operation_in_python_is_named_in_a_few_words():
+    times = ", ".join(f"np.float64({time})" for time in range(20))
+    assert short(f"DifferentialEquation{{func=<function falling at 0x7f>, times=({times})}}") == "DifferentialEquation"
+    assert short("FromFunctionOp{twice}") == "FromFunctionOp{twice}"

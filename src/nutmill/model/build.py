@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.model.lowering.kernel import kernel_object
 from nutmill.model.lowering.places import kinds, placed, prepared
 from nutmill.model.lowering.ways import WAYS
+from nutmill.model.python_ops import naming_python_ops
 from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.model.rewriting.single import in_single
@@ -124,7 +124,7 @@ def compile_here(graph: ModelGraph, fuse_for: Target | None, stages: dict[str, f
     """Compile a model in this process, whatever the cache has."""
     declare_slots()
     made_for = fuse_for or target()
-    with _naming_python_ops() as python_ops:
+    with naming_python_ops() as python_ops:
         model, native = _fused(graph, fuse_for, stages) if fuse_for else (None, None)
         if model is None or native is None:
             model = _lower(graph, stages)
@@ -285,24 +285,8 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
     try:
         gradients = grad(logp, parameters, disconnected_inputs="ignore")
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise ModelError(f"The model has no gradient, which NUTS needs: {error}") from error
+        raise ModelError(
+            f"The model has no gradient, which NUTS needs: {error}. Write it with PyTensor's operations, give the Op "
+            "its gradient, or sample without: pm.sample(step=pm.DEMetropolisZ())."
+        ) from error
     return [logp, *gradients]
-
-
-@contextmanager
-def _naming_python_ops():
-    """Collect the ops for which PyTensor announces that they run in the interpreter, each once."""
-    python_ops: dict[str, None] = {}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield python_ops
-    for warning in caught:
-        message = str(warning.message)
-        if "object mode" in message:
-            python_ops[message.removeprefix("Numba will use object mode to run ").split("'s perform")[0]] = None
-    if python_ops:
-        warnings.warn(
-            f"nutmill: {', '.join(python_ops)} has no native implementation and runs in Python, once a gradient, "
-            "with one chain at a time; write it with PyTensor's ops to have it compiled.",
-            stacklevel=users_level(),
-        )

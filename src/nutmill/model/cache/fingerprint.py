@@ -29,7 +29,7 @@ from nutmill.model.lowering.environment import VERSIONED
 # What PyTensor and PyMC hang on variables and nodes for themselves: no rewrite of ours reads it.
 _IDLE_TAGS = {
     *("trace", "test_value", "values_eq_approx", "nan_guard_mode_check", "attr", "attr_filter", "imported_by"),
-    *("ufunc", "sig", "fake_node", "gufunc", "connection_pattern", "observations", "transform"),
+    *("ufunc", "sig", "fake_node", "gufunc", "connection_pattern", "observations", "transform", "removed_by"),
 }
 # What PyTensor remembers of a constant's content, which is in the fingerprint itself.
 _REMEMBERED = {"unique_indices", "jointly_unique_indices", "is_arange", "unique_value"}
