@@ -38,6 +38,12 @@ def test_answers_say_what_was_measured():
     assert "at about 5 us each, would need 20 us for a gradient" in elsewhere
 
 
+def test_no_bound_is_told_that_the_gradient_was_faster_than():
+    said = " ".join(sentence for sentences in answers(made_up(gradient_s=3e-4)).values() for sentence in sentences)
+    assert "take 300 us with one BLAS thread" in said
+    assert "could not take less" not in said
+
+
 def test_what_is_not_known_is_not_said():
     bare = made_up(operations=None, calls=[], gradient_s_all_threads=None, data=[])
     said = as_text(bare)
