@@ -40,6 +40,7 @@ _REMEMBERED |= {"is_non_negative"}
 _SCAN = ("info", "truncate_gradient", "allow_gc", "strict", "mode", "mitmots_preallocated", "destroy_map", "view_map")
 _DERIVED = {"fgraph", "input_types", "output_types", "name", "_fn", "_init_kwargs", "_lop_op_interface"}
 _DERIVED |= {"_lop_op_cache", "_rop_op_cache", "_frozen_lop", "_frozen_rop", "_freezing_overrides"}
+_DERIVED |= {"_inner_shape_template", "_inner_shape_frozen"}
 
 _PLAIN = (type(None), bool, int, str, bytes)
 
@@ -152,6 +153,7 @@ class Reader:
         if _is_a(op, Scan):
             found = {name: getattr(op, name, None) for name in _SCAN}
         elif _is_a(op, OpFromGraph):
+            op.connection_pattern(None)  # which is None until somebody asks; the user may have given one
             # Of user's functions for gradients only those that a version of a package names get through.
             found = {name: attribute for name, attribute in vars(op).items() if name not in _DERIVED}
         elif type(op) is Composite:
