@@ -151,6 +151,31 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
     assert len(cache.listing()) == 2
 
 
+def test_room_is_made_for_more_than_one_entry_at_a_time(folder, monkeypatch):
+    size = len(pack(Header("thing", "00", HERE, "a thing", ENTRY.manifest, []), ENTRY.parts))
+    monkeypatch.setenv("NUTMILL_CACHE_LIMIT", str(20 * size))
+    left = []
+    for age in range(24):
+        store(f"{age:02}")
+        os.utime(path_of(folder, f"{age:02}"), (1000.0 + age, 1000.0 + age))
+        left.append(len(cache.listing()))
+    assert left == [*range(1, 21), 18, 19, 20, 18]
+
+
+@pytest.mark.parametrize("note", [None, b"", b"many bytes", b"0 0"])
+def test_entries_that_no_note_counts_make_room_all_the_same(folder, monkeypatch, note):
+    """The note of the size is lost, damaged, or old, when others have copied entries into the folder."""
+    for key in "abcd":
+        store(key)
+    size = path_of(folder, "a").stat().st_size
+    (folder / "size").unlink()
+    if note is not None:
+        (folder / "size").write_bytes(note)
+    monkeypatch.setenv("NUTMILL_CACHE_LIMIT", str(3 * size))
+    store("e")
+    assert len(cache.listing()) == 2
+
+
 @pytest.mark.parametrize(
     ("given", "n_bytes"), [("0", 0), ("7", 7), ("2K", 2048), ("1.5 m", 3 << 19), ("2GB", 2 << 30), ("1GiB", 1 << 30)]
 )

@@ -37,6 +37,9 @@ _DEFAULT_LIMIT = "1G"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _HEADER_BYTES = 1 << 20  # more than any header has
 _LEFT_BEHIND_S = 3600.0  # no process takes as long to write a file
+_SIZE = "size"  # a file: what the last look at all others found, and what came since
+_LOOK_AGAIN_S = 24 * 3600.0  # others may have copied files into the folder
+_FILLED = 0.9  # of the limit, after making room, so that a full cache is not looked at for every entry
 _LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
 _said: set[str] = set()  # what has been said of the folder, which is looked at for every entry
 
@@ -104,7 +107,7 @@ def store(kind: str, key: str, environment: Mapping[str, str], entry: Entry, abo
             if not path.exists() or load(kind, key, environment) is None:
                 replace_file(path, content, mode=CODE_MODE)
             if alone:
-                _prune(limit)
+                _make_room(len(content), limit)
     except OSError as error:
         _log.info("%s %s is not kept in %s: %s", kind, key, path.parent, error)
         return False
@@ -213,12 +216,12 @@ def _entries() -> list[tuple[Path, os.stat_result]]:
 
 
 def _files(is_wanted: Callable[[str], bool]) -> list[tuple[Path, os.stat_result]]:
-    found = []
-    with suppress(OSError):
-        for path in sorted(cache_folder().iterdir()):
+    found, folder = [], cache_folder()
+    with suppress(OSError), os.scandir(folder) as places:
+        for place in sorted(places, key=lambda one: one.name):
             with suppress(FileNotFoundError):  # another process prunes
-                if is_wanted(path.name):
-                    found.append((path, path.lstat()))
+                if is_wanted(place.name):
+                    found.append((folder / place.name, place.stat(follow_symlinks=False)))
     return found
 
 
@@ -230,20 +233,47 @@ def _peek(path: Path) -> Header | None:
         return None
 
 
-def _prune(limit: int) -> int:
+def _make_room(n_bytes: int, limit: int) -> None:
+    """Prune after an entry was stored, if the cache may be full: to look at thousands of files takes a second."""
+    size, looked = _noted_size()
+    if size + n_bytes > limit or time.time() - looked > _LOOK_AGAIN_S:
+        _prune(limit, max(int(_FILLED * limit), n_bytes))
+    else:
+        _note_size(size + n_bytes, looked)
+
+
+def _prune(limit: int, target: int | None = None) -> int:
+    """Remove entries until what is left has `target` bytes (default: `limit`), if there are more than `limit`."""
     now = time.time()
     for path, status in _files(is_unfinished):
         if now - status.st_mtime > _LEFT_BEHIND_S:
             _remove(path)
     entries = sorted(_entries(), key=lambda pair: pair[1].st_mtime_ns)
     total = sum(status.st_size for _, status in entries)
+    if total > limit:
+        limit = limit if target is None else target
     n_removed = 0
     for path, status in entries:
         if total <= limit:
             break
         n_removed += _remove(path)
         total -= status.st_size
+    _note_size(total, now)
     return n_removed
+
+
+def _noted_size() -> tuple[int, float]:
+    """The bytes that the entries have, and when all of them were looked at; as if never, if there is no good note."""
+    try:
+        size, looked = (cache_folder() / _SIZE).read_text().split()
+        return int(size), float(looked)
+    except (OSError, ValueError):
+        return 0, 0.0
+
+
+def _note_size(size: int, looked: float) -> None:
+    with suppress(OSError):  # the next store looks at all files
+        replace_file(cache_folder() / _SIZE, f"{size} {looked:.0f}".encode(), sync=False, mode=CODE_MODE)
 
 
 def _remove(path: Path) -> bool:
