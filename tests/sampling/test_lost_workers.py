@@ -23,6 +23,7 @@ from same_results import assert_same
 import nutmill
 from nutmill import SamplingError, sample_numba
 from nutmill.checkpoint.lock import read_owner
+from nutmill.checkpoint.manifest import RUNNING
 
 
 def test_a_killed_process_ends_a_pool_and_a_new_one_goes_on(tmp_path):
@@ -68,6 +69,23 @@ def test_a_process_that_is_told_to_end_saves_its_draws_and_ends(tmp_path):
     with processes() as executor:
         resumed = nutmill.resume(path, long(), draws=OPTIONS["draws"], executor=executor, **QUIET)
     assert_equals_local_run(resumed, "long")
+
+
+def test_a_process_that_is_told_to_end_while_its_run_is_called_off_ends_too(tmp_path):
+    path = tmp_path / "run"
+
+    def call_off_and_end() -> None:
+        pid, _ = sampling_process(path)
+        os.kill(pid, signal.SIGSTOP)
+        (path / RUNNING).unlink()
+        time.sleep(0.5)  # It looks for this file four times a second, so that it sees both at once.
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)
+
+    ending = in_background(call_off_and_end)
+    with processes(1) as ended, pytest.raises(SamplingError, match="A worker died"):
+        sample_numba(long(), **{**OPTIONS, "draws": 50_000}, executor=ended, checkpoint=path, every=0.05)
+    ending()
 
 
 def test_a_killed_process_without_a_folder_is_reported():

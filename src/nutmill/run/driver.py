@@ -98,7 +98,8 @@ def drive(
             on_begin(groups)
         driver = _Driver(executor, groups, block_draws, checkpoints, clock)
         stopped_by = driver.run(conditions, on_progress)
-    run = collect(groups, settings, Ending(stopped_by, conditions.judge.n_enough), clock)
+    ending = Ending(stopped_by, conditions.judge.n_enough, conditions.signals.caught)
+    run = collect(groups, settings, ending, clock)
     if on_progress is not None and not run.interrupted:
         on_progress(rows_at_end(run, settings))
     return run

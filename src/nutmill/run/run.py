@@ -75,6 +75,7 @@ class Ending(NamedTuple):
 
     stopped_by: str | None = None  # name of a signal, "max_time" or "until"; None: by its last draw
     n_enough: int | None = None  # draws of each chain that were enough, if "until" was met
+    caught: str | None = None  # name of a signal that came while the run went on, whether or not it ended it
 
     @property
     def is_interrupted(self) -> bool:

@@ -136,8 +136,9 @@ def _sampled(task: Task, content: bytes | None, worker: str) -> Answer:
             called_off_by=_who_calls_off(_at_intervals(task.is_called_off)),
         )
         report.end(run)
-    if run.ending.stopped_by == signal.SIGTERM.name:
-        # The draws are saved, and whoever sent it waits for the end of this process: a pool that is broken, forever.
+    if run.ending.caught == signal.SIGTERM.name:
+        # Whatever ended the run, its draws are saved, and whoever sent the signal waits for the end of this process: a
+        # pool that is broken, forever.
         signal.raise_signal(signal.SIGTERM)
     return Answer(worker, applied.effective, run.ending, run if folder is None else None)
 
