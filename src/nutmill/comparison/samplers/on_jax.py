@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from nutmill.comparison.resources import peak_rss_mb, timed, timed_apart
 from nutmill.comparison.samplers.contract import SamplerRun, Size, parted, started_clock
+from nutmill.results.trace import group
 
 if TYPE_CHECKING:
+    import arviz
     import pymc as pm
+    import xarray as xr
 
 
 def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False) -> SamplerRun:
@@ -21,6 +24,15 @@ def run(model: "pm.Model", size: Size, *, library: str, vectorized: bool = False
     quiet = {"progressbar": False, "compute_convergence_checks": False}
     method = {"chain_method": "vectorized" if vectorized else "parallel"}
     sample = partial(pm.sample, model=model, nuts_sampler=library, nuts_sampler_kwargs=method, **sizes, **quiet)
-    trace, spent, further = timed_apart(sample)
+    trace, spent, further = timed_apart(lambda: _computed(sample()))
     compiled, sampled = parted(spent, clock.seconds())
     return SamplerRun(imported.plus(further), compiled, sampled, peak_rss_mb(), trace)
+
+
+def _computed(trace: "arviz.InferenceData | xr.DataTree") -> "arviz.InferenceData | xr.DataTree":
+    """Wait until the draws are there: JAX returns arrays that it has yet to compute, and BlackJAX does not wait."""
+    import jax
+
+    for name in ("posterior", "sample_stats"):
+        jax.block_until_ready([variable.data for variable in group(trace, name).data_vars.values()])
+    return trace
