@@ -51,6 +51,8 @@ MAY_IMPORT = {
         *("many", "explanation", "comparison"),
     },
 }
+# Within the compiler, too, a room may import itself and those before it.
+COMPILER = ("graphs", "rewriting", "lowering", "cache")
 KNOW_PYMC = {"model", "comparison", "explanation", "pymc"}
 HEAVY = {"pymc", "pytensor", "arviz", "numba"}
 
@@ -116,6 +118,14 @@ def test_imports_go_down(path):
     tree, room = ast.parse(path.read_text()), room_of(path)
     assert room in MAY_IMPORT, f"{room} is a new room: say here what it may import"
     assert not set(rooms_imported(tree)) - MAY_IMPORT[room] - {room}
+
+
+@pytest.mark.parametrize("room", COMPILER)
+def test_imports_within_the_compiler_go_down(room):
+    above = COMPILER[COMPILER.index(room) + 1 :]
+    for path in (PACKAGE / "model" / room).rglob("*.py"):
+        names = set(files_imported(ast.parse(path.read_text())))
+        assert not [name for name in names for other in above if name.startswith(f"nutmill.model.{other}.")], path
 
 
 def test_rooms_are_few_and_have_floors():

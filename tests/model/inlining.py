@@ -8,7 +8,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.graphs.start import evaluate
 from nutmill.model.lowering.inline import graph_function, linked_function
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.stable import simplify
 

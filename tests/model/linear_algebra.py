@@ -6,7 +6,8 @@ import pytensor.tensor as pt
 from pytensor.compile.mode import get_mode
 
 from nutmill.model.lowering.inline.linear_algebra import batched  # noqa: F401  gives the lean ops their Numba form
-from nutmill.model.rewriting.blas import declare_slots, lean_rewriter
+from nutmill.model.lowering.slots import declare_slots
+from nutmill.model.rewriting.blas.lean import lean_rewriter
 from nutmill.model.rewriting.blas.ops import LeanOp
 
 declare_slots()

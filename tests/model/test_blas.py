@@ -10,7 +10,7 @@ from model.inlining import INTERPRETED, inlined
 from model.linear_algebra import LAYOUTS, MODE, ROUNDING, assert_lean, lean_function, open_tensor, positive_definite
 from pytensor.link.numba.dispatch.basic import numba_funcify
 
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector, LeanOp
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.native.routines import ROUTINES, SLOT_PREFIX, SPECIAL, SPECIAL_PREFIX, address, special_address

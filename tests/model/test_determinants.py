@@ -9,7 +9,7 @@ from pytensor.gradient import grad
 from pytensor.scan.op import Scan
 
 from nutmill import compile_model
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.stable import simplify
 

@@ -12,7 +12,7 @@ from pytensor.scalar import math as scalar_math
 from pytensor.tensor.elemwise import Elemwise
 
 from nutmill import compile_model
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.native.routines import SPECIAL, special_address
 
 declare_slots()

@@ -9,7 +9,7 @@ from coordinates import At
 
 import nutmill
 from nutmill import compile_model, sample_numba
-from nutmill.model.graphs.sites import find_sites
+from nutmill.model.graphs.hierarchies.sites import find_sites
 from nutmill.results.trace import group
 
 RNG = np.random.default_rng(20261129)

@@ -7,8 +7,8 @@ import pytest
 from pytensor.compile.mode import Mode
 
 from nutmill.model.anatomy import operations
+from nutmill.model.graphs.hierarchies.sites import find_sites
 from nutmill.model.graphs.pymc_model import from_pymc
-from nutmill.model.graphs.sites import find_sites
 
 
 def covariance(tau):

@@ -19,8 +19,8 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, I
 
 from nutmill import compile_model
 from nutmill.model import compat
+from nutmill.model.graphs.properties import KNOWN
 from nutmill.model.lowering.inline.convert import _WRITERS
-from nutmill.model.lowering.properties import KNOWN
 from nutmill.model.rewriting.blas.lean import _LEAN
 from nutmill.model.rewriting.blas.ops import LeanOp
 from nutmill.model.rewriting.branchfree_rewrites import BranchFree

@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence, Neighbour, before, linear_recurrence
+from nutmill.model.graphs.hierarchies.linear_recurrence import LinearRecurrence, Neighbour, before, linear_recurrence
 from nutmill.model.lowering.inline import graph_function, linked_function
 from nutmill.model.rewriting.rewrite import rewrite
 

@@ -17,7 +17,7 @@ from nutmill import ModelError, compile_model
 from nutmill.model.lowering.inline import graph_function
 from nutmill.model.lowering.inline.foreign import noting_foreign
 from nutmill.model.lowering.inline.recursion import recursions
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.rewrite import rewrite
 
 ZERO, ONE = np.float64(0.0), np.float64(1.0)

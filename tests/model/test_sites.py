@@ -7,9 +7,9 @@ import pytest
 from pytensor.compile.mode import Mode
 from pytensor.tensor.random.basic import GumbelRV
 
-from nutmill.model.graphs.families import FAMILIES
-from nutmill.model.graphs.positive import is_positive
-from nutmill.model.graphs.sites import find_sites
+from nutmill.model.graphs.hierarchies.families import FAMILIES
+from nutmill.model.graphs.hierarchies.positive import is_positive
+from nutmill.model.graphs.hierarchies.sites import find_sites
 
 GROUP, OTHER = np.array([0, 2, 1, 1]), np.array([2, 2, 1, 0])
 NORMALS = pm.MvNormal.dist(np.zeros(2), np.eye(2))

@@ -11,9 +11,9 @@ from pytensor.gradient import grad
 from benchmarks.models import capture_recapture
 from nutmill import compile_model
 from nutmill.model.graphs.pymc_model import from_pymc
-from nutmill.model.rewriting.stacking import stacked
-from nutmill.model.rewriting.stacking.items import Items
-from nutmill.model.rewriting.stacking.stacked import n_operations
+from nutmill.model.graphs.stacking import stacked
+from nutmill.model.graphs.stacking.items import Items
+from nutmill.model.graphs.stacking.stacked import n_operations
 
 
 def by_loop(n, term):

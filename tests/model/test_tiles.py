@@ -10,7 +10,7 @@ from model.inlining import assert_same, interpreted
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.lowering.inline import graph_function
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.rewrite import rewrite
 from nutmill.model.rewriting.rows.tiles import RowTiles

@@ -16,7 +16,7 @@ from pytensor.ifelse import ifelse
 from scipy.interpolate import InterpolatedUnivariateSpline, UnivariateSpline
 
 from nutmill import compile_model
-from nutmill.model.rewriting.blas import declare_slots
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.rewriting.blas.ops import LeanExponential
 from nutmill.model.rewriting.convolution import Convolution
 

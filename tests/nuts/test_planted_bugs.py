@@ -116,25 +116,25 @@ BUGS = {
         "nuts/test_warmup.py::test_metric_rests_after_warmup",
     ),
     "the volume of centring is left out of the density": Bug(
-        "model/graphs/centring.py",
+        "model/graphs/hierarchies/centring.py",
         "-pt.sum(log_width(c, scale)), _inside",
         "-0.0 * pt.sum(log_width(c, scale)), _inside",
         "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
     ),
     "the volume of centring has the wrong sign": Bug(
-        "model/graphs/centring.py",
+        "model/graphs/hierarchies/centring.py",
         "-pt.sum(log_width(c, scale)), _inside",
         "pt.sum(log_width(c, scale)), _inside",
         "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
     ),
     "the volume of centring forgets an element": Bug(
-        "model/graphs/centring.py",
+        "model/graphs/hierarchies/centring.py",
         "-pt.sum(log_width(c, scale)), _inside",
         "-pt.sum(log_width(c, scale).ravel()[1:]), _inside",
         "model/test_centring.py::test_the_marginal_of_the_scale_is_untouched",
     ),
     "the gradient with respect to a scale lacks a factor": Bug(
-        "model/graphs/widths.py",
+        "model/graphs/hierarchies/widths.py",
         "return [0.5 * (s * s - 1.0) * along, c * s * along]",
         "return [0.5 * (s * s - 1.0) * along, c * along]",
         "model/test_centring.py::test_gradients_are_those_of_the_density",
@@ -188,7 +188,7 @@ BUGS = {
         "nuts/test_trial_coordinates.py::test_the_centredness_is_that_of_the_information_of_data",
     ),
     "the gradient of a walk takes a value for the one before it": Bug(
-        "model/graphs/linear_recurrence.py",
+        "model/graphs/hierarchies/linear_recurrence.py",
         "of_terms * before(outputs[0], k) for",
         "of_terms * outputs[0] for",
         "model/test_centring.py::test_gradients_are_those_of_the_density",

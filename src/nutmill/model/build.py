@@ -28,9 +28,9 @@ from nutmill.model.lowering.inline.foreign import noting_foreign
 from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.model.lowering.kernel import kernel_object
 from nutmill.model.lowering.places import kinds, placed, prepared
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.lowering.ways import WAYS
 from nutmill.model.python_ops import naming_python_ops
-from nutmill.model.rewriting.blas import declare_slots
 from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.model.rewriting.single import in_single
 from nutmill.model.rewriting.stable import simplify

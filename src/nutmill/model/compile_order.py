@@ -16,7 +16,7 @@ from nutmill.native.processor import Target
 # put it back: one model at a time.
 COMPILING = RLock()
 
-LOWERINGS = ("nutmill", "numba")  # see `lowering.WAYS`
+LOWERINGS = ("nutmill", "numba")  # see `lowering.ways`
 
 
 class Order(NamedTuple):
@@ -24,7 +24,7 @@ class Order(NamedTuple):
 
     target: Target  # for which processors
     fuse: bool = True  # link the model into an object of its own; False: leave it in Numba's engine
-    isolate: bool = False  # in a process of its own, see `isolation`
+    isolate: bool = False  # in a process of its own, see `build_apart`
 
 
 @contextmanager

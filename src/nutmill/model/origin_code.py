@@ -22,8 +22,8 @@ from nutmill.model.lowering.bitcode import bitcode_only
 from nutmill.model.lowering.fuse import Lowered, Unlinkable, link_model
 from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.model.lowering.lower import prepare_entry
+from nutmill.model.lowering.slots import declare_slots
 from nutmill.model.lowering.ways import WAYS, Way
-from nutmill.model.rewriting.blas import declare_slots
 from nutmill.native import cache
 from nutmill.native.container import Entry
 from nutmill.native.functions import Functions, Signature, functions_of

@@ -16,7 +16,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape_i
 from pytensor.tensor.type import TensorType, scalar
 
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.native.lengths import CONSTANT, DTYPES, FRACTIONAL, LEAVES, LENGTH, VALUE, WHOLE, Lengths, LengthStep
 
 _OPERATIONS: dict[type[ps.ScalarOp], str] = {

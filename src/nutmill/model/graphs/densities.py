@@ -21,7 +21,7 @@ from nutmill.model.graphs.graph import (
     open_input,
     parameter_input,
 )
-from nutmill.model.rewriting.stacking import stacked
+from nutmill.model.graphs.stacking import stacked
 from nutmill.native.newdata import without_gaps
 
 

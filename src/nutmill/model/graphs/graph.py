@@ -63,7 +63,7 @@ class Node(NamedTuple):
 
 
 class Site(NamedTuple):
-    """Where the kernel may stretch a parameter by a scale of the model's: see `model.sites`."""
+    """Where the kernel may stretch a parameter by a scale of the model's: see `graphs.hierarchies.sites`."""
 
     parameter: int  # its number
     written: float  # the centredness of the model as it is written: 1 or 0
@@ -122,7 +122,7 @@ class ModelGraph:
     start_given: Callable[[Mapping[str, object]], tuple[Sequence[GraphArray], Sequence[Variable]]] = lambda _: ((), ())
     starting: Callable[[], Starting] | None = None  # None: variables are parameters
     dtype: str = "float64"  # in which the log density is evaluated; see `single`
-    lowering: str = "nutmill"  # of `lowering.WAYS`
+    lowering: str = "nutmill"  # of `lowering.ways`
     native_density: Callable | None = None  # njit f(q, gradient, data) -> logp
     data_is_tuple: bool = False  # how that density takes its arrays
     source: object = None  # what the user gave; only PyMC's own tools look at it

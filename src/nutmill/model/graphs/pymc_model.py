@@ -17,7 +17,6 @@ from pytensor.tensor.math import variadic_add
 from pytensor.tensor.type import TensorType
 
 from nutmill.errors import ModelError, first_line
-from nutmill.model.graphs.centring import expressions_of, placed, recentred
 from nutmill.model.graphs.graph import (
     GraphArray,
     GraphParameter,
@@ -30,12 +29,13 @@ from nutmill.model.graphs.graph import (
     parameter_input,
     with_own_constants,
 )
+from nutmill.model.graphs.hierarchies.centring import expressions_of, placed, recentred
+from nutmill.model.graphs.hierarchies.sites import FoundSite, find_sites
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
 from nutmill.model.graphs.refused import check_model, check_shapes
 from nutmill.model.graphs.short_dims import fixed, longest_lengths, short_dims, static_shape
-from nutmill.model.graphs.sites import FoundSite, find_sites
-from nutmill.model.rewriting.stacking import stacked
+from nutmill.model.graphs.stacking import stacked
 from nutmill.native.newdata import check_not_nan
 
 

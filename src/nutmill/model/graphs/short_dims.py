@@ -23,8 +23,8 @@ from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
 
 from nutmill.model.graphs.graph import SHORT, GraphArray
+from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.named_dims import plain
-from nutmill.model.graphs.positive import INDEXING
 
 _KEEP_LENGTHS = (LogTransform, LogExpM1, LogOddsTransform, IntervalTransform, CircularTransform, Ordered)
 

@@ -12,8 +12,8 @@ from pytensor.scalar.math import Erfcx, GammaLn, Log1mexp, PolyGamma, Psi, Sigmo
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 
-from nutmill.model.graphs.widths import InverseWidth, LogWidth
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.hierarchies.widths import InverseWidth, LogWidth
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting import branchfree, error_function, gamma
 
 # PyTensor keeps compiled ops on disk; the key follows every change of the functions' source.

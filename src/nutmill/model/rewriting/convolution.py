@@ -9,7 +9,7 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.signal.conv import Convolve1d, Convolve2d
 from pytensor.tensor.type import tensor
 
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 
 
 class Convolution(Op):

@@ -19,7 +19,7 @@ from pytensor.tensor.elemwise import CAReduce, Elemwise
 from pytensor.tensor.rewriting.elemwise import FusionOptimizer
 
 from nutmill.model.compat import taken_rows
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 
 _MANY = 1024  # operands of one loop: as PyTensor has it with a C compiler
 

@@ -22,7 +22,7 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.type import tensor
 
 from nutmill.model.compat import Cholesky, SolveTriangular
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCovarianceGradient, LeanSolveTriangular
 
 

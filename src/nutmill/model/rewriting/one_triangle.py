@@ -13,7 +13,7 @@ from pytensor.graph.utils import InconsistencyError
 from pytensor.scalar.basic import Add, Cast, Composite, Identity, Mul, Neg, ScalarOp, Sub, Switch, TrueDiv
 from pytensor.tensor.elemwise import Elemwise
 
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCholesky, LeanCovarianceGradient
 from nutmill.model.rewriting.fusion import FusedLoop, Stored, is_numeric
 

@@ -24,7 +24,7 @@ from nutmill.errors import ModelError
 from nutmill.model.compat import FUSES_ROWS, STEPS_HAVE_MODES, WRONG_REWRITES, thawed
 from nutmill.model.graphs.arithmetic import Arithmetic
 from nutmill.model.graphs.inner_graphs import expand_graphs
-from nutmill.model.rewriting.blas import lean_rewriter
+from nutmill.model.rewriting.blas.lean import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
 from nutmill.model.rewriting.convolution import convolution_rewriter
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops

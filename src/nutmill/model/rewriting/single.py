@@ -27,7 +27,7 @@ from pytensor.tensor.subtensor import (
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 
 _MOVING = (DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
 _JOINING = (Join, IncSubtensor, AdvancedIncSubtensor, AdvancedIncSubtensor1)

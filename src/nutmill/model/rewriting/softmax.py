@@ -10,7 +10,7 @@ from pytensor.tensor.math import sum as total
 from pytensor.tensor.special import LogSoftmax, Softmax
 
 from nutmill.model.compat import SoftmaxGrad
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 
 
 def _softmax(axis: int | None, x: Variable) -> Variable:

@@ -14,7 +14,7 @@ from pytensor.tensor.subtensor import set_subtensor
 from scipy.interpolate import BSpline, PPoly, UnivariateSpline
 
 from nutmill.model.compat import STEPS_HAVE_MODES, BlockDiagonal, Expm
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCholesky
 from nutmill.model.rewriting.matrix_exponential import Exponential
 from nutmill.model.rewriting.normal_terms import expand_terms

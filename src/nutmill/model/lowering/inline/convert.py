@@ -21,7 +21,8 @@ from pytensor.tensor.sort import ArgSortOp, SortOp
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence, Neighbour
+from nutmill.model.graphs.hierarchies.linear_recurrence import LinearRecurrence, Neighbour
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.lowering.inline import (
     branches,
     convolutions,
@@ -42,7 +43,6 @@ from nutmill.model.lowering.inline.recursion.recursions import recursion
 from nutmill.model.lowering.inline.rows import indexed_rows, lanes
 from nutmill.model.lowering.inline.rows.tiled_rows import tiled_rows
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
-from nutmill.model.lowering.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanOp
 from nutmill.model.rewriting.convolution import Convolution
 from nutmill.model.rewriting.fusion import FusedLoop

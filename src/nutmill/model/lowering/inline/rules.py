@@ -10,7 +10,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.scalar import math as scalar_math
 from pytensor.scalar.basic import upcast
 
-from nutmill.model.graphs.widths import InverseWidth, LogWidth
+from nutmill.model.graphs.hierarchies.widths import InverseWidth, LogWidth
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
 
 _COMPARISONS = {

@@ -13,13 +13,13 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.basic import Composite, ScalarOp, get_scalar_type
 from pytensor.scalar.loop import ScalarLoop
 
-from nutmill.model.graphs.widths import LogWidth
+from nutmill.model.graphs.hierarchies.widths import LogWidth
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
 from nutmill.model.lowering.inline.foreign import foreign_form
 from nutmill.model.lowering.inline.operation import call_of
 from nutmill.model.lowering.inline.rules import Rule, rule_of, squared_width
 from nutmill.model.lowering.inline.special import special_rule
-from nutmill.model.lowering.properties import is_known
 
 
 class Scalar:

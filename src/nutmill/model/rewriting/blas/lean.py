@@ -34,7 +34,7 @@ from nutmill.model.compat import (
     SolveTriangular,
     is_lower,
 )
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import (
     LeanCholesky,
     LeanCholeskySolve,
@@ -63,7 +63,7 @@ def lean_rewriter() -> GraphRewriter:
 
         mode = get_mode("NUMBA").register((lean_rewriter(), 47))
 
-    Call `declare_slots` before the graph is compiled. Nodes with results of other dtypes stay as they are.
+    Call `slots.declare_slots` before the graph is compiled. Nodes with results of other dtypes stay as they are.
     """
     return SequentialGraphRewriter(dfs_rewriter(_to_lean), dfs_rewriter(local_dimshuffle_lift, constant_folding))
 

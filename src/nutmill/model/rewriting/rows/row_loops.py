@@ -13,7 +13,7 @@ from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, taken_rows
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.fusion import is_full_reduction, is_numeric
 
 

@@ -10,7 +10,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 
-from nutmill.model.lowering.properties import is_known
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import REDUCERS, FusedLoop, Reduced
 

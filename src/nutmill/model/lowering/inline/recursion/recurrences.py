@@ -9,7 +9,7 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
 
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence, Neighbour
+from nutmill.model.graphs.hierarchies.linear_recurrence import LinearRecurrence, Neighbour
 from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, array_kind, load, new_array, store, view_of
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.operation import Operation

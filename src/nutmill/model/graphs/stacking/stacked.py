@@ -13,8 +13,8 @@ from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle
 
 from nutmill.model.graphs.graph import OWN
-from nutmill.model.rewriting.stacking.alike import Groups
-from nutmill.model.rewriting.stacking.items import CONSTANT, OPAQUE, PART, ROOT, SUM, Item, Items, held
+from nutmill.model.graphs.stacking.alike import Groups
+from nutmill.model.graphs.stacking.items import CONSTANT, OPAQUE, PART, ROOT, SUM, Item, Items, held
 
 # Graphs of fewer operations are compiled in a few seconds as they are.
 LARGE = 1000

@@ -22,10 +22,10 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
-from nutmill.model.graphs.correlated import is_factor
-from nutmill.model.graphs.lkj import row_lengths
+from nutmill.model.graphs.hierarchies.correlated import is_factor
+from nutmill.model.graphs.hierarchies.lkj import row_lengths
+from nutmill.model.graphs.hierarchies.positive import INDEXING, is_positive, is_transpose
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.model.graphs.positive import INDEXING, is_positive, is_transpose
 
 # Linear in what they are of, whatever they do with its axes.
 _MIXING = (Reshape, Sum)

@@ -8,7 +8,7 @@ import numpy as np
 from pytensor.scalar.basic import Add, Log, Log1p, Pow, Sqrt, Sub, TrueDiv
 from pytensor.tensor.elemwise import Elemwise
 
-from nutmill.model.rewriting.stacking.items import APPLY, CONSTANT, OPAQUE, PART, ROOT, SUM, Item, held
+from nutmill.model.graphs.stacking.items import APPLY, CONSTANT, OPAQUE, PART, ROOT, SUM, Item, held
 
 # What PyTensor writes in a stable form together with what it is applied to, and how far it looks: log(1 - sigmoid(x)).
 # Between the two there must be no index, so what they are applied to is computed with them.

@@ -7,8 +7,8 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import CholeskyCovPacked
 from pytensor.graph.basic import Variable
 
+from nutmill.model.graphs.hierarchies.positive import is_lkj_factor, is_transpose
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.model.graphs.positive import is_lkj_factor, is_transpose
 
 
 def row_lengths(matrix: Variable, is_right: bool, model: ModelVariables) -> Variable | None:

@@ -1,5 +1,5 @@
 """Computes what is alike together: loops of Python that write thousands of operations on numbers become arrays."""
 
-from nutmill.model.rewriting.stacking.stacked import stacked
+from nutmill.model.graphs.stacking.stacked import stacked
 
 __all__ = ["stacked"]

@@ -1,7 +1,7 @@
 """Reads random walks and autoregressions as sites: their steps have a scale that depends on parameters.
 
 A value of a walk v_t = rho v_(t-1) + a + s e_t, where rho is 1 for a random walk, has the location rho v_(t-1) + a and
-the scale s, as any other site (`model.graphs.sites`), but for the location being that of another element. So the
+the scale s, as any other site (`sites`), but for the location being that of another element. So the
 coordinates that are not centred are the steps, and those that are centred the values. An autoregression of order p has
 rho_1 v_(t-1) + ... + rho_p v_(t-p) in the place of rho v_(t-1). Its first p values, as the first one of a walk, are
 elements without location and scale. Where an author writes the steps, as in `cumsum(s * z)`, z has the location and
@@ -17,9 +17,9 @@ from pymc.distributions.timeseries import AutoRegressiveRV, RandomWalkRV
 from pytensor.graph.basic import Variable
 from pytensor.tensor.random.basic import NormalRV
 
-from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.linear_recurrence import LinearRecurrence, before
-from nutmill.model.graphs.widths import inverse_width
+from nutmill.model.graphs.hierarchies.families import FAMILIES, Family
+from nutmill.model.graphs.hierarchies.linear_recurrence import LinearRecurrence, before
+from nutmill.model.graphs.hierarchies.widths import inverse_width
 
 
 class Walk(NamedTuple):

@@ -3,7 +3,7 @@
 A site is a parameter v of a family of locations and scales whose scale depends on other parameters: v ~ N(mu, s), as
 authors write a centred hierarchy. Or it is a z ~ N(0, 1) that the model multiplies by such a scale, as they write a
 non-centred one, or by the Cholesky factor of an LKJ prior, whose rows are as long as standard deviations; effects that
-sum to zero are such, too. What is found here may be stretched by the kernel (`model.graphs.centring`); a site that is
+sum to zero are such, too. What is found here may be stretched by the kernel (`centring`); a site that is
 none costs efficiency, never truth.
 """
 
@@ -20,12 +20,12 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.random.basic import NormalRV
 
-from nutmill.model.graphs.correlated import Correlated, as_correlated, deviates_of, times
-from nutmill.model.graphs.families import FAMILIES, Family
-from nutmill.model.graphs.lkj import packed_scale
+from nutmill.model.graphs.hierarchies.correlated import Correlated, as_correlated, deviates_of, times
+from nutmill.model.graphs.hierarchies.families import FAMILIES, Family
+from nutmill.model.graphs.hierarchies.lkj import packed_scale
+from nutmill.model.graphs.hierarchies.scaled_uses import ScaledUses
+from nutmill.model.graphs.hierarchies.walks import as_walk, before_along, steps_of
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
-from nutmill.model.graphs.scaled_uses import ScaledUses
-from nutmill.model.graphs.walks import as_walk, before_along, steps_of
 
 _ZERO = pt.constant(0.0, dtype="float64")
 

@@ -1,7 +1,7 @@
 """Reads Gaussian vectors whose covariance depends on parameters as sites: each element is located by those before.
 
 With the Cholesky factor L of the covariance, f = mu + L z, element i has the location mu_i + sum_j<i L_ij z_j and the
-scale L_ii, as that of a walk has the value before it (`model.graphs.walks`). So the coordinates that are not centred
+scale L_ii, as that of a walk has the value before it (`walks`). So the coordinates that are not centred
 are z, and those that are centred f; for those between, x - c mu = (diag(r) + c strict(L)) z is solved for z.
 """
 
@@ -18,9 +18,9 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.random.basic import MvNormalRV
 from pytensor.tensor.rewriting.shape import ShapeFeature
 
+from nutmill.model.graphs.hierarchies.positive import is_lkj_factor, is_transpose
+from nutmill.model.graphs.hierarchies.widths import inverse_width
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.model.graphs.positive import is_lkj_factor, is_transpose
-from nutmill.model.graphs.widths import inverse_width
 
 # The rewrites that PyMC begins and ends with where it takes a log density.
 _IN_PYMC = ("+canonicalize", "-local_eager_useless_unbatched_blockwise", "-local_join_dims", "-local_split_dims")

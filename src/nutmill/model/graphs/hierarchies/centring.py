@@ -1,6 +1,6 @@
 """Writes a log density in coordinates that the sampler may choose: between centred and not, element by element.
 
-A site (`model.graphs.sites`) with location mu and scale s is written in x with centredness c between 0 and 1:
+A site (`sites`) with location mu and scale s is written in x with centredness c between 0 and 1:
 
     r = sqrt(1 - c + c s^2),    xi = (x - c mu) / r,    v = mu + s xi,    log |dv/dx| = log s - log r.
 
@@ -20,11 +20,11 @@ from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle
 
-from nutmill.model.graphs.correlated import is_factor, rewritten_as_by_pymc, sharing_factors
 from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
+from nutmill.model.graphs.hierarchies.correlated import is_factor, rewritten_as_by_pymc, sharing_factors
+from nutmill.model.graphs.hierarchies.sites import FoundSite
+from nutmill.model.graphs.hierarchies.widths import inverse_width, log_width
 from nutmill.model.graphs.named_dims import plain
-from nutmill.model.graphs.sites import FoundSite
-from nutmill.model.graphs.widths import inverse_width, log_width
 
 # Beyond this the exponentials of log scales would no longer be numbers; such a scale is outside of the support.
 LARGEST_LOG_SCALE = 300.0
