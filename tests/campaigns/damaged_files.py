@@ -14,7 +14,7 @@ from campaigns.trials import QUIET, digest_of, outcome
 from nutmill import sample_numba
 from nutmill.files import cache_folder
 from nutmill.layout import profile as profiles
-from nutmill.native import cache
+from nutmill.native import cache, cache_space
 from nutmill.native.container import unpack_header
 
 
@@ -47,7 +47,7 @@ def cache_entries(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str,
         damage(file, kind, rng)
 
         def look(sought=sought, expected=expected):
-            cache.listing()
+            cache_space.listing()
             found = cache.load(*sought)
             return found in (None, expected) and cache.store(*sought, expected) in (True, False)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nutmill.cli.app import app
-from nutmill.native import cache
+from nutmill.native import cache, cache_space
 from nutmill.native.container import Entry
 
 
@@ -65,14 +65,14 @@ def test_prune_removes_what_does_not_fit(folder, monkeypatch):
     assert run("prune") == f"0 entries removed from {folder}.\n"
     monkeypatch.setenv("NUTMILL_CACHE_LIMIT", "4K")
     assert json.loads(run("prune", "--json")) == {"folder": str(folder), "n_removed": 2}
-    assert [entry.path.name for entry in cache.listing()] == ["model-b.entry"]
+    assert [entry.path.name for entry in cache_space.listing()] == ["model-b.entry"]
 
 
 def test_clear_leaves_the_profiles(folder):
     (folder / "profiles").mkdir()
     (folder / "profiles" / "a.json").write_text("{}")
     assert run("clear") == f"3 entries removed from {folder}.\n"
-    assert cache.listing() == [] and (folder / "profiles" / "a.json").exists()
+    assert cache_space.listing() == [] and (folder / "profiles" / "a.json").exists()
     assert json.loads(run("clear", "--json"))["n_removed"] == 0
 
 

@@ -19,7 +19,7 @@ from scipy import stats
 
 from nutmill import CompiledModel, compile_model, sample_numba
 from nutmill.model.lowering import environment
-from nutmill.native import cache
+from nutmill.native import cache, cache_space
 from nutmill.native.object import undefined_symbols, unresolved
 from nutmill.native.processor import target
 
@@ -65,8 +65,8 @@ def facts(compiled: CompiledModel) -> dict[str, str]:
     return {name: np.ascontiguousarray(values).tobytes().hex() for name, values in found.items()}
 
 
-def models_kept() -> list[cache.CachedEntry]:
-    return [stored for stored in cache.listing() if stored.header is not None and stored.header.kind == "model"]
+def models_kept() -> list[cache_space.CachedEntry]:
+    return [stored for stored in cache_space.listing() if stored.header is not None and stored.header.kind == "model"]
 
 
 def test_a_new_process_compiles_nothing_and_computes_the_same(model_cache):

@@ -18,7 +18,7 @@ from processes import output_of, start
 from pytensor.compile.builders import OpFromGraph
 
 from nutmill import ModelError, compile_model
-from nutmill.native import cache
+from nutmill.native import cache_space
 
 
 @pytest.mark.usefixtures("compiled_anew")
@@ -63,7 +63,7 @@ def test_the_cache_is_shared_with_compiles_here(model_cache):
     assert not compile_model(zoo.regression(), isolate=True).code.from_cache
     assert compile_model(zoo.regression()).code.from_cache
     assert compile_model(zoo.regression(), isolate=True).code.from_cache
-    assert {stored.header.kind for stored in cache.listing()} >= {"model"}
+    assert {stored.header.kind for stored in cache_space.listing()} >= {"model"}
 
 
 def test_nothing_of_numba_is_kept(model_cache):

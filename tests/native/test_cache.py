@@ -9,7 +9,7 @@ import time
 import pytest
 from processes import output_of, start
 
-from nutmill.native import cache
+from nutmill.native import cache, cache_lock, cache_space
 from nutmill.native.container import Damaged, Entry, Header, pack, unpack
 
 HERE = {"cpu": "this one", "numba": "1.2"}
@@ -21,7 +21,7 @@ KEY = "0123abcd"
 def folder(model_cache, monkeypatch):
     """An empty cache, and short waits for its lock."""
     shutil.rmtree(model_cache, ignore_errors=True)
-    monkeypatch.setattr(cache, "_LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(cache_lock, "_WAIT_S", 0.1)
     return model_cache
 
 
@@ -72,11 +72,11 @@ def test_listing_tells_what_there_is(folder):
     store("b")
     os.utime(path_of(folder, "a"), (1.0, 1.0))
     (folder / "thing-c.entry").write_bytes(b"something else")
-    c, b, a = cache.listing()
+    c, b, a = cache_space.listing()
     assert [path_of(folder, key) for key in "cba"] == [c.path, b.path, a.path]
     assert c.header is None and a.header.about == "a thing" and a.header.environment == HERE
     assert a.used == 1.0 and a.n_bytes == path_of(folder, "a").stat().st_size
-    assert cache.clear() == 3 and cache.listing() == []
+    assert cache_space.clear() == 3 and cache_space.listing() == []
 
 
 def refused(caplog) -> str:
@@ -147,8 +147,8 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
     assert load("a") == ENTRY  # used now
     store("d")
     assert [load(key) is not None for key in "abcd"] == [True, False, True, True]
-    assert cache.prune(2 * size) == 1 and cache.prune(2 * size) == 0
-    assert len(cache.listing()) == 2
+    assert cache_space.prune(2 * size) == 1 and cache_space.prune(2 * size) == 0
+    assert len(cache_space.listing()) == 2
 
 
 def test_room_is_made_for_more_than_one_entry_at_a_time(folder, monkeypatch):
@@ -158,7 +158,7 @@ def test_room_is_made_for_more_than_one_entry_at_a_time(folder, monkeypatch):
     for age in range(24):
         store(f"{age:02}")
         os.utime(path_of(folder, f"{age:02}"), (1000.0 + age, 1000.0 + age))
-        left.append(len(cache.listing()))
+        left.append(len(cache_space.listing()))
     assert left == [*range(1, 21), 18, 19, 20, 18]
 
 
@@ -173,7 +173,7 @@ def test_entries_that_no_note_counts_make_room_all_the_same(folder, monkeypatch,
         (folder / "size").write_bytes(note)
     monkeypatch.setenv("NUTMILL_CACHE_LIMIT", str(3 * size))
     store("e")
-    assert len(cache.listing()) == 2
+    assert len(cache_space.listing()) == 2
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_entries_that_no_note_counts_make_room_all_the_same(folder, monkeypatch,
 )
 def test_limits_are_read_with_their_units(monkeypatch, given, n_bytes):
     monkeypatch.setenv("NUTMILL_CACHE_LIMIT", given)
-    assert cache.limit_bytes() == n_bytes
+    assert cache_space.limit_bytes() == n_bytes
 
 
 def test_a_limit_of_zero_keeps_nothing(folder, monkeypatch):
@@ -191,7 +191,7 @@ def test_a_limit_of_zero_keeps_nothing(folder, monkeypatch):
 
 def test_a_limit_that_is_none_is_said_so(monkeypatch, caplog):
     monkeypatch.setenv("NUTMILL_CACHE_LIMIT", "much")
-    assert cache.limit_bytes() == 1 << 30
+    assert cache_space.limit_bytes() == 1 << 30
     assert "no size such as 500M" in caplog.text
 
 
@@ -199,14 +199,14 @@ def test_a_file_in_the_place_of_the_folder(folder, caplog):
     caplog.set_level(logging.INFO, "nutmill")
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
-    assert load() is None and not store() and cache.listing() == [] and cache.prune() == 0
+    assert load() is None and not store() and cache_space.listing() == [] and cache_space.prune() == 0
     assert "is not kept in" in caplog.text and folder.read_text() == "a file"
 
 
 def test_a_folder_that_nobody_may_write(monkeypatch):
     """Not even root makes folders in /proc."""
     monkeypatch.setenv("NUTMILL_CACHE_DIR", "/proc/nutmill")
-    assert load() is None and not store() and cache.clear() == 0
+    assert load() is None and not store() and cache_space.clear() == 0
     assert cache.recall("thing", KEY, HERE, lambda: ENTRY, may_keep=lambda: True) == ENTRY
 
 
@@ -254,7 +254,7 @@ cache.store("thing", {KEY!r}, {{}}, Entry({{}}, {{"object": bytes(5000)}}))
     long_ago = time.time() - 7200.0
     for left in (*temporaries(folder), folder / ".lock"):
         os.utime(left, (long_ago, long_ago))
-    assert cache.prune() == 0
+    assert cache_space.prune() == 0
     assert temporaries(folder) == [] and not (folder / ".lock").exists() and load() == ENTRY
 
 
@@ -276,5 +276,5 @@ print(n_found)
 """
     processes = [start(code, NUTMILL_CACHE_LIMIT="100K") for _ in range(4)]
     assert all(int(output_of(process)) > 0 for process in processes)
-    assert 1 <= len(cache.listing()) <= 5
+    assert 1 <= len(cache_space.listing()) <= 5
     assert temporaries(folder) == [] and not (folder / ".lock").exists()

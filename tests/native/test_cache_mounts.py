@@ -7,7 +7,7 @@ import sys
 import pytest
 from processes import environment
 
-from nutmill.native import cache
+from nutmill.native import cache, cache_space
 from nutmill.native.container import Entry
 
 CODE = """
@@ -40,4 +40,4 @@ def test_a_full_disk(tmp_path):
 def test_a_read_only_disk(model_cache):
     cache.store("thing", "old", {}, Entry({}, {"object": bytes(5)}))
     assert with_mount(["--bind", "-o", "ro", str(model_cache)], model_cache) == ["True", "False", "False"]
-    assert [stored.header.key for stored in cache.listing() if stored.header.kind == "thing"] == ["old"]
+    assert [stored.header.key for stored in cache_space.listing() if stored.header.kind == "thing"] == ["old"]

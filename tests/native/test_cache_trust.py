@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from processes import start
 
-from nutmill.native import cache
+from nutmill.native import cache, cache_space
 from nutmill.native.container import Entry
 
 HERE = {"cpu": "this one"}
@@ -120,6 +120,6 @@ def test_what_is_no_file_is_not_taken(folder, tmp_path, kind):
     else:
         (tmp_path / "elsewhere").write_bytes(content)
         path_of(folder).symlink_to(tmp_path / "elsewhere")
-    assert load() is None and len(cache.listing()) == 1
+    assert load() is None and len(cache_space.listing()) == 1
     assert store() is (kind != "folder")
     assert kind != "link" or (tmp_path / "elsewhere").read_bytes() == content

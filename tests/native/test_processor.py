@@ -16,7 +16,7 @@ from saved import refused
 from scipy import stats
 
 from nutmill import compile_model, sample_numba
-from nutmill.native import cache
+from nutmill.native import cache_space
 from nutmill.native.compiled import from_bytes
 from nutmill.native.container import Damaged
 from nutmill.native.libmvec import available
@@ -137,7 +137,7 @@ def test_instructions_are_those_of_the_level(tmp_path, name, part):
 def test_each_target_has_an_entry_of_its_own_in_the_cache(model_cache):
     for name in ("native", "x86-64", "x86-64-v3", "native", "x86-64"):
         made = compile_model(density(), target=name)
-        kept = [stored for stored in cache.listing() if stored.header.kind == "model"]
+        kept = [stored for stored in cache_space.listing() if stored.header.kind == "model"]
         assert made.code.target.name == name
     assert len(kept) == 3 and made.code.from_cache
     assert {stored.header.environment["cpu"] for stored in kept} == {HERE.cpu, "x86-64", "x86-64-v3"}

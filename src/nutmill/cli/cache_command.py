@@ -17,9 +17,9 @@ app = typer.Typer(help="Look at the cache of compiled code, or empty it.", no_ar
 @app.command("list", cls=HelpfulCommand)
 def list_entries(*, json: Json = False) -> None:
     """List the entries, the one used last first."""
-    from nutmill.native import cache
+    from nutmill.native import cache_space
 
-    entries, limit_bytes = cache.listing(), cache.limit_bytes()
+    entries, limit_bytes = cache_space.listing(), cache_space.limit_bytes()
     n_bytes = sum(entry.n_bytes for entry in entries)
     if json:
         facts = {"folder": str(cache_folder()), "limit_bytes": limit_bytes, "n_bytes": n_bytes}
@@ -34,10 +34,10 @@ def list_entries(*, json: Json = False) -> None:
 @app.command(cls=HelpfulCommand)
 def prune(*, json: Json = False) -> None:
     """Remove what was used longest ago until the rest fits in NUTMILL_CACHE_LIMIT."""
-    from nutmill.native import cache
+    from nutmill.native import cache_space
 
-    n_removed, limit_bytes = cache.prune(), cache.limit_bytes()
-    left_bytes = sum(entry.n_bytes for entry in cache.listing())
+    n_removed, limit_bytes = cache_space.prune(), cache_space.limit_bytes()
+    left_bytes = sum(entry.n_bytes for entry in cache_space.listing())
     if left_bytes > limit_bytes:
         raise NutmillError(f"The cache holds {size(left_bytes)}, and {cache_folder()} does not let them be removed.")
     _print_removed(n_removed, json)
@@ -46,9 +46,9 @@ def prune(*, json: Json = False) -> None:
 @app.command(cls=HelpfulCommand)
 def clear(*, json: Json = False) -> None:
     """Remove every entry. Layout profiles, which `nutmill tune` keeps in the folder `profiles`, stay."""
-    from nutmill.native import cache
+    from nutmill.native import cache_space
 
-    n_removed, left = cache.clear(), cache.listing()
+    n_removed, left = cache_space.clear(), cache_space.listing()
     if left:
         raise NutmillError(f"{_entries(len(left))} could not be removed from {cache_folder()}.")
     _print_removed(n_removed, json)

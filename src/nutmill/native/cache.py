@@ -1,66 +1,34 @@
 """Keeps compiled code on disk, one file an entry, for many processes at once.
 
-`NUTMILL_CACHE_DIR` says where (else `nutmill` in the user's cache folder), `NUTMILL_CACHE_LIMIT` how much (bytes, or
-a number with K, M or G; 1G by default; 0 keeps nothing). What was used longest ago goes first.
+`NUTMILL_CACHE_DIR` says where (else `nutmill` in the user's cache folder), `NUTMILL_CACHE_LIMIT` how much.
 
 A folder that is full, read-only, shared over NFS or deleted meanwhile costs time and nothing else. Readers see all of
-an entry or none, because a file is written beside its place and renamed. The lock only saves work, so that one that
-was left behind may be broken. What others than this user and root could have written is not used.
+an entry or none, because a file is written beside its place and renamed. What others than this user and root could
+have written is not used.
 """
 
 import logging
 import os
-import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from nutmill.files import (
     CODE_MODE,
     FOLDER_MODE,
     cache_folder,
-    is_unfinished,
     make_cache_folder,
-    open_plain,
     read_plain,
     replace_file,
     why_not_private,
 )
-from nutmill.native.container import Damaged, Entry, Header, pack, unpack, unpack_header
+from nutmill.native.cache_lock import locked
+from nutmill.native.cache_space import SUFFIX, limit_bytes, make_room
+from nutmill.native.container import Damaged, Entry, Header, pack, unpack
 
 _log = logging.getLogger("nutmill")
 
-_SUFFIX, _LOCK = ".entry", ".lock"
-_DEFAULT_LIMIT = "1G"
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
-_HEADER_BYTES = 1 << 20  # more than any header has
-_LEFT_BEHIND_S = 3600.0  # no process takes as long to write a file
-_SIZE = "size"  # a file: what the last look at all others found, and what came since
-_LOOK_AGAIN_S = 24 * 3600.0  # others may have copied files into the folder
-_FILLED = 0.9  # of the limit, after making room, so that a full cache is not looked at for every entry
-_LOCK_WAIT_S, _LOCK_AGE_S = 5.0, 30.0
 _said: set[str] = set()  # what has been said of the folder, which is looked at for every entry
-
-
-class CachedEntry(NamedTuple):
-    """An entry as the cache's owner sees it."""
-
-    path: Path
-    n_bytes: int
-    used: float  # seconds since the epoch
-    header: Header | None  # None: damaged, or of another version of nutmill
-
-
-def limit_bytes() -> int:
-    """How much the cache may hold, by `NUTMILL_CACHE_LIMIT`."""
-    given = os.environ.get("NUTMILL_CACHE_LIMIT") or _DEFAULT_LIMIT
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", given.strip(), re.IGNORECASE)
-    if match:
-        return int(float(match[1]) * _UNITS[match[2].upper()])
-    _log.warning("NUTMILL_CACHE_LIMIT=%s is no size such as 500M: %s is used", given, _DEFAULT_LIMIT)
-    return int(_DEFAULT_LIMIT[:-1]) * _UNITS[_DEFAULT_LIMIT[-1]]
 
 
 def load(kind: str, key: str, environment: Mapping[str, str]) -> Entry | None:
@@ -102,12 +70,12 @@ def store(kind: str, key: str, environment: Mapping[str, str], entry: Entry, abo
         make_cache_folder()
         if not _is_private(path.parent):
             return False
-        with _locked(path.parent) as alone:
+        with locked(path.parent) as alone:
             # The first of several processes that built the same wins: what others have loaded stays what it is.
             if not path.exists() or load(kind, key, environment) is None:
                 replace_file(path, content, mode=CODE_MODE)
             if alone:
-                _make_room(len(content), limit)
+                make_room(len(content), limit)
     except OSError as error:
         _log.info("%s %s is not kept in %s: %s", kind, key, path.parent, error)
         return False
@@ -131,28 +99,8 @@ def recall(
     return found
 
 
-def listing() -> list[CachedEntry]:
-    """All entries, the one used last first."""
-    found = [CachedEntry(path, status.st_size, status.st_mtime, _peek(path)) for path, status in _entries()]
-    return sorted(found, key=lambda stored: stored.used, reverse=True)
-
-
-def prune(limit: int | None = None) -> int:
-    """Remove what was used longest ago until the rest fits in `limit` bytes; returns how many entries went."""
-    try:
-        with _locked(cache_folder()):
-            return _prune(limit_bytes() if limit is None else limit)
-    except OSError:
-        return 0
-
-
-def clear() -> int:
-    """Remove every entry; returns how many there were."""
-    return prune(-1)
-
-
 def _path(kind: str, key: str) -> Path:
-    return cache_folder() / f"{kind}-{key}{_SUFFIX}"
+    return cache_folder() / f"{kind}-{key}{SUFFIX}"
 
 
 def _check(header: Header, kind: str, key: str, environment: Mapping[str, str]) -> None:
@@ -183,102 +131,3 @@ def _is_private(folder: Path) -> bool:
         _said.add(reason)
         _log.warning("Nothing is kept in or taken from the cache: %s, or name another by NUTMILL_CACHE_DIR.", reason)
     return reason is None
-
-
-@contextmanager
-def _locked(where: Path) -> Iterator[bool]:
-    """Hold the folder's lock; gives False, after a while, if somebody else does not let go of it."""
-    path, deadline = where / _LOCK, time.monotonic() + _LOCK_WAIT_S
-    while not (alone := _take(path)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        yield alone
-    finally:
-        if alone:
-            with suppress(OSError):
-                path.unlink()
-
-
-def _take(path: Path) -> bool:
-    """Make the lock file, which only one process can, on NFS too; break one whose owner must be dead."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, CODE_MODE))
-        return True
-    except FileExistsError:
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _LOCK_AGE_S:
-                path.unlink()
-        return False
-
-
-def _entries() -> list[tuple[Path, os.stat_result]]:
-    return _files(lambda name: name.endswith(_SUFFIX))
-
-
-def _files(is_wanted: Callable[[str], bool]) -> list[tuple[Path, os.stat_result]]:
-    found, folder = [], cache_folder()
-    with suppress(OSError), os.scandir(folder) as places:
-        for place in sorted(places, key=lambda one: one.name):
-            with suppress(FileNotFoundError):  # another process prunes
-                if is_wanted(place.name):
-                    found.append((folder / place.name, place.stat(follow_symlinks=False)))
-    return found
-
-
-def _peek(path: Path) -> Header | None:
-    try:
-        with os.fdopen(open_plain(path), "rb") as file:
-            return unpack_header(file.read(_HEADER_BYTES))
-    except (OSError, Damaged):
-        return None
-
-
-def _make_room(n_bytes: int, limit: int) -> None:
-    """Prune after an entry was stored, if the cache may be full: to look at thousands of files takes a second."""
-    size, looked = _noted_size()
-    if size + n_bytes > limit or time.time() - looked > _LOOK_AGAIN_S:
-        _prune(limit, max(int(_FILLED * limit), n_bytes))
-    else:
-        _note_size(size + n_bytes, looked)
-
-
-def _prune(limit: int, target: int | None = None) -> int:
-    """Remove entries until what is left has `target` bytes (default: `limit`), if there are more than `limit`."""
-    now = time.time()
-    for path, status in _files(is_unfinished):
-        if now - status.st_mtime > _LEFT_BEHIND_S:
-            _remove(path)
-    entries = sorted(_entries(), key=lambda pair: pair[1].st_mtime_ns)
-    total = sum(status.st_size for _, status in entries)
-    if total > limit:
-        limit = limit if target is None else target
-    n_removed = 0
-    for path, status in entries:
-        if total <= limit:
-            break
-        n_removed += _remove(path)
-        total -= status.st_size
-    _note_size(total, now)
-    return n_removed
-
-
-def _noted_size() -> tuple[int, float]:
-    """The bytes that the entries have, and when all of them were looked at; as if never, if there is no good note."""
-    try:
-        size, looked = (cache_folder() / _SIZE).read_text().split()
-        return int(size), float(looked)
-    except (OSError, ValueError):
-        return 0, 0.0
-
-
-def _note_size(size: int, looked: float) -> None:
-    with suppress(OSError):  # the next store looks at all files
-        replace_file(cache_folder() / _SIZE, f"{size} {looked:.0f}".encode(), sync=False, mode=CODE_MODE)
-
-
-def _remove(path: Path) -> bool:
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True
