@@ -1,24 +1,21 @@
-"""PyTensor's rewrites in Numba mode, with ours among them, and what depends on data alone taken out."""
+"""PyTensor's rewrites in Numba mode with ours among them: which there are, and in which order they run.
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+Each has a number. Of PyTensor's own, 1 canonicalises, 1.6 cuts loops to what is read of them, 2 specialises, 3 brings
+forms back that are computed at once, 48 and 49 fuse elementwise operations, and from 49.5 on operations work in place.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import pytensor
-from pytensor.compile import Supervisor
 from pytensor.compile.mode import Mode, get_mode, optdb
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter, graph_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabase
-from pytensor.scalar.basic import Sqr, Sub
 from pytensor.scan.op import Scan
-from pytensor.tensor.basic import Alloc, AllocDiag, AllocEmpty, MakeVector, ScalarFromTensor, TensorFromScalar
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
-from pytensor.tensor.subtensor import Subtensor
-from pytensor.tensor.type import TensorType
+from pytensor.tensor.basic import AllocDiag
 
 from nutmill.errors import ModelError
 from nutmill.model.compat import FUSES_ROWS, STEPS_HAVE_MODES, WRONG_REWRITES, thawed
@@ -28,56 +25,20 @@ from nutmill.model.rewriting.blas.lean import lean_rewriter
 from nutmill.model.rewriting.branchfree_rewrites import branch_free_rewriter
 from nutmill.model.rewriting.convolution import convolution_rewriter
 from nutmill.model.rewriting.fusion import WideFusion, fuse_loops
+from nutmill.model.rewriting.hoisting import hoist_data, protect_inputs
 from nutmill.model.rewriting.one_triangle import loop_over_triangles
 from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInput, ArrangedInputs
-from nutmill.model.rewriting.rows.by_group import GroupRows
+from nutmill.model.rewriting.rows.by_group import group_rows
 from nutmill.model.rewriting.rows.choices import choose_by_sums
 from nutmill.model.rewriting.rows.columns import compute_by_columns
-from nutmill.model.rewriting.rows.distinct_values import ComputeDistinct
-from nutmill.model.rewriting.rows.narrow_products import LayByColumns, MultiplyByColumns
+from nutmill.model.rewriting.rows.distinct_values import compute_distinct
+from nutmill.model.rewriting.rows.narrow_products import lay_by_columns, multiply_by_columns
 from nutmill.model.rewriting.rows.scatters import share_sums
-from nutmill.model.rewriting.rows.tiles import TileRows
+from nutmill.model.rewriting.rows.tiles import tile_rows
 from nutmill.model.rewriting.slices import take_slices_first
 from nutmill.model.rewriting.softmax import softmax_rewriter
 from nutmill.model.rewriting.stable import right_roots
 from nutmill.model.rewriting.translations import after_gradients
-
-# Free to compute, or bigger than what they are made of: reading the result would cost more than making it.
-_CHEAP = (
-    DimShuffle,
-    Reshape,
-    Subtensor,
-    Shape,
-    Shape_i,
-    SpecifyShape,
-    Alloc,
-    AllocEmpty,
-    ScalarFromTensor,
-    TensorFromScalar,
-)
-
-_TRANSLATE = 1.0  # before canonicalisation, which sees the operations that others become
-# So that later rewrites have less to do: after canonicalisation, and after loops are cut to what is read of them.
-_LENGTHS = (1.3, 1.65)
-# After uncanonicalisation, before PyTensor fuses elementwise operations (48) and works in place (49.5 and later).
-_HOIST, _EXPAND, _ROOTS, _SOFTMAX, _SLICES, _SUMS, _BRANCH_FREE, _LEAN = (
-    47.0,
-    47.05,
-    47.06,
-    47.07,
-    47.075,
-    47.08,
-    47.1,
-    47.2,
-)
-_CHOICES, _NARROW, _COLUMNS, _DISTINCT, _WIDE = (
-    46.9,
-    47.25,
-    47.3,
-    47.35,
-    47.4,
-)  # choices before what depends on data alone is taken out
-_GROUP, _LAY, _FUSE, _TRIANGLE, _TILES = 100.9, 100.95, 101.0, 101.5, 102.0  # after all that work in place
 
 # For what there is something else here: `fuse_loops`, `_expand_graphs`, lean ops, which share no LU factors.
 _REPLACED = (*FUSES_ROWS, "late_inline_OpFromGraph", "reuse_decomposition_multiple_solves")
@@ -108,43 +69,97 @@ def rewrite(
     """
     fgraph = FunctionGraph([*parameters, *arrays], list(outputs), clone=True)
     given = dict(zip(fgraph.inputs, [*parameters, *arrays], strict=True))
-    hoister = Hoist(fgraph, given, parameters, arithmetic, active=hoist)
-    of_lengths = [(TakeLengths(fgraph, given, arithmetic), position) for position in _LENGTHS if arithmetic]
-    arranged = ArrangedInputs()
-    own = [(TileRows(fgraph, len(parameters)), _TILES)] if ours else []
-    if ours and hoist:
-        own += [(MultiplyByColumns(fgraph, len(parameters)), _NARROW)]
-        own += [(LayByColumns(fgraph, len(parameters), arranged), _LAY)]
-        own += [(ComputeDistinct(fgraph, len(parameters), arranged), _DISTINCT)]
-        own += [(GroupRows(fgraph, len(parameters), arranged), _GROUP)]
-    mode = (step_mode() if ours else _mode(ours=False)).register((hoister, _HOIST), *of_lengths, *own)
+    parting, arranged = _Parting(given, arithmetic, is_hoisting=hoist), ArrangedInputs()
+    own = [*parting.rewrites, *(_of_rows(arranged, is_hoisting=hoist) if ours else ())]
+    mode = (step_mode() if ours else _mode(ours=False)).register(
+        *((_OfOneGraph(fgraph, len(parameters), function), position) for position, function in own)
+    )
     mode.optimizer.rewrite(fgraph)
-    if not hoister.applied:  # PyTensor logs a failing rewrite and goes on
+    if not parting.is_done:  # PyTensor logs a failing rewrite and goes on
         raise RuntimeError("nutmill could not separate data from parameters in this graph; please report the model.")
     if arithmetic is not None:
         _drop_unread(fgraph, len(parameters))
     inputs = [given.get(variable, variable) for variable in fgraph.inputs]
-    return Rewritten(fgraph, inputs, hoister.hoisted, arranged.originals(given))
+    return Rewritten(fgraph, inputs, parting.hoisted, arranged.originals(given))
 
 
 def step_mode() -> Mode:
     """Make the mode of what is written by nutmill, steps of loops among it: our rewrites, and nothing taken out."""
-    return _mode(ours=True).register(
-        (after_gradients(), _TRANSLATE),
-        (choose_by_sums, _CHOICES),
-        (_expand_graphs, _EXPAND),
-        (right_roots, _ROOTS),
-        (softmax_rewriter(), _SOFTMAX),
-        (take_slices_first, _SLICES),
-        (share_sums, _SUMS),
-        (branch_free_rewriter(), _BRANCH_FREE),
-        (lean_rewriter(), _LEAN),
-        (convolution_rewriter, _LEAN),
-        (compute_by_columns, _COLUMNS),
-        (WideFusion(), _WIDE),
-        (fuse_loops, _FUSE),
-        (loop_over_triangles, _TRIANGLE),
+    ours = (
+        (0.995, after_gradients()),  # canonicalising sees the operations that others become
+        # Between PyTensor's specialising, which knows its own operations alone, and its fusion.
+        (46.9, choose_by_sums),  # before what depends on data alone is taken out
+        (47.05, _expand_graphs),
+        (47.06, right_roots),
+        (47.07, softmax_rewriter()),
+        (47.075, take_slices_first),
+        (47.08, share_sums),
+        (47.1, branch_free_rewriter()),
+        (47.2, lean_rewriter()),
+        (47.21, convolution_rewriter),
+        (47.3, compute_by_columns),
+        (47.4, WideFusion()),
+        # After all that works in place.
+        (101.0, fuse_loops),
+        (101.5, loop_over_triangles),
     )
+    return _mode(ours=True).register(*((rewriter, position) for position, rewriter in ours))
+
+
+# Of a graph, and of those of its inputs that are data.
+_Rewrite = Callable[[FunctionGraph, set[Variable]], object]
+
+
+def _of_rows(arranged: ArrangedInputs, *, is_hoisting: bool) -> Iterator[tuple[float, _Rewrite]]:
+    """Give the rewrites that know which inputs are data, each with its place among those of `step_mode`."""
+    if is_hoisting:
+        yield 47.25, multiply_by_columns  # products are lean operations, and tables are not yet computed by columns
+        yield 47.35, partial(compute_distinct, arranged=arranged)
+        yield 100.9, partial(group_rows, arranged=arranged)
+        yield 100.95, partial(lay_by_columns, arranged=arranged)  # where groups did not lay columns already
+    yield 102.0, tile_rows  # loops are fused
+
+
+class _Parting:
+    """Parts what depends on data alone, and arithmetic on lengths, from what depends on parameters."""
+
+    def __init__(self, given: Mapping[Variable, Variable], arithmetic: Arithmetic | None, *, is_hoisting: bool):
+        self._given, self._arithmetic, self._is_hoisting = given, arithmetic, is_hoisting
+        self.hoisted: dict[Variable, Variable] = {}
+        self.is_done = False
+
+    @property
+    def rewrites(self) -> Iterator[tuple[float, _Rewrite]]:
+        """What it does, each with its place."""
+        if self._arithmetic is not None:
+            # Early, so that others have less to do: after canonicalising, and once loops are cut to what is read.
+            yield 1.3, self._take_lengths
+            yield 1.645, self._take_lengths
+        yield 47.0, self._part
+
+    def _take_lengths(self, fgraph: FunctionGraph, _data: set[Variable]) -> None:
+        if self._arithmetic is not None:
+            self._arithmetic.take_out(fgraph, self._given)
+
+    def _part(self, fgraph: FunctionGraph, data: set[Variable]) -> None:
+        n_before = len(fgraph.inputs)
+        self._take_lengths(fgraph, data)
+        if self._is_hoisting:
+            self.hoisted = hoist_data(fgraph, data.union(fgraph.inputs[n_before:]), self._given)
+        protect_inputs(fgraph)
+        self.is_done = True
+
+
+class _OfOneGraph(GraphRewriter):
+    """A rewrite of `target` alone: PyTensor runs those of a mode on graphs within it, too, whose inputs are no data."""
+
+    def __init__(self, target: FunctionGraph, n_parameters: int, function: _Rewrite):
+        self._target, self._n_parameters, self._function = target, n_parameters, function
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Run it, with the inputs that come after the parameters as data."""
+        if fgraph is self._target:
+            self._function(fgraph, set(fgraph.inputs[self._n_parameters :]))
 
 
 def step_graph(scan: Scan) -> FunctionGraph:
@@ -156,7 +171,7 @@ def step_graph(scan: Scan) -> FunctionGraph:
     if not STEPS_HAVE_MODES:
         return scan.fgraph
     step = thawed(scan.fgraph)
-    step.attach_feature(Supervisor(step.inputs))
+    protect_inputs(step)
     step_mode().optimizer.rewrite(step)
     return step
 
@@ -200,97 +215,3 @@ def _names_of_rewrites(database: RewriteDatabase) -> Iterator[str]:
 def _expand_graphs(fgraph: FunctionGraph) -> None:
     """Expand graphs within the graph: their gradients have been taken. A diagonal matrix has a lean form of its own."""
     expand_graphs(fgraph, keep=(AllocDiag,))
-
-
-class TakeLengths(GraphRewriter):
-    """Take arithmetic on lengths out of a graph.
-
-    PyTensor runs a mode's rewrites on inner graphs too; this one, and that below, is for `target` alone.
-    """
-
-    def __init__(self, target: FunctionGraph, given: Mapping[Variable, Variable], arithmetic: Arithmetic):
-        self.target = target
-        self.given = given
-        self.arithmetic = arithmetic
-
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Add one input for each length that something else reads."""
-        if fgraph is self.target:
-            self.arithmetic.take_out(fgraph, self.given)
-
-
-class Hoist(GraphRewriter):
-    """Replace the largest sub-graphs that depend on data alone by inputs, once arithmetic on lengths is taken out."""
-
-    def __init__(
-        self,
-        target: FunctionGraph,
-        given: Mapping[Variable, Variable],
-        parameters: Sequence[Variable],
-        arithmetic: Arithmetic | None,
-        *,
-        active: bool,
-    ):
-        self.target = target
-        self.given = given
-        self.n_parameters = len(parameters)
-        self.arithmetic = arithmetic
-        self.active = active
-        self.applied = False
-        self.hoisted: dict[Variable, Variable] = {}
-
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Add one input for each hoisted sub-graph; copies of the sub-graphs stay behind in `hoisted`."""
-        if fgraph is not self.target:
-            return
-        if self.arithmetic is not None:
-            self.arithmetic.take_out(fgraph, self.given)
-        frontier = list(dict.fromkeys(self._frontier(fgraph))) if self.active else []
-        copies = clone_replace(frontier, dict(self.given)) if frontier else []
-        self.hoisted = {copy.type(): copy for copy in copies}
-        for variable, replacement in zip(frontier, self.hoisted, strict=True):
-            fgraph.add_input(replacement)
-            fgraph.replace(variable, replacement, reason="hoist")
-        # From here on no rewrite may work in place on what the caller owns.
-        fgraph.attach_feature(Supervisor(fgraph.inputs))
-        self.applied = True
-
-    def _frontier(self, fgraph: FunctionGraph):
-        data_only = set(fgraph.inputs[self.n_parameters :])
-        for node in fgraph.toposort():
-            known = [v for v in node.inputs if not isinstance(v, Constant)]
-            if known and all(v in data_only for v in known):
-                data_only.update(node.outputs)
-        needed = [v for node in fgraph.toposort() if node.outputs[0] not in data_only for v in node.inputs]
-        stack = [v for v in (*fgraph.outputs, *needed) if v in data_only]
-        seen: set[Variable] = set()
-        while stack:
-            variable = stack.pop()
-            if variable in seen or variable.owner is None:
-                continue
-            seen.add(variable)
-            if _is_cheap(variable.owner, variable) or _grows_in_loops(fgraph, variable):
-                stack.extend(v for v in variable.owner.inputs if v in data_only)
-            else:
-                yield variable
-
-
-def _grows_in_loops(fgraph: FunctionGraph, variable: Variable) -> bool:
-    """Whether these are differences of two smaller arrays, or their squares, that only loops read."""
-    node = variable.owner
-    if not isinstance(node.op, Elemwise) or not all(
-        isinstance(client, Apply) and isinstance(client.op, Elemwise) for client, _ in fgraph.clients[variable]
-    ):
-        return False
-    if isinstance(node.op.scalar_op, Sqr):
-        (variable,) = node.inputs
-        node = variable.owner
-    if node is None or not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, Sub):
-        return False
-    whole = variable.type.broadcastable
-    return all(v.type.broadcastable.count(True) > whole.count(True) for v in node.inputs)
-
-
-def _is_cheap(node: Apply, variable: Variable) -> bool:
-    lists_lengths = isinstance(node.op, MakeVector) and variable.type.dtype.startswith("int")
-    return isinstance(node.op, _CHEAP) or lists_lengths or not isinstance(variable.type, TensorType)

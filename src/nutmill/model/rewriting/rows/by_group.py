@@ -4,12 +4,11 @@ What a row reads of its group is then read once for all rows of the group, and w
 in registers. The data lie in the order of the groups, in which `native.grouping` puts them when they are bound.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import specify_shape
 from pytensor.tensor.subtensor import indices_from_subtensor
@@ -46,41 +45,22 @@ class GroupedLoop(CompiledOp):
         self.results = tuple(results)
 
 
-class GroupRows(GraphRewriter):
-    """Replaces loops over rows that read parameters by an index of data, and add to gradients by it.
+def group_rows(fgraph: FunctionGraph, data: Set[Variable], arranged: ArrangedInputs) -> None:
+    """Replace loops over rows that read parameters by an index of data, and add to gradients by it.
 
-    PyTensor runs a mode's rewrites on inner graphs too; this one is for `target` alone. It runs after those that work
-    in place, before `fuse_loops`.
-
-    Parameters
-    ----------
-    n_parameters : int
-        Inputs after so many are data.
-    arranged : ArrangedInputs
-        Where inputs in the order of groups are added.
+    Loops that hand rows to each other are replaced together; inputs in the order of the groups are added to `arranged`.
     """
+    for node in fgraph.toposort():
+        if isinstance(node.op, Elemwise) and node in fgraph.apply_nodes:
+            loops = connected_loops(fgraph, node, data)
+            index = chosen_index(loops)
+            if index is not None:
+                _replace(fgraph, loops, _Regrouping(arranged, fgraph, index))
 
-    def __init__(self, target: FunctionGraph, n_parameters: int, arranged: ArrangedInputs):
-        self._target, self._n_parameters, self._arranged = target, n_parameters, arranged
 
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace loops that hand rows to each other, one set of them after the other."""
-        if fgraph is not self._target:
-            return
-        data = set(fgraph.inputs[self._n_parameters :])
-        for node in fgraph.toposort():
-            if isinstance(node.op, Elemwise) and node in fgraph.apply_nodes:
-                loops = connected_loops(fgraph, node, data)
-                index = chosen_index(loops)
-                if index is not None:
-                    self._replace(fgraph, loops, index)
-
-    def _replace(self, fgraph: FunctionGraph, loops: "Mapping[Apply, RowLoop]", index: Variable) -> None:
-        new, pairs = _Regrouping(self._arranged, fgraph, index), []
-        for node in fgraph.toposort():
-            if node in loops:
-                pairs += new.loop(loops[node])
-        fgraph.replace_all_validate(pairs, reason="group rows")
+def _replace(fgraph: FunctionGraph, loops: Mapping[Apply, RowLoop], new: "_Regrouping") -> None:
+    pairs = [pair for node in fgraph.toposort() if node in loops for pair in new.loop(loops[node])]
+    fgraph.replace_all_validate(pairs, reason="group rows")
 
 
 class _Regrouping:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Set
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
+from pytensor.graph.rewriting.basic import copy_stack_trace
 from pytensor.scalar.basic import Add, Mul
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
@@ -33,34 +33,18 @@ from nutmill.native.grouping import DISTINCT, PLACES, TIMES
 _DEAR = (BranchFreeLogGamma, BranchFreeDigamma, BranchFreeTrigamma, BranchFreePolygamma)
 
 
-class ComputeDistinct(GraphRewriter):
-    """Computes vectors of one array of data and of single numbers by its distinct values, if they are dear.
+def compute_distinct(fgraph: FunctionGraph, data: Set[Variable], arranged: ArrangedInputs) -> None:
+    """Compute vectors of one array of data and of single numbers by its distinct values, if they are dear.
 
-    PyTensor runs a mode's rewrites on inner graphs too; this one is for `target` alone. It runs after data have been
-    taken out and before elementwise operations are fused.
-
-    Parameters
-    ----------
-    target : FunctionGraph
-    n_parameters : int
-        Inputs after so many are data.
-    arranged : ArrangedInputs
-        Where distinct values and places are added.
+    Replaces reductions of such vectors, and what others read of them; distinct values and places are added to
+    `arranged`.
     """
-
-    def __init__(self, target: FunctionGraph, n_parameters: int, arranged: ArrangedInputs):
-        self._target, self._n_parameters, self._arranged = target, n_parameters, arranged
-
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace reductions of such vectors, and what others read of them."""
-        if fgraph is not self._target:
-            return
-        found = _Expressions(fgraph, set(fgraph.inputs[self._n_parameters :]))
-        tables = _Tables(self._arranged, fgraph, found)
-        pairs = [pair for variable in found.dear for pair in tables.replacing(variable)]
-        for old, new in pairs:
-            copy_stack_trace(old, new)
-        fgraph.replace_all(pairs, reason="compute distinct")
+    found = _Expressions(fgraph, data)
+    tables = _Tables(arranged, fgraph, found)
+    pairs = [pair for variable in found.dear for pair in tables.replacing(variable)]
+    for old, new in pairs:
+        copy_stack_trace(old, new)
+    fgraph.replace_all(pairs, reason="compute distinct")
 
 
 class _Expressions:

@@ -4,11 +4,11 @@ A likelihood then reads each row once: its linear predictor, what it makes of th
 each column are one loop, which vectorises over rows and may go group by group. Data are laid out by columns for it.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
+from pytensor.graph.rewriting.basic import copy_stack_trace
 from pytensor.tensor.basic import stack
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import sum as total
@@ -28,76 +28,60 @@ from nutmill.native.grouping import TRANSPOSED
 FEW_BESIDE_GROUPS = 16
 
 
-class MultiplyByColumns(GraphRewriter):
-    """Writes ``X @ b`` as a sum of columns of data, each times a number, and ``X.T @ r`` as sums over rows.
+def multiply_by_columns(fgraph: FunctionGraph, data: Set[Variable]) -> None:
+    """Write ``X @ b`` as a sum of columns of data, each times a number, and ``X.T @ r`` as sums over rows.
 
-    PyTensor runs a mode's rewrites on inner graphs too; this one, and that below, is for `target` alone. It runs after
-    linear algebra is replaced by lean operations, and before tables are computed by columns.
-
-    Parameters
-    ----------
-    n_parameters : int
-        Inputs after so many are data.
+    Replaces products of matrices of few columns, whose number is known: `FEW`, or `FEW_BESIDE_GROUPS`.
     """
-
-    def __init__(self, target: FunctionGraph, n_parameters: int):
-        self._target, self._n_parameters = target, n_parameters
-
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace products of matrices of few columns, whose number is known: `FEW`, or `FEW_BESIDE_GROUPS`."""
-        if fgraph is not self._target:
-            return
-        data = set(fgraph.inputs[self._n_parameters :])
-        products = [node for node in fgraph.toposort() if isinstance(node.op, LeanMatrixVector)]
-        widths: dict[Variable, int] = {}
-        for node in products:
-            matrix, vector = node.inputs
-            n_columns = vector.type.shape[0]
-            if matrix not in data or matrix.type.ndim != 2 or n_columns is None or n_columns < 2:
-                continue
-            beside_groups = n_columns <= FEW_BESIDE_GROUPS and _meets_groups(fgraph, node.outputs[0], data)
-            if n_columns <= FEW or beside_groups:
-                widths[matrix] = n_columns
-        pairs = []
-        for node in products:
-            matrix, vector = node.inputs
-            if matrix in widths:
-                pairs.append((node.outputs[0], _by_columns(_columns(matrix, widths[matrix]), vector)))
-            elif transposed_of(matrix) in widths:
-                source = transposed_of(matrix)
-                pairs.append((node.outputs[0], _sums(_columns(source, widths[source]), vector)))
-        for old, new in pairs:
-            copy_stack_trace(old, new)
-        fgraph.replace_all(pairs, reason="multiply by columns")
+    products = [node for node in fgraph.toposort() if isinstance(node.op, LeanMatrixVector)]
+    widths = _widths(fgraph, products, data)
+    pairs = []
+    for node in products:
+        matrix, vector = node.inputs
+        if matrix in widths:
+            pairs.append((node.outputs[0], _by_columns(_columns(matrix, widths[matrix]), vector)))
+        elif transposed_of(matrix) in widths:
+            source = transposed_of(matrix)
+            pairs.append((node.outputs[0], _sums(_columns(source, widths[source]), vector)))
+    for old, new in pairs:
+        copy_stack_trace(old, new)
+    fgraph.replace_all(pairs, reason="multiply by columns")
 
 
-class LayByColumns(GraphRewriter):
-    """Lets loops read columns of narrow matrices of data from a copy in which each lies in one piece.
+def _widths(fgraph: FunctionGraph, products: Sequence[Apply], data: Set[Variable]) -> dict[Variable, int]:
+    """Matrices of data whose products are computed by columns, and how many columns each has."""
+    widths: dict[Variable, int] = {}
+    for node in products:
+        matrix, vector = node.inputs
+        n_columns = vector.type.shape[0]
+        if matrix not in data or matrix.type.ndim != 2 or n_columns is None or n_columns < 2:
+            continue
+        beside_groups = n_columns <= FEW_BESIDE_GROUPS and _meets_groups(fgraph, node.outputs[0], data)
+        if n_columns <= FEW or beside_groups:
+            widths[matrix] = n_columns
+    return widths
 
-    It runs after rows are put in the order of their groups, where each column has been copied already.
+
+def lay_by_columns(fgraph: FunctionGraph, data: Set[Variable], arranged: ArrangedInputs) -> None:
+    """Let loops read columns of narrow matrices of data from a copy in which each lies in one piece.
+
+    The copies are added to `arranged`.
     """
+    pairs = []
+    for node in fgraph.toposort():
+        if takes_column(node) and unchecked(node.inputs[0]) in data and _is_read_by_loops(fgraph, node):
+            n_columns = node.inputs[0].type.shape[1]
+            if n_columns is not None and n_columns <= FEW_BESIDE_GROUPS:
+                columns = arranged.get(fgraph, TRANSPOSED, unchecked(node.inputs[0]))
+                pairs.append((node.outputs[0], _column(columns, node, n_columns)))
+    fgraph.replace_all(pairs, reason="lay by columns")
 
-    def __init__(self, target: FunctionGraph, n_parameters: int, arranged: ArrangedInputs):
-        self._target, self._n_parameters, self._arranged = target, n_parameters, arranged
 
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace the columns that loops read."""
-        if fgraph is not self._target:
-            return
-        data = set(fgraph.inputs[self._n_parameters :])
-        pairs = []
-        for node in fgraph.toposort():
-            if takes_column(node) and unchecked(node.inputs[0]) in data and _is_read_by_loops(fgraph, node):
-                n_columns = node.inputs[0].type.shape[1]
-                if n_columns is not None and n_columns <= FEW_BESIDE_GROUPS:
-                    pairs.append((node.outputs[0], self._column(fgraph, node, n_columns)))
-        fgraph.replace_all(pairs, reason="lay by columns")
-
-    def _column(self, fgraph: FunctionGraph, node: Apply, n_columns: int) -> Variable:
-        columns = self._arranged.get(fgraph, TRANSPOSED, unchecked(node.inputs[0]))
-        number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
-        checked = specify_shape(columns, (n_columns, None)) if columns.type.shape[0] is None else columns
-        return checked[int(number.data) if isinstance(number, Constant) else number]
+def _column(columns: Variable, node: Apply, n_columns: int) -> Variable:
+    """The column that a node takes of a table, of the table transposed."""
+    number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
+    checked = specify_shape(columns, (n_columns, None)) if columns.type.shape[0] is None else columns
+    return checked[int(number.data) if isinstance(number, Constant) else number]
 
 
 def _meets_groups(fgraph: FunctionGraph, rows: Variable, data: Set[Variable]) -> bool:

@@ -1,6 +1,6 @@
 """Finds the parts of a graph that go along the rows of matrices of data, and could be computed tile by tile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,14 +35,14 @@ class RowPart:
         return not set(self.products.values()).isdisjoint(self.sums.values())
 
 
-def row_parts(fgraph: FunctionGraph, data: Sequence[Variable]) -> list[RowPart]:
+def row_parts(fgraph: FunctionGraph, data: Set[Variable]) -> list[RowPart]:
     """Find the parts, each of which can be computed as one: nothing outside lies between two of its nodes.
 
     Parameters
     ----------
     fgraph : FunctionGraph
         Of lean operations and fused loops.
-    data : sequence of Variable
+    data : set of Variable
         Inputs that are arrays of data; only their matrices count.
     """
     matrices = {v for v in data if v.type.ndim == 2 and v.type.dtype in _FLOATS and not any(v.type.broadcastable)}

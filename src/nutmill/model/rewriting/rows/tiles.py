@@ -4,13 +4,12 @@ The product of a regression's matrix with coefficients, what the likelihood make
 transposed matrix with that: done for some hundred rows at once, the matrix is read from memory once, not twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
-from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.graph.utils import InconsistencyError
 from pytensor.tensor.elemwise import CAReduce, Elemwise
 from pytensor.tensor.math import Sum
@@ -61,26 +60,17 @@ class RowTiles(CompiledOp):
         self.guesses = tuple(guesses)
 
 
-class TileRows(GraphRewriter):
-    """Replace each part of a graph that would read a matrix of data twice.
+def tile_rows(fgraph: FunctionGraph, data: Set[Variable]) -> None:
+    """Replace each part of a graph of fused loops that would read a matrix of data twice.
 
-    Runs after loops are fused, on `target` alone: PyTensor runs a mode's rewrites on inner graphs, too.
+    Parts that PyTensor does not let us replace stay.
     """
-
-    def __init__(self, target: FunctionGraph, n_parameters: int):
-        self.target = target
-        self.n_parameters = n_parameters
-
-    def apply(self, fgraph: FunctionGraph) -> None:
-        """Replace them all; those that PyTensor does not let us replace stay."""
-        if fgraph is not self.target:
-            return
-        for part in row_parts(fgraph, fgraph.inputs[self.n_parameters :]):
-            node, replaced = _StepBuilder(fgraph, part).build()
-            try:
-                fgraph.replace_all_validate(list(zip(replaced, node.outputs, strict=True)), reason="tile_rows")
-            except InconsistencyError:
-                continue
+    for part in row_parts(fgraph, data):
+        node, replaced = _StepBuilder(fgraph, part).build()
+        try:
+            fgraph.replace_all_validate(list(zip(replaced, node.outputs, strict=True)), reason="tile_rows")
+        except InconsistencyError:
+            continue
 
 
 class _StepBuilder:
