@@ -25,6 +25,7 @@ from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subt
 from nutmill.model.graphs.graph import SHORT, GraphArray
 from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.named_dims import plain
+from nutmill.model.graphs.patterns import core_of
 
 _KEEP_LENGTHS = (LogTransform, LogExpM1, LogOddsTransform, IntervalTransform, CircularTransform, Ordered)
 
@@ -207,7 +208,7 @@ def _indexed_axes(node: Apply) -> Iterator[Axis]:
 
 def _multiplied_axes(node: Apply, parameters: Container[Variable]) -> Iterator[Axis]:
     """Axes of parameters along which a node multiplies each by a column of data."""
-    if not isinstance(getattr(node.op, "core_op", node.op), Dot):
+    if not isinstance(core_of(node.op), Dot):
         return
     first, second = node.inputs
     for one, axis, other in ((second, max(second.type.ndim - 2, 0), first), (first, first.type.ndim - 1, second)):

@@ -9,6 +9,7 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.signal.conv import Convolve1d, Convolve2d
 from pytensor.tensor.type import tensor
 
+from nutmill.model.graphs.patterns import core_of
 from nutmill.model.graphs.properties import is_known
 
 
@@ -36,7 +37,7 @@ class Convolution(Op):
 
 @node_rewriter([Convolve1d, Convolve2d, Blockwise])
 def _to_convolution(fgraph, node) -> list[Variable] | None:
-    core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    core = core_of(node.op)
     if type(core) not in (Convolve1d, Convolve2d) or not is_known(node.op):
         return None
     one, other, full = node.inputs

@@ -115,6 +115,7 @@ def _fuse(fgraph: FunctionGraph, node: Apply) -> None:
 
 
 def is_numeric(node: Apply) -> bool:
+    """Whether all that a node reads and gives are truth values, integers and real numbers."""
     return all(np.dtype(v.type.dtype).kind in "biuf" for v in (*node.inputs, *node.outputs))
 
 
@@ -157,9 +158,14 @@ def _written(fgraph: FunctionGraph, node: Apply, indices: Sequence[int | None]):
     return results, replaced
 
 
-def is_full_reduction(client) -> bool:
+def is_full_reduction(client: object) -> bool:
+    """Whether a client of a variable reduces it to one number, in a way that is written here."""
     if not isinstance(client, Apply) or not isinstance(client.op, CAReduce) or not is_known(client.op):
         return False
-    dtypes = client.inputs[0].type.dtype, client.outputs[0].type.dtype
-    is_ours = type(client.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)
-    return is_ours and client.inputs[0].type.ndim > 0 and client.outputs[0].type.ndim == 0
+    return has_reducer(client) and client.inputs[0].type.ndim > 0 and client.outputs[0].type.ndim == 0
+
+
+def has_reducer(node: Apply) -> bool:
+    """Whether a `CAReduce` node reduces by one of `REDUCERS`, to and from dtypes that these know."""
+    dtypes = node.inputs[0].type.dtype, node.outputs[0].type.dtype
+    return type(node.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)

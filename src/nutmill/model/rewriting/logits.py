@@ -7,14 +7,15 @@ costs one exponential and one logarithm.
 
 from collections.abc import Sequence
 
-from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.basic import Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import copy_stack_trace, dfs_rewriter, node_rewriter
 from pytensor.scalar.basic import GE, LE, Mul, UnaryScalarOp
 from pytensor.scalar.math import Sigmoid
 from pytensor.tensor.basic import constant, switch
-from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import All, log1p, softplus
+
+from nutmill.model.graphs.patterns import is_constant, is_elementwise
 
 _BOUNDS = {GE: 0.0, LE: 1.0}  # that no value of a sigmoid passes
 
@@ -29,10 +30,10 @@ def without_probabilities(fgraph: FunctionGraph) -> None:
 def _log_of_failure(fgraph, node) -> Sequence[Variable] | None:
     """log(1 - p): PyTensor's own rule does not know -p as the product with -1 that canonicalising makes of it."""
     (opposite,) = node.inputs
-    if not _is_elementwise(opposite, Mul) or len(opposite.owner.inputs) != 2:
+    if not is_elementwise(opposite.owner, Mul) or len(opposite.owner.inputs) != 2:
         return None
     sign, probability = opposite.owner.inputs
-    if not _is_constant(sign, -1.0) or not _is_elementwise(probability, Sigmoid):
+    if not is_constant(sign, -1.0) or not is_elementwise(probability.owner, Sigmoid):
         return None
     result = -softplus(probability.owner.inputs[0])
     copy_stack_trace(node.outputs[0], result)
@@ -60,7 +61,7 @@ def _have_one_function(chosen: Variable, yes: Variable, no: Variable) -> bool:
     """Whether both branches are one function, of values that are as many and of one dtype."""
     if yes.owner is None or no.owner is None or yes.owner.op != no.owner.op:
         return False
-    if not _is_elementwise(yes, UnaryScalarOp):
+    if not is_elementwise(yes.owner, UnaryScalarOp):
         return False
     before, other = yes.owner.inputs[0].type, no.owner.inputs[0].type
     return before.dtype == other.dtype and before.broadcastable == other.broadcastable == chosen.type.broadcastable
@@ -70,17 +71,8 @@ def _have_one_function(chosen: Variable, yes: Variable, no: Variable) -> bool:
 def _within_bounds(fgraph, node) -> Sequence[Variable] | None:
     """Drop the check that a sigmoid is a probability; of a logit that is NaN, the density is NaN."""
     (condition,) = node.inputs
-    if node.outputs[0].type.ndim or not _is_elementwise(condition, (GE, LE)):
+    if node.outputs[0].type.ndim or not is_elementwise(condition.owner, (GE, LE)):
         return None
     probability, bound = condition.owner.inputs
-    is_bound = _is_constant(bound, _BOUNDS[type(condition.owner.op.scalar_op)])
-    return [constant(True, dtype="bool")] if is_bound and _is_elementwise(probability, Sigmoid) else None
-
-
-def _is_elementwise(variable: Variable, kinds: type | tuple[type, ...]) -> bool:
-    node = variable.owner
-    return node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kinds)
-
-
-def _is_constant(variable: Variable, value: float) -> bool:
-    return isinstance(variable, Constant) and bool((variable.data == value).all())
+    is_bound = is_constant(bound, _BOUNDS[type(condition.owner.op.scalar_op)])
+    return [constant(True, dtype="bool")] if is_bound and is_elementwise(probability.owner, Sigmoid) else None

@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import copy_stack_trace, graph_rewriter, node_rewriter
 from pytensor.scalar.basic import GT, Log, Pow, Sqr
 from pytensor.tensor.basic import ExtractDiag
-from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.type import tensor
 
 from nutmill.model.compat import Cholesky, SolveTriangular
+from nutmill.model.graphs.patterns import core_of, is_constant, is_elementwise, transposed_of
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCovarianceGradient, LeanSolveTriangular
 
@@ -128,7 +128,7 @@ def _replace(fgraph: FunctionGraph, covariance: Variable, uses: _Uses) -> None:
 
 def _factorised(node: Apply) -> Variable | None:
     """The matrix of float64 of which a node makes the lower Cholesky factor; axes before it are of length 1."""
-    op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    op = core_of(node.op)
     if type(op) is not Cholesky or not op.lower or not is_known(node.op):
         return None
     (matrix,) = node.inputs
@@ -141,17 +141,12 @@ def _factorised(node: Apply) -> Variable | None:
 def _root_of_product(matrix: Variable) -> Variable | None:
     """The L of ``L @ L.T`` that is a Cholesky factor itself, as in a density of which the factor was given."""
     product = _without_axes(matrix).owner
-    if product is None or not isinstance(_core(product), Dot):
+    if product is None or not isinstance(core_of(product.op), Dot):
         return None
     left, right = product.inputs
-    transposed = right.owner
-    if transposed is None or not isinstance(transposed.op, DimShuffle) or transposed.inputs[0] is not left:
-        return None
-    *_, row, column = transposed.op.new_order
-    ndim = left.type.ndim
-    factor = _without_axes(left).owner
-    is_factor = factor is not None and _factorised(factor) is not None
-    return _without_axes(left) if is_factor and (row, column) == (ndim - 1, ndim - 2) else None
+    factor = _without_axes(left)
+    is_factor = factor.owner is not None and _factorised(factor.owner) is not None
+    return factor if is_factor and transposed_of(right) is left else None
 
 
 def _with_axes(matrix: Variable, like: Variable) -> Variable:
@@ -159,10 +154,6 @@ def _with_axes(matrix: Variable, like: Variable) -> Variable:
     if extra >= 0:
         return matrix[(None,) * extra] if extra else matrix
     return matrix.squeeze(tuple(range(-extra)))
-
-
-def _core(node: Apply) -> Op:
-    return node.op.core_op if isinstance(node.op, Blockwise) else node.op
 
 
 def _without_axes(variable: Variable) -> Variable:
@@ -219,9 +210,9 @@ def _logarithms(fgraph: FunctionGraph, node: Apply) -> list[_Sum] | None:
     if op.offset != 0 or {op.axis1, op.axis2} != {ndim - 2, ndim - 1} or not is_known(op):
         return None
     clients = _clients(fgraph, node.outputs[0])
-    if clients is None or not all(_is_scalar(client, (Log, GT)) for client, _ in clients):
+    if clients is None or not all(is_elementwise(client, (Log, GT)) for client, _ in clients):
         return None
-    found = [_sums(fgraph, client.outputs[0]) for client, _ in clients if _is_scalar(client, Log)]
+    found = [_sums(fgraph, client.outputs[0]) for client, _ in clients if is_elementwise(client, Log)]
     if any(sums is None or any(not _are_single(each) for each in sums) for sums in found):
         return None
     return [each for sums in found for each in sums or ()]
@@ -235,7 +226,7 @@ def _are_single(found: _Sum) -> bool:
 
 def _squares(fgraph: FunctionGraph, node: Apply) -> list[_Sum] | None:
     """Sums of squares of a system's solution, if it is read for nothing else."""
-    op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    op = core_of(node.op)
     is_system = type(op) is SolveTriangular and op.lower and not op.unit_diagonal and op.b_ndim == 1
     if not is_system or not is_known(node.op) or node.inputs[1].type.dtype != "float64":
         return None
@@ -249,11 +240,9 @@ def _squares(fgraph: FunctionGraph, node: Apply) -> list[_Sum] | None:
 
 
 def _is_square(node: Apply) -> bool:
-    return _is_scalar(node, Sqr) or (_is_scalar(node, Pow) and _is_two(node.inputs[1]))
-
-
-def _is_two(variable: Variable) -> bool:
-    return isinstance(variable, Constant) and variable.data.size == 1 and variable.data.item() == 2
+    if is_elementwise(node, Pow):
+        return is_constant(node.inputs[1], 2) and node.inputs[1].data.size == 1
+    return is_elementwise(node, Sqr)
 
 
 def _sums(fgraph: FunctionGraph, variable: Variable) -> list[_Sum] | None:
@@ -267,7 +256,3 @@ def _sums(fgraph: FunctionGraph, variable: Variable) -> list[_Sum] | None:
             return None
         found.append(_Sum(client.outputs[0], tuple(axis for axis in axes if axis != last)))
     return found
-
-
-def _is_scalar(node: Apply, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind)

@@ -6,13 +6,14 @@ covariance function computes above the diagonal is read by nobody, and half of i
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import graph_rewriter
 from pytensor.graph.utils import InconsistencyError
 from pytensor.scalar.basic import Add, Cast, Composite, Identity, Mul, Neg, ScalarOp, Sub, Switch, TrueDiv
 from pytensor.tensor.elemwise import Elemwise
 
+from nutmill.model.graphs.patterns import is_constant
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCholesky, LeanCovarianceGradient
 from nutmill.model.rewriting.fusion import FusedLoop, Stored, is_numeric
@@ -94,7 +95,7 @@ def _vanishing(op: ScalarOp, zero: Sequence[bool]) -> set[int]:
     graph = op.fgraph
     known = dict(zip(graph.inputs, zero, strict=True))
     for node in graph.toposort():
-        given = [known.get(v, False) or _is_zero(v) for v in node.inputs]
+        given = [known.get(v, False) or is_constant(v, 0) for v in node.inputs]
         if isinstance(node.op, Composite):
             found = _vanishing(node.op, given)
         else:
@@ -112,7 +113,3 @@ def _vanishes(op: ScalarOp, zero: Sequence[bool]) -> bool:
     if isinstance(op, Switch):
         return all(zero[1:])
     return isinstance(op, _SUMS) and all(zero)
-
-
-def _is_zero(variable: Variable) -> bool:
-    return isinstance(variable, Constant) and variable.data == 0

@@ -15,8 +15,10 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
 from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import GT, LT, Add, Mul, Sqr, Switch, TrueDiv
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot, Sum
+
+from nutmill.model.graphs.patterns import operands_of, transposed_of
 
 # More columns would make loops of too many values at once.
 _MOST_COLUMNS = 8
@@ -54,7 +56,7 @@ class DistancesByColumns(GraphRewriter):
 
 def _expanded_distances(variable: Variable) -> tuple[_Scaled, _Scaled] | None:
     """The points of ``-2 A @ B.T + |A|^2 + |B|^2``, if that is what a variable is."""
-    terms = _operands(variable, Add)
+    terms = operands_of(variable, Add)
     if len(terms) != 3 or variable.type.ndim != 2:
         return None
     products = [pair for term in terms if (pair := _product(term)) is not None]
@@ -72,8 +74,8 @@ def _expanded_distances(variable: Variable) -> tuple[_Scaled, _Scaled] | None:
 
 def _product(term: Variable) -> tuple[Variable, Variable] | None:
     """The A and B of ``-2 A @ B.T``; of single columns, this is a product of elements."""
-    whole, *scales = _operands(term, TrueDiv) or [term]
-    factors = _operands(whole, Mul)
+    whole, *scales = operands_of(term, TrueDiv) or [term]
+    factors = operands_of(whole, Mul)
     numbers = [factor for factor in factors if isinstance(factor, Constant) and factor.data.size == 1]
     others = [factor for factor in factors if factor not in numbers]
     node = others[0].owner if len(others) == 1 else None
@@ -82,10 +84,9 @@ def _product(term: Variable) -> tuple[Variable, Variable] | None:
     if [number.data.item() for number in numbers] != [-2.0] or len(others) != 2:
         return None
     for left, transposed in (others, others[::-1]):
-        back = transposed.owner
-        if back is None or not isinstance(back.op, DimShuffle) or list(back.op.new_order) != [1, 0]:
+        right = transposed_of(transposed)
+        if right is None:
             continue
-        (right,) = back.inputs
         if not scales:
             return left, right
         if _divided(right) == (left, *scales):  # PyTensor 3 divides the product of A's column and B
@@ -104,8 +105,8 @@ def _are_lengths(term: Variable, points: Variable, axis: int) -> bool:
         return False
     total = node.inputs[0].owner
     if total is not None and isinstance(total.op, Sum) and tuple(total.op.axis or ()) == (1,):
-        return _operands(total.inputs[0], Sqr) == [points]
-    (column,) = _operands(node.inputs[0], Sqr) or [None]
+        return operands_of(total.inputs[0], Sqr) == [points]
+    (column,) = operands_of(node.inputs[0], Sqr) or [None]
     squeezed = None if column is None else column.owner
     return (
         squeezed is not None
@@ -124,11 +125,11 @@ def _scaled(points: Variable) -> _Scaled | None:
 
 def _divided(variable: Variable) -> tuple[Variable, Variable] | None:
     """The a and b of ``a / b`` or ``a * (1 / b)``."""
-    if parts := _operands(variable, TrueDiv):
+    if parts := operands_of(variable, TrueDiv):
         return parts[0], parts[1]
-    factors = _operands(variable, Mul)
+    factors = operands_of(variable, Mul)
     for one, other in (factors, factors[::-1]) if len(factors) == 2 else ():
-        inverse = _operands(other, TrueDiv)
+        inverse = operands_of(other, TrueDiv)
         if inverse and isinstance(inverse[0], Constant) and inverse[0].data.size == 1 and inverse[0].data.item() == 1:
             return one, inverse[1]
     return None
@@ -162,12 +163,5 @@ def _drop_bounds(fgraph: FunctionGraph, distances: Variable) -> None:
         if not isinstance(limit, Constant) or limit.data.size != 1 or limit.data.item() != bounds[kind]:
             continue
         for choice, _ in list(fgraph.clients[client.outputs[0]]):
-            if _operands(choice.outputs[0], Switch)[:1] == [client.outputs[0]]:
+            if operands_of(choice.outputs[0], Switch)[:1] == [client.outputs[0]]:
                 fgraph.replace(choice.outputs[0], choice.inputs[2], reason="distances by columns")
-
-
-def _operands(variable: Variable, kind: type) -> list[Variable]:
-    """Operands of an elementwise operation of a kind; none of another."""
-    node = variable.owner
-    is_kind = node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind)
-    return list(node.inputs) if is_kind else []

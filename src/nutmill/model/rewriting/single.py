@@ -14,7 +14,6 @@ from pytensor.graph.traversal import io_toposort
 from pytensor.scalar.basic import Cast, LogicalComparison, Switch
 from pytensor.tensor.basic import Alloc, Join, cast, constant
 from pytensor.tensor.blas import BatchedDot
-from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
@@ -27,6 +26,7 @@ from pytensor.tensor.subtensor import (
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.compat import AdvancedIncSubtensor1, AdvancedSubtensor1
+from nutmill.model.graphs.patterns import core_of
 from nutmill.model.graphs.properties import is_known
 
 _MOVING = (DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, AdvancedSubtensor, AdvancedSubtensor1)
@@ -50,7 +50,7 @@ def _rewritten(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:
     if not any(v.type.dtype == _DOUBLE for v in (*node.inputs, *node.outputs) if isinstance(v.type, TensorType)):
         return node.clone_with_new_inputs(list(inputs)).outputs
     for kinds, rewrite in _RULES:
-        if isinstance(_core(node), kinds) and is_known(_core(node)):
+        if isinstance(core_of(node.op), kinds) and is_known(core_of(node.op)):
             return rewrite(node, inputs)
     return _in_double(node, inputs)
 
@@ -59,10 +59,6 @@ def _compares_closely(node: Apply) -> bool:
     if not isinstance(node.op, Elemwise) or not isinstance(node.op.scalar_op, LogicalComparison):
         return False
     return not any(isinstance(v, Constant) and np.isin(v.data, (0, 1)).all() for v in node.inputs)
-
-
-def _core(node: Apply) -> object:
-    return node.op.core_op if isinstance(node.op, Blockwise) else node.op
 
 
 def _in_double(node: Apply, inputs: Sequence[Variable]) -> Sequence[Variable]:

@@ -15,11 +15,11 @@ from pytensor.scalar.basic import Exp, Expm1, IsInf, Log, Log1p, Sqr, Sqrt
 from pytensor.scalar.math import Sigmoid
 from pytensor.scan.op import Scan
 from pytensor.tensor.basic import constant, switch
-from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import abs as absolute
 from pytensor.tensor.math import clip, ge, gt, lt, sqr, sqrt
 
 from nutmill.model.compat import WRONG_REWRITES, thawed
+from nutmill.model.graphs.patterns import is_elementwise
 from nutmill.model.rewriting.logits import without_probabilities
 from nutmill.model.rewriting.normal_terms import take_terms
 from nutmill.model.rewriting.point_distances import DistancesByColumns
@@ -55,7 +55,7 @@ def _simplify(fgraph: FunctionGraph) -> None:
 def _power_of_infinity(fgraph, node) -> Sequence[Variable] | None:
     """PyTensor 2 asks for `exp` of an infinite maximum in the logarithm of a sum of exponentials; it has two values."""
     condition, yes, no = node.inputs
-    if not _is(condition, IsInf) or not _is(yes, Exp):
+    if not is_elementwise(condition.owner, IsInf) or not is_elementwise(yes.owner, Exp):
         return None
     (number,), (power_of,) = condition.owner.inputs, yes.owner.inputs
     if not equal_computations([number], [power_of]):
@@ -82,7 +82,7 @@ def _simplify_steps(fgraph: FunctionGraph) -> None:
         if not isinstance(node.op, Scan):
             continue
         op, step = node.op, thawed(node.op.fgraph)
-        if any(_is(v, _UNSTABLE) for inner in step.toposort() for v in inner.outputs):
+        if any(is_elementwise(inner, _UNSTABLE) for inner in step.toposort()):
             _simplify(step)
             options = {name: getattr(op, name) for name in ("mode", "profile", "truncate_gradient", "name", "allow_gc")}
             results = Scan(step.inputs, step.outputs, op.info, **options)(*node.inputs, return_list=True)
@@ -108,13 +108,8 @@ def _square_of_root(fgraph, node) -> Sequence[Variable] | None:
 def _without(node, kind: type, function) -> Sequence[Variable] | None:
     """Write a function of one operation's operand, if that operation is of a kind and keeps the dtype."""
     (middle,) = node.inputs
-    if not _is(middle, kind) or middle.owner.inputs[0].type.dtype != node.outputs[0].type.dtype:
+    if not is_elementwise(middle.owner, kind) or middle.owner.inputs[0].type.dtype != node.outputs[0].type.dtype:
         return None
     result = function(middle.owner.inputs[0])
     copy_stack_trace(node.outputs[0], result)
     return [result]
-
-
-def _is(variable: Variable, kind: type | tuple[type, ...]) -> bool:
-    node = variable.owner
-    return node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind)

@@ -14,6 +14,7 @@ from pytensor.tensor.subtensor import set_subtensor
 from scipy.interpolate import BSpline, PPoly, UnivariateSpline
 
 from nutmill.model.compat import STEPS_HAVE_MODES, BlockDiagonal, Expm
+from nutmill.model.graphs.patterns import core_of
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCholesky
 from nutmill.model.rewriting.matrix_exponential import Exponential
@@ -42,7 +43,7 @@ def _is(node, name: str) -> bool:
 @node_rewriter([Expm, Blockwise])
 def _exponential(fgraph, node) -> list[Variable] | None:
     """PyTensor 2 takes the gradient of a matrix exponential by complex eigenvectors, which need not exist."""
-    core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    core = core_of(node.op)
     (matrix,) = node.inputs[:1]
     if not STEPS_HAVE_MODES or type(core) is not Expm or matrix.type.dtype != "float64":
         return None
@@ -54,7 +55,7 @@ def _exponential(fgraph, node) -> list[Variable] | None:
 @node_rewriter([BlockDiagonal, Blockwise])
 def _diagonal_of_blocks(fgraph, node) -> list[Variable] | None:
     """Zeros into which the blocks are written; PyTensor's gradient gathers each of them by indices."""
-    core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    core = core_of(node.op)
     if not isinstance(core, BlockDiagonal) or not is_known(node.op):
         return None
     blocks, dtype = node.inputs, node.outputs[0].type.dtype

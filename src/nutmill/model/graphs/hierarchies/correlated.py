@@ -18,9 +18,10 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.random.basic import MvNormalRV
 from pytensor.tensor.rewriting.shape import ShapeFeature
 
-from nutmill.model.graphs.hierarchies.positive import is_lkj_factor, is_transpose
+from nutmill.model.graphs.hierarchies.positive import is_lkj_factor
 from nutmill.model.graphs.hierarchies.widths import inverse_width
 from nutmill.model.graphs.model_variables import ModelVariables
+from nutmill.model.graphs.patterns import core_of, transposed_of
 
 # The rewrites that PyMC begins and ends with where it takes a log density.
 _IN_PYMC = ("+canonicalize", "-local_eager_useless_unbatched_blockwise", "-local_join_dims", "-local_split_dims")
@@ -48,7 +49,7 @@ def as_correlated(rv: Variable, model: ModelVariables) -> Correlated | None:
 
 def is_factor(matrix: Variable) -> bool:
     """Whether a matrix is written as the lower Cholesky factor of another."""
-    return _core_name(matrix) == "Cholesky" and getattr(matrix.owner.op, "core_op", matrix.owner.op).lower
+    return _core_name(matrix) == "Cholesky" and core_of(matrix.owner.op).lower
 
 
 def rewritten_as_by_pymc(expressions: Sequence[Variable], values: Mapping[Variable, Variable]) -> list[Variable]:
@@ -94,9 +95,9 @@ def times(factor: Variable, deviates: Variable) -> Variable:
 def _factor_of(covariance: Variable, model: ModelVariables) -> Variable:
     """Cholesky factor of a covariance: that of which it is written as the square, if it is."""
     node = covariance.owner
-    if node is not None and len(node.inputs) == 2 and is_transpose(node.inputs[1]):
+    if node is not None and len(node.inputs) == 2:
         root = node.inputs[0]
-        if node.inputs[1].owner.inputs[0] is root and (is_factor(root) or is_lkj_factor(root, model)):
+        if transposed_of(node.inputs[1]) is root and (is_factor(root) or is_lkj_factor(root, model)):
             return root
     return pt.linalg.cholesky(covariance)
 
@@ -104,4 +105,4 @@ def _factor_of(covariance: Variable, model: ModelVariables) -> Variable:
 def _core_name(matrix: Variable) -> str:
     """Name of the operation that makes a matrix; that of each of a batch."""
     node = matrix.owner
-    return "" if node is None else type(getattr(node.op, "core_op", node.op)).__name__
+    return "" if node is None else type(core_of(node.op)).__name__

@@ -7,8 +7,9 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import CholeskyCovPacked
 from pytensor.graph.basic import Variable
 
-from nutmill.model.graphs.hierarchies.positive import is_lkj_factor, is_transpose
+from nutmill.model.graphs.hierarchies.positive import is_lkj_factor
 from nutmill.model.graphs.model_variables import ModelVariables
+from nutmill.model.graphs.patterns import transposed_of
 
 
 def row_lengths(matrix: Variable, is_right: bool, model: ModelVariables) -> Variable | None:
@@ -16,14 +17,11 @@ def row_lengths(matrix: Variable, is_right: bool, model: ModelVariables) -> Vari
 
     `matrix` is the factor, or its transpose where it stands on the right of what it multiplies (`is_right`).
     """
-    if is_right:
-        if matrix.type.ndim != 2 or not is_transpose(matrix):
-            return None
-        matrix = matrix.owner.inputs[0]
-    if not is_lkj_factor(matrix, model):
+    factor = transposed_of(matrix) if is_right else matrix
+    if factor is None or factor.type.ndim != 2 or not is_lkj_factor(factor, model):
         return None
     # The exponential says that it is positive.
-    return pt.exp(0.5 * pt.log(pt.sum(pt.sqr(matrix), axis=1)))
+    return pt.exp(0.5 * pt.log(pt.sum(pt.sqr(factor), axis=1)))
 
 
 def packed_scale(rv: Variable, model: ModelVariables) -> Variable | None:

@@ -14,6 +14,7 @@ from pytensor.tensor.math import Dot, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 
 from nutmill.model.graphs.model_variables import ModelVariables
+from nutmill.model.graphs.patterns import core_of
 
 _ALWAYS = (scalar.Exp, scalar.Exp2, scalar.Cosh, Sigmoid, Softplus)
 # Of their first input alone.
@@ -71,7 +72,7 @@ def _is_not_negative(variable: Variable, model: ModelVariables) -> bool:
             return True
         if isinstance(node.op.scalar_op, (scalar.Mul, scalar.Add)):
             return all(_is_not_negative(v, model) for v in node.inputs)
-    if node is not None and isinstance(getattr(node.op, "core_op", node.op), Dot):
+    if node is not None and isinstance(core_of(node.op), Dot):
         return all(_is_not_negative(v, model) for v in node.inputs)
     if node is not None and isinstance(node.op, (*_MOVING, Sum)):
         return _is_not_negative(node.inputs[0], model)
@@ -92,11 +93,6 @@ def _is_number(constant: Constant) -> bool:
         isinstance(constant.data, np.ndarray | np.generic | int | float)
         and np.asarray(constant.data).dtype.kind in "fiu"
     )
-
-
-def is_transpose(variable: Variable) -> bool:
-    """Whether a matrix is written as the transpose of another."""
-    return variable.owner is not None and getattr(variable.owner.op, "new_order", None) == (1, 0)
 
 
 def is_lkj_factor(variable: Variable, model: ModelVariables) -> bool:

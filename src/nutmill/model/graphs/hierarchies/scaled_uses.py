@@ -24,8 +24,9 @@ from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.graphs.hierarchies.correlated import is_factor
 from nutmill.model.graphs.hierarchies.lkj import row_lengths
-from nutmill.model.graphs.hierarchies.positive import INDEXING, is_positive, is_transpose
+from nutmill.model.graphs.hierarchies.positive import INDEXING, is_positive
 from nutmill.model.graphs.model_variables import ModelVariables
+from nutmill.model.graphs.patterns import core_of, transposed_of
 
 # Linear in what they are of, whatever they do with its axes.
 _MIXING = (Reshape, Sum)
@@ -134,10 +135,10 @@ class ScaledUses:
 
     def _factor(self, use: Use, other: Variable, is_first: bool) -> tuple[Variable, int] | None:
         """The Cholesky factor that a use is multiplied by, or its transpose from the right, and along which axis."""
-        if is_first and not is_transpose(other):
+        matrix, axis = (transposed_of(other), use.axes[-1]) if is_first else (other, use.axes[0])
+        if matrix is None or other.type.ndim != 2 or axis is None:
             return None
-        matrix, axis = (other.owner.inputs[0], use.axes[-1]) if is_first else (other, use.axes[0])
-        return (matrix, axis) if axis is not None and is_factor(matrix) and self._needs(matrix) else None
+        return (matrix, axis) if is_factor(matrix) and self._needs(matrix) else None
 
     def _scale_in(self, factor: Variable, use: Use) -> Variable | None:
         """Product of all parts of a factor that can be the scale of a variable, in the shape of the variable."""
@@ -176,7 +177,7 @@ class ScaledUses:
 
 
 def _multiplies_matrices(node: Apply) -> bool:
-    return isinstance(getattr(node.op, "core_op", node.op), Dot)
+    return isinstance(core_of(node.op), Dot)
 
 
 def _is_advanced(node: Apply) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
@@ -12,14 +11,13 @@ from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind
 from nutmill.model.lowering.inline.loops import Axes, Memory, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.reducers import Reducer
-from nutmill.model.rewriting.fusion import REDUCERS
+from nutmill.model.rewriting.fusion import has_reducer
 
 
 def reduction(node: Apply) -> Operation | None:
     """Write a `CAReduce` node; None if its scalar operation is not one of those that we know."""
     operand, result = node.inputs[0].type, node.outputs[0].type
-    dtypes = operand.dtype, result.dtype
-    if type(node.op.scalar_op) not in REDUCERS or any(np.dtype(dtype).kind not in "bif" for dtype in dtypes):
+    if not has_reducer(node):
         return None
     axes = range(operand.ndim) if node.op.axis is None else [axis % operand.ndim for axis in node.op.axis]
     reduced = tuple(axis in axes for axis in range(operand.ndim))

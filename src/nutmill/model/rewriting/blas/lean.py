@@ -14,7 +14,6 @@ from pytensor.graph.rewriting.basic import (
 from pytensor.tensor.basic import Eye, arange, cast, expand_dims, switch
 from pytensor.tensor.blas import BatchedDot
 from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot, eq, exp, gt, lt
 from pytensor.tensor.rewriting.basic import constant_folding
 from pytensor.tensor.rewriting.elemwise import local_dimshuffle_lift
@@ -34,6 +33,7 @@ from nutmill.model.compat import (
     SolveTriangular,
     is_lower,
 )
+from nutmill.model.graphs.patterns import core_of, transposed_of
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import (
     LeanCholesky,
@@ -74,7 +74,7 @@ def _product(op, x, y):
         return expand_dims(LeanMatrixVector()(x, y.squeeze(-1)), -1)
     if x.type.broadcastable[-2]:
         return expand_dims(LeanMatrixVector()(y.mT, x.squeeze(-2)), -2)
-    if _is_transposed(y, x) and x.type.dtype == "float64":
+    if (transposed_of(y) is x or transposed_of(x) is y) and x.type.dtype == "float64":
         return LeanGram()(x)
     return LeanDot()(x, y)
 
@@ -84,17 +84,6 @@ def _solved(op: LeanOp, a, b):
     if b.type.ndim == a.type.ndim and b.type.broadcastable[-1]:
         return expand_dims(op(a, b.squeeze(-1)), -1)
     return op(a, b)
-
-
-def _is_transposed(y, x) -> bool:
-    """Whether one matrix is known to be the transpose of the other."""
-    for one, other in ((x, y), (y, x)):
-        node = other.owner
-        if node is not None and isinstance(node.op, DimShuffle) and node.inputs[0] is one:
-            *kept, row, column = range(one.type.ndim)
-            if list(node.op.new_order) == [*kept, column, row]:
-                return True
-    return False
 
 
 def _eigh(op, a, *others):
@@ -183,7 +172,7 @@ _LEAN: dict[type, Callable] = {
 
 @node_rewriter([*_LEAN, Blockwise])
 def _to_lean(fgraph, node):
-    core_op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    core_op = core_of(node.op)
     dtype = node.outputs[0].type.dtype
     known = ("float64", "float32") if isinstance(core_op, _PRODUCTS) else ("float64",)
     if type(core_op) not in _LEAN or not is_known(node.op):

@@ -10,8 +10,6 @@ from typing import NamedTuple
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.shape import specify_shape
-from pytensor.tensor.subtensor import indices_from_subtensor
 from pytensor.tensor.type import vector
 
 from nutmill.model.rewriting.fusion import CompiledOp, Reduced, Stored
@@ -103,18 +101,10 @@ class _Regrouping:
     def _operand(self, operand: RowOperand) -> Variable:
         """What the loop reads in place of an operand."""
         if operand.column is not None:
-            return self._column(operand.column, operand.variable)
+            return operand.column.of_rows(self._arranged.get(self._fgraph, COLUMNS, self._index, operand.variable))
         if operand.maker is not None:
             return self._made[operand.variable]
         return self._rows(operand.variable) if operand.is_row else operand.variable
-
-    def _column(self, node: Apply, table: Variable) -> Variable:
-        columns = self._arranged.get(self._fgraph, COLUMNS, self._index, table)
-        n_columns = node.inputs[0].type.shape[1]
-        if table is not node.inputs[0] and n_columns is not None:
-            columns = specify_shape(columns, (n_columns, None))
-        number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
-        return columns[number if isinstance(number, int) else int(number.data)]
 
     def _kind(self, client: RowClient) -> Stored | Summed:
         return Summed(client.output) if client.by is self._index else Stored(client.output, None)

@@ -15,6 +15,7 @@ from pytensor.tensor.math import all as all_of
 from pytensor.tensor.math import and_, eq, ge, lt
 
 from nutmill.model.compat import CHANGING, TAKING, advanced_indices
+from nutmill.model.graphs.patterns import is_constant
 from nutmill.model.rewriting.rows.columns import FEW
 from nutmill.model.rewriting.rows.scatters import is_zero
 
@@ -97,8 +98,4 @@ def _is_all_rows(fgraph: FunctionGraph, rows: Variable | None, table: Variable) 
         return False
     start, stop, step = rows.owner.inputs
     length = fgraph.shape_feature.get_shape(table, 0)
-    return _is_number(start, 0) and _is_number(step, 1) and equal_computations([stop], [length])
-
-
-def _is_number(variable: Variable, number: int) -> bool:
-    return isinstance(variable, Constant) and variable.data == number
+    return is_constant(start, 0) and is_constant(step, 1) and equal_computations([stop], [length])

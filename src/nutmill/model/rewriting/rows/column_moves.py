@@ -1,15 +1,44 @@
-"""Operations that move columns of tables without computing anything: side by side, parts, and parts set or added to."""
+"""Operations that move columns of tables: one taken, parts, parts set or added to, tables side by side."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.scalar.basic import ScalarConstant
 from pytensor.tensor.basic import Join, Split, cast, zeros
+from pytensor.tensor.shape import SpecifyShape, specify_shape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, join_axis, split_axis
+from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.rows.scatters import is_zero
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    table: Variable
+    number: int
+    n_columns: int | None  # of the table, if that is known where the column is taken
+
+    def of_rows(self, transposed: Variable) -> Variable:
+        """Take the column as a row of the transposed table, which is checked to have as many rows as it should."""
+        is_open = self.n_columns is not None and transposed.type.shape[0] is None
+        return (specify_shape(transposed, (self.n_columns, None)) if is_open else transposed)[self.number]
+
+
+def column_of(node: Apply | None) -> Column | None:
+    """The column that a node takes, ``table[:, k]`` of a known k; None if it does something else."""
+    if node is None or not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
+        return None
+    entries = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
+    number = _number(entries[1]) if len(entries) == 2 and entries[0] == slice(None) else None
+    if number is None or isinstance(number, bool):
+        return None
+    table = node.inputs[0]
+    is_checked = table.owner is not None and isinstance(table.owner.op, SpecifyShape)
+    return Column(table.owner.inputs[0] if is_checked else table, number, table.type.shape[1])
 
 
 def moves_columns(node: Apply) -> bool:
@@ -77,8 +106,8 @@ def _places(node: Apply) -> list[int] | None:
     return None if False in ends else list(range(n_columns)[slice(*ends)])
 
 
-def _number(end: object) -> int | bool | None:
-    """An end of a slice; False if it is computed."""
-    if end is None or isinstance(end, int):
-        return end
-    return int(end.data) if isinstance(end, Constant | ScalarConstant) else False
+def _number(index: object) -> int | bool | None:
+    """An index, or an end of a slice, which may be None; False if it is computed."""
+    if index is None or isinstance(index, int):
+        return index
+    return int(index.data) if isinstance(index, Constant | ScalarConstant) else False

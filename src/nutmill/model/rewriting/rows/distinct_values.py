@@ -8,14 +8,12 @@ row needs its own, that is taken from a table, which `native.grouping` makes pla
 from collections.abc import Iterator, Set
 
 import numpy as np
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import copy_stack_trace
 from pytensor.scalar.basic import Add, Mul
 from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.shape import SpecifyShape
-from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.graphs.properties import is_known
@@ -27,6 +25,7 @@ from nutmill.model.rewriting.branchfree_rewrites import (
 )
 from nutmill.model.rewriting.fusion import is_full_reduction
 from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
+from nutmill.model.rewriting.rows.column_moves import column_of
 from nutmill.native.grouping import DISTINCT, PLACES, TIMES
 
 # Worth a table: each takes several times as long as reading one.
@@ -145,15 +144,7 @@ def _source(vector: Variable) -> tuple[Variable | None, int | None]:
     """An array of which this is the whole, or a column, and the number of the column; None if it is something else."""
     if vector.type.ndim != 1 or vector.type.broadcastable[0]:
         return None, None
-    node = vector.owner
-    if node is None:
+    if vector.owner is None:
         return vector, None
-    if not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
-        return None, None
-    entries = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
-    if len(entries) != 2 or entries[0] != slice(None) or not isinstance(entries[1], int | Constant):
-        return None, None
-    table, column = node.inputs[0], entries[1]
-    if table.owner is not None and isinstance(table.owner.op, SpecifyShape):
-        table = table.owner.inputs[0]
-    return table, column if isinstance(column, int) else int(column.data)
+    column = column_of(vector.owner)
+    return (None, None) if column is None else (column.table, column.number)

@@ -6,22 +6,21 @@ each column are one loop, which vectorises over rows and may go group by group. 
 
 from collections.abc import Sequence, Set
 
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import copy_stack_trace
 from pytensor.tensor.basic import stack
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import sum as total
 from pytensor.tensor.shape import specify_shape
-from pytensor.tensor.subtensor import indices_from_subtensor
 
 from nutmill.model.compat import taken_rows
+from nutmill.model.graphs.patterns import transposed_of
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
+from nutmill.model.rewriting.rows.column_moves import column_of
 from nutmill.model.rewriting.rows.columns import FEW
-from nutmill.model.rewriting.rows.row_loops import takes_column, unchecked
-from nutmill.model.rewriting.rows.row_parts import transposed_of
 from nutmill.native.grouping import TRANSPOSED
 
 # As many columns where the loop reads parameters by groups, too: in tiles of rows, sums by group would be loops apart.
@@ -69,19 +68,11 @@ def lay_by_columns(fgraph: FunctionGraph, data: Set[Variable], arranged: Arrange
     """
     pairs = []
     for node in fgraph.toposort():
-        if takes_column(node) and unchecked(node.inputs[0]) in data and _is_read_by_loops(fgraph, node):
-            n_columns = node.inputs[0].type.shape[1]
-            if n_columns is not None and n_columns <= FEW_BESIDE_GROUPS:
-                columns = arranged.get(fgraph, TRANSPOSED, unchecked(node.inputs[0]))
-                pairs.append((node.outputs[0], _column(columns, node, n_columns)))
+        column = column_of(node)
+        is_narrow = column is not None and column.n_columns is not None and column.n_columns <= FEW_BESIDE_GROUPS
+        if column is not None and is_narrow and column.table in data and _is_read_by_loops(fgraph, node):
+            pairs.append((node.outputs[0], column.of_rows(arranged.get(fgraph, TRANSPOSED, column.table))))
     fgraph.replace_all(pairs, reason="lay by columns")
-
-
-def _column(columns: Variable, node: Apply, n_columns: int) -> Variable:
-    """The column that a node takes of a table, of the table transposed."""
-    number = indices_from_subtensor(node.inputs[1:], node.op.idx_list)[1]
-    checked = specify_shape(columns, (n_columns, None)) if columns.type.shape[0] is None else columns
-    return checked[int(number.data) if isinstance(number, Constant) else number]
 
 
 def _meets_groups(fgraph: FunctionGraph, rows: Variable, data: Set[Variable]) -> bool:

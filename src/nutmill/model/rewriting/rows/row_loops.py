@@ -5,16 +5,15 @@ from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import numpy as np
-from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import Mul
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.shape import SpecifyShape
-from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from nutmill.model.compat import CHANGING, advanced_indices, taken_rows
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.fusion import is_full_reduction, is_numeric
+from nutmill.model.rewriting.rows.column_moves import Column, column_of
 
 
 class RowOperand(NamedTuple):
@@ -23,7 +22,7 @@ class RowOperand(NamedTuple):
     variable: Variable
     by: Variable | None = None
     maker: Apply | None = None  # the loop that makes it row by row
-    column: Apply | None = None  # that takes a column of data
+    column: Column | None = None  # of that array
     is_row: bool = False
 
 
@@ -104,22 +103,9 @@ def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
     rows = taken_rows(node)
     if rows is not None and is_known(node.op) and len(rows[1]) == 1 and rows[0].type.ndim == 1:
         return RowOperand(rows[0], by=rows[1][0]) if rows[1][0] in data else None
-    if node is not None and takes_column(node):
-        table = unchecked(node.inputs[0])
-        return RowOperand(table, column=node) if table in data else None
+    if (column := column_of(node)) is not None:
+        return RowOperand(column.table, column=column) if column.table in data else None
     return RowOperand(variable, maker=node) if node is not None and isinstance(node.op, Elemwise) else None
-
-
-def takes_column(node: Apply) -> bool:
-    """Whether this is ``table[:, k]`` of a known k."""
-    if not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
-        return False
-    entries = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
-    return len(entries) == 2 and entries[0] == slice(None) and isinstance(entries[1], int | Constant)
-
-
-def unchecked(table: Variable) -> Variable:
-    return table.owner.inputs[0] if table.owner is not None and isinstance(table.owner.op, SpecifyShape) else table
 
 
 def _client(client: object, output: int, variable: Variable, data: Set[Variable]) -> RowClient | None:

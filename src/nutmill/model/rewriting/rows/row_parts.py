@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
-import numpy as np
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 
+from nutmill.model.graphs.patterns import transposed_of
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
-from nutmill.model.rewriting.fusion import REDUCERS, FusedLoop, Reduced
+from nutmill.model.rewriting.fusion import FusedLoop, Reduced, has_reducer, is_numeric
 
 _FLOATS = ("float64", "float32")
 
@@ -201,23 +201,14 @@ class _PartSearch:
         return seen
 
 
-def transposed_of(variable: Variable) -> Variable | None:
-    """The matrix of which this is the transpose."""
-    node = variable.owner
-    is_transpose = node is not None and isinstance(node.op, DimShuffle) and list(node.op.new_order) == [1, 0]
-    return node.inputs[0] if is_transpose else None
-
-
 def _is_numeric_loop(node: Apply) -> bool:
     """Whether a node is a loop over vectors, or reduces one."""
     if not isinstance(node.op, FusedLoop | Elemwise | CAReduce) or not is_known(node.op):
         return False
-    variables = [*node.inputs, *node.outputs]
-    if any(np.dtype(v.type.dtype).kind not in "biuf" or v.type.ndim > 1 for v in variables):
+    if not is_numeric(node) or any(v.type.ndim > 1 for v in (*node.inputs, *node.outputs)):
         return False
     if isinstance(node.op, CAReduce):
-        dtypes = node.inputs[0].type.dtype, node.outputs[0].type.dtype
-        return type(node.op.scalar_op) in REDUCERS and all(np.dtype(dtype).kind in "bif" for dtype in dtypes)
+        return has_reducer(node)
     return node.inputs[0].type.ndim == 1
 
 
