@@ -7,9 +7,10 @@ import pytest
 
 from nutmill import diagnose
 from nutmill.diagnosis import posterior_scalars
-from nutmill.diagnosis.check import check, look, report
+from nutmill.diagnosis.check import report
 from nutmill.diagnosis.finding import Finding
 from nutmill.diagnosis.tails import pareto_shape
+from nutmill.diagnosis.verdict import judge
 from nutmill.results.trace import SAMPLE_STATS, Draws, ModelData, to_arviz
 
 N_CHAINS, N_DRAWS = 4, 500
@@ -36,7 +37,7 @@ def kinds(posterior=None, stats=None, shape=(N_CHAINS, N_DRAWS), var_names=None)
     posterior = good_posterior(shape) if posterior is None else posterior
     stats = good_stats(shape) if stats is None else stats
     data = to_arviz(Draws(posterior, stats), MODEL)
-    findings = check(data, look(data, var_names))
+    findings = judge(data, var_names=var_names).findings
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding for finding in findings}
 
@@ -280,7 +281,7 @@ def test_what_the_sampler_says_comes_first():
     stats = good_stats((N_CHAINS, N_DRAWS))
     stats["diverging"][0, 0] = True
     data = to_arviz(Draws(good_posterior((N_CHAINS, N_DRAWS)), stats), MODEL)
-    findings = check(data, notes=["Chain 2 was not admitted."])
+    findings = judge(data, notes=["Chain 2 was not admitted."]).findings
     assert findings[0] == Finding("note", "Chain 2 was not admitted.")
     assert [finding.kind for finding in findings] == ["note", "divergences"]
 

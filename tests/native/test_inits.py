@@ -6,7 +6,7 @@ import pytensor.tensor as pt
 import pytest
 
 from nutmill import ModelError, compile_model, load, sample_numba
-from nutmill.diagnosis.check import check
+from nutmill.diagnosis.verdict import diagnose
 
 SEEDS = (1, 2)
 SIGNAL = np.array([-2.0, -1.9, 0.1, 2.1])
@@ -139,7 +139,7 @@ def test_chains_from_the_prior_tell_of_modes_that_jitter_never_reaches():
     near = sample_numba(compiled, **run)
     apart = sample_numba(compiled, **run, starts="prior")
     assert (near["posterior"]["x"].values > 0).all() and near.attrs["starts"] == "jitter"
-    assert {finding.kind for finding in check(apart)} >= {"rhat"} and apart.attrs["starts"] == "prior"
+    assert {finding.kind for finding in diagnose(apart).findings} >= {"rhat"} and apart.attrs["starts"] == "prior"
 
 
 def test_values_that_are_given_stay_where_they_are():

@@ -22,7 +22,7 @@ class Named(NamedTuple):
     """How the chains mix: one entry for each scalar that is finite and moves."""
 
     labels: np.ndarray  # (n,) object: as "theta[Choate]"
-    # (n,) float64: as in `native.mixing.Mixing`.
+    # (n,) float64: as in `native.convergence.Mixing`.
     rhat: np.ndarray
     ess_bulk: np.ndarray
     ess_tail: np.ndarray
@@ -56,9 +56,12 @@ class Seen(NamedTuple):
     address: int | None  # of the kernel's `mixing`, where it was needed
 
 
-def seen(posterior: xr.Dataset, names: Sequence[str], address: int | None) -> Seen:
-    """Look at the scalars of some variables; an `address` of None looks for a kernel if one is needed."""
-    scalars = scalars_of(posterior, names)
+def seen(posterior: xr.Dataset, names: Sequence[str] | None = None, address: int | None = None) -> Seen:
+    """Look at the scalars of some variables, by default all: at a part of more than `MAX_PARAMETERS`.
+
+    `address` is that of the kernel's `mixing`; None looks for a kernel if one is needed.
+    """
+    scalars = scalars_of(posterior, [str(name) for name in posterior] if names is None else names)
     least = scalars.columns.min(axis=(0, 1), initial=np.inf)
     most = scalars.columns.max(axis=(0, 1), initial=-np.inf)
     is_finite = np.isfinite(least) & np.isfinite(most)

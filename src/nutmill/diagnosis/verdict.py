@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from nutmill.diagnosis.check import check, look
+from nutmill.diagnosis.check import check
 from nutmill.diagnosis.finding import Finding
+from nutmill.diagnosis.posterior_scalars import seen
 from nutmill.diagnosis.sampler_stats import known
 from nutmill.errors import ArgumentError
 from nutmill.results.trace import group
@@ -101,10 +102,10 @@ def judge(
     notes: Iterable[str] = (),
     address: int | None = None,
 ) -> Verdict:
-    """Compute diagnostics of a result; see `check.look` and `check.check` for the arguments."""
+    """Compute diagnostics of a result; see `posterior_scalars.seen` and `check.check` for the arguments."""
     posterior = _group(result, "posterior")
     stats = known(_group(result, "sample_stats"), posterior)
-    looked = look(result, var_names, address)
+    looked = seen(posterior, var_names, address)
     mixed = looked.mixed
     rhat = ess = ess_tail = None
     if mixed is not None and len(mixed.labels) > 0:
@@ -120,7 +121,7 @@ def judge(
         rhat=rhat,
         ess=ess,
         ess_tail=ess_tail,
-        findings=check(result, looked, notes=notes),
+        findings=check(posterior, stats, looked, notes=notes),
     )
 
 
