@@ -100,7 +100,20 @@ def correlated() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated])
+def shaped() -> pm.Model:
+    """Distributions that are narrow where their shapes are large, one of them located by another."""
+    with pm.Model() as model:
+        size, shape = pm.HalfNormal("size", 2.0), pm.HalfNormal("shape", 1.0, shape=2)
+        rate = pm.Beta("rate", size * 0.3, size * 0.7, shape=3)
+        parts = [rate, pm.Gamma("gamma", shape, 1.0 + shape, shape=(3, 2)), pm.InverseGamma("inverse", rate[0], size)]
+        parts += [pm.Weibull("weibull", shape, size), pm.Dirichlet("dirichlet", pt.stack([size, rate[1], 0.5]))]
+        parts += [pm.Dirichlet("rows", size * np.ones(2), shape=(3, 2))]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", pt.log(part).sum(), 1.0, observed=0.5)
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated, shaped])
 def build(request):
     return request.param
 

@@ -24,6 +24,7 @@ from nutmill.model.graphs.hierarchies.correlated import Correlated, as_correlate
 from nutmill.model.graphs.hierarchies.families import FAMILIES, Family
 from nutmill.model.graphs.hierarchies.lkj import packed_scale
 from nutmill.model.graphs.hierarchies.scaled_uses import ScaledUses
+from nutmill.model.graphs.hierarchies.shaped import placement_of
 from nutmill.model.graphs.hierarchies.walks import as_walk, before_along, steps_of
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
 
@@ -94,6 +95,8 @@ def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundS
     elif (family := _family_of(model, rv)) is not None:
         location, scale, further = family.parameters(rv)
         site = FoundSite(rv, 1.0, location, scale, family.log_density, further)
+    elif (place := placement_of(rv, model.rvs_to_transforms.get(rv))) is not None:
+        site = FoundSite(rv, 1.0, *place, _log_volume_of_all, [place.scale], is_prior=False)
     else:
         return None
     # The shape of a walk is its own.
