@@ -7,7 +7,7 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model, sample
 from nutmill.errors import ModelError, NutmillError
-from nutmill.model.rewriting.rows.narrow_products import FEW_BESIDE_GROUPS
+from nutmill.model.graphs.few import FEW_BESIDE_GROUPS
 from nutmill.native.grouping import COLUMNS, LANES, LONGEST, PIECES, ROWS
 
 RNG = np.random.default_rng(3)

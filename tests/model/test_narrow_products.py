@@ -8,11 +8,10 @@ from model.test_gradients import assert_agrees_with_differences, assert_agrees_w
 
 from nutmill import compile_model
 from nutmill.errors import ModelError
+from nutmill.model.graphs.few import FEW, FEW_BESIDE_GROUPS
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.rewrite import rewrite
-from nutmill.model.rewriting.rows.columns import FEW
-from nutmill.model.rewriting.rows.narrow_products import FEW_BESIDE_GROUPS
 from nutmill.model.rewriting.rows.tiles import RowTiles
 from nutmill.native.grouping import COLUMNS, TRANSPOSED
 

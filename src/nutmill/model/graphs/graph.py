@@ -21,15 +21,13 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.graphs.broadcast_lengths import with_open_lengths
+from nutmill.model.graphs.few import FEW
 from nutmill.model.graphs.named_dims import plain, without_named_dims
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
 
 # Tag of constants that nutmill makes of what the model is.
 OWN = "made_by_nutmill"
-
-# Along an axis of so many parameters, loops over rows of them are unrolled, and so vectorise over the rows.
-SHORT = 8
 
 # Their last operand is a shape, whose length is the rank of what they give.
 _SHAPED = (Reshape, SplitDims, UnravelIndex, RavelMultiIndex)
@@ -209,7 +207,7 @@ def open_input(type_: TensorType, name: str | None) -> Variable:
     return type_.clone(shape=shape)(name=name)
 
 
-def parameter_input(type_: TensorType, name: str | None, longest: int = SHORT) -> Variable:
+def parameter_input(type_: TensorType, name: str | None, longest: int = FEW) -> Variable:
     """Make a float64 input of the same rank for a parameter; lengths up to `longest` that the type tells stay.
 
     Loops unroll along them. No data can change these: a parameter that follows data or a dimension has an open length

@@ -22,22 +22,19 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
 
-from nutmill.model.graphs.graph import SHORT, GraphArray
+from nutmill.model.graphs.few import FEW, FEW_BESIDE_GROUPS
+from nutmill.model.graphs.graph import GraphArray
 from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.named_dims import plain
 from nutmill.model.graphs.patterns import core_of
 
 _KEEP_LENGTHS = (LogTransform, LogExpM1, LogOddsTransform, IntervalTransform, CircularTransform, Ordered)
 
-# So many coefficients of data may be in the code by their type, where parameters are taken by group: `narrow_products`
-# then computes their product by columns.
-SHORT_BESIDE_GROUPS = 16
-
 Axis = tuple[Variable, int]
 
 
 def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
-    """Find dimensions of at most `SHORT` elements that are columns: of parameters, beside other rows, or of data.
+    """Find dimensions of at most `FEW` elements that are columns: of parameters, beside other rows, or of data.
 
     Groups, which data name, and dimensions along which data have their first axis are none: new data may have others.
 
@@ -69,27 +66,30 @@ def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
 
 
 def longest_lengths(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
-    """Up to which length the type of each value variable, by name, stays in the code."""
+    """Up to which length the type of each value variable, by name, stays in the code.
+
+    Coefficients of data are more where parameters are taken by group: `narrow_products` multiplies by columns there.
+    """
     values = [plain(value) for value in model.value_vars]
-    names = {v: (v.name,) for v in values if _is_beyond_short(v)}
+    names = {v: (v.name,) for v in values if _is_more_than_few(v)}
     nodes = {v.owner for v in ancestors(outputs) if v.owner is not None} if names else set()
-    longest = dict.fromkeys([value.name for value in model.value_vars], SHORT)
+    longest = dict.fromkeys([value.name for value in model.value_vars], FEW)
     if any(next(_indexed_axes(node), None) for node in nodes):
         search = _Axes(names)
         found = {name for node in nodes for axis in _multiplied_axes(node, values) for name in search.dims(axis)}
-        longest |= dict.fromkeys(found, SHORT_BESIDE_GROUPS)
+        longest |= dict.fromkeys(found, FEW_BESIDE_GROUPS)
     return longest
 
 
-def _is_beyond_short(value: Variable) -> bool:
+def _is_more_than_few(value: Variable) -> bool:
     shape = value.type.shape
-    return len(shape) == 1 and shape[0] is not None and SHORT < shape[0] <= SHORT_BESIDE_GROUPS
+    return len(shape) == 1 and shape[0] is not None and FEW < shape[0] <= FEW_BESIDE_GROUPS
 
 
 def short_lengths(model: pm.Model) -> dict[str, int]:
     """Lengths, by name, of all dimensions that may be among `short_dims`."""
     known = {d: v.get_value() for d, v in model.dim_lengths.items() if isinstance(v, SharedVariable)}
-    return {dim: int(length) for dim, length in known.items() if 2 <= length <= SHORT}
+    return {dim: int(length) for dim, length in known.items() if 2 <= length <= FEW}
 
 
 def static_shape(model: pm.Model, value: Variable, short: Mapping[str, int]) -> tuple[int | None, ...]:

@@ -15,8 +15,8 @@ from pytensor.tensor.math import all as all_of
 from pytensor.tensor.math import and_, eq, ge, lt
 
 from nutmill.model.compat import CHANGING, TAKING, advanced_indices
+from nutmill.model.graphs.few import FEW
 from nutmill.model.graphs.patterns import is_constant
-from nutmill.model.rewriting.rows.columns import FEW
 from nutmill.model.rewriting.rows.scatters import is_zero
 
 _IN_RANGE = CheckAndRaise(IndexError, "an index in the model is out of range")

@@ -18,10 +18,8 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import specify_shape
 
 from nutmill.model.compat import taken_rows
+from nutmill.model.graphs.few import FEW
 from nutmill.model.rewriting.rows.column_moves import adds_rows, moved, moves_columns, rows_added
-
-# Tables of more columns would make loops of too many values at once.
-FEW = 8
 
 _REDUCERS = {Add: math.sum, Mul: math.prod, Maximum: math.max, Minimum: math.min, AND: math.all, OR: math.any}
 

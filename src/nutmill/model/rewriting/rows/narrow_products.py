@@ -15,16 +15,13 @@ from pytensor.tensor.math import sum as total
 from pytensor.tensor.shape import specify_shape
 
 from nutmill.model.compat import taken_rows
+from nutmill.model.graphs.few import FEW, FEW_BESIDE_GROUPS
 from nutmill.model.graphs.patterns import transposed_of
 from nutmill.model.rewriting.blas.ops import LeanMatrixVector
 from nutmill.model.rewriting.fusion import FusedLoop
 from nutmill.model.rewriting.rows.arranged_inputs import ArrangedInputs
 from nutmill.model.rewriting.rows.column_moves import column_of
-from nutmill.model.rewriting.rows.columns import FEW
 from nutmill.native.grouping import TRANSPOSED
-
-# As many columns where the loop reads parameters by groups, too: in tiles of rows, sums by group would be loops apart.
-FEW_BESIDE_GROUPS = 16
 
 
 def multiply_by_columns(fgraph: FunctionGraph, data: Set[Variable]) -> None:

@@ -1,0 +1,7 @@
+"""How many columns are few: loops over rows of data are unrolled along so many, where their number is in the code."""
+
+# Of more, a loop would have too many values at once.
+FEW = 8
+
+# As many where rows read parameters by groups, too: in tiles of rows, sums by group would be loops apart.
+FEW_BESIDE_GROUPS = 16
