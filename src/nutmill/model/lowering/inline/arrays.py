@@ -6,17 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir.instructions import InsertValue
 from numba import types
 from numba.core import cgutils
 from numba.core.base import BaseContext
 from numba.core.typing.context import BaseContext as TypingContext
-from numba.np.arrayobj import populate_array
-from numba.np.numpy_support import from_dtype
+from numba.np.numpy_support import as_dtype, from_dtype
 
 from nutmill.model.lowering.inline.step_memory import Pieces, Scratch, either
 
 WORD = ir.IntType(64)
 ZERO, ONE = WORD(0), WORD(1)
+
+# Where the parts of an array stand in Numba's structure of it.
+_HEADER, _PARENT, _N_ELEMENTS, _ITEMSIZE, _DATA, _SHAPE, _STRIDES = range(7)
 
 # Arrays of so many elements may lie on the stack; in the step of a loop they would be allocated again and again.
 _ON_STACK, _ON_STACK_IN_STEP = 16, 256
@@ -70,16 +73,51 @@ def array_kind(dtype: str, ndim: int) -> types.Array:
 
 def view_of(emitter: Emitter, kind: types.Array, value: ir.Value) -> View:
     """Take an array apart."""
-    array = emitter.context.make_array(kind)(emitter.context, emitter.builder, value)
-    shape = cgutils.unpack_tuple(emitter.builder, array.shape, kind.ndim)
-    return View(kind, array.data, shape, contiguous_or(emitter, kind, shape, array.strides))
+    shape = _numbers(emitter, value, _SHAPE, kind.ndim)
+    if kind.layout == "C":
+        # Where memory runs along the rows, strides follow from the shape, which LLVM can use.
+        strides = contiguous_strides(emitter, kind, shape)
+    else:
+        strides = _numbers(emitter, value, _STRIDES, kind.ndim)
+    return View(kind, part(emitter, value, _DATA), shape, strides)
 
 
-def contiguous_or(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], strides: ir.Value):
-    """Strides of an array; where memory runs along the rows they follow from the shape, which LLVM can use."""
-    if kind.layout != "C":
-        return cgutils.unpack_tuple(emitter.builder, strides, kind.ndim)
-    return contiguous_strides(emitter, kind, shape)
+def part(emitter: Emitter, whole: ir.Value, *place: int) -> ir.Value:
+    """One part of a structure; if it was put in by IR in sight, that part as it was."""
+    seen = whole
+    while isinstance(seen, InsertValue) and not _overlap(seen.indices, place):
+        seen = seen.aggregate
+    if isinstance(seen, InsertValue) and tuple(seen.indices) == place:
+        return seen.value
+    return emitter.builder.extract_value(seen, place)
+
+
+def _overlap(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether one of two places in a structure lies in the other."""
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _numbers(emitter: Emitter, value: ir.Value, field: int, count: int) -> list[ir.Value]:
+    return [part(emitter, value, field, axis) for axis in range(count)]
+
+
+def _packed(emitter: Emitter, view: View, header: ir.Value | None, parent: ir.Value | None = None) -> ir.Value:
+    """Make Numba's structure of an array: Numba's own way is by memory, with five times as many instructions."""
+    builder = emitter.builder
+    n_elements: ir.Value = ONE
+    for length in view.shape:
+        n_elements = length if n_elements is ONE else builder.mul(n_elements, length, flags=["nsw"])
+    struct = emitter.context.get_value_type(view.kind)
+    none = ir.Constant(cgutils.voidptr_t, None)
+    parts = {_HEADER: none if header is None else header, _PARENT: none if parent is None else parent}
+    parts |= {_N_ELEMENTS: n_elements, _ITEMSIZE: WORD(itemsize(emitter, view.kind)), _DATA: view.data}
+    whole: ir.Value = ir.Constant(struct, ir.Undefined)
+    for field, value in parts.items():
+        whole = builder.insert_value(whole, value, field)
+    for field, numbers in ((_SHAPE, view.shape), (_STRIDES, view.strides)):
+        for axis, number in enumerate(numbers):
+            whole = builder.insert_value(whole, number, (field, axis))
+    return whole
 
 
 def contiguous_strides(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> list[ir.Value]:
@@ -94,7 +132,7 @@ def contiguous_strides(emitter: Emitter, kind: types.Array, shape: Sequence[ir.V
 
 def itemsize(emitter: Emitter, kind: types.Array) -> int:
     """Bytes of one element."""
-    return emitter.context.get_abi_sizeof(emitter.context.get_data_type(kind.dtype))
+    return as_dtype(kind.dtype).itemsize
 
 
 def pointer(emitter: Emitter, view: View, indices: Sequence[ir.Value]) -> ir.Value:
@@ -125,12 +163,12 @@ def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], nu
     """Allocate an array, for result `number`; returns it as a value that the caller owns, and taken apart."""
     context, builder = emitter.context, emitter.builder
     strides = contiguous_strides(emitter, kind, shape)
-    array = context.make_array(kind)(context, builder)
+    element = context.get_data_type(kind.dtype)
     n_elements = _few(shape, _ON_STACK_IN_STEP if emitter.scratch else _ON_STACK)
     if n_elements and (emitter.scratch or emitter.stays[number]):
         # Nobody owns memory of the stack; LLVM keeps what fits in registers there.
         meminfo = None
-        data = cgutils.alloca_once(builder, array.data.type.pointee, size=n_elements)
+        data = cgutils.alloca_once(builder, element, size=n_elements)
     else:
         size = builder.mul(strides[0], shape[0]) if shape else WORD(itemsize(emitter, kind))
         align = ir.IntType(32)(context.get_preferred_array_alignment(kind.dtype))
@@ -138,9 +176,9 @@ def new_array(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value], nu
             meminfo, block = None, emitter.scratch.block(emitter.context, builder, size, align)
         else:
             meminfo, block = _memory(emitter, size, align)
-        data = builder.bitcast(block, array.data.type)
-    populate_array(array, data, tuple(shape), tuple(strides), itemsize(emitter, kind), meminfo)
-    return array._getvalue(), View(kind, data, list(shape), strides)
+        data = builder.bitcast(block, element.as_pointer())
+    view = View(kind, data, list(shape), strides)
+    return _packed(emitter, view, meminfo), view
 
 
 def _memory(emitter: Emitter, size: ir.Value, align: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -173,20 +211,14 @@ def _few(shape: Sequence[ir.Value], most: int) -> int | None:
 
 def array_at(emitter: Emitter, view: View) -> ir.Value:
     """Make an array of memory that nobody here owns."""
-    array = emitter.context.make_array(view.kind)(emitter.context, emitter.builder)
-    populate_array(array, view.data, tuple(view.shape), tuple(view.strides), itemsize(emitter, view.kind), meminfo=None)
-    return array._getvalue()
+    return _packed(emitter, view, None)
 
 
 def alias(emitter: Emitter, kind: types.Array, source: tuple[types.Array, ir.Value], view: View) -> ir.Value:
     """An array that shares the memory of `source`, seen as `view`; the caller owns the new reference."""
-    context, builder = emitter.context, emitter.builder
-    base = context.make_array(source[0])(context, builder, source[1])
-    array = context.make_array(kind)(context, builder)
-    data = builder.bitcast(view.data, array.data.type)
-    size = itemsize(emitter, kind)
-    populate_array(array, data, tuple(view.shape), tuple(view.strides), size, base.meminfo, base.parent)
-    return shared(emitter, kind, array._getvalue())
+    data = emitter.builder.bitcast(view.data, emitter.context.get_data_type(kind.dtype).as_pointer())
+    owner, parent = (part(emitter, source[1], field) for field in (_HEADER, _PARENT))
+    return shared(emitter, kind, _packed(emitter, View(kind, data, view.shape, view.strides), owner, parent))
 
 
 def shared(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
