@@ -11,7 +11,6 @@ from pytensor.tensor.extra_ops import CumOp
 
 from benchmarks import models
 from nutmill import compile_model
-from nutmill.model.lowering.inline import convert
 from nutmill.model.rewriting.rewrite import rewrite
 
 pytestmark = pytest.mark.usefixtures("optimised_on_one_line")
@@ -124,9 +123,5 @@ def test_softmax_is_written_as_loops(axis):
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize("name", ["gaussian_process", "lkj_20"])
-def test_nothing_of_these_models_goes_through_pytensors_dispatch(name, monkeypatch):
-    def refuse(op, **_):
-        raise AssertionError(f"{op} is compiled by PyTensor")
-
-    monkeypatch.setattr(convert, "numba_funcify", refuse)
-    assert compile_model(models.build(name), fuse=False).code is not None
+def test_nothing_of_these_models_goes_through_pytensors_dispatch(name):
+    assert compile_model(models.build(name), fuse=False).code.by_numba == ()

@@ -16,7 +16,7 @@ from nutmill import ArgumentError, ModelError, compile_model, sample_numba
 from nutmill.explanation.explaining import explain
 from nutmill.model.build import density_outputs
 from nutmill.model.graphs.pymc_model import from_pymc
-from nutmill.model.lowering.inline import convert
+from nutmill.model.lowering.inline import programs
 from nutmill.model.lowering.ways import WAYS
 from nutmill.native.compiled import from_bytes
 
@@ -84,7 +84,7 @@ def test_a_broken_form_of_ours_does_not_matter(monkeypatch):
     def broken(*arguments, **options):
         raise AttributeError("'Elemwise' object has no attribute 'inplace_pattern'")
 
-    monkeypatch.setattr(convert, "_operation", broken)
+    monkeypatch.setattr(programs, "_operation", broken)
     with pm.Model() as model:
         pm.Exponential("x", 2.0)
     with pytest.raises(AttributeError):

@@ -20,7 +20,7 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, I
 from nutmill import compile_model
 from nutmill.model import compat
 from nutmill.model.graphs.properties import KNOWN
-from nutmill.model.lowering.inline.convert import _WRITERS
+from nutmill.model.lowering.inline.writers import REPEATING, WRITERS
 from nutmill.model.rewriting.blas.lean import _LEAN
 from nutmill.model.rewriting.blas.ops import LeanOp
 from nutmill.model.rewriting.branchfree_rewrites import BranchFree
@@ -50,13 +50,14 @@ ABSTRACT = {"ScalarInnerGraphOp: fgraph", "NonZeroDimsCAReduce: initial", "MaxAn
 
 
 def with_forms_of_ours():
-    kinds = {*_WRITERS, *_LEAN, *_EXPANSIONS, Blockwise}
+    kinds = {*WRITERS, *REPEATING, *_LEAN, *_EXPANSIONS, Blockwise}
     return sorted((kind for kind in kinds if not kind.__module__.startswith("nutmill")), key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("kind", with_forms_of_ours(), ids=lambda kind: kind.__name__)
 def test_the_table_is_what_this_pytensor_has(kind):
     elsewhere = OF_PYMC.get(kind, set()) | (ONLY_OLD if IS_NEW else ONLY_NEW).get(kind, set())
+    assert kind in KNOWN, "say in graphs/properties.py which properties the form of this operation knows"
     assert set(getattr(kind, "__props__", None) or ()) == set(KNOWN[kind]) - elsewhere
 
 

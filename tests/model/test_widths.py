@@ -11,7 +11,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 
 from nutmill.model.graphs.hierarchies.widths import OfWidth, inverse_width, log_width
 from nutmill.model.lowering.inline import graph_function, linked_function
-from nutmill.model.lowering.inline.reducers import LogProduct
+from nutmill.model.lowering.inline.elements.reducers import LogProduct
 from nutmill.model.rewriting.rewrite import rewrite
 
 RNG = np.random.default_rng(1)

@@ -8,10 +8,10 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.lowering.inline.arrays import Emitter, array_kind, new_array, scalar, view_of
+from nutmill.model.lowering.inline.elements.scalar_rules import cast
 from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.loops import Axes
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.rules import cast
 
 
 def if_else(node: Apply) -> Operation | None:

@@ -24,9 +24,9 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.scalar_rules import compare
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.rules import compare
 
 _MISFIT = "the pieces that an array of the model is cut into do not make up its length"
 

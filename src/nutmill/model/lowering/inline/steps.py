@@ -13,6 +13,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.fg import FunctionGraph
 
 from nutmill.model.lowering.inline.arrays import WORD, Emitter, Value, View, array_at, load, view_of
 from nutmill.model.lowering.inline.operation import Operation
@@ -40,6 +41,10 @@ class Program(NamedTuple):
     inputs: Sequence[Variable]
     steps: Sequence[Step]
     outputs: Sequence[Variable]
+
+
+# Puts the graph that an operation repeats in order, and says for each output whether it may share memory with an input.
+StepProgram = Callable[[FunctionGraph], tuple[Program, list[bool]]]
 
 
 def program_function(program: Program) -> Callable:

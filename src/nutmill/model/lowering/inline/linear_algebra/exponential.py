@@ -10,12 +10,12 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import WORD, Emitter, View, array_kind, load, store
+from nutmill.model.lowering.inline.elements.scalar_rules import call_intrinsic
 from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
 from nutmill.model.lowering.inline.linear_algebra.lu import solve
 from nutmill.model.lowering.inline.linear_algebra.matrices import DOUBLE, fill_with, scratch
 from nutmill.model.lowering.inline.linear_algebra.products import matrix_product
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.rules import call_intrinsic
 
 _MATRIX = array_kind("float64", 2)
 _DEGREE = 13

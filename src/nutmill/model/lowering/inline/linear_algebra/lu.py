@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, load, store
+from nutmill.model.lowering.inline.elements.scalar_rules import call_intrinsic
 from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
     DOUBLE,
@@ -23,7 +24,6 @@ from nutmill.model.lowering.inline.linear_algebra.matrices import (
     transposed,
 )
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.rules import call_intrinsic
 
 _VECTOR, _MATRIX, _PIVOTS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)
 # LAPACK recommends as many columns of workspace as it takes at once; 64 is its own block size.

@@ -11,7 +11,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
-from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import ScalarType
 from pytensor.scan.op import Scan, ScanInfo
 from pytensor.tensor.type import TensorType
@@ -39,7 +38,7 @@ from nutmill.model.lowering.inline.recursion.states import (
     borrowed,
 )
 from nutmill.model.lowering.inline.step_memory import Scratch
-from nutmill.model.lowering.inline.steps import Program, write_program
+from nutmill.model.lowering.inline.steps import StepProgram, write_program
 from nutmill.model.rewriting.rewrite import step_graph
 
 # What `ScanInfo` says in the versions of PyTensor that are known; one that says more means more.
@@ -48,10 +47,8 @@ _KNOWN = {
     *("n_untraced_sit_sot", "n_non_seqs", "as_while"),
 }
 
-Prepare = Callable[[FunctionGraph], tuple[Program, list[bool]]]
 
-
-def recursion(node: Apply, prepare: Prepare) -> Operation | None:
+def recursion(node: Apply, prepare: StepProgram) -> Operation | None:
     """Write a `Scan` node.
 
     `node` is of PyTensor's `Scan`. `prepare` puts the operations of the step in order, and says which outputs may share
@@ -72,7 +69,7 @@ def _is_known(kind) -> bool:
 
 
 class _WrittenScan:
-    def __init__(self, node: Apply, prepare: Prepare):
+    def __init__(self, node: Apply, prepare: StepProgram):
         self._op: Scan = node.op
         self._node = node
         self._step, self._shares = prepare(step_graph(node.op))

@@ -21,11 +21,11 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.reducers import Reducer
+from nutmill.model.lowering.inline.elements.scalar_operations import Scalar
 from nutmill.model.lowering.inline.loops import Memory, Own
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
-from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import Reduced, Stored
 from nutmill.model.rewriting.rows.by_group import GROUP, GroupedLoop, Summed
 from nutmill.native.grouping import LANES

@@ -26,9 +26,9 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.loops import Axes, Memory, nest
-from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.lowering.inline.step_memory import LINE
 
 _NUMBER_BYTES = 8

@@ -4,14 +4,13 @@ A tile is as large as fits the cache beside what is computed of it, so that a ma
 of tiles may be computed by several threads; sums are taken in the order of the tiles and blocks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from pytensor.graph.basic import Apply
-from pytensor.graph.fg import FunctionGraph
 
 from nutmill.model.lowering.inline.arrays import (
     ONE,
@@ -25,10 +24,10 @@ from nutmill.model.lowering.inline.arrays import (
     new_array,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.recursion.histories import boxed
 from nutmill.model.lowering.inline.recursion.states import borrowed
-from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.lowering.inline.rows.tile_blocks import Blocks, compute_blocks
 from nutmill.model.lowering.inline.rows.tile_results import (
     KeptRows,
@@ -38,7 +37,7 @@ from nutmill.model.lowering.inline.rows.tile_results import (
     some_rows,
     whole_lines,
 )
-from nutmill.model.lowering.inline.steps import Program, write_program
+from nutmill.model.lowering.inline.steps import Program, StepProgram, write_program
 from nutmill.model.rewriting.rows.tiles import Kept, RowTiles, Total
 
 _MISFIT = "arrays of the model that are combined element by element have different lengths"
@@ -50,10 +49,8 @@ _LEAST_ROWS, _MOST_ROWS = 16, 1024
 # blocks at most.
 _LEAST_TILES, _MOST_BLOCKS = 4, 128
 
-Prepare = Callable[[FunctionGraph], tuple[Program, list[bool]]]
 
-
-def tiled_rows(node: Apply, prepare: Prepare) -> Operation:
+def tiled_rows(node: Apply, prepare: StepProgram) -> Operation:
     """Write a `RowTiles` node; `prepare` puts the operations of the step in order."""
     written = _WrittenTiles(node, prepare(node.op.step)[0])
     return Operation(written.result, written.emit)

@@ -7,7 +7,7 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import Emitter
-from nutmill.model.lowering.inline.rules import Rule, cast
+from nutmill.model.lowering.inline.elements.scalar_rules import Rule, cast
 from nutmill.native.routines import SPECIAL, SPECIAL_PREFIX
 
 _HOME = "scipy.special."

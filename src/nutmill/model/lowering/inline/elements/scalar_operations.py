@@ -16,10 +16,10 @@ from pytensor.scalar.loop import ScalarLoop
 from nutmill.model.graphs.hierarchies.widths import LogWidth
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
+from nutmill.model.lowering.inline.elements.scalar_rules import Rule, rule_of, squared_width
+from nutmill.model.lowering.inline.elements.special_functions import special_rule
 from nutmill.model.lowering.inline.foreign import foreign_form
 from nutmill.model.lowering.inline.operation import call_of
-from nutmill.model.lowering.inline.rules import Rule, rule_of, squared_width
-from nutmill.model.lowering.inline.special import special_rule
 
 
 class Scalar:

@@ -22,6 +22,8 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.reducers import LogProduct, Reducer
+from nutmill.model.lowering.inline.elements.scalar_operations import Scalar
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import (
     Axes,
@@ -34,9 +36,7 @@ from nutmill.model.lowering.inline.loops import (
     short_lengths,
 )
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.reducers import LogProduct, Reducer
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
-from nutmill.model.lowering.inline.scalar_operations import Scalar
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
 _NOTHING: Mapping = {}

@@ -22,10 +22,10 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
+from nutmill.model.lowering.inline.elements.scalar_rules import cast, compare
 from nutmill.model.lowering.inline.linear_algebra.matrices import scratch
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.rules import cast, compare
 
 
 def place_in_order(node: Apply) -> Operation | None:
@@ -87,20 +87,20 @@ def _count(emitter: Emitter, length: ir.Value, is_before) -> ir.Value:
 
 def in_order(node: Apply) -> Operation | None:
     """Write a `SortOp` node: numbers along an axis in rising order, NaN last."""
-    return _ordering(node, node.inputs[0].type.dtype)
+    return _ordering(node, gives_places=False)
 
 
 def order_of(node: Apply) -> Operation | None:
     """Write an `ArgSortOp` node: the places of the numbers along an axis in rising order; equals stay in theirs."""
-    return _ordering(node, "int64")
+    return _ordering(node, gives_places=True)
 
 
-def _ordering(node: Apply, dtype: str) -> Operation | None:
+def _ordering(node: Apply, *, gives_places: bool) -> Operation | None:
     axis, source = _axis(node), node.inputs[0].type
     if axis is None or source.dtype not in ("float64", "int64"):
         return None
-    kind, ndim, is_order = array_kind(dtype, source.ndim), source.ndim, node.outputs[0].type.dtype == "int64"
-    gives_places = is_order and type(node.op).__name__ == "ArgSortOp"
+    ndim = source.ndim
+    kind = array_kind("int64" if gives_places else source.dtype, ndim)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         given = view_of(emitter, kinds[0], values[0])

@@ -10,8 +10,8 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce
 
 from nutmill.model.lowering.inline.arrays import Emitter, numba_dtype
-from nutmill.model.lowering.inline.rules import cast, compare, number
-from nutmill.model.lowering.inline.scalar_operations import Scalar
+from nutmill.model.lowering.inline.elements.scalar_operations import Scalar
+from nutmill.model.lowering.inline.elements.scalar_rules import cast, compare, number
 
 _BY_ORDER = {scalar_ops.Maximum: ">", scalar_ops.Minimum: "<"}
 

@@ -8,9 +8,9 @@ from numba import types
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
+from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.loops import Axes, Memory, flattened, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
-from nutmill.model.lowering.inline.reducers import Reducer
 from nutmill.model.rewriting.fusion import has_reducer
 
 

@@ -1,102 +1,27 @@
-"""From a rewritten graph to one Numba function: what each operation is written as, and when it is done with."""
+"""From a rewritten graph to a program: its operations in order, what each is written as, and when it is done with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pytensor.compile.mode import get_mode
-from pytensor.compile.ops import DeepCopyOp, ViewOp
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import scan
 from pytensor.link.numba.dispatch.basic import numba_funcify, numba_njit
-from pytensor.raise_op import CheckAndRaise
-from pytensor.scan.op import Scan
-from pytensor.tensor import basic
-from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.extra_ops import CumOp, SearchsortedOp
-from pytensor.tensor.math import Argmax
-from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
-from pytensor.tensor.sort import ArgSortOp, SortOp
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
-from nutmill.model.compat import CHANGING, STEPS_HAVE_MODES, TAKING, WRONG_REWRITES, IfElse
-from nutmill.model.graphs.hierarchies.linear_recurrence import LinearRecurrence, Neighbour
-from nutmill.model.graphs.properties import is_known
-from nutmill.model.lowering.inline import (
-    branches,
-    convolutions,
-    filling,
-    fused,
-    indexing,
-    order,
-    reductions,
-    reshaping,
-    sequences,
-    views,
-)
+from nutmill.model.compat import STEPS_HAVE_MODES, WRONG_REWRITES
 from nutmill.model.lowering.inline.foreign import foreign_form
-from nutmill.model.lowering.inline.linear_algebra import batched, diagonals
 from nutmill.model.lowering.inline.operation import Operation, call_of
-from nutmill.model.lowering.inline.recursion import recurrences
-from nutmill.model.lowering.inline.recursion.recursions import recursion
-from nutmill.model.lowering.inline.rows import indexed_rows, lanes
-from nutmill.model.lowering.inline.rows.tiled_rows import tiled_rows
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
-from nutmill.model.rewriting.blas.ops import LeanOp
-from nutmill.model.rewriting.convolution import Convolution
-from nutmill.model.rewriting.fusion import FusedLoop
+from nutmill.model.lowering.inline.writers import operation_of
 from nutmill.model.rewriting.rewrite import step_mode
-from nutmill.model.rewriting.rows.by_group import GroupedLoop
-from nutmill.model.rewriting.rows.tiles import RowTiles
-
-_WRITERS: dict[type[Op], Callable[[Apply], Operation | None]] = {
-    Elemwise: fused.elementwise,
-    FusedLoop: fused.fused_loop,
-    GroupedLoop: lanes.grouped_loop,
-    DimShuffle: views.dim_shuffle,
-    CAReduce: reductions.reduction,
-    Subtensor: indexing.subtensor,
-    IncSubtensor: indexing.inc_subtensor,
-    basic.Alloc: filling.alloc,
-    basic.AllocEmpty: filling.uninitialised,
-    basic.MakeVector: filling.make_vector,
-    basic.Join: filling.join,
-    basic.Split: sequences.split,
-    basic.ARange: sequences.numbers_in_order,
-    CumOp: sequences.running_total,
-    Argmax: sequences.place_of_largest,
-    basic.ExtractDiag: diagonals.extract_diagonal,
-    basic.AllocDiag: diagonals.lay_diagonal,
-    basic.Eye: diagonals.unit_matrix,
-    LeanOp: batched.lean,
-    SpecifyShape: views.specify_shape,
-    CheckAndRaise: views.checked,
-    Shape: views.whole_shape,
-    Reshape: reshaping.reshape,
-    Shape_i: views.length_of_axis,
-    basic.ScalarFromTensor: views.scalar_from_array,
-    basic.TensorFromScalar: views.array_from_scalar,
-    DeepCopyOp: filling.deep_copy,
-    ViewOp: views.same_array,
-    IfElse: branches.if_else,
-    SearchsortedOp: order.place_in_order,
-    SortOp: order.in_order,
-    ArgSortOp: order.order_of,
-    Convolution: convolutions.convolution,
-    LinearRecurrence: recurrences.linear_recurrence,
-    Neighbour: recurrences.neighbour,
-    Scan: lambda node: recursion(node, step_program),
-    RowTiles: lambda node: tiled_rows(node, step_program),
-}
-_WRITERS |= dict.fromkeys(TAKING, indexed_rows.take) | dict.fromkeys(CHANGING, indexed_rows.change)
 
 
 def graph_function(fgraph: FunctionGraph) -> Callable:
     """Make the Numba function of a graph: (*inputs) -> tuple of outputs.
 
     PyTensor's own conversion makes a Numba function for each operation, with others inside, and one that calls them
-    all; here its functions are called for the operations that `_WRITERS` does not know.
+    all; here its functions are called for the operations that `writers` does not know.
     """
     write = program_function(graph_program(fgraph))
 
@@ -177,8 +102,7 @@ def _final_numbers(fgraph: FunctionGraph, operations: Mapping[Apply, Operation |
 
 
 def _operation(node: Apply) -> Operation | None:
-    writer = next((_WRITERS[kind] for kind in type(node.op).__mro__ if kind in _WRITERS), None)
-    return writer(node) if writer and is_known(node.op) else None
+    return operation_of(node, step_program)
 
 
 def _leaving(arrays: Sequence[Variable], operations: Mapping[Apply, Operation | None]) -> set[Variable]:
