@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 
 from nutmill import CompiledModel
+from nutmill.nuts.state import TURNING
 
 
 class At:
@@ -32,4 +33,14 @@ class At:
         location, log_scale = self.located(x)
         here, there = (np.sqrt(1.0 - c + c * np.exp(2.0 * log_scale)) for c in (self.centredness, to))
         moved = to * location + (x - self.centredness * location) * there / here
-        return moved, float(np.log(there / here).sum())
+        return self._turned(moved / there, to) * there, float(np.log(there / here).sum())
+
+    def _turned(self, deviates: np.ndarray, to: np.ndarray) -> np.ndarray:
+        """Reflect the mean of few effects to their first, or back, where they are turned here or there."""
+        out, written = deviates.copy(), self.binding.written
+        for site in np.unique(self.binding.sites[self.binding.joint == TURNING]):
+            own = np.flatnonzero(self.binding.sites == site)
+            if 2 <= len(own) <= 16 and (self.centredness != written)[own].any() != (to != written)[own].any():
+                normal = np.eye(len(own))[0] - 1.0 / np.sqrt(len(own))
+                out[own] = (np.eye(len(own)) - 2.0 * np.outer(normal, normal) / (normal @ normal)) @ deviates[own]
+        return out

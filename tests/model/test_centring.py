@@ -113,7 +113,21 @@ def shaped() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated, shaped])
+def crossed() -> pm.Model:
+    """Effects that are added to an intercept: few and many, two and one, centred and not, with data for a length."""
+    rng = np.random.default_rng(2)
+    with pm.Model(coords={"level": range(5)}) as model:
+        total = pm.Normal("intercept", 0.3, 2.0) + np.zeros(4)
+        for name, n in {"three": 3, "two": 2, "one": 1, "many": 17}.items():
+            effect = pm.Normal(name, 0.0, pm.HalfNormal(f"{name}_sd", 1.0), shape=n)
+            total = total + effect[rng.integers(0, n, 4)]
+        by_hand = pm.Exponential("sd", 1.0) * pm.Normal("by_hand", 0.0, 1.0, dims="level")
+        total = total + pm.Deterministic("effect", by_hand, dims="level")[np.array([4, 0, 1, 1])]
+        pm.Normal("y", total, 1.0, observed=rng.normal(size=4))
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated, shaped, crossed])
 def build(request):
     return request.param
 

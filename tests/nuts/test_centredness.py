@@ -6,7 +6,7 @@ from nuts.kernel_groups import new_plan, target_group
 from targets import Target
 
 from nutmill.nuts.group import new_group
-from nutmill.nuts.state import TRY, WARMUP
+from nutmill.nuts.state import TRY, TURNING, WARMUP
 from nutmill.run.groups import Group
 
 END = 49
@@ -121,3 +121,41 @@ def test_chains_that_are_not_admitted_have_no_say():
 def test_few_parameters_of_a_diagonal_metric_choose_too():
     draws = {name: values[:, :, :8] for name, values in posterior(np.zeros(9), 1.0).items()}
     np.testing.assert_array_equal(proposed(draws, 1.0, metric="diag"), 0.0)
+
+
+def crossed(n: int, spread: float, seed: int) -> dict[str, np.ndarray]:
+    """Draws of effects whose contrasts data tell, and not their mean, as where an intercept takes it."""
+    rng = np.random.default_rng([4, seed])
+    shape = (4, len(BLOCKS), 16)
+    log_scale = spread * rng.standard_normal(shape)[..., None] * np.ones(n)
+    information = 400.0 * (np.eye(n) - 1.0 / n)
+    precision = np.exp(-2.0 * log_scale)
+    # The mean has the precision of the prior; all contrasts have that, and what data add.
+    deviates = rng.standard_normal((*shape, n))
+    mean = deviates.mean(axis=-1, keepdims=True)
+    effect = mean / np.sqrt(precision) + (deviates - mean) / np.sqrt(precision + 400.0)
+    return {"effect": effect, "gradient": -precision * effect - effect @ information, "log_scale": log_scale}
+
+
+@pytest.mark.parametrize(("c", "is_turned"), [(0.0, False), (0.5, True)])
+def test_a_mean_and_contrasts_choose_apart(seed, c, is_turned):
+    """At the barrier draws are as written, or are turned already, as chains that left that place have theirs."""
+    draws, n = crossed(6, 0.4, seed), 6
+    normal = np.eye(n)[0] - 1.0 / np.sqrt(n)
+    turned = np.eye(n) - 2.0 * np.outer(normal, normal) / (normal @ normal)
+    if is_turned:
+        draws |= {name: draws[name] @ turned for name in ("effect", "gradient")}
+    group = at_the_barrier(draws, c)
+    group.state.joint[:] = TURNING
+    group.pool()
+    found = group.state.proposed
+    assert group.phase == TRY
+    assert found[0] < 0.2
+    assert (found[1:] > 0.7).all()
+
+
+def test_a_site_of_many_elements_needs_no_gain_of_each():
+    """Data that tell little of each of 120 effects: what they gain together is no chance."""
+    draws = posterior(np.full(120, 0.15), 0.25)
+    assert proposed(draws, 0.0) is not None
+    assert proposed({name: values[..., :8] for name, values in draws.items()}, 0.0) is None

@@ -177,7 +177,7 @@ BUGS = {
     ),
     "a move needs no second witness": Bug(
         "nuts/warmup/centredness.py",
-        "are_enough = are_enough and gain > LEAST_GAIN * n",
+        "are_enough = are_enough and gain > min(LEAST_GAIN * n, LEAST_GAIN_OF_SITE)",
         "are_enough = are_enough and n > 0",
         "nuts/test_centredness.py::test_a_move_needs_a_second_witness",
     ),

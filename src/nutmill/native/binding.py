@@ -89,7 +89,7 @@ class Binding:
 
     @cached_property
     def joint(self) -> np.ndarray:
-        """Kind of each unconstrained value, (n_dim,) int64: 1 or 2 where elements of a site choose together, else 0."""
+        """Kind of each unconstrained value's site, (n_dim,) int64, as in `GroupState.joint`; 0 outside of sites."""
         return self._of_elements([joint for *_, joint in self.code.sites], 0)
 
     def _of_elements(self, of_sites: Iterable[float], other: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from nutmill.native.lengths import Lengths, lengths_of
 from nutmill.native.object import NativeObject
 from nutmill.native.processor import Target
 from nutmill.native.record import ENTRY_WORDS, Slot
+from nutmill.nuts.state import SHIFTED
 
 OBJECT = "object"
 
@@ -32,7 +33,7 @@ class Code:
     expanded: Mapping[str, np.dtype]
     expanded_ranks: Sequence[int]
     # Of each parameter that the kernel may stretch: its number, its centredness in the model as it is written, and
-    # whether its elements choose theirs together (`model.sites`). The slots of their centrednesses come before those
+    # how its elements hang together (`GroupState.joint`). The slots of their centrednesses come before those
     # that `prepare` fills.
     sites: tuple[tuple[int, float, int], ...] = ()
     # Keep what Numba's engine needs to run the functions that `native` leads to; none where it holds them itself.
@@ -68,6 +69,11 @@ class Code:
         """How many arrays of data it is bound to."""
         of_data = sum(not slot.is_parameter for slot in self.slots)
         return of_data - len(self.sites) - len(self.lengths.results) - self.n_prepared - len(self.arranged)
+
+    @property
+    def scaled(self) -> list[bool]:
+        """Whether each site has a scale; an intercept has but a location."""
+        return [kind != SHIFTED for *_, kind in self.sites]
 
     def address(self, name: str) -> int:
         """Address of entry `name` of the model or the kernel."""

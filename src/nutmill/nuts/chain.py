@@ -23,6 +23,7 @@ from nutmill.nuts.state import (
     TRY,
 )
 from nutmill.nuts.transition import transition
+from nutmill.nuts.turning import basis_of
 from nutmill.nuts.vectors import copy_into
 from nutmill.nuts.warmup import stepsize
 from nutmill.nuts.warmup.gate import first_admitted, log_force
@@ -97,7 +98,8 @@ def _is_back_where_written(trajectory, state, number):
     if is_as_written(centredness, state.written):
         return False
     trajectory.chain.can_move = False
-    is_back = move(trajectory, centredness, state.written, state.location[number], state.log_scale[number])
+    where = state.location[number], state.log_scale[number]
+    is_back = move(trajectory, centredness, state.written, basis_of(state), where)
     variance_from_gradient_into(trajectory.gradient, trajectory.metric.variance)
     return is_back
 
@@ -222,7 +224,8 @@ def _keep_divergence(trajectory, state, number, statistics):
         _record_divergence(trajectory, state.divergences[number], state.divergence_points[number], draw)
         if state.centredness.shape[1] > 0:
             row = chain.n_divergences % state.divergences.shape[1]
-            write_divergence(trajectory, state.centredness[number], state.written, state.divergence_points[number, row])
+            points = state.divergence_points[number, row]
+            write_divergence(trajectory, state.centredness[number], basis_of(state), points)
     chain.n_divergences += 1
 
 

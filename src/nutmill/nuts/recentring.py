@@ -7,8 +7,8 @@ An element of a site with location mu and scale s has, at a centredness of c, of
 which is not centred where s is small against sqrt((1 - c) / c), and centred where it is large: as if data told of the
 element with that standard error. On the way to another centredness log |dx'/dx| = log r' - log r, and its own
 derivative of the log density is multiplied by r / r'. Elements of no site have mu = log s = 0. What the chains of a
-group learn they learn in coordinates that are theirs alone; what leaves the kernel is in those of the model as it is
-written (`GroupState.written`).
+group learn they learn in coordinates that are theirs alone, some in another basis (`nuts.turning`); what leaves the
+kernel is in those of the model as it is written (`GroupState.written`).
 """
 
 import math
@@ -28,6 +28,7 @@ from nutmill.nuts.state import (
     POSITION,
     TRY,
 )
+from nutmill.nuts.turning import basis_of, is_turned, share_of_normal, turn, turning_elements
 from nutmill.nuts.vectors import copy_into
 from nutmill.nuts.warmup.moments import add_draw
 
@@ -81,6 +82,32 @@ def _recentre_run(square, old, new, location, position, out):
     return growth
 
 
+@kernel
+def deviate_of(row, i, centredness, basis):
+    """Return the standard deviate of an element at a draw, and the gradient by it: of sites that can be turned, turned.
+
+    `row` is one of `GroupState.rows`, and `centredness` (n,) float64 that of its coordinates.
+    """
+    here = width(centredness[i], row[DRAW_LOG_SCALE, i])
+    deviate, gradient = (
+        (row[DRAW_POSITION, i] - centredness[i] * row[DRAW_LOCATION, i]) / here,
+        row[DRAW_GRADIENT, i] * here,
+    )
+    first, end = turning_elements(basis, i)
+    if first == end or is_turned(centredness, basis.written, first, end):
+        return deviate, gradient
+    total, total_gradient = 0.0, 0.0
+    for j in range(first, end):  # all elements have one scale, and location 0
+        there = width(centredness[j], row[DRAW_LOG_SCALE, j])
+        total += row[DRAW_POSITION, j] / there
+        total_gradient += row[DRAW_GRADIENT, j] * there
+    n, there = end - first, width(centredness[first], row[DRAW_LOG_SCALE, first])
+    along_u = (1.0 if i == first else 0.0) - 1.0 / math.sqrt(n)
+    deviate -= along_u * share_of_normal(n, row[DRAW_POSITION, first] / there, total)
+    gradient -= along_u * share_of_normal(n, row[DRAW_GRADIENT, first] * there, total_gradient)
+    return deviate, gradient
+
+
 @inlined_kernel
 def locate(trajectory, state, number):
     """Note location and scale of each element at the current draw of a chain."""
@@ -111,22 +138,32 @@ def written_into(trajectory, state, number, out):
         trajectory.position,
         out,
     )
+    turn(basis_of(state), (state.centredness[number], state.written), state.log_scale[number], out)
     return trajectory.chain.lp - growth
 
 
 @kernel
-def move(trajectory, centredness, proposed, location, log_scale):
+def move(trajectory, centredness, proposed, basis, where):
     """Bring a chain to other centrednesses if density and gradient are finite there; return whether they are.
 
     The density must be what the volume makes of it, too: the steps of an autoregression that explodes give its values
     only up to roundings that explode with it.
+
+    Parameters
+    ----------
+    centredness, proposed : (n,) float64
+    basis : turning.Basis
+    where : ((n,) float64, (n,) float64)
+        Location and log scale of each element.
     """
+    location, log_scale = where
     position, before = vector_of(trajectory, 0, POSITION), vector_of(trajectory, 0, MOMENTUM)
     copy_into(trajectory.position, position)
     copy_into(trajectory.gradient, vector_of(trajectory, 0, GRADIENT))
     copy_into(centredness, before)
     expected = trajectory.chain.lp
     expected -= recentre_into(before, proposed, location, log_scale, position, trajectory.position)
+    turn(basis, (before, proposed), log_scale, trajectory.position)
     copy_into(proposed, centredness)
     status, lp = trajectory.density(trajectory.position, trajectory.gradient, trajectory.data)
     trajectory.chain.n_gradients += 1
@@ -162,14 +199,15 @@ def move_chain(trajectory, state, number):
     """Do what a chain does in the phases START, TRY and MOVE: move, or try to, with the draws that it keeps."""
     chain, phase = trajectory.chain, state.group[0].phase
     lp, centredness = chain.lp, state.centredness[number]
-    chain.can_move = move(trajectory, centredness, state.proposed, state.location[number], state.log_scale[number])
+    where = state.location[number], state.log_scale[number]
+    chain.can_move = move(trajectory, centredness, state.proposed, basis_of(state), where)
     if phase == TRY and chain.can_move:
         move_back(trajectory, centredness, lp)
     if phase == MOVE:
         old, volume, n_rows = vector_of(trajectory, 0, MOMENTUM), 0.0, 0  # the centrednesses before
         for block in range(N_BLOCKS):
             record, rows = state.blocks[number, block], state.rows[number, block]
-            volume += _move_rows(trajectory, record, rows, old, centredness)
+            volume += _move_rows(trajectory, record, rows, basis_of(state), (old, centredness))
             _learn_anew(record, state.moments[number, block], rows)
             n_rows += record.n_rows
         for draw in range(chain.n_draws):  # as if the chain had been here, in the mean
@@ -179,11 +217,12 @@ def move_chain(trajectory, state, number):
 
 
 @kernel
-def _move_rows(trajectory, block, rows, old, new):
+def _move_rows(trajectory, block, rows, basis, places):
     """Write the draws of a block in other coordinates; lose what is not finite there.
 
     Returns the sum over draws of the logarithm of how much a volume grows.
     """
+    old, new = places
     n_rows, volume = block.n_rows, 0.0
     block.n_rows = 0
     for number in range(n_rows):
@@ -193,6 +232,7 @@ def _move_rows(trajectory, block, rows, old, new):
                 copy_into(rows[number, kind], kept[kind])
         copy_into(kept[DRAW_POSITION], position)
         growth = recentre_into(old, new, kept[DRAW_LOCATION], kept[DRAW_LOG_SCALE], position, kept[DRAW_POSITION])
+        turn(basis, places, kept[DRAW_LOG_SCALE], kept[DRAW_POSITION])
         status, lp = trajectory.density(kept[DRAW_POSITION], kept[DRAW_GRADIENT], trajectory.data)
         trajectory.chain.n_gradients += 1
         if status == 0 and math.isfinite(lp) and all_finite(kept[DRAW_GRADIENT]):
@@ -211,7 +251,7 @@ def _learn_anew(block, moments, rows):
 
 
 @kernel
-def write_divergence(trajectory, centredness, written, points):
+def write_divergence(trajectory, centredness, basis, points):
     """Write the start and end of a divergent step, and the gradient at the start, as the model is written."""
     location, log_scale = vector_of(trajectory, 0, POSITION), vector_of(trajectory, 0, MOMENTUM)
     old = vector_of(trajectory, 0, GRADIENT)
@@ -220,9 +260,10 @@ def write_divergence(trajectory, centredness, written, points):
         log_scale[:] = 0.0
         trajectory.sites(points[end], location, log_scale, trajectory.data)
         copy_into(points[end], old)
-        recentre_into(centredness, written, location, log_scale, old, points[end])
+        recentre_into(centredness, basis.written, location, log_scale, old, points[end])
+        turn(basis, (centredness, basis.written), log_scale, points[end])
     copy_into(centredness, old)
-    copy_into(written, centredness)
+    copy_into(basis.written, centredness)
     trajectory.density(points[0], points[2], trajectory.data)
     copy_into(old, centredness)
 

@@ -16,6 +16,8 @@ MEAN_POSITION, SQUARES_POSITION, MEAN_GRADIENT, SQUARES_GRADIENT = range(4)
 N_BLOCKS = 4
 # What a row of a draw holds, of those that teach directions and centrednesses; the last two where there are sites.
 DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
+# How the elements of a site hang together (`GroupState.joint`).
+ALONE, TOGETHER, BY_LARGEST, TURNING, SHIFTED = range(5)
 # Coordinates of a process that are compared (`nuts.trial_coordinates`).
 N_TRIED = 12
 # Directions that halves of the chains have confirmed, of which there is room for so many (`nuts.low_rank`).
@@ -154,8 +156,9 @@ class GroupState(NamedTuple):
     proposed: np.ndarray  # (n,) float64, or (0,): the centrednesses that chains are to move to
     usual_log_scale: np.ndarray  # (n,) float64, or (0,): room for the mean log scale of each element
     sites: np.ndarray  # (n,) int64, or (0,): of which site an element is; -1: of none
-    # (n,) int64, or (0,): 1 for elements of sites that have to choose together (`nuts.trial_coordinates`), 2 where they
-    # do so at the largest scale of the site, else 0.
+    # (n,) int64, or (0,): TOGETHER for elements of sites that have to choose together (`nuts.trial_coordinates`),
+    # BY_LARGEST where they do so at the largest scale of the site, TURNING where their coordinates are of a basis of
+    # their own (`nuts.turning`), SHIFTED where it has but a location (`graphs.hierarchies.intercepts`), else ALONE.
     joint: np.ndarray
     # Room for moments of draws in the coordinates that are compared, of every other block of draws apart.
     trial_blocks: np.ndarray  # (c, 2, N_TRIED + 1) BLOCK

@@ -110,7 +110,8 @@ def centredness_of(compiled: CompiledModel, run: Run) -> dict[str, np.ndarray]:
 def centring_in_words(compiled: CompiledModel, run: Run) -> str:
     """Tell above which scales elements are rather centred than not, by variable; "" where no variable has a site."""
     with np.errstate(divide="ignore"):
-        turns = {name: np.sqrt((1.0 - c) / c) for name, c in centredness_of(compiled, run).items()}
+        of_sites = zip(centredness_of(compiled, run).items(), compiled.code.scaled, strict=False)
+        turns = {name: np.sqrt((1.0 - c) / c) for (name, c), is_scaled in of_sites if is_scaled}
     if not turns:
         return ""
     return "centredness: centred above a scale of (inf: never, 0: always) " + "; ".join(

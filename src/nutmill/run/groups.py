@@ -15,6 +15,7 @@ from nutmill.native.record import Record
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.group_size import GROUP_SIZE
 from nutmill.nuts.state import SAMPLING, START, STATISTICS, GroupState, address_table
+from nutmill.nuts.turning import Basis, turned_back
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.draws_in_memory import DrawsInMemory
@@ -110,7 +111,8 @@ class Group:
         now, then = state.centredness, state.written
         here, there = (np.sqrt(1.0 - c + c * np.exp(2.0 * state.log_scale)) for c in (now, then))  # nuts.recentring
         moved = (state.position - now * state.location) * (there / here)
-        return np.where(now == then, state.position, then * state.location + moved)
+        recentred = np.where(now == then, state.position, then * state.location + moved)
+        return turned_back(Basis(state.sites, state.joint, then), now, recentred)
 
     def block(self, chain: int, n_draws: int | None) -> int:
         """Return how many draws the next call should make: `n_draws`, None for a good number, no more than fit."""

@@ -70,9 +70,7 @@ class Site(NamedTuple):
     # Of the parameter's shape, as functions of all parameters, arrays and centrednesses.
     location: Variable
     log_scale: Variable
-    # Where its elements are located by each other, so that they choose their centrednesses together: 1, or 2 where what
-    # data tell of each is compared with the largest scale of the site; else 0.
-    joint: int = 0
+    joint: int = 0  # how its elements hang together: a kind of `GroupState.joint`
 
 
 class Terms(NamedTuple):

@@ -15,15 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel
-from nutmill.nuts.recentring import width
-from nutmill.nuts.state import DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE, DRAW_POSITION, N_BLOCKS
+from nutmill.nuts.recentring import deviate_of, width
+from nutmill.nuts.state import BY_LARGEST, DRAW_LOCATION, DRAW_LOG_SCALE, N_BLOCKS, TOGETHER
+from nutmill.nuts.turning import Basis, basis_of
 from nutmill.nuts.warmup.moments import in_window
 from nutmill.nuts.warmup.window import window_of
 
 # Draws that each half must have.
 _FEWEST_ROWS = 8
-# By how much the elements of a site must become better, in the mean.
-LEAST_GAIN = 0.003
+# By how much the elements of a site must become better, in the mean; and all of them, however many they are.
+LEAST_GAIN, LEAST_GAIN_OF_SITE = 0.003, 0.1
 # A scale that varies further than this makes a neck of what is not quite non-centred.
 WIDEST_LOG_SCALE = 2.0
 # How elements choose: each for itself, or drawn to what suits the whole site; one for all of a site; and not at all,
@@ -31,19 +32,15 @@ WIDEST_LOG_SCALE = 2.0
 _FREE, _DRAWN, _DRAWN_MORE, _ALIKE, _NON_CENTRED, _CENTRED = range(6)
 _PULL, _LARGER_PULL = 1.0, 10.0
 TOO_MUCH = 1e10
-# The kind of joint sites of which elements are compared at the largest scale.
-BY_LARGEST = 2
 _LOG_TEN = math.log(10.0)
 
 
 class Elements(NamedTuple):
     """What is known of each of n elements before draws are asked."""
 
-    sites: np.ndarray  # (n,) int64: the site that it is of; -1: of none
+    basis: Basis
     now: np.ndarray  # (n,) float64: its centredness
     log_scale: np.ndarray  # (n,) float64: the mean over the window
-    # (n,) int64: not 0 where all elements of the site have to choose together, by `nuts.trial_coordinates`.
-    joint: np.ndarray
 
 
 @inlined_kernel
@@ -61,8 +58,8 @@ def propose(state, n_draws):
     moves = False
     if n_members > 0 and state.centredness.shape[1] > 0:
         window = window_of(state, n_draws)
-        elements = Elements(state.sites, state.centredness[leader], state.usual_log_scale, state.joint)
-        _usual_into(window, elements.sites, state.usual_log_scale)
+        elements = Elements(basis_of(state), state.centredness[leader], state.usual_log_scale)
+        _usual_into(window, state.sites, state.usual_log_scale)
         _take_largest(state.sites, state.joint, state.usual_log_scale)
         if _judge(window, n_members, elements, state.pool_work, state.losses) >= _FEWEST_ROWS:
             moves = _choose_all(elements, state.losses, state.proposed) or has_joint_sites(state.joint)
@@ -74,8 +71,14 @@ def has_joint_sites(joint):
     """Whether there are sites whose elements have to choose together."""
     n_joint = 0
     for i in range(joint.shape[0]):
-        n_joint += joint[i] != 0
+        n_joint += is_joint(joint[i])
     return n_joint > 0
+
+
+@kernel
+def is_joint(kind):
+    """Whether the elements of a site of some kind have to choose together, by `nuts.trial_coordinates`."""
+    return kind in (TOGETHER, BY_LARGEST)
 
 
 @kernel
@@ -129,7 +132,7 @@ def _judge(window, n_members, elements, work, losses):
     n_rows = window.rows.shape[0] * window.rows.shape[1] * window.rows.shape[2]
     for half in range(2):
         for i in range(losses.shape[1]):
-            if elements.sites[i] >= 0 and elements.joint[i] == 0:
+            if elements.basis.sites[i] >= 0 and not is_joint(elements.basis.joint[i]):
                 n_rows = min(n_rows, _losses_into(window, (half, n_members), i, elements, work, losses[half, i]))
     return n_rows
 
@@ -179,9 +182,8 @@ def _losses_into(window, which, i, elements, work, out):
 @kernel
 def _add_row(row, i, elements, count, work):
     """Add a draw to means and squares of position and gradient, in the coordinates of each candidate."""
-    last, c, log_scale = work.shape[1] - 1, elements.now[i], row[DRAW_LOG_SCALE, i]
-    location, here = row[DRAW_LOCATION, i], width(c, log_scale)
-    standard, gradient = (row[DRAW_POSITION, i] - c * location) / here, row[DRAW_GRADIENT, i] * here
+    last, location, log_scale = work.shape[1] - 1, row[DRAW_LOCATION, i], row[DRAW_LOG_SCALE, i]
+    standard, gradient = deviate_of(row, i, elements.now, elements.basis)
     for k in range(work.shape[1]):
         candidate = at_one(k / last, elements.log_scale[i])
         there = width(candidate, log_scale)
@@ -198,7 +200,7 @@ def _choose_all(elements, losses, proposed):
     """Write what each site should take; return whether that is something else than they have."""
     n_sites, moves = 0, False
     for i in range(proposed.shape[0]):
-        n_sites = max(n_sites, elements.sites[i] + 1)
+        n_sites = max(n_sites, elements.basis.sites[i] + 1)
         proposed[i] = elements.now[i]
     for site in range(n_sites):
         if not _is_joint(site, elements):
@@ -209,21 +211,21 @@ def _choose_all(elements, losses, proposed):
 @kernel
 def _is_joint(site, elements):
     found = False
-    for i in range(elements.sites.shape[0]):
-        found = found or (elements.sites[i] == site and elements.joint[i] != 0)
+    for i in range(elements.now.shape[0]):
+        found = found or (elements.basis.sites[i] == site and is_joint(elements.basis.joint[i]))
     return found
 
 
 @kernel
 def _choose(site, elements, losses, proposed):
     """Write what one site should take; return whether that is something else than it has."""
-    best_way, most, sites = -1, -math.inf, elements.sites
+    best_way, most, sites = -1, -math.inf, elements.basis.sites
     for way in range(_CENTRED + 1):
         total, are_enough = 0.0, True
         for half in range(2):
             gain, n = _gain(way, site, elements, losses[half], losses[1 - half])
             total += gain
-            are_enough = are_enough and gain > LEAST_GAIN * n
+            are_enough = are_enough and gain > min(LEAST_GAIN * n, LEAST_GAIN_OF_SITE)
         if are_enough and total > most:
             best_way, most = way, total
     moves = False
@@ -252,7 +254,7 @@ def _number_now(elements, i, last):
 @kernel
 def _gain(way, site, elements, mine, theirs):
     """Return what a site gains in the eyes of one half by what the other chooses, and how many elements it has."""
-    sites = elements.sites
+    sites = elements.basis.sites
     common, gain, n = _common(site, sites, mine), 0.0, 0
     for i in range(sites.shape[0]):
         if sites[i] == site:

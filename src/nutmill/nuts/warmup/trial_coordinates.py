@@ -17,6 +17,7 @@ from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.hamiltonian import vector_of
 from nutmill.nuts.recentring import all_finite, recentre_into
 from nutmill.nuts.state import (
+    BY_LARGEST,
     DRAW_LOCATION,
     DRAW_LOG_SCALE,
     DRAW_POSITION,
@@ -30,8 +31,9 @@ from nutmill.nuts.state import (
     SQUARES_GRADIENT,
     SQUARES_POSITION,
 )
+from nutmill.nuts.turning import basis_of, turn
 from nutmill.nuts.vectors import copy_into
-from nutmill.nuts.warmup.centredness import BY_LARGEST, LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE
+from nutmill.nuts.warmup.centredness import LEAST_GAIN, TOO_MUCH, WIDEST_LOG_SCALE, is_joint
 from nutmill.nuts.warmup.moments import add_draw, clear_block, in_window, merge
 from nutmill.nuts.warmup.window import window_of
 
@@ -66,23 +68,23 @@ def compare_chain(trajectory, state, number):
         for half in range(2):
             clear_block(state.trial_blocks[number, half, tried], state.trials[number, half, tried], 0, 0)
         for i in range(old.shape[0]):
-            if state.joint[i] != 0:
+            if is_joint(state.joint[i]):
                 other = tried_centredness(tried, state.usual_log_scale[i])
                 centredness[i] = other if tried < N_TRIED else old[i]
         for block in range(N_BLOCKS):
             record, rows = state.blocks[number, block], state.rows[number, block]
             if in_window(record, state.group[0].stage_end):
                 into = state.trial_blocks[number, block % 2, tried]
-                _try_rows(
-                    trajectory, (old, centredness), rows[: record.n_rows], into, state.trials[number, block % 2, tried]
-                )
+                moments = state.trials[number, block % 2, tried]
+                where = (old, centredness), basis_of(state)
+                _try_rows(trajectory, where, rows[: record.n_rows], into, moments)
     copy_into(old, centredness)
 
 
 @kernel
-def _try_rows(trajectory, places, rows, into, moments):
+def _try_rows(trajectory, where, rows, into, moments):
     """Add some draws and their gradients to moments, in other coordinates; count in `n_rows` those not finite there."""
-    old, new = places
+    (old, new), basis = where
     position, gradient = vector_of(trajectory, 1, POSITION), vector_of(trajectory, 1, GRADIENT)
     stride = max(1, (rows.shape[0] + _DRAWS_PER_BLOCK - 1) // _DRAWS_PER_BLOCK)
     for number in range(rows.shape[0]):
@@ -90,6 +92,7 @@ def _try_rows(trajectory, places, rows, into, moments):
         if number % stride != 0:
             continue
         recentre_into(old, new, row[DRAW_LOCATION], row[DRAW_LOG_SCALE], row[DRAW_POSITION], position)
+        turn(basis, (old, new), row[DRAW_LOG_SCALE], position)
         status, lp = trajectory.density(position, gradient, trajectory.data)
         trajectory.chain.n_gradients += 1
         if status == 0 and math.isfinite(lp) and all_finite(gradient):
@@ -130,7 +133,7 @@ def _sums_into(site, chains, elements, trials, work):
         for tried in range(N_TRIED + 1):
             work[half, tried] = 0.0
     for i in range(sites.shape[0]):
-        if sites[i] == site and joint[i] != 0:
+        if sites[i] == site and is_joint(joint[i]):
             n, last = n + 1, i
             for tried in range(N_TRIED + 1):
                 for half in range(2):

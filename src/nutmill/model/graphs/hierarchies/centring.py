@@ -22,9 +22,11 @@ from pytensor.tensor.elemwise import DimShuffle
 
 from nutmill.model.graphs.graph import GraphParameter, Site, parameter_input
 from nutmill.model.graphs.hierarchies.correlated import is_factor, rewritten_as_by_pymc, sharing_factors
+from nutmill.model.graphs.hierarchies.intercepts import turned
 from nutmill.model.graphs.hierarchies.sites import FoundSite
 from nutmill.model.graphs.hierarchies.widths import inverse_width, log_width
 from nutmill.model.graphs.named_dims import plain
+from nutmill.nuts.state import TURNING
 
 # Beyond this the exponentials of log scales would no longer be numbers; such a scale is outside of the support.
 LARGEST_LOG_SCALE = 300.0
@@ -93,17 +95,14 @@ def recentred(
         log_scale = _log(scale)
         if process is None:
             xi = (x - c * location) * inverse_width(c, scale)
+            xi = turned(xi, c, site.found.written) if site.found.kind == TURNING else xi
             now[site.value] = pt.cast(location + scale * xi if site.found.written else xi, site.value.dtype)
         terms += [site.found.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         of_elements = (_double(whole + location), _double(whole + log_scale))
-        written.append(Site(number, site.found.written, c, *of_elements, _joint(site.found)))
+        written.append(Site(number, site.found.written, c, *of_elements, site.found.kind))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
     return pt.add(rest, *terms), tuple(written)
-
-
-def _joint(found: FoundSite) -> int:
-    return 0 if found.process is None else 1 + found.by_largest
 
 
 def _log(scale: Variable) -> Variable:

@@ -22,13 +22,16 @@ from pytensor.tensor.random.basic import NormalRV
 
 from nutmill.model.graphs.hierarchies.correlated import Correlated, as_correlated, deviates_of, times
 from nutmill.model.graphs.hierarchies.families import FAMILIES, Family
+from nutmill.model.graphs.hierarchies.intercepts import find_intercepts
 from nutmill.model.graphs.hierarchies.lkj import packed_scale
 from nutmill.model.graphs.hierarchies.scaled_uses import ScaledUses
 from nutmill.model.graphs.hierarchies.shaped import placement_of
 from nutmill.model.graphs.hierarchies.walks import as_walk, before_along, steps_of
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
+from nutmill.nuts.state import ALONE, BY_LARGEST, SHIFTED, TOGETHER, TURNING
+from nutmill.nuts.turning import MOST_TURNED
 
-_ZERO = pt.constant(0.0, dtype="float64")
+_ZERO, _ONE = pt.constant(0.0, dtype="float64"), pt.constant(1.0, dtype="float64")
 
 
 class FoundSite(NamedTuple):
@@ -45,8 +48,7 @@ class FoundSite(NamedTuple):
     is_prior: bool = True
     # Where elements are located by others of the site: (coordinates, centredness, scale, `further`) -> variable and xi.
     process: Callable[[Variable, Variable, Variable, Sequence[Variable]], tuple[Variable, Variable]] | None = None
-    # What the information of data in an element is compared with: the largest scale of the site, or its own.
-    by_largest: bool = False
+    kind: int = ALONE  # how its elements hang together, as in `GroupState.joint`
 
     @property
     def expressions(self) -> list[Variable]:
@@ -62,7 +64,35 @@ def find_sites(model: pm.Model) -> list[FoundSite]:
     uses, centred = ScaledUses(variables), {site.variable for site in found}
     others = [rv for rv in variables.free_RVs if rv not in centred]
     found += [site for rv in others if (site := _non_centred(variables, rv, uses))]
-    return [_in_model(site, variables) for site in _in_order(found, free)]
+    return [_in_model(site, variables) for site in _in_order(_with_intercepts(variables, found), free)]
+
+
+def _with_intercepts(model: ModelVariables, found: Sequence[FoundSite]) -> list[FoundSite]:
+    """Add the intercepts that effects are added to; the effects are turned where they are few."""
+    effects = {site.variable: site.expressions for site in found if _is_effects(site)}
+    intercepts = find_intercepts(model, effects) if effects else []
+    intercepts = [one for one in intercepts if all(one.variable is not site.variable for site in found)]
+    of_intercepts = {vector for one in intercepts for vector in one.means}
+    with_effects = [
+        site._replace(kind=TURNING) if site.variable in of_intercepts and _are_few(site.variable) else site
+        for site in found
+    ]
+    return with_effects + [
+        FoundSite(one.variable, 1.0, one.location, _ONE, _none, is_prior=False, kind=SHIFTED) for one in intercepts
+    ]
+
+
+def _is_effects(site: FoundSite) -> bool:
+    """Whether a site is of a vector of independent normals around zero that have one scale."""
+    is_vector = site.variable.type.ndim == 1 and isinstance(site.variable.owner.op, NormalRV)
+    is_one = is_vector and site.process is None and all(site.scale.type.broadcastable)
+    return is_one and _constant(site.location) == 0.0
+
+
+def _are_few(vector: Variable) -> bool:
+    """Whether a vector may have so few elements that it is turned: that may be known with its data only."""
+    (length,) = vector.type.shape
+    return length is None or 2 <= length <= MOST_TURNED
 
 
 def _in_model(site: FoundSite, variables: ModelVariables) -> FoundSite:
@@ -84,7 +114,9 @@ def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
 
 def _centred(model: ModelVariables, rv: Variable, free: set[Variable]) -> FoundSite | None:
     if model.rvs_to_transforms.get(rv) is None and (walk := as_walk(rv)) is not None:
-        site = FoundSite(rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=walk.values)
+        site = FoundSite(
+            rv, 1.0, walk.location, walk.scale, walk.log_density, walk.further, process=walk.values, kind=TOGETHER
+        )
     elif model.rvs_to_transforms.get(rv) is None and (found := as_correlated(rv, model)) is not None:
         site = _correlated(rv, found)
     elif (scale := packed_scale(rv, model)) is not None:
@@ -149,7 +181,9 @@ def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> Found
 def _steps(site: FoundSite, axis: int) -> FoundSite:
     """The site of the steps of a walk along an axis: each is located by the value before it."""
     location = before_along(axis, pt.cumsum(site.scale * site.variable, axis=axis))
-    return site._replace(location=location, process=lambda x, c, scale, _further: (steps_of(axis, x, c, scale),) * 2)
+    return site._replace(
+        location=location, process=lambda x, c, scale, _further: (steps_of(axis, x, c, scale),) * 2, kind=TOGETHER
+    )
 
 
 def _correlated(rv: Variable, found: Correlated) -> FoundSite:
@@ -162,8 +196,8 @@ def _correlated(rv: Variable, found: Correlated) -> FoundSite:
 
     scale = pt.diagonal(found.factor)
     xi = deviates_of(rv - found.mean, pt.ones_like(rv), found.factor)
-    by_largest = rv.type.ndim == 1
-    return FoundSite(rv, 1.0, rv - scale * xi, scale, _standard, [*found], process=process, by_largest=by_largest)
+    kind = BY_LARGEST if rv.type.ndim == 1 else TOGETHER
+    return FoundSite(rv, 1.0, rv - scale * xi, scale, _standard, [*found], process=process, kind=kind)
 
 
 def _standard(xi: Variable, _further: Sequence[Variable]) -> Variable:
@@ -193,7 +227,7 @@ def _deviates(rv: Variable, factor: Variable, axis: int, log_density: Callable) 
     location = turned(times(pt.tril(factor, -1), pt.moveaxis(rv, axis, -1)))
     scale = turned(pt.zeros_like(pt.moveaxis(rv, axis, -1)) + pt.diagonal(factor))
     return FoundSite(
-        rv, 0.0, location, scale, lambda xi, _further: log_density(xi, ()), [factor], process=process, by_largest=True
+        rv, 0.0, location, scale, lambda xi, _further: log_density(xi, ()), [factor], process=process, kind=BY_LARGEST
     )
 
 
@@ -221,7 +255,9 @@ def _in_order(found: Sequence[FoundSite], free: set[Variable]) -> list[FoundSite
         ready = [site for site in waiting if not needs[site.variable] & names]
         if not ready:
             # Only what was written as a product can be in a circle; without it the others may be in none.
-            waiting.pop(max(number for number, site in enumerate(waiting) if site.written == 0.0))
+            waiting.pop(
+                max(number for number, site in enumerate(waiting) if site.written == 0.0 or site.kind == SHIFTED)
+            )
             continue
         ordered += ready
         waiting = [site for site in waiting if all(site is not one for one in ready)]
