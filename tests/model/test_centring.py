@@ -25,6 +25,10 @@ def hierarchy() -> pm.Model:
         parts += [pm.StudentT("student", nu=4.0, mu=mu, sigma=tau, shape=2), pm.Laplace("laplace", mu, tau, shape=2)]
         parts += [pm.Logistic("logistic", normal[:2], tau, shape=2), pm.Cauchy("cauchy", mu, tau)]
         parts += [pm.Gumbel("gumbel", mu, tau, shape=2), pm.LogNormal("log_normal", mu, tau, shape=2)]
+        parts += [
+            pm.SkewNormal("skew", mu=mu, sigma=tau, alpha=normal[0], shape=2),
+            pm.Moyal("moyal", mu, tau, shape=2),
+        ]
         by_hand = pm.Normal("by_hand", 0.0, 1.0, shape=3) * tau * pm.HalfCauchy("local", 1.0, shape=3)
         parts += [pm.Deterministic("effect", mu + by_hand), pm.Laplace("z", 0.0, np.float64(1.0), shape=2) * tau]
         for number, part in enumerate(parts):

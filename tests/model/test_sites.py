@@ -22,12 +22,20 @@ def sites_of(build, **coords) -> dict[str, float]:
     return {site.variable.name: site.written for site in find_sites(model)}
 
 
-@pytest.mark.parametrize("family", ["Normal", "StudentT", "Laplace", "Logistic", "Cauchy", "Gumbel", "LogNormal"])
+@pytest.mark.parametrize(
+    "family", ["Normal", "StudentT", "Laplace", "Logistic", "Cauchy", "Gumbel", "LogNormal", "SkewNormal", "Moyal"]
+)
 def test_families_of_location_and_scale(family):
     def build():
         tau = pm.HalfNormal("tau", 1.0)
-        further = {"nu": 4.0} if family == "StudentT" else {}
-        scale = "sigma" if family in ("Normal", "StudentT", "LogNormal") else "b" if family == "Laplace" else "s"
+        further = {"nu": 4.0} if family == "StudentT" else {"alpha": 2.0} if family == "SkewNormal" else {}
+        scale = (
+            "sigma"
+            if family in ("Normal", "StudentT", "LogNormal", "SkewNormal", "Moyal")
+            else "b"
+            if family == "Laplace"
+            else "s"
+        )
         scale = "beta" if family in ("Cauchy", "Gumbel") else scale
         location = "alpha" if family == "Cauchy" else "mu"
         getattr(pm, family)("v", **{location: pm.Normal("mu", 0.0, 2.0), scale: tau}, **further, shape=3)
@@ -82,6 +90,10 @@ def test_sites_come_after_what_they_depend_on():
         (lambda z, tau, _free: tau * pt.cumsum(z), True),
         (lambda z, tau, _free: (pm.Data("x", np.ones((4, 3))) @ z) / tau, True),
         (lambda z, _tau, free: (pm.Data("x", np.ones((3, 3))) @ z) * pm.math.exp(free), False),
+        (lambda z, tau, _free: tau * pt.set_subtensor(pt.zeros(5)[1:4], -z), True),
+        (lambda z, tau, _free: tau * pt.zeros(5)[GROUP[:3]].inc(z), True),
+        (lambda z, tau, _free: tau * pt.set_subtensor(z[1:], 0.0), False),
+        (lambda z, _tau, _free: z * pt.sqrt(1.0 - pm.Beta("share", 1.0, 1.0)), True),
         (lambda z, tau, _free: (1.0 + z) * tau, False),
         (lambda z, tau, _free: pm.math.exp(z[GROUP]) * tau, False),
         (lambda z, tau, _free: z * (tau - 1.0), False),
@@ -258,11 +270,14 @@ def test_signs_are_told_from_operations():
         scale[:, None],
         scale**-0.5,
     ]
+    positive += [2.0 - between, np.array([2.0, 3.0]) - below]
     positive += [1.0 / scale, pt.stack([scale[0], between]), pt.softplus(real), scale.sum(), np.ones(3) * scale]
     other = [
         real,
         below,
         scale - 1.0,
+        1.9 - between,
+        9.0 - scale,
         scale * real,
         scale * shared,
         pt.log(scale),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.continuous import MoyalRV, SkewNormalRV
 from pytensor.graph.basic import Variable
 from pytensor.tensor.random import basic as random
 
@@ -42,5 +43,7 @@ FAMILIES = {
     random.LogisticRV: Family(lambda: pm.Logistic.dist(_ZERO, _ONE)),
     random.CauchyRV: Family(lambda: pm.Cauchy.dist(_ZERO, _ONE)),
     random.GumbelRV: Family(lambda: pm.Gumbel.dist(_ZERO, _ONE)),
+    SkewNormalRV: Family(lambda alpha: pm.SkewNormal.dist(mu=_ZERO, sigma=_ONE, alpha=alpha)),
+    MoyalRV: Family(lambda: pm.Moyal.dist(_ZERO, _ONE)),
     random.LogNormalRV: Family(lambda: pm.Normal.dist(_ZERO, _ONE), of_log=True),
 }

@@ -28,7 +28,7 @@ INDEXING = tuple(
     {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
 )
 _MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *INDEXING)
-_SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubtensor1", subtensor.IncSubtensor))
+SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubtensor1", subtensor.IncSubtensor))
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
 
@@ -59,7 +59,20 @@ def _is_positive_elementwise(node, model: ModelVariables) -> bool:
         return is_positive(node.inputs[0], model)
     if isinstance(operation, scalar.Add) and any(is_positive(v, model) for v in node.inputs):
         return all(_is_not_negative(v, model) for v in node.inputs)
+    if isinstance(operation, scalar.Sub) and isinstance(node.inputs[0], Constant):
+        return _is_number(node.inputs[0]) and _is_below(node.inputs[1], float(np.min(node.inputs[0].data)), model)
     return isinstance(operation, _OF_ALL) and all(is_positive(v, model) for v in node.inputs)
+
+
+def _is_below(variable: Variable, bound: float, model: ModelVariables) -> bool:
+    """Whether a random variable of the model is below a number by its transform: as a share of variance is below 1."""
+    while variable.owner is not None and isinstance(variable.owner.op, (ViewOp, DimShuffle)):
+        variable = variable.owner.inputs[0]
+    transform = model.rvs_to_transforms.get(variable)
+    if isinstance(transform, IntervalTransform):
+        upper = transform.args_fn(*variable.owner.inputs)[1]
+        return isinstance(upper, Constant) and _is_number(upper) and bool(np.all(np.asarray(upper.data) <= bound))
+    return isinstance(transform, (LogOddsTransform, SimplexTransform)) and bound >= 1.0
 
 
 def _is_not_negative(variable: Variable, model: ModelVariables) -> bool:
@@ -98,5 +111,5 @@ def _is_number(constant: Constant) -> bool:
 def is_lkj_factor(variable: Variable, model: ModelVariables) -> bool:
     """Whether a matrix is the lower Cholesky factor that an LKJ prior is of."""
     node = variable.owner
-    is_set = node is not None and isinstance(node.op, _SETTING) and node.op.set_instead_of_inc
+    is_set = node is not None and isinstance(node.op, SETTING) and node.op.set_instead_of_inc
     return is_set and isinstance(model.rvs_to_transforms.get(node.inputs[1]), CholeskyCovPacked)

@@ -14,17 +14,17 @@ import pytensor.tensor as pt
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.traversal import ancestors
-from pytensor.scalar.basic import Cast, Identity, Mul, TrueDiv
+from pytensor.scalar.basic import Cast, Identity, Mul, Neg, TrueDiv
 from pytensor.tensor.basic import Join
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.extra_ops import CumOp
 from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
-from pytensor.tensor.subtensor import Subtensor
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
 from nutmill.model.graphs.hierarchies.correlated import is_factor
 from nutmill.model.graphs.hierarchies.lkj import row_lengths
-from nutmill.model.graphs.hierarchies.positive import INDEXING, is_positive
+from nutmill.model.graphs.hierarchies.positive import INDEXING, SETTING, is_positive
 from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.patterns import core_of, transposed_of
 
@@ -94,7 +94,7 @@ class ScaledUses:
     def _step(self, node: Apply, use: Use) -> tuple[Variable | None, Use] | None:
         """Say by which scale a node multiplies a use, if by any, and what it makes of it; None if nothing linear."""
         operation = node.op.scalar_op if isinstance(node.op, Elemwise) else node.op
-        if isinstance(operation, (Identity, Cast, ViewOp, SpecifyShape)):
+        if isinstance(operation, (Identity, Cast, Neg, ViewOp, SpecifyShape)):
             return None, use._replace(expression=node.outputs[0])
         if isinstance(operation, (Mul, TrueDiv)) or _multiplies_matrices(node):
             if len(node.inputs) != 2 or (isinstance(operation, TrueDiv) and node.inputs[0] is not use.expression):
@@ -186,6 +186,8 @@ def _is_advanced(node: Apply) -> bool:
 
 def _axes_after(node: Apply, use: Use) -> tuple[int | None, ...] | None:
     """Axes of the output of a node that moves or mixes; None if it does something else."""
+    if isinstance(node.op, (IncSubtensor, *SETTING)) and node.inputs[1] is use.expression:
+        return (None,) * node.outputs[0].type.ndim
     if node.inputs[0] is not use.expression and not isinstance(node.op, Join):
         return None
     if isinstance(node.op, DimShuffle):
