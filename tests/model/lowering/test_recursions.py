@@ -5,7 +5,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from model.test_steps import assert_gradient
+from model.lowering.test_steps import assert_gradient
 from numba.core.runtime import rtsys
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.link.numba.dispatch.basic import numba_njit
