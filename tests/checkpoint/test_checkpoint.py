@@ -250,9 +250,21 @@ def test_a_read_only_folder_is_one_sentence(small_disk, reference):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
         resume(small_disk / "run", draws=200)
-    with pytest.raises(CheckpointError, match=r"cannot be written \(Read-only file system\)"):
+    with pytest.raises(
+        CheckpointError, match=r"other cannot be a run's folder \(Read-only file system\): take another"
+    ):
         run_kept(small_disk / "other")
     assert [group.store.n_written("draws", 0) for group in read_groups(small_disk / "run")] == [150]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("file", "it is a file"), ("file/run", "Not a directory"), ("x" * 300, "File name too long")]
+)
+def test_a_folder_that_cannot_be_made_was_never_there(tmp_path, name, why):
+    """Nothing can be resumed: it must not be said that what was saved is whole, or that a folder is gone."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=rf"cannot be a run's folder \({why}\): take another, or get access\.$"):
+        run_kept(tmp_path / name)
 
 
 def test_a_chain_that_must_stop_leaves_the_checkpoints_before(tmp_path):

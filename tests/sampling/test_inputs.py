@@ -16,6 +16,7 @@ from pytensor.graph.op import Op
 
 from nutmill import ArgumentError, ModelError, SamplingError, compile_model, sample_numba
 from nutmill.model import build as model_compile
+from nutmill.sampling.request import checked_request
 
 QUICK = {"draws": 20, "tune": 50, "chains": 1, "progressbar": False, "compute_convergence_checks": False}
 
@@ -107,7 +108,7 @@ def test_unknown_var_names_are_refused():
         ({"draws": None}, "draws must be a whole number"),
         ({"draws": True}, "draws must be a whole number"),
         ({"tune": -1}, "tune must be a whole number, at least 0"),
-        ({"chains": 0}, "chains must be a whole number, at least 1"),
+        ({"chains": 0}, "chains must be a whole number, between 1 and 1000000, not 0"),
         ({"chains": -1}, "chains must be"),
         ({"cores": 0}, "cores must be"),
         ({"starts": "anywhere"}, 'starts must be "jitter" or "prior", not'),
@@ -119,12 +120,34 @@ def test_unknown_var_names_are_refused():
         ({"random_seed": "seed"}, "random_seed must be"),
         ({"metric": "dense"}, 'metric must be "auto" or "diag"'),
         ({"idata_kwargs": {"log_lik": True}}, "idata_kwargs has no option log_lik; it has log_likelihood"),
+        ({"idata_kwargs": {"log_likelihood": "no"}}, "idata_kwargs: log_likelihood must be True or False, not 'no'"),
+        ({"idata_kwargs": 3}, "idata_kwargs must be a dict from options to True or False, not 3"),
+        ({"chains": 10**10}, "chains must be a whole number, between 1 and 1000000, not"),
+        ({"jitter": "yes"}, "jitter must be True or False, not 'yes'"),
+        ({"discard_tuned_samples": None}, "discard_tuned_samples must be True or False, not None"),
+        ({"checkpoint": ""}, "checkpoint must be the path of a folder, not ''"),
+        ({"checkpoint": "a\0b"}, "checkpoint must be the path of a folder, not"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, monkeypatch):
     monkeypatch.delattr("nutmill.model.compile_model.compile_model")
     with refused(pattern, ArgumentError):
         sample_numba(one_normal(), **QUICK | arguments)
+
+
+def test_var_names_of_a_compiled_model_are_those_of_its_compile():
+    with refused(
+        "compiled already, with the variables that it reports: give var_names to compile_model", ArgumentError
+    ):
+        sample_numba(zoo.compiled("regression"), **QUICK, var_names=["beta"])
+
+
+def test_a_seed_sequence_is_a_seed():
+    seeds = [
+        checked_request(random_seed=seed).seed for seed in ([1, 2], np.random.SeedSequence([1, 2]), [2, 1], np.int8(3))
+    ]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[3] == 3
 
 
 @pytest.mark.parametrize(
@@ -140,6 +163,7 @@ def test_arguments_are_checked_before_anything_is_compiled(arguments, pattern, m
         ({"sigma": np.nan}, "initval of sigma lies outside its support"),
         ({"beta": [np.nan, 0.0]}, "initval of beta lies outside its support"),
         ([{"sigma": 1.0}, None], "initvals has 2 entries for 1 chains"),
+        ({"beta": np.ma.masked_array([1.0, 2.0], mask=[0, 1])}, "initval of beta has masked values: give a number"),
         ([1.0], "initvals must be a dict"),
         (1.0, "initvals must be a dict"),
     ],

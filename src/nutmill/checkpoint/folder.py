@@ -50,8 +50,8 @@ class RunFolder:
         cannot be written.
         """
         path = Path(path)
+        _make(path)
         with as_checkpoint_error(path):
-            path.mkdir(parents=True, exist_ok=True)
             check_names(path)
             if has_begun(path):
                 owner = read_owner(path / LOCK)
@@ -137,6 +137,15 @@ class RunFolder:
     def _write_manifest(self) -> None:
         with as_checkpoint_error(self.path):
             write_manifest(self.path, self.manifest)
+
+
+def _make(path: Path) -> None:
+    """Make a folder unless it is there: where that fails nothing was saved, and there is nothing to resume."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise CheckpointError(f"{path} cannot be a run's folder ({why}): take another, or get access.") from error
 
 
 def has_parts(manifest: Mapping[str, Any]) -> bool:

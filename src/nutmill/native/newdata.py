@@ -246,7 +246,7 @@ def initvals_per_chain(model: Description, initvals, chains: int) -> list[Mappin
 def start_with(
     model: Description, origin: Origin, given: Mapping[str, Any], seed: int
 ) -> tuple[list[np.ndarray], dict[str, str]]:
-    """Initial values where the user gave some; raises ModelError if one has another shape than its variable.
+    """Initial values where the user gave some; raises ModelError if one is masked or of another shape.
 
     Returns one array for each parameter, on the unconstrained scale; and, for each parameter that was given, its name
     in the model.
@@ -254,6 +254,9 @@ def start_with(
     by_name = {str(name): value for name, value in given.items()}
     names = {p.name: p.rv_name for p in model.parameters if {p.name, p.rv_name} & set(by_name)}
     default = origin.start(model.values, seed)
+    masked = [name for name, value in by_name.items() if np.ma.is_masked(value)]
+    if masked:
+        raise ModelError(f"The initval of {masked[0]} has masked values: give a number for each.")
     try:
         values = origin.start_given(by_name, model.values, seed)
     except ModelError:

@@ -19,12 +19,14 @@ from nutmill.run.run import Settings
 from nutmill.sampling.steering import Callback
 
 # What a seed may be.
-Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | None
+Seed = int | np.integer | Sequence[int] | np.ndarray | np.random.Generator | np.random.SeedSequence | None
 
 # What the draws depend on, as `sample_numba` takes it, beside the model and the seed.
 _OF_DRAWS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring", "starts", "chain_ids")
 # What may be asked of the result beside posterior and statistics.
 _RESULT_OPTIONS = {"log_likelihood": False, "include_transformed": False, "divergences": False}
+# Beyond this it is a slip of the keyboard; a list of so many chains is still made at once.
+_MOST_CHAINS = 1_000_000
 
 
 class Request(NamedTuple):
@@ -117,14 +119,9 @@ def checked_request(
     blocking=True,
 ) -> Request:
     """Check the arguments of `sample_numba`; raises ArgumentError with one sentence for the first that is wrong."""
-    unknown = set(idata_kwargs or {}) - set(_RESULT_OPTIONS)
-    if unknown:
-        raise ArgumentError(
-            f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
-        )
     if not isinstance(target_accept, Real) or not 0.0 < float(target_accept) < 1.0:
         raise ArgumentError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
-    draws, chains = _count("draws", draws, 1), _count("chains", chains, 1)
+    draws, chains = _count("draws", draws, 1), _count("chains", chains, 1, _MOST_CHAINS)
     chain_ids = _chain_ids(chain_ids, chains)
     _check_together(until, chain_ids, chains, executor)
     return Request(
@@ -139,12 +136,12 @@ def checked_request(
         max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
         initvals=initvals,
-        jitter=jitter,
+        jitter=_switch("jitter", jitter),
         starts=_one_of("starts", starts, "jitter", "prior"),
-        keep_warmup=not discard_tuned_samples,
+        keep_warmup=not _switch("discard_tuned_samples", discard_tuned_samples),
         progressbar=progressbar,
-        check=compute_convergence_checks,
-        result=_RESULT_OPTIONS | dict(idata_kwargs or {}),
+        check=_switch("compute_convergence_checks", compute_convergence_checks),
+        result=_result_options(idata_kwargs),
         checkpoint=None if checkpoint is None else _path("checkpoint", checkpoint),
         every=_seconds("every", every),
         chain_ids=chain_ids,
@@ -153,8 +150,8 @@ def checked_request(
         limits=checked_limits(max_time, until, chains=chains, draws=draws),
         adaptation_state=_adaptation(adaptation_state),
         executor=_executor(executor),
-        callback=_seen_by(callback, blocking),
-        blocking=blocking,
+        callback=_seen_by(callback),
+        blocking=_switch("blocking", blocking),
     )
 
 
@@ -172,10 +169,26 @@ def _check_together(until, chain_ids: list[int], chains: int, executor) -> None:
         )
 
 
-def _seen_by(callback, blocking) -> Callback | None:
+def _switch(name: str, value) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{name} must be True or False, not {value!r}.")
+    return bool(value)
+
+
+def _result_options(wanted) -> dict[str, bool]:
+    """Check what may be asked of the result, and fill in what was not."""
+    if wanted is not None and not isinstance(wanted, Mapping):
+        raise ArgumentError(f"idata_kwargs must be a dict from options to True or False, not {wanted!r}.")
+    unknown = [str(name) for name in wanted or {} if name not in _RESULT_OPTIONS]
+    if unknown:
+        raise ArgumentError(
+            f"idata_kwargs has no option {', '.join(sorted(unknown))}; it has {', '.join(_RESULT_OPTIONS)}."
+        )
+    return _RESULT_OPTIONS | {name: _switch(f"idata_kwargs: {name}", value) for name, value in (wanted or {}).items()}
+
+
+def _seen_by(callback) -> Callback | None:
     """Check how the user's code sees a run."""
-    if not isinstance(blocking, bool):
-        raise ArgumentError(f"blocking must be True or False, not {blocking!r}.")
     if callback is not None and not _takes_one(callback):
         raise ArgumentError(
             "callback must be a function of one argument, a snapshot of the run (with phase, n_draws, divergences, "
@@ -222,7 +235,10 @@ def _executor(executor) -> Executor | None:
 def _path(name: str, value) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise ArgumentError(f"{name} must be the path of a folder, not {value!r}.")
-    return Path(value)
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ArgumentError(f"{name} must be the path of a folder, not {value!r}.")
+    return Path(path)
 
 
 def _seconds(name: str, value) -> float:
@@ -261,10 +277,13 @@ def _seed(random_seed) -> int:
     if random_seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
     try:
-        return int(np.random.SeedSequence(random_seed).generate_state(1, np.uint64)[0])
+        is_sequence = isinstance(random_seed, np.random.SeedSequence)
+        sequence = random_seed if is_sequence else np.random.SeedSequence(random_seed)
+        return int(sequence.generate_state(1, np.uint64)[0])
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            f"random_seed must be a non-negative integer, a sequence of them or a Generator, not {random_seed!r}."
+            "random_seed must be a non-negative integer, a sequence of them, a Generator or a SeedSequence, not "
+            f"{random_seed!r}."
         ) from error
 
 

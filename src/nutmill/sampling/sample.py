@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nutmill.checkpoint.folder import RunFolder
-from nutmill.errors import ModelError
+from nutmill.errors import ArgumentError, ModelError
 from nutmill.layout.layout import Layout
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.native.compiled import CompiledModel
@@ -72,8 +72,8 @@ def sample_numba(
     Parameters
     ----------
     model
-        A `pm.Model`; None takes the one of the surrounding ``with``. Or a `CompiledModel`, for which `var_names`,
-        `fuse` and `lowering` have no effect: they are of the compile.
+        A `pm.Model`; None takes the one of the surrounding ``with``. Or a `CompiledModel`, which reports the variables
+        that it was compiled with; `fuse` and `lowering`, which are of the compile, have no effect on it.
     draws
         Draws to keep of each chain.
     tune
@@ -97,10 +97,10 @@ def sample_numba(
     max_treedepth
         A trajectory takes at most ``2**max_treedepth`` steps.
     random_seed
-        An integer, a sequence of integers or a `numpy.random.Generator`. The same seed gives the same bytes on the
-        same kind of processor with the same number of BLAS threads a chain, whatever else `cores` and `layout` say and
-        whatever else this process does. That number is one unless `layout` says or finds otherwise, and the attribute
-        ``blas_threads`` of the result.
+        An integer, a sequence of integers, a `numpy.random.Generator` or a `SeedSequence`. The same seed gives the
+        same bytes on the same kind of processor with the same number of BLAS threads a chain, whatever else `cores` and
+        `layout` say and whatever else this process does. That number is one unless `layout` says or finds otherwise,
+        and the attribute ``blas_threads`` of the result.
     initvals
         Where to start, by name of variable; one mapping for all chains or a list with one for each. These
         values are not jittered.
@@ -202,8 +202,12 @@ sample = sample_numba  # the plain name
 
 
 def compiled_of(model, **options) -> CompiledModel:
-    """Compile a model with the options of `compile_model`, unless it is compiled."""
+    """Compile a model with the options of `compile_model`; one that is compiled cannot have other `var_names`."""
     if isinstance(model, CompiledModel):
+        if options.get("var_names") is not None:
+            raise ArgumentError(
+                "This model is compiled already, with the variables that it reports: give var_names to compile_model."
+            )
         return model
     from nutmill.model.compile_model import compile_model  # brings PyTensor, which a compiled model need not pay for
 
