@@ -78,6 +78,28 @@ def test_help_has_no_types_of_python(command, monkeypatch):
     assert not re.search(r"\b(int|float|bool|str|range|Path|ModelPlace)\b", shown) and "{" not in shown
 
 
+@pytest.mark.parametrize("arguments", [["topology"], ["topology", "--json"], ["--version"], ["--help"]], ids=" ".join)
+def test_what_cannot_be_printed_is_one_sentence(arguments):
+    """A full disk behind `>` is no mistake of ours: no traceback, and none of Python's own when it ends."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nutmill", *arguments], env=environment(), stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "nutmill: What this command prints cannot be written (No space left on device).\n"
+
+
+def test_a_folder_that_was_deleted_is_one_sentence(tmp_path):
+    (tmp_path / "model.py").write_text("model = 3")
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m nutmill sample ../model.py:model"
+    done = subprocess.run(
+        ["sh", "-c", command], env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr == "nutmill: The folder that this command runs in was deleted: change to another one.\n"
+
+
 def test_help_groups_the_commands_and_has_examples():
     shown = CliRunner().invoke(app, ["--help"]).stdout
     places = [shown.index(f"─ {group} ─") for group in (MODEL, MACHINE, INSIGHT)]

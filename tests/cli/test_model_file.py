@@ -68,6 +68,11 @@ def test_what_names_no_place(text):
         parse(text)
 
 
+def test_a_compiled_model_is_its_file_alone():
+    with pytest.raises(ValueError, match=r"no name in its file: it is given as a\.nut, not 'a\.nut:model'"):
+        parse("a.nut:model")
+
+
 def test_a_model_is_found_by_its_name(written):
     assert isinstance(load_model(written(MODEL, "line")), pm.Model)
 

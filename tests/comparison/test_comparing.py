@@ -147,6 +147,14 @@ def test_a_named_sampler_that_is_not_installed_is_an_error(ghost, tmp_path, monk
     assert done.stdout == "" and isinstance(done.exception, NutmillError)
 
 
+def test_a_file_without_its_model_is_told_before_samplers_are_made_ready(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.py").write_text("import no_such_package")
+    done = CliRunner().invoke(app, ["compare", "wrong.py:model", "--repeats", "1"])
+    assert "wrong.py raised ModuleNotFoundError" in str(done.exception)
+    assert "ready" not in done.output
+
+
 def test_a_version_that_was_not_tested_is_reported(monkeypatch):
     monkeypatch.setitem(samplers.TESTED, "pymc", ("3.11.",))
     notes = nutmill.compare(build(), samplers=["nutmill"], draws=10, repeats=1, limit_s=0.05).notes

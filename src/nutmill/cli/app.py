@@ -1,5 +1,7 @@
 """The command `nutmill`: its commands, and how an error reads."""
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -86,6 +88,8 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# How writing to a full disk, beyond a limit or to a broken one fails.
+_OF_STREAMS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 # What typer makes of KeyboardInterrupt: what shells give a process that SIGINT has ended.
 _BY_CTRL_C = 128 + signal.SIGINT
 # What can be gone on with after a signal; other commands end by it.
@@ -111,7 +115,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NutmillError as error:
         say(f"nutmill: {error}")
         sys.exit(outcome.Exit.ERROR)
+    except OSError as error:
+        if (what := _without_file(error)) is None:
+            raise
+        say(f"nutmill: {what}")
+        sys.exit(outcome.Exit.ERROR)
     except SystemExit as end:
         if end.code == _BY_CTRL_C:
             say("nutmill: Stopped by Ctrl-C.")
         raise
+
+
+def _without_file(error: OSError) -> str | None:
+    """Say what went wrong where the system names no file: with what is printed, or with the folder that we are in."""
+    if error.filename is not None:
+        return None
+    if error.errno in _OF_STREAMS and sys.__stdout__ is not None:
+        # Python would try once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        return f"What this command prints cannot be written ({error.strerror})."
+    if error.errno == errno.ENOENT:
+        return "The folder that this command runs in was deleted: change to another one."
+    return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nutmill.cli import model_file, options
+from nutmill.cli import options
 from nutmill.cli.console import print_json, stdout_console
 from nutmill.errors import ModelError, NutmillError
 from nutmill.progress.stderr import say
@@ -45,12 +45,14 @@ def compare(
     """Sample a model with nutmill, nutpie, PyMC, NumPyro, BlackJAX and Stan; say what each one costs and gives."""
     if model.name is None:
         raise ModelError(f"Other samplers cannot run {model.path}, which is compiled: name the PyMC model.")
-    model_file.check_file(model.path)
     with contextlib.redirect_stdout(sys.stderr):
+        from nutmill.cli import compare_cell
         from nutmill.comparison.comparing import compare_source, usable_cores
         from nutmill.comparison.rounds import ComparedModel, ComparisonSettings
 
         place = {"file": str(model.path.resolve()), "name": model.name}
+        # A file that has no model says so now, and not once every sampler has been made ready for it.
+        compare_cell.load(place)
         source = ComparedModel("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
         settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, seed, limit)
         found = compare_source(source, str(model), settings, sampler, say)

@@ -40,6 +40,8 @@ def parse(text: str) -> ModelPlace:
     path, colon, name = text.rpartition(":")
     if not colon or not path or not name.isidentifier():
         raise ValueError(f"a model is given as file.py:name, such as model.py:model, or as model.nut, not {text!r}.")
+    if path.endswith(SAVED):
+        raise ValueError(f"a compiled model has no name in its file: it is given as {path}, not {text!r}.")
     return ModelPlace(Path(path), name)
 
 
