@@ -104,8 +104,11 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True, mode: int = 0
 
     Without `sync` that holds when the process is killed, not when the machine loses power; it waits for no disk. Its
     permissions are `mode`, as far as the user's umask lets it. Raises OSError if it cannot be written; what was there
-    before still is.
+    before still is. Raises NotPlain for a device: root's /dev/null would become a file.
     """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISCHR(kind := path.stat().st_mode) or stat.S_ISBLK(kind):
+            raise NotPlain(errno.EINVAL, "it is a device", str(path))
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -167,6 +167,11 @@ def test_samplers_that_are_installed_for_the_tests_are_those_that_were_tested():
     assert samplers.untested(installed) == {}
 
 
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ArgumentError, match=r"^A pm\.Model can be compared, .*, not 3\.$"):
+        nutmill.compare(3)
+
+
 @pytest.mark.parametrize(("name", "value"), [("draws", 3), ("chains", 1), ("repeats", 0)])
 def test_too_little_to_compare_is_refused(name, value):
     with pytest.raises(ArgumentError, match=f"{name} must be at least .* to compare samplers, not {value}"):

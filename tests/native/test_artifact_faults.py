@@ -88,6 +88,14 @@ def test_a_folder_that_is_not_there(tmp_path):
         small().save(tmp_path / "nowhere" / "model.nut")
 
 
+def test_a_device_is_not_replaced_by_a_model(tmp_path):
+    """What is written beside its place and renamed would end /dev/null, where root says so."""
+    (tmp_path / "null").symlink_to("/dev/null")
+    with refused("cannot be saved as .*null: it is a device"):
+        small().save(tmp_path / "null")
+    assert (tmp_path / "null").is_char_device()
+
+
 def test_a_file_that_may_not_be_read(path):
     if os.getuid():
         pytest.skip("only root may become another user")

@@ -70,11 +70,13 @@ def compare(
     Raises
     ------
     ArgumentError
-        There is no such sampler or Stan program, one that is named is not installed, or too few draws or chains are
-        asked for.
+        It is no pm.Model, there is no such sampler or Stan program, one that is named is not installed, or too few
+        draws or chains are asked for.
     ModelError
         The model cannot be sent to another process.
     """
+    if not hasattr(model, "free_RVs"):
+        raise ArgumentError(f"A pm.Model can be compared, which all samplers know, not {model!r}.")
     with tempfile.TemporaryDirectory() as folder:
         sent = str(_pickled(model, Path(folder) / "model.pickle"))
         source = ComparedModel("nutmill.comparison.cell", sent, os.path.abspath(stan) if stan else None)
