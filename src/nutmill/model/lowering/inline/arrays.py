@@ -238,3 +238,19 @@ def integer(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
     """A number as a 64-bit integer."""
     number_kind, number = scalar(emitter, kind, value)
     return emitter.context.cast(emitter.builder, number, number_kind, types.int64)
+
+
+def truth(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
+    """Whether a number is not zero, as one bit."""
+    number_kind, number = scalar(emitter, kind, value)
+    return emitter.context.cast(emitter.builder, number, number_kind, types.boolean)
+
+
+def smaller(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    """The smaller of two signed integers."""
+    return emitter.builder.select(emitter.builder.icmp_signed("<", one, other), one, other)
+
+
+def larger(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
+    """The larger of two signed integers."""
+    return emitter.builder.select(emitter.builder.icmp_signed(">", one, other), one, other)

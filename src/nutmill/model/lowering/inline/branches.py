@@ -7,8 +7,7 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
-from nutmill.model.lowering.inline.arrays import Emitter, array_kind, new_array, scalar, view_of
-from nutmill.model.lowering.inline.elements.scalar_rules import cast
+from nutmill.model.lowering.inline.arrays import Emitter, array_kind, new_array, truth, view_of
 from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.loops import Axes
 from nutmill.model.lowering.inline.operation import Operation
@@ -20,22 +19,20 @@ def if_else(node: Apply) -> Operation | None:
         return None
     n = len(node.outputs)
     made = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
-    if any(v.type.dtype != kind.type.dtype for v, kind in zip(node.inputs[1:], (*node.outputs, *node.outputs))):  # noqa: B905
+    if any(v.type.dtype != out.type.dtype for v, out in zip(node.inputs[1:], node.outputs * 2, strict=True)):
         return None
     result_kind = made[0] if n == 1 else types.Tuple(made)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         builder = emitter.builder
-        number_kind, number = scalar(emitter, kinds[0], values[0])
-        holds = cast(emitter, number, str(number_kind), "bool") if number_kind != types.boolean else number
-        holds = builder.trunc(holds, ir.IntType(1)) if holds.type != ir.IntType(1) else holds
+        is_true = truth(emitter, kinds[0], values[0])
         views = [view_of(emitter, kind, value) for kind, value in zip(kinds[1:], values[1:], strict=True)]
         results = []
         for number, kind in enumerate(made):
             yes, no = views[number], views[number + n]
-            shape = [builder.select(holds, *pair) for pair in zip(yes.shape, no.shape, strict=True)]
+            shape = [builder.select(is_true, *pair) for pair in zip(yes.shape, no.shape, strict=True)]
             value, target = new_array(emitter, kind, shape, number)
-            with builder.if_else(holds) as (then, otherwise):
+            with builder.if_else(is_true) as (then, otherwise):
                 for block, source in ((then, yes), (otherwise, no)):
                     with block:
                         fill(emitter, Axes(source, (False,) * kind.ndim), target)

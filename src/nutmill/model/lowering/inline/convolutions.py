@@ -1,13 +1,23 @@
 """Convolutions along one axis or two, by their sums: the shorter operand is walked once, the longer for each of it."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
 
-from nutmill.model.lowering.inline.arrays import ONE, ZERO, Emitter, View, array_kind, integer, new_array, view_of
+from nutmill.model.lowering.inline.arrays import (
+    ONE,
+    ZERO,
+    Emitter,
+    View,
+    array_kind,
+    integer,
+    larger,
+    new_array,
+    smaller,
+    view_of,
+)
 from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
 from nutmill.model.lowering.inline.linear_algebra.matrices import LOOSE, fill_with, scratch
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
@@ -86,21 +96,14 @@ def _convolve(emitter: Emitter, operands: tuple[View, View], out: View, full: ir
         memory = Memory(emitter)
         factor = memory.load_given(b, places)
         shifts = [builder.sub(place, skip) for place, skip in zip(places, skipped, strict=True)]
-        begins = [_larger(emitter, ZERO, shift) for shift in shifts]
+        begins = [larger(emitter, ZERO, shift) for shift in shifts]
         ends = [
-            _smaller(emitter, length, builder.add(own, shift))
+            smaller(emitter, length, builder.add(own, shift))
             for length, own, shift in zip(out.shape, a.shape, shifts, strict=True)
         ]
-        counts = [_larger(emitter, ZERO, builder.sub(end, begin)) for begin, end in zip(begins, ends, strict=True)]
+        counts = [larger(emitter, ZERO, builder.sub(end, begin)) for begin, end in zip(begins, ends, strict=True)]
         with nest(emitter, counts) as steps:
             target = [builder.add(begin, step) for begin, step in zip(begins, steps, strict=True)]
             source = [builder.sub(place, shift) for place, shift in zip(target, shifts, strict=True)]
             product = builder.fmul(memory.load_given(a, source), factor, flags=LOOSE)
             memory.store_new(out, target, builder.fadd(memory.load_new(out, target), product, flags=LOOSE))
-
-
-def _chosen(sign: str, emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
-    return emitter.builder.select(emitter.builder.icmp_signed(sign, one, other), one, other)
-
-
-_larger, _smaller = partial(_chosen, ">"), partial(_chosen, "<")

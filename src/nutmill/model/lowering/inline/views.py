@@ -20,9 +20,9 @@ from nutmill.model.lowering.inline.arrays import (
     load,
     new_array,
     pointer,
-    scalar,
     shared,
     store,
+    truth,
     view_of,
 )
 from nutmill.model.lowering.inline.operation import Operation
@@ -95,9 +95,7 @@ def checked(node: Apply) -> Operation:
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         for kind, value in zip(kinds[1:], values[1:], strict=True):
-            number_kind, number = scalar(emitter, kind, value)
-            is_true = emitter.context.cast(emitter.builder, number, number_kind, types.boolean)
-            emitter.fail_if(emitter.builder.not_(is_true), node.op.exc_type, node.op.msg)
+            emitter.fail_if(emitter.builder.not_(truth(emitter, kind, value)), node.op.exc_type, node.op.msg)
         return shared(emitter, kinds[0], values[0])
 
     return Operation(lambda operands: operands[0], emit)

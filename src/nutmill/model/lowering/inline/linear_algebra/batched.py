@@ -8,7 +8,7 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, view_of
+from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, smaller, view_of
 from nutmill.model.lowering.inline.linear_algebra import (
     bands,
     covariances,
@@ -62,7 +62,7 @@ def lean(node: Apply) -> Operation:
         operands = [_with_known_lengths(emitter, view, v.type.shape) for v, view in given_views]
         batch = _batch(emitter, operands, broadcasts)
         check(emitter, *(item(emitter, view, [ZERO] * n_batch) for view in operands))
-        cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(_least, emitter))
+        cores = node.op.core_shapes(*(view.shape[n_batch:] for view in operands), least=partial(smaller, emitter))
         made = [
             new_array(emitter, kind, [*batch, *core], number)
             for number, (kind, core) in enumerate(zip(kinds_out, cores, strict=True))
@@ -80,11 +80,6 @@ def lean(node: Apply) -> Operation:
 def _with_known_lengths(emitter: Emitter, view: View, static: Sequence[int | None]) -> View:
     """The same array, with short lengths that its type tells as constants: products of these are loops of their own."""
     return view._replace(shape=short_lengths(emitter, view.shape, static))
-
-
-def _least(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
-    builder = emitter.builder
-    return builder.select(builder.icmp_signed("<", one, other), one, other)
 
 
 def _batch(emitter: Emitter, operands: Sequence[View], broadcasts: Sequence[Sequence[bool]]) -> list[ir.Value]:

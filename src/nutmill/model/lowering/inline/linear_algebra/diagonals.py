@@ -17,6 +17,7 @@ from nutmill.model.lowering.inline.arrays import (
     load,
     new_array,
     pointer,
+    smaller,
     store,
     view_of,
 )
@@ -39,7 +40,7 @@ def extract_diagonal(node: Apply) -> Operation:
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         builder, view = emitter.builder, view_of(emitter, kinds[0], values[0])
         lengths = [builder.sub(view.shape[axis], WORD(begin)) for axis, begin in zip(along, first, strict=True)]
-        length = _clipped(emitter, _smaller(emitter, *lengths))
+        length = _clipped(emitter, smaller(emitter, *lengths))
         begin = [WORD(dict(zip(along, first, strict=True)).get(axis, 0)) for axis in range(ndim)]
         step = builder.add(*(view.strides[axis] for axis in along))
         shape = [*(view.shape[axis] for axis in others), length]
@@ -50,10 +51,6 @@ def extract_diagonal(node: Apply) -> Operation:
         return copy(emitter, part, result(kinds))[0]
 
     return Operation(result, emit)
-
-
-def _smaller(emitter: Emitter, a: ir.Value, b: ir.Value) -> ir.Value:
-    return emitter.builder.select(emitter.builder.icmp_signed("<", a, b), a, b)
 
 
 def _clipped(emitter: Emitter, length: ir.Value) -> ir.Value:
