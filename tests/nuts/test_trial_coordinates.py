@@ -55,17 +55,19 @@ def test_the_centredness_is_that_of_the_information_of_data(noise, n_chains):
     assert found > 100.0 if noise == 0.02 else 0.2 < found * noise**2 < 5.0
 
 
-def test_elements_of_a_gaussian_vector_choose_alike_and_by_what_data_tell():
+@pytest.mark.parametrize("reparameterize", [False, True])
+def test_elements_of_a_gaussian_vector_choose_alike_and_by_what_data_tell(reparameterize):
     """Though the scales of elements whose neighbours are known are small: what counts is the largest."""
     points = np.linspace(0.0, 4.0, 15)
-    found = []
+    with pm.Model() as model:
+        length, size = pm.LogNormal("length", 0.0, 0.3), pm.HalfNormal("size", 1.0)
+        values = pm.gp.Latent(cov_func=size**2 * pm.gp.cov.Matern52(1, ls=length)).prior(
+            "v", points[:, None], reparameterize=reparameterize
+        )
+        pm.Normal("y", values, pm.Data("noise", 0.5), observed=np.sin(points))
+    compiled, found = compile_model(model), []
     for noise in (0.03, 0.5, 5.0):
-        with pm.Model() as model:
-            length, size = pm.LogNormal("length", 0.0, 0.3), pm.HalfNormal("size", 1.0)
-            process = pm.gp.Latent(cov_func=size**2 * pm.gp.cov.Matern52(1, ls=length))
-            values = process.prior("v", points[:, None], reparameterize=noise == 0.5)
-            pm.Normal("y", values, noise, observed=np.sin(points))
-        c = chosen(compile_model(model), 4)
+        c = chosen(compiled.with_data(noise=noise), 4)
         assert len(c) == 15 and np.ptp(c) < 1e-12
         found.append(c[0])
     sharp, medium, weak = found

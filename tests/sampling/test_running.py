@@ -251,7 +251,7 @@ while run.status()["draws"] < 100:
 """
 
 
-@pytest.mark.parametrize("last", ["print('over')", "sys.exit(0)"])
+@pytest.mark.parametrize("last", [pytest.param("print('over')", marks=pytest.mark.slow), "sys.exit(0)"])
 def test_the_end_of_the_interpreter_ends_the_run(tmp_path, last):
     """With its state saved: the same draws come again."""
     output_of(start(AT_EXIT.format(kept=f"checkpoint={str(tmp_path / 'run')!r}, ", last=last)))
