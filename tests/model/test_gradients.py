@@ -9,8 +9,8 @@ from pytensor.compile.mode import Mode
 from benchmarks import models
 from nutmill import CompiledModel, compile_model
 
-# PyTensor's interpreter, nearly without rewrites, for densities that as they are written are not finite far out: nothing that
-# nutmill does to a graph happens here.
+# PyTensor's interpreter, nearly without rewrites, for densities that are not finite far out as they are written:
+# nothing that nutmill does to a graph happens here, either.
 REWRITTEN = Mode(linker="py", optimizer="fast_compile")
 
 QUICK = ("transforms", "counts", "imputed", "scan", "regression")

@@ -1,12 +1,14 @@
 """The rule by which the elements of a walk choose their coordinates together: on a walk with a known answer."""
 
+from functools import cache
+
 import numpy as np
 import pymc as pm
 import pytest
 from coordinates import At
 from nuts.kernel_groups import new_plan
 
-from nutmill import compile_model
+from nutmill import CompiledModel, compile_model
 from nutmill.nuts.group import new_group
 from nutmill.nuts.state import COMPARE, TRY, WITHOUT_DRAWS
 from nutmill.run.draws_in_memory import DrawsInMemory
@@ -15,15 +17,21 @@ from nutmill.run.groups import Group
 LENGTH = 60
 
 
-def local_level(noise: float, scale: float = 0.5) -> pm.Model:
+@cache
+def compiled_level() -> CompiledModel:
     """A walk of known length, each value of it seen with known noise; the scale of its steps hardly varies."""
-    y = np.cumsum(np.random.default_rng(1).normal(size=LENGTH) * scale)
+    y = np.cumsum(np.random.default_rng(1).normal(size=LENGTH) * 0.5)
     with pm.Model() as model:
-        log_scale = pm.Normal("log_scale", np.log(scale), 0.1)
+        log_scale = pm.Normal("log_scale", np.log(0.5), 0.1)
         first = pm.Normal.dist(0.0, 1.0)
         walk = pm.GaussianRandomWalk("walk", sigma=pm.math.exp(log_scale), init_dist=first, steps=LENGTH - 1)
-        pm.Normal("y", walk, noise, observed=y)
-    return model
+        pm.Normal("y", walk, pm.Data("noise", 0.5), observed=y)
+    return compile_model(model)
+
+
+def local_level(noise: float) -> CompiledModel:
+    """The walk, seen with a noise."""
+    return compiled_level().with_data(noise=noise)
 
 
 def chosen(compiled, n_chains: int, phase: int = COMPARE, barriers: int = 3) -> np.ndarray:
@@ -48,7 +56,7 @@ def chosen(compiled, n_chains: int, phase: int = COMPARE, barriers: int = 3) -> 
 @pytest.mark.parametrize("noise", [0.02, 0.5, 3.0])
 def test_the_centredness_is_that_of_the_information_of_data(noise, n_chains):
     """c^2 / (1 - c) is the information about each value, within the factor of four by which candidates differ."""
-    c = chosen(compile_model(local_level(noise)), n_chains)
+    c = chosen(local_level(noise), n_chains)
     assert np.ptp(c) < 1e-12
     with np.errstate(divide="ignore"):
         found = c[0] ** 2 / (1.0 - c[0])
@@ -79,7 +87,7 @@ def test_elements_of_a_gaussian_vector_choose_alike_and_by_what_data_tell(repara
 def test_there_a_walk_is_as_wide_in_all_directions_whatever_the_scale_of_its_steps(noise, scale):
     information = noise**-2
     c = 2.0 / (1.0 + np.sqrt(1.0 + 4.0 / information))
-    at = At(compile_model(local_level(noise)), np.r_[0.0, np.full(LENGTH, c)])
+    at = At(local_level(noise), np.r_[0.0, np.full(LENGTH, c)])
     origin = np.r_[np.log(scale), np.zeros(LENGTH)]
     force = at.density(origin)[1][1:]
     precision = np.array([force - at.density(origin + step)[1][1:] for step in np.eye(LENGTH + 1)[1:]])
