@@ -47,13 +47,15 @@ def common_shape(
         for operand in operands:
             own = operand.view.shape[axis]
             if operand.broadcasts[axis]:
+                if same(own, ONE):
+                    continue
                 is_not_one = emitter.builder.or_(is_not_one, emitter.builder.icmp_unsigned("!=", own, ONE))
             elif length is None:
                 length = own
-            else:
+            elif not same(own, length):
                 emitter.fail_if(emitter.builder.icmp_unsigned("!=", own, length), exception, message)
         shape.append(ONE if length is None else length)
-    if any(any(operand.broadcasts) for operand in operands):
+    if not isinstance(is_not_one, ir.Constant):
         emitter.fail_if(is_not_one, ValueError, _NOT_AS_DECLARED)
     return shape
 
@@ -62,11 +64,16 @@ def short_lengths(emitter: Emitter, shape: Sequence[ir.Value], static: Sequence[
     """The same lengths, short ones as constants where the graph knows them: LLVM unrolls such loops."""
     lengths = list(shape)
     for axis, known in enumerate(static):
-        if known is not None and known <= _UNROLLED:
+        if known is not None and known <= _UNROLLED and not same(shape[axis], WORD(known)):
             differs = emitter.builder.icmp_unsigned("!=", shape[axis], WORD(known))
             emitter.fail_if(differs, ValueError, _NOT_AS_DECLARED)
             lengths[axis] = WORD(known)
     return lengths
+
+
+def same(one: ir.Value, other: ir.Value) -> bool:
+    """Whether two lengths are known to be equal while the code is written."""
+    return one is other or (isinstance(one, ir.Constant) and isinstance(other, ir.Constant) and one == other)
 
 
 @contextmanager

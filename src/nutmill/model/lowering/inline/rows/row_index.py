@@ -4,7 +4,16 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, load, new_array, store
+from nutmill.model.lowering.inline.arrays import (
+    ZERO,
+    Emitter,
+    View,
+    contiguous_strides,
+    load,
+    new_array,
+    store,
+    view_of,
+)
 from nutmill.model.lowering.inline.loops import Memory, nest
 
 _OUT_OF_RANGE = "an index in the model is out of range"
@@ -41,7 +50,7 @@ class RowIndex:
         """After the loop: leave with IndexError if one of the indices was out of range."""
         if self._copy:
             kind = self._given.kind.copy(layout="C")
-            self._emitter.context.nrt.decref(self._emitter.builder, kind, self._emitter.builder.load(self._copy))
+            self._emitter.context.nrt.decref(self._emitter.builder, kind, self._copy)
         else:
             self._fail_if_bad()
 
@@ -49,42 +58,85 @@ class RowIndex:
         self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
 
     def _checked(self, given: ir.Value) -> ir.Value:
-        builder = self._emitter.builder
-        index = self._emitter.context.cast(builder, given, self._given.kind.dtype, types.int64)
-        index = builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, self._n_rows), index)
-        is_bad = builder.icmp_unsigned(">=", index, self._n_rows)
-        builder.store(builder.or_(builder.load(self._is_bad), is_bad), self._is_bad)
-        return builder.select(is_bad, ZERO, index)
+        index = self._emitter.context.cast(self._emitter.builder, given, self._given.kind.dtype, types.int64)
+        return _from_first(self._emitter, index, self._n_rows, self._is_bad)
 
     def _looked_through(self) -> View:
-        """The same rows counted from the first: as they are given, or a copy if one of them counts from the end."""
-        builder, given = self._emitter.builder, self._given
-        kind = given.kind.copy(layout="C", readonly=False)
-        struct = self._emitter.context.get_value_type(kind)
-        self._copy = cgutils.alloca_once(builder, struct)
-        builder.store(ir.Constant(struct, None), self._copy)
-        data = cgutils.alloca_once_value(builder, given.data)
-        strides = [cgutils.alloca_once_value(builder, stride) for stride in given.strides]
-        with builder.if_then(self._has_other_than_plain(), likely=False):
-            with nest(self._emitter, given.shape) as indices:
-                self._checked(load(self._emitter, given, indices))
-            self._fail_if_bad()
-            value, copied = new_array(self._emitter._replace(stays=(False,)), kind, given.shape)
-            with nest(self._emitter, given.shape) as indices:
-                store(self._emitter, copied, indices, self._checked(load(self._emitter, given, indices)))
-            builder.store(value, self._copy)
-            builder.store(copied.data, data)
-            for register, stride in zip(strides, copied.strides, strict=True):
-                builder.store(stride, register)
-        dense = given.kind.layout == "C"
-        found = given.strides if dense else [builder.load(register) for register in strides]
-        return View(given.kind, builder.load(data), given.shape, found)
+        """The same rows counted from the first: as they are given, or a copy if one of them counts from the end.
 
-    def _has_other_than_plain(self) -> ir.Value:
-        """Whether an index is negative or out of range."""
+        A model looks through many arrays, and one function serves all of a kind: LLVM has its loops to itself once.
+        """
         builder, given = self._emitter.builder, self._given
-        found = cgutils.alloca_once_value(builder, cgutils.false_bit)
-        with nest(self._emitter, given.shape) as indices:
-            is_other = builder.icmp_unsigned(">=", load(self._emitter, given, indices), self._n_rows)
-            builder.store(builder.or_(builder.load(found), is_other), found)
-        return builder.load(found)
+        kind, function, taken = _looking_through(self._emitter, given.kind)
+        data = builder.bitcast(given.data, cgutils.voidptr_t)
+        convention, words = self._emitter.context.call_conv, [*given.shape, *given.strides, self._n_rows]
+        status, value = convention.call_function(builder, function, kind, taken, [data, *words])
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        self._copy = value
+        copied = view_of(self._emitter, kind, value)
+        is_given = cgutils.is_null(builder, copied.data)
+        rows = given._replace(data=builder.select(is_given, given.data, copied.data))
+        if given.kind.layout == "C":
+            return rows
+        dense = contiguous_strides(self._emitter, kind, given.shape)
+        strides = [builder.select(is_given, *both) for both in zip(given.strides, dense, strict=True)]
+        return rows._replace(strides=strides)
+
+
+def _from_first(emitter: Emitter, index: ir.Value, n_rows: ir.Value, is_bad: ir.Value) -> ir.Value:
+    """An index counted from the first row; one out of range is the first, and noted in `is_bad`."""
+    builder = emitter.builder
+    index = builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, n_rows), index)
+    is_out = builder.icmp_unsigned(">=", index, n_rows)
+    builder.store(builder.or_(builder.load(is_bad), is_out), is_bad)
+    return builder.select(is_out, ZERO, index)
+
+
+def _looking_through(emitter: Emitter, given: types.Array) -> tuple[types.Array, ir.Function, list[types.Type]]:
+    """A function that looks through an array of a kind: that of the copy, or null, that it gives, and what it takes.
+
+    It takes where the array lies, its lengths and strides, and how many rows there are.
+    """
+    convention, module = emitter.context.call_conv, emitter.builder.module
+    kind = types.Array(given.dtype, given.ndim, "C")
+    taken: list[types.Type] = [types.voidptr, *[types.int64] * (2 * given.ndim + 1)]
+    name = f"nutmill_rows_{given.ndim}_{given.layout}"
+    if name in module.globals:
+        return kind, module.globals[name], taken
+    function = ir.Function(module, convention.get_function_type(kind, taken), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    convention.decorate_function(function, [f"input_{i}" for i in range(len(taken))], taken)
+    inside = Emitter(emitter.context, ir.IRBuilder(function.append_basic_block("entry")), emitter.typing)
+    data, *words, n_rows = convention.decode_arguments(inside.builder, taken, function)
+    data = inside.builder.bitcast(data, emitter.context.get_data_type(given.dtype).as_pointer())
+    shape, strides = words[: given.ndim], words[given.ndim :]
+    if given.layout == "C":
+        strides = contiguous_strides(inside, given, shape)
+    _write_look(inside, View(given, data, shape, strides), kind, n_rows)
+    return kind, function, taken
+
+
+def _write_look(emitter: Emitter, given: View, kind: types.Array, n_rows: ir.Value) -> None:
+    builder, convention = emitter.builder, emitter.context.call_conv
+    with builder.if_then(_has_other_than_plain(emitter, given, n_rows), likely=False):
+        is_bad = cgutils.alloca_once_value(builder, cgutils.false_bit)
+        with nest(emitter, given.shape) as indices:
+            _from_first(emitter, load(emitter, given, indices), n_rows, is_bad)
+        emitter.fail_if(builder.load(is_bad), IndexError, _OUT_OF_RANGE)
+        value, copied = new_array(emitter, kind, given.shape)
+        with nest(emitter, given.shape) as indices:
+            store(emitter, copied, indices, _from_first(emitter, load(emitter, given, indices), n_rows, is_bad))
+        convention.return_value(builder, value)
+    convention.return_value(builder, emitter.context.get_constant_null(kind))
+
+
+def _has_other_than_plain(emitter: Emitter, given: View, n_rows: ir.Value) -> ir.Value:
+    """Whether an index is negative or out of range."""
+    builder = emitter.builder
+    found = cgutils.alloca_once_value(builder, cgutils.false_bit)
+    with nest(emitter, given.shape) as indices:
+        is_other = builder.icmp_unsigned(">=", load(emitter, given, indices), n_rows)
+        builder.store(builder.or_(builder.load(found), is_other), found)
+    return builder.load(found)
