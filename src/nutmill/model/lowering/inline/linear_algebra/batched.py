@@ -8,7 +8,7 @@ from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, smaller, view_of
+from nutmill.model.lowering.inline.arrays import ZERO, Emitter, Value, View, array_kind, new_array, smaller, view_of
 from nutmill.model.lowering.inline.linear_algebra import (
     bands,
     covariances,
@@ -21,6 +21,7 @@ from nutmill.model.lowering.inline.linear_algebra import (
 from nutmill.model.lowering.inline.linear_algebra.matrices import check_square, check_system
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
 from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.own_functions import call_own
 from nutmill.model.lowering.inline.rows import row_products
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
 from nutmill.model.lowering.inline.views import item
@@ -48,10 +49,12 @@ _WRITERS: dict[type[ops.LeanOp], tuple[Callable, Callable]] = {
     ops.LeanQR: (spectral.check_nothing, spectral.qr),
 }
 
+_IN_TILES = (ops.TileProduct, ops.TileSums)  # parts of a loop over rows, which LLVM optimises as one
+
 
 def lean(node: Apply) -> Operation:
     """Write a node of a `LeanOp`."""
-    check, write = _WRITERS[type(node.op)]
+    check, _ = _WRITERS[type(node.op)]
     n_batch = node.op.batch_axes(node.inputs)
     broadcasts = [v.type.broadcastable[:n_batch] for v in node.inputs]
     kinds_out = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
@@ -67,14 +70,52 @@ def lean(node: Apply) -> Operation:
             new_array(emitter, kind, [*batch, *core], number)
             for number, (kind, core) in enumerate(zip(kinds_out, cores, strict=True))
         ]
-        with nest(emitter, batch) as indices:
-            places = [at(Axes(view, own), indices) for view, own in zip(operands, broadcasts, strict=True)]
-            items = [item(emitter, view, place) for view, place in zip(operands, places, strict=True)]
-            write(emitter, items, [item(emitter, view, indices) for _, view in made], *node.op.props)
+        views = [view for _, view in made]
+        if emitter.scratch or isinstance(node.op, _IN_TILES) or any(_is_short(view, n_batch) for view in operands):
+            _write_items(node, broadcasts, emitter, operands, views)
+        else:
+            results = [Value(kind, value) for kind, (value, _) in zip(kinds_out, made, strict=True)]
+            _call_items(node, broadcasts, emitter, list(map(Value, kinds, values)), results)
         given = [value for value, _ in made]
         return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
 
     return Operation(lambda operands: result_kind, emit)
+
+
+def _is_short(view: View, n_batch: int) -> bool:
+    """Whether a length of a matrix is a short constant of the code: LLVM then unrolls its loops, each in its place."""
+    return any(isinstance(length, ir.Constant) for length in view.shape[n_batch:])
+
+
+def _write_items(
+    node: Apply, broadcasts: Sequence[Sequence[bool]], emitter: Emitter, operands: Sequence[View], made: Sequence[View]
+) -> None:
+    """Write the operation on all items, into arrays that are there."""
+    _, write = _WRITERS[type(node.op)]
+    batch = made[0].shape[: len(broadcasts[0])]
+    with nest(emitter, batch) as indices:
+        places = [at(Axes(view, own), indices) for view, own in zip(operands, broadcasts, strict=True)]
+        items = [item(emitter, view, place) for view, place in zip(operands, places, strict=True)]
+        write(emitter, items, [item(emitter, view, indices) for view in made], *node.op.props)
+
+
+def _call_items(
+    node: Apply,
+    broadcasts: Sequence[Sequence[bool]],
+    emitter: Emitter,
+    operands: Sequence[Value],
+    made: Sequence[Value],
+) -> None:
+    """Call the function that does what `_write_items` writes: models with covariances have the same several times."""
+    given = [*operands, *made]
+
+    def write(inside: Emitter, values: Sequence[ir.Value]) -> None:
+        views = [view_of(inside, each.kind, value) for each, value in zip(given, values, strict=True)]
+        _write_items(node, broadcasts, inside, views[: len(operands)], views[len(operands) :])
+        inside.context.call_conv.return_value(inside.builder, ZERO)
+
+    what = repr((type(node.op).__name__, node.op.props, broadcasts))
+    call_own(emitter, what, types.int64, given, write)
 
 
 def _with_known_lengths(emitter: Emitter, view: View, static: Sequence[int | None]) -> View:

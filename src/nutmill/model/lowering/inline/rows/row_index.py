@@ -1,5 +1,8 @@
 """Arrays of integers that name rows: looked through before the loop that reads them, or as it goes."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -7,6 +10,7 @@ from numba.core import cgutils
 from nutmill.model.lowering.inline.arrays import (
     ZERO,
     Emitter,
+    Value,
     View,
     contiguous_strides,
     load,
@@ -15,6 +19,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.loops import Memory, nest
+from nutmill.model.lowering.inline.own_functions import call_own
 
 _OUT_OF_RANGE = "an index in the model is out of range"
 
@@ -67,12 +72,11 @@ class RowIndex:
         A model looks through many arrays, and one function serves all of a kind: LLVM has its loops to itself once.
         """
         builder, given = self._emitter.builder, self._given
-        kind, function, taken = _looking_through(self._emitter, given.kind)
-        data = builder.bitcast(given.data, cgutils.voidptr_t)
-        convention, words = self._emitter.context.call_conv, [*given.shape, *given.strides, self._n_rows]
-        status, value = convention.call_function(builder, function, kind, taken, [data, *words])
-        with cgutils.if_unlikely(builder, status.is_error):
-            convention.return_status_propagate(builder, status)
+        kind = types.Array(given.kind.dtype, given.kind.ndim, "C")
+        words = [Value(types.int64, word) for word in (*given.shape, *given.strides, self._n_rows)]
+        data = Value(types.voidptr, builder.bitcast(given.data, cgutils.voidptr_t))
+        write = partial(_write_look, given.kind, kind)
+        value = call_own(self._emitter, f"look through {given.kind}", kind, [data, *words], write)
         self._copy = value
         copied = view_of(self._emitter, kind, value)
         is_given = cgutils.is_null(builder, copied.data)
@@ -93,41 +97,23 @@ def _from_first(emitter: Emitter, index: ir.Value, n_rows: ir.Value, is_bad: ir.
     return builder.select(is_out, ZERO, index)
 
 
-def _looking_through(emitter: Emitter, given: types.Array) -> tuple[types.Array, ir.Function, list[types.Type]]:
-    """A function that looks through an array of a kind: that of the copy, or null, that it gives, and what it takes.
-
-    It takes where the array lies, its lengths and strides, and how many rows there are.
-    """
-    convention, module = emitter.context.call_conv, emitter.builder.module
-    kind = types.Array(given.dtype, given.ndim, "C")
-    taken: list[types.Type] = [types.voidptr, *[types.int64] * (2 * given.ndim + 1)]
-    name = f"nutmill_rows_{given.ndim}_{given.layout}"
-    if name in module.globals:
-        return kind, module.globals[name], taken
-    function = ir.Function(module, convention.get_function_type(kind, taken), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    convention.decorate_function(function, [f"input_{i}" for i in range(len(taken))], taken)
-    inside = Emitter(emitter.context, ir.IRBuilder(function.append_basic_block("entry")), emitter.typing)
-    data, *words, n_rows = convention.decode_arguments(inside.builder, taken, function)
-    data = inside.builder.bitcast(data, emitter.context.get_data_type(given.dtype).as_pointer())
-    shape, strides = words[: given.ndim], words[given.ndim :]
-    if given.layout == "C":
-        strides = contiguous_strides(inside, given, shape)
-    _write_look(inside, View(given, data, shape, strides), kind, n_rows)
-    return kind, function, taken
-
-
-def _write_look(emitter: Emitter, given: View, kind: types.Array, n_rows: ir.Value) -> None:
+def _write_look(source: types.Array, kind: types.Array, emitter: Emitter, given: Sequence[ir.Value]) -> None:
+    """Write what looks through an array, given by its place, lengths and strides, and gives a copy or null."""
     builder, convention = emitter.builder, emitter.context.call_conv
-    with builder.if_then(_has_other_than_plain(emitter, given, n_rows), likely=False):
+    place, *words, n_rows = given
+    data = builder.bitcast(place, emitter.context.get_data_type(source.dtype).as_pointer())
+    shape, strides = words[: source.ndim], words[source.ndim :]
+    if source.layout == "C":
+        strides = contiguous_strides(emitter, source, shape)
+    view = View(source, data, shape, strides)
+    with builder.if_then(_has_other_than_plain(emitter, view, n_rows), likely=False):
         is_bad = cgutils.alloca_once_value(builder, cgutils.false_bit)
-        with nest(emitter, given.shape) as indices:
-            _from_first(emitter, load(emitter, given, indices), n_rows, is_bad)
+        with nest(emitter, shape) as indices:
+            _from_first(emitter, load(emitter, view, indices), n_rows, is_bad)
         emitter.fail_if(builder.load(is_bad), IndexError, _OUT_OF_RANGE)
-        value, copied = new_array(emitter, kind, given.shape)
-        with nest(emitter, given.shape) as indices:
-            store(emitter, copied, indices, _from_first(emitter, load(emitter, given, indices), n_rows, is_bad))
+        value, copied = new_array(emitter, kind, shape)
+        with nest(emitter, shape) as indices:
+            store(emitter, copied, indices, _from_first(emitter, load(emitter, view, indices), n_rows, is_bad))
         convention.return_value(builder, value)
     convention.return_value(builder, emitter.context.get_constant_null(kind))
 
