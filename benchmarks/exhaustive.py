@@ -14,11 +14,11 @@ from nutmill.layout.search.measuring import Measure, Recorder, is_quiet
 from nutmill.layout.search.search import Searched
 from nutmill.layout.search.sweep import decided
 
+_BURST_S = 0.1
 
-def exhaustive_sweep(
-    measure: Measure, layouts: Sequence[Layout], job: Job, *, repeats: int = 5, burst_s: float = 0.1, seed: int = 0
-) -> Sweep:
-    """Measure every layout in each of `repeats` rounds, in random order, with bursts of `burst_s` seconds.
+
+def exhaustive_sweep(measure: Measure, layouts: Sequence[Layout], job: Job, *, repeats: int) -> Sweep:
+    """Measure every layout in each of `repeats` rounds, in random order, with bursts of a tenth of a second.
 
     Raises
     ------
@@ -26,12 +26,12 @@ def exhaustive_sweep(
         No layout could be measured.
     """
     recorder = Recorder(measure, time.perf_counter, math.inf, None)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rounds = []
     for number in range(max(1, repeats)):
         times = {}
         for index in rng.permutation(len(layouts)):
-            seconds = recorder.take(layouts[index], "final", burst_s, number)
+            seconds = recorder.take(layouts[index], "final", _BURST_S, number)
             if seconds is not None and not job.is_oversubscribed(layouts[index]):
                 times[layouts[index]] = seconds
         rounds.append(times)

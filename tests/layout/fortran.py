@@ -1,6 +1,5 @@
 """Calls Fortran routines at an address, as compiled code does, and makes CPU topologies by hand."""
 
-import contextlib
 import ctypes
 import os
 import threading
@@ -58,11 +57,6 @@ def machine(cores, numa_nodes=None, fast_cores=None, n_cores=None):
     )
 
 
-def this_machine():
-    """The CPUs that this process may run on, each taken for a core."""
-    return machine([(cpu,) for cpu in sorted(os.sched_getaffinity(0))])
-
-
 def in_thread(work, *arguments):
     """Run in a new thread and give the result, or raise what it raised."""
     outcome = []
@@ -85,15 +79,6 @@ def in_thread(work, *arguments):
 def threads_of_this_process():
     """Ids of all threads, also those that libraries started."""
     return {int(name) for name in os.listdir("/proc/self/task")}
-
-
-def masks(threads):
-    """CPUs of each thread; of those that are over nothing is said."""
-    found = []
-    for thread in threads:
-        with contextlib.suppress(ProcessLookupError):
-            found.append(os.sched_getaffinity(thread))
-    return found
 
 
 def wait_until(condition, most_s=5.0):

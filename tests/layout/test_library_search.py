@@ -12,14 +12,14 @@ from nutmill.layout.search.choose import choose
 from nutmill.layout.search.search import search
 
 
-def of_libraries(factors, kind="gp 200", n_cores=8, chains=8, noise=0.05, seed=0):
+def of_libraries(factors, kind="gp 200", n_cores=8, chains=8, seed=0):
     """Search on a machine whose libraries take so many times as long as SciPy's."""
 
     def seconds(layout):
         return seconds_per_unit(KINDS[kind], n_cores, layout) * factors[layout.blas]
 
     layouts = candidates(SimpleNamespace(n_cores=n_cores), chains, blas=tuple(factors))
-    job, simulated = Job(chains, n_cores), Machine(seconds, noise=noise, seed=seed)
+    job, simulated = Job(chains, n_cores), Machine(seconds, noise=0.05, seed=seed)
     found = search(simulated.measure, layouts, job, budget_s=20.0, clock=simulated.clock, seed=seed)
     best = choose(found.rounds, job).best
     fits = [layout for layout in layouts if not job.is_oversubscribed(layout)]

@@ -170,12 +170,12 @@ def test_any_number_of_columns(dtype):
             np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.max(np.abs(other), initial=0.0))
 
 
-def random_outputs(seed, n_operations=14):
+def random_outputs(seed):
     """Products, loops, sums, truths and transposed products in any order, each of any that came before."""
     rng = np.random.default_rng(seed)
     rows, wide, numbers = [Y, X @ B], [B], [S]
     pick = lambda choices: choices[rng.integers(len(choices))]  # noqa: E731
-    for _ in range(n_operations):
+    for _ in range(14):
         kind = rng.integers(8)
         if kind == 0:
             rows.append(X @ pick(wide))

@@ -49,11 +49,11 @@ def double():
     return compile_model(logistic())
 
 
-def assert_close(single, double, q, rtol=1e-4):
+def assert_close(single, double, q):
     found, expected = single.logp_dlogp(q), double.logp_dlogp(q)
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     assert found[1].dtype == np.float64
-    np.testing.assert_allclose(found[1], expected[1], rtol=rtol, atol=rtol * np.abs(expected[1]).max())
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-4 * np.abs(expected[1]).max())
     return found, expected
 
 

@@ -27,7 +27,6 @@ MODERATE = REAL[np.abs(REAL) <= 1e5]
 SHARES = np.array([1e-300, 1e-20, 1e-9, 1e-3, 0.3, 0.7, 1.0 - 1e-3])
 # Of single precision, as PyMC writes them.
 ROOT_2, LOG_2 = (mp.mpf(float(np.float32(number))) for number in (np.sqrt(2.0), np.log(2.0)))
-HALF = np.float64(2.5)  # a Python number would be taken for one of single precision
 
 
 class Form(NamedTuple):
