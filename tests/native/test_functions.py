@@ -24,7 +24,7 @@ from nutmill.native.saved_origin import REACHES, UNCONSTRAIN
 def stored():
     compiled = zoo.compiled("regression")
     values = compiled.description.values
-    return compiled, compiled.origin.stored(values, target())
+    return compiled, compiled.origin.saved(values, target())
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ print(repr(compiled.logp_dlogp(np.zeros(1))[0]))
 @pytest.mark.parametrize("part", ["native", "kernel", "functions"])
 def test_instructions_are_those_of_the_level(tmp_path, name, part):
     model = compiled(name)
-    origin = model.origin.stored(model.description.values, model.code.target)
+    origin = model.origin.saved(model.description.values, model.code.target)
     code = origin.functions.code if part == "functions" else getattr(model.code, part).code
     (tmp_path / "code.o").write_bytes(code)
     done = subprocess.run(["objdump", "-d", "code.o"], cwd=tmp_path, capture_output=True, text=True, check=True)

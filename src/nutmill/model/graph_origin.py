@@ -18,7 +18,7 @@ from nutmill.model.graphs.start import evaluate, evaluator
 from nutmill.native.code import Code
 from nutmill.native.origin import Arrays, Guide, Term, misfits
 from nutmill.native.processor import Target
-from nutmill.native.saved_origin import StoredOrigin
+from nutmill.native.saved_origin import SavedOrigin
 
 
 class GraphOrigin:
@@ -31,12 +31,12 @@ class GraphOrigin:
         self._inputs = [array.variable for array in graph.arrays]
         self._parameters = [parameter.variable for parameter in graph.parameters]
 
-    def stored(self, arrays: Arrays, target: Target) -> StoredOrigin:
+    def saved(self, arrays: Arrays, target: Target) -> SavedOrigin:
         """The same for a file, with machine code for a processor; raises ModelError if there is none."""
-        from nutmill.model.origin_code import store  # brings Numba, as the other that is imported below
+        from nutmill.model.origin_code import saved_origin  # brings Numba, as the other that is imported below
 
         with COMPILING:
-            return store(self.graph, arrays, target)
+            return saved_origin(self.graph, arrays, target)
 
     def start(self, arrays: Arrays, seed: int) -> list[np.ndarray]:
         """Initial value of each parameter; random ones draw from streams made of `seed`."""

@@ -30,7 +30,7 @@ from nutmill.native.functions import Functions, Signature, functions_of
 from nutmill.native.object import symbols_of_numba, unresolved
 from nutmill.native.processor import Target
 from nutmill.native.record import layout
-from nutmill.native.saved_origin import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, Argument, StoredOrigin
+from nutmill.native.saved_origin import CONSTRAIN, REACHES, SHOWN, START, UNCONSTRAIN, Argument, SavedOrigin
 
 _KIND, _OBJECT = "functions", "object"  # in the cache
 _IN_PYTHON = "The start or the data of the model are computed in Python: it cannot be saved."
@@ -41,7 +41,7 @@ class _Function(NamedTuple):
     outputs: Sequence[Variable]
 
 
-def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> StoredOrigin:
+def saved_origin(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> SavedOrigin:
     """Make the origin of a file from a graph, with machine code for a processor.
 
     Raises ModelError if one of the functions needs Python.
@@ -57,7 +57,7 @@ def store(graph: ModelGraph, arrays: Sequence[np.ndarray], target: Target) -> St
         **_starts(starting),
     }
     arguments = [] if starting is None else _arguments(graph, starting)
-    return StoredOrigin(
+    return SavedOrigin(
         functions=_compiled({name: f for name, f in functions.items() if f.outputs}, graph.lowering, target),
         parameters=tuple(parameter.name for parameter in graph.parameters),
         variables=tuple(parameter.rv_name for parameter in graph.parameters),

@@ -236,7 +236,7 @@ class CompiledModel:
     def one_blas_thread(
         self, workers: int = 1, while_waiting: Callable[[], object] | None = None
     ) -> AbstractContextManager[Applied | None]:
-        """Let BLAS have one thread while in the `with`, if this model may call it; see `Layout.applied`.
+        """Let BLAS have one thread while in the `with`, if this model may call it; see `apply_layout`.
 
         For all that is computed outside of sampling: its last bits must not depend on how many threads other parts
         of the program have, or another machine.

@@ -74,7 +74,7 @@ class Summaries:
         self._rooms: dict[tuple[int, int], MixingRoom] = {}
 
     def of(self, address: int, draws: np.ndarray) -> np.ndarray:
-        """Compute what `nuts.mixing_room.SUMMARY` names, without the GIL; the arguments are those of `mixing_of`.
+        """Compute what `SUMMARY` names, without the GIL; the arguments are those of `mixing_of`.
 
         Gives (n_scalars, 9) float64: NaN where draws are not finite, and, of how chains mix, where they never change,
         are fewer than four a chain, or come from a single chain (R-hat).

@@ -40,12 +40,12 @@ class Guide(NamedTuple):
 
 
 class Origin(Protocol):
-    """How to compute it: `model.source.GraphOrigin` asks PyTensor, `native.stored.StoredOrigin` machine code.
+    """How to compute it: `model.graph_origin.GraphOrigin` has PyTensor, `native.saved_origin.SavedOrigin` machine code.
 
     Arrays are the data in the order of the record; positions are pieces, one for each parameter, unconstrained.
     """
 
-    def stored(self, arrays: Arrays, target: Target) -> "Origin":
+    def saved(self, arrays: Arrays, target: Target) -> "Origin":
         """The same for a file, with machine code for a processor; raises ModelError if there is none."""
 
     def start(self, arrays: Arrays, seed: int) -> list[np.ndarray]:

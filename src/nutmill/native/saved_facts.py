@@ -8,7 +8,7 @@ import numpy as np
 from nutmill.native.description import DataArray, Description, Labels, Parameter, Reported
 from nutmill.native.functions import functions_of
 from nutmill.native.origin import Index
-from nutmill.native.saved_origin import StoredOrigin
+from nutmill.native.saved_origin import SavedOrigin
 
 
 class Arrays:
@@ -58,7 +58,7 @@ def description_from_json(facts: Mapping, arrays: Arrays) -> Description:
     )
 
 
-def origin_to_json(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
+def origin_to_json(origin: SavedOrigin, arrays: Arrays, *, data: bool) -> dict:
     """Tell an origin, apart from its machine code; without `data`, nothing that was computed from them."""
     fixed = data or not any(number is not None for number, _ in origin.arguments)
     return {
@@ -73,10 +73,10 @@ def origin_to_json(origin: StoredOrigin, arrays: Arrays, *, data: bool) -> dict:
     }
 
 
-def origin_from_json(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.ndarray]) -> StoredOrigin:
+def origin_from_json(facts: Mapping, code: bytes, arrays: Arrays, data: Sequence[np.ndarray]) -> SavedOrigin:
     """Make an origin of what `origin_to_json` gave, its machine code, and the data of the file."""
     start = facts["start"]
-    return StoredOrigin(
+    return SavedOrigin(
         functions=functions_of(code, facts["functions"]),
         parameters=tuple(facts["parameters"]),
         variables=tuple(facts["variables"]),

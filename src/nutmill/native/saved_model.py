@@ -27,7 +27,7 @@ from nutmill.native.saved_facts import (
     origin_from_json,
     origin_to_json,
 )
-from nutmill.native.saved_origin import StoredOrigin
+from nutmill.native.saved_origin import SavedOrigin
 from nutmill.nuts.state import FIELDS
 
 _ANY_VERSION = b"nutmill model "
@@ -50,15 +50,15 @@ def to_bytes(description: Description, code: Code, origin: Origin, *, data: bool
     labels = {dim: label_array(values) for dim, values in description.coords.items()}
     arrays, entry = Arrays(), entry_of(code)
     # Every origin makes one of this kind, which `native.origin` cannot name: it lies below.
-    stored = cast(StoredOrigin, origin.stored(description.values, code.target))
+    saved = cast(SavedOrigin, origin.saved(description.values, code.target))
     manifest = {
         "versions": {"nutmill": version("nutmill"), "chains": _CHAINS},
         "code": entry.manifest,
         "description": description_to_json(replace(description, coords=labels), arrays, data=data),
-        "origin": origin_to_json(stored, arrays, data=data),
+        "origin": origin_to_json(saved, arrays, data=data),
         "likelihood": None if likelihood is None else likelihood.facts(),
     }
-    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: stored.functions.code}
+    objects = {_KERNEL: code.kernel.code, _FUNCTIONS: saved.functions.code}
     if likelihood is not None:
         objects[_LIKELIHOOD] = likelihood.native.code
     names = [parameter.rv_name for parameter in description.parameters]

@@ -1,4 +1,4 @@
-"""The `Origin` of a model that was saved: machine code and stored values take the place of the model's graph.
+"""The `Origin` of a model that was saved: machine code and saved values take the place of the model's graph.
 
 Starts that are drawn at random, of variables without a support point, are those of seed 0.
 """
@@ -22,7 +22,7 @@ Argument = tuple[int, None] | tuple[None, np.ndarray]
 
 
 @dataclass(frozen=True)
-class StoredOrigin:
+class SavedOrigin:
     """What a saved model computes outside of sampling."""
 
     # `START` (arguments) -> start of each parameter, then of its variable. `SHOWN` (arrays) -> data of the result that
@@ -46,7 +46,7 @@ class StoredOrigin:
     is_real: bool  # variables are of the real line and independent: values that are given are starts
     likelihood_code: Code | None = None  # what gives the log likelihood of each observation, if it was saved too
 
-    def stored(self, arrays: Arrays, target: Target) -> "StoredOrigin":
+    def saved(self, arrays: Arrays, target: Target) -> "SavedOrigin":
         """Itself, with the start for these data."""
         return replace(self, start_as_saved=tuple(self._start(arrays)), arrays_as_saved=tuple(arrays))
 

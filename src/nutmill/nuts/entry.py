@@ -100,7 +100,7 @@ def run_entry(start, advance, pool):
 def mixing_entry():
     """Compile `mixing(room, first, last) -> int32`, which judges the scalars from `first` to before `last`.
 
-    `room` is the table of a `nuts.mixing_room.MixingRoom`, which tells by its columns what is to be found.
+    `room` is the table of a `nuts.summaries.mixing_room.MixingRoom`, which tells by its columns what is to be found.
     """
 
     @cfunc(types.int32(_TABLE, types.int64, types.int64), **_OPTIONS)

@@ -18,9 +18,9 @@ N_BLOCKS = 4
 DRAW_POSITION, DRAW_GRADIENT, DRAW_LOCATION, DRAW_LOG_SCALE = range(4)
 # How the elements of a site hang together (`GroupState.joint`).
 ALONE, TOGETHER, BY_LARGEST, TURNING, SHIFTED = range(5)
-# Coordinates of a process that are compared (`nuts.trial_coordinates`).
+# Coordinates of a process that are compared (`nuts.warmup.trial_coordinates`).
 N_TRIED = 12
-# Directions that halves of the chains have confirmed, of which there is room for so many (`nuts.low_rank`).
+# Directions that halves of the chains have confirmed, of which there is room for so many (`nuts.warmup.low_rank`).
 MOST_PROVEN = 64
 
 SETTINGS = np.dtype([("target_accept", "f8"), ("max_treedepth", "i8")], align=True)
@@ -156,7 +156,7 @@ class GroupState(NamedTuple):
     proposed: np.ndarray  # (n,) float64, or (0,): the centrednesses that chains are to move to
     usual_log_scale: np.ndarray  # (n,) float64, or (0,): room for the mean log scale of each element
     sites: np.ndarray  # (n,) int64, or (0,): of which site an element is; -1: of none
-    # (n,) int64, or (0,): TOGETHER for elements of sites that have to choose together (`nuts.trial_coordinates`),
+    # (n,) int64, or (0,): TOGETHER for elements of sites that have to choose together (`warmup.trial_coordinates`),
     # BY_LARGEST where they do so at the largest scale of the site, TURNING where their coordinates are of a basis of
     # their own (`nuts.turning`), SHIFTED where it has but a location (`graphs.hierarchies.intercepts`), else ALONE.
     joint: np.ndarray

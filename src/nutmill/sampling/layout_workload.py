@@ -59,7 +59,7 @@ def idle_threads(compiled: CompiledModel, layout: Layout) -> list[str]:
 
 
 class Gradients:
-    """The gradient of a model as a workload: `layout.burst.Bench` asks it for the code of each layout."""
+    """The gradient of a model as a workload: `layout.search.burst.Bench` asks it for the code of each layout."""
 
     def __init__(self, compiled: CompiledModel):
         self._compiled = compiled

@@ -267,9 +267,9 @@ class RecognisedOrigin:
             return self._built.shown(arrays)
         return {name: arrays[number] for name, number in self._shown.items()}
 
-    def stored(self, arrays, target):
+    def saved(self, arrays, target):
         """The same for a file, with machine code for a processor; raises ModelError if there is none."""
-        return self._built.stored(arrays, target)
+        return self._built.saved(arrays, target)
 
     def start_given(self, given, arrays, seed):
         """The same where the user gives some values by name; raises TypeError or ValueError if they do not fit."""

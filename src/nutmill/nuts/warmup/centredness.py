@@ -77,7 +77,7 @@ def has_joint_sites(joint):
 
 @kernel
 def is_joint(kind):
-    """Whether the elements of a site of some kind have to choose together, by `nuts.trial_coordinates`."""
+    """Whether the elements of a site of some kind have to choose together, by `nuts.warmup.trial_coordinates`."""
     return kind in (TOGETHER, BY_LARGEST)
 
 

@@ -1,7 +1,7 @@
 """How coordinates of processes are chosen: by gradients of some draws, written in coordinates of several centrednesses.
 
 The elements of a random walk are sites whose locations are their predecessors, so what one of them costs depends on the
-centredness of all: no closed form tells it from a draw alone (`nuts.centredness`). A walk has one number q for all of
+centredness of all: no closed form tells it from a draw alone (`centredness`). A walk has one number q for all of
 its elements, how much data tell of an element beside what a step of usual size does; q = 0 are its steps, infinity its
 values. Of a walk with steps of scale s whose values are seen with information J each, coordinates
 
@@ -172,7 +172,7 @@ def _of_log_scale(window, i):
 
 @kernel
 def _add_necks(spread, n, work):
-    """Add what no draw may have met yet: values have a neck where the scale comes near 0 (`nuts.centredness`)."""
+    """Add what no draw may have met yet: values have a neck where the scale comes near 0 (`centredness`)."""
     for half in range(2):
         work[half, N_TRIED - 1] += n * spread * spread
         for tried in range(1, N_TRIED):

@@ -32,7 +32,7 @@ class Models:
     ) -> CompiledModel:
         """Give a model, bound, from `content` or from its file if it was not unpacked before.
 
-        Binding may have to wait for other runs; `while_waiting` is as in `Layout.applied`. Raises ModelError if it
+        Binding may have to wait for other runs; `while_waiting` is as in `apply_layout`. Raises ModelError if it
         cannot run here; CheckpointError if its file is not there.
         """
         with self._lock:
