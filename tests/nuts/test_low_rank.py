@@ -182,7 +182,7 @@ def test_correlations_are_found(n_chains, seed):
 @pytest.mark.parametrize("n_dim", [40, 400])
 @pytest.mark.parametrize("target", [Target.NORMAL, Target.SCALED, Target.STUDENT])
 def test_nothing_is_found_where_there_is_nothing(target, n_dim, seed):
-    """In few dimensions, and in more than draws, where sample covariances have large directions (SAMPLER.md 6)."""
+    """In few dimensions, and in more than draws, where sample covariances have large directions."""
     points = starts(target, 4, n_dim, seed)
     if target == Target.SCALED:
         points *= [scale(i, n_dim) for i in range(n_dim)]

@@ -9,11 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from nutmill.native.convergence import mixing_of
+from nutmill.native.convergence import MIN_DRAWS, mixing_of
 from nutmill.native.processor import target
 
-# A chain is split in two halves, and each needs two draws to have a variance.
-MIN_DRAWS = 4
 # R-hat and ESS of so many take 1 to 2 CPU seconds for 4000 draws each (`python -m benchmarks.diagnostics`).
 MAX_PARAMETERS = 10_000
 

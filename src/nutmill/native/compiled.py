@@ -22,16 +22,13 @@ from nutmill.native import newdata, saved_model
 from nutmill.native.binding import Binding, bind
 from nutmill.native.code import Code
 from nutmill.native.container import Damaged
-from nutmill.native.description import Description, Labels
+from nutmill.native.description import Description, Labels, first_names
 from nutmill.native.origin import Origin
 from nutmill.native.process_memory import peak_bytes
 from nutmill.native.starts import Failed, Search, Start, failure, flatten, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-_N_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,10 +55,10 @@ class CompiledModel:
         return unpickled, (self.to_bytes(),)
 
     def __repr__(self) -> str:
-        about = [_some([parameter.rv_name for parameter in self.description.parameters])]
+        about = [first_names([parameter.rv_name for parameter in self.description.parameters])]
         arrays = self.description.arrays
         if data := [array.name for array in arrays if array.name and not self.description.is_length(array)]:
-            about.append(f"data {_some(data)}")
+            about.append(f"data {first_names(data)}")
         if self.description.missing:
             about.append("saved without its data")
         return f"CompiledModel({'; '.join(about)})"
@@ -475,8 +472,3 @@ def unpickled(content: bytes) -> CompiledModel:
         return from_bytes(content)
     except Damaged as error:
         raise ModelError(f"The pickled model cannot be used: {error}.") from error
-
-
-def _some(names: Sequence[str]) -> str:
-    """List the first few."""
-    return ", ".join([*names[:_N_NAMED], *["..."] * (len(names) > _N_NAMED)])

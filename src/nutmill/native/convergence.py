@@ -8,7 +8,8 @@ import numpy as np
 from nutmill.nuts.state import address_table
 from nutmill.nuts.summaries.mixing_room import N_MIXINGS, N_PRECISIONS, SUMMARY, MixingRoom, room_for
 
-MIN_DRAWS = 4  # of each chain, to say anything of how chains mix
+# A chain is split in two halves, and each needs two draws to have a variance.
+MIN_DRAWS = 4
 _FIRST_OF_MIXING = SUMMARY.index("r_hat")
 _PROBABILITIES = (0.05, 0.5, 0.95)
 # One standard error below and above (ArviZ's digits).

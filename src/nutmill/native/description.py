@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_N_NAMED = 5
+
 Dims = tuple[str | None, ...]
 Labels = Sequence | np.ndarray
 
@@ -33,6 +35,11 @@ def owned(value: np.ndarray) -> np.ndarray:
     mine = np.array(value, order="C")
     mine.flags.writeable = False
     return mine
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Name the first few, for people: "mu, tau, theta"."""
+    return ", ".join([*names[:_N_NAMED], *["..."] * (len(names) > _N_NAMED)])
 
 
 class Reported(NamedTuple):

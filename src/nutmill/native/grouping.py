@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nutmill.native import lengths
+
 # Lanes of a slice: the float64 of the widest registers. Rows of a piece at most.
 LANES, LONGEST = 8, 64
 
@@ -118,15 +120,11 @@ def arranged_of(facts: Sequence, arrays: Sequence[tuple[np.dtype, int]]) -> tupl
     found = tuple(Arranged(*each) for each in facts)
     first = len(arrays) - len(found)
     for number, (kind, index, source) in enumerate(found, first):
-        is_index = _is_number(index, number) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
-        rank = arrays[source][1] if _is_number(source, number) else 0
+        is_index = lengths.is_index(index, number) and arrays[index][1] == 1 and arrays[index][0].kind in "iu"
+        rank = arrays[source][1] if lengths.is_index(source, number) else 0
         has_rows = {ROWS: rank > 0, COLUMNS: rank == 2}.get(kind, True)
         is_right = (kind in _KINDS and is_index and has_rows) or (kind in _OF_VALUES and rank > 0)
         is_right = is_right or (kind == TRANSPOSED and rank == 2)
         if not is_right:
             raise ValueError("the order of rows by groups makes no sense")
     return found
-
-
-def _is_number(number: object, length: int) -> bool:
-    return type(number) is int and 0 <= number < length

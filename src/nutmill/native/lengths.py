@@ -114,7 +114,7 @@ def lengths_of(facts: Mapping, arrays: Sequence[tuple[np.dtype, int]]) -> Length
             raise ValueError(f"step {len(steps)} of the arithmetic on lengths makes no sense")
         steps.append(step)
     results = tuple(facts["results"])
-    if not all(_is_index(number, len(steps)) for number in results):
+    if not all(is_index(number, len(steps)) for number in results):
         raise ValueError("the arithmetic on lengths lacks results")
     return Lengths(tuple(steps), results)
 
@@ -126,11 +126,11 @@ def _fits(step: LengthStep, before: Sequence[LengthStep], arrays: Sequence[tuple
         return len(operands) == 1 and dtype != "float64"
     if op in (LENGTH, VALUE):
         n_operands = 2 if op == LENGTH else 1
-        if len(operands) != n_operands or dtype == "float64" or not _is_index(operands[0], len(arrays)):
+        if len(operands) != n_operands or dtype == "float64" or not is_index(operands[0], len(arrays)):
             return False
         array_dtype, rank = arrays[operands[0]]
-        return _is_index(operands[1], rank) if op == LENGTH else rank == 0 and array_dtype.name == dtype
-    if op not in OPERATIONS or not operands or not all(_is_index(number, len(before)) for number in operands):
+        return is_index(operands[1], rank) if op == LENGTH else rank == 0 and array_dtype.name == dtype
+    if op not in OPERATIONS or not operands or not all(is_index(number, len(before)) for number in operands):
         return False
     fractional = any(before[number].dtype == "float64" for number in operands)
     if fractional or dtype == "float64":
@@ -138,7 +138,8 @@ def _fits(step: LengthStep, before: Sequence[LengthStep], arrays: Sequence[tuple
     return _FUNCTIONS[op][0] in (None, len(operands))
 
 
-def _is_index(number: object, length: int) -> bool:
+def is_index(number: object, length: int) -> bool:
+    """Whether what a file says is the number of one of so many things."""
     return type(number) is int and 0 <= number < length
 
 

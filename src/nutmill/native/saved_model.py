@@ -14,7 +14,7 @@ from nutmill.errors import ModelError, NutmillError
 from nutmill.files import why_not_private
 from nutmill.native.code import OBJECT, Code, code_of, entry_of, object_in
 from nutmill.native.container import Damaged, Entry, Header, pack, unpack
-from nutmill.native.description import Description
+from nutmill.native.description import Description, first_names
 from nutmill.native.labels import label_array
 from nutmill.native.object import loaded_once, symbols_of_numba, unresolved
 from nutmill.native.origin import Origin
@@ -34,7 +34,6 @@ _ANY_VERSION = b"nutmill model "
 MAGIC = _ANY_VERSION + b"1\n"
 
 _KERNEL, _FUNCTIONS, _LIKELIHOOD = "kernel", "functions", "likelihood"
-_NAMES_TOLD = 5
 
 # The arrays of chains and the entries of objects, which the code in a file and this nutmill must see alike.
 _CHAINS = hashlib.sha256(repr((FIELDS, ENTRY_WORDS, FIRST_WORD)).encode()).hexdigest()[:16]
@@ -61,8 +60,7 @@ def to_bytes(description: Description, code: Code, origin: Origin, *, data: bool
     objects = {_KERNEL: code.kernel.code, _FUNCTIONS: saved.functions.code}
     if likelihood is not None:
         objects[_LIKELIHOOD] = likelihood.native.code
-    names = [parameter.rv_name for parameter in description.parameters]
-    about = ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
+    about = first_names([parameter.rv_name for parameter in description.parameters])
     header = Header("artifact", "", {"target": code.target.name, "cpu": code.target.cpu}, about, manifest, [])
     return pack(header, {**entry.parts, **objects, **arrays.parts}, MAGIC)
 

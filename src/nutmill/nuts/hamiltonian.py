@@ -179,7 +179,7 @@ def _trees_turn(weights, older, newer, ends):
 
 @kernel
 def is_turning(trajectory, older, newer, forward, has_inner_ends):
-    """Betancourt's rule with Stan's two cross checks (SAMPLER.md 2); the verb `is_turning` of the tree.
+    """Betancourt's rule with Stan's two cross checks (`docs/theory.md`); the verb `is_turning` of the tree.
 
     On the way momenta are summed, in place of those of `older`.
     """

@@ -11,13 +11,12 @@ from threadpoolctl import ThreadpoolController
 
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.library import BlasLibrary, open_library, wide_sentence
-from nutmill.layout.blas.library_files import LibraryFile, places
+from nutmill.layout.blas.library_files import ENDINGS, LibraryFile, places
 from nutmill.layout.blas.trial import Trial, all_tried, tried
 
 __all__ = ["BlasLibrary", "BlasSurvey", "find_blas", "installed_blas", "name_of", "scipy_blas", "survey_blas"]
 
 _NAMES = ("mkl", "openblas", "blis")
-_ENDINGS = (".so", ".dylib")
 
 
 class BlasSurvey(NamedTuple):
@@ -73,7 +72,7 @@ def find_blas(vendor: str | None = None) -> BlasLibrary:
         return scipy_blas()
     if vendor == "scipy":
         return scipy_blas()
-    if os.sep in vendor or vendor.endswith(_ENDINGS):
+    if os.sep in vendor or vendor.endswith(ENDINGS):
         if not os.path.isfile(vendor):
             raise LayoutError(f"There is no BLAS library {vendor}: the file does not exist.")
         return _opened(LibraryFile(os.path.realpath(vendor), "path given"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PATTERNS = ("libmkl_rt*", "lib*openblas*", "libblis*")
-_ENDINGS = (".so", ".dylib")
+ENDINGS = (".so", ".dylib")
 _OF_LOADER = re.compile(r"^\s*(lib(?:mkl_rt|\w*openblas\w*|blis\S*|blas|f77blas)\.so\S*) .*=> (\S+)$", re.MULTILINE)
 
 
@@ -58,7 +58,7 @@ def _from_prefixes() -> Iterator[LibraryFile]:
 def _in_folder(folder: Path, origin: str) -> Iterator[LibraryFile]:
     for pattern in _PATTERNS:
         for path in sorted(folder.glob(pattern)):
-            if any(ending in path.name for ending in _ENDINGS):
+            if any(ending in path.name for ending in ENDINGS):
                 yield LibraryFile(str(path), origin)
 
 

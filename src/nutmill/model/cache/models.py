@@ -9,14 +9,13 @@ from nutmill.model.lowering import environment
 from nutmill.model.lowering.kernel import kernel_object
 from nutmill.native import cache
 from nutmill.native.code import Code, code_of, entry_of, object_in
-from nutmill.native.description import Description
+from nutmill.native.description import Description, first_names
 from nutmill.native.object import unresolved
 from nutmill.native.processor import Target
 
 _log = logging.getLogger("nutmill")
 
 _KIND = "model"
-_NAMES_TOLD = 5
 
 
 def cache_key(graph: ModelGraph, target: Target) -> str | None:
@@ -51,5 +50,4 @@ def keep(key: str, code: Code, graph: ModelGraph) -> None:
 
 def about(model: ModelGraph | Description) -> str:
     """Say in a few words which model an entry is of."""
-    names = [parameter.rv_name for parameter in model.parameters]
-    return ", ".join(names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD))
+    return first_names([parameter.rv_name for parameter in model.parameters])

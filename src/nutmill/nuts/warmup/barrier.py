@@ -1,6 +1,6 @@
 """What the chains of a group do together at a barrier of warmup: admit, share metric and step size, move on.
 
-All of it in chain order and from draws alone, so that threads and timing do not matter (SAMPLER.md 2).
+All of it in chain order and from draws alone, so that threads and timing do not matter.
 """
 
 from nutmill._jit import inlined_kernel, kernel
