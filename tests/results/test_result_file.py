@@ -1,5 +1,8 @@
 """Results as files: they come back as they were, are replaced whole, and faults are one sentence."""
 
+import gc
+import resource
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -50,6 +53,26 @@ def test_what_breaks_leaves_the_older_result(tmp_path, name, monkeypatch):
         save(made(2), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     np.testing.assert_array_equal(load(tmp_path / name)["posterior"]["mu"].values, good_posterior(SHAPE, 1)["mu"])
+
+
+@pytest.fixture
+def small_files():
+    """No file may have more than 100 kB, as on a disk that is full then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@KINDS
+def test_a_disk_without_room_is_one_sentence(tmp_path, name, small_files):
+    """With a real disk that is full, h5netcdf ends the process when it collects what it could not write."""
+    shape = (2, 5000)
+    result = to_arviz(Draws(good_posterior(shape, 1), good_stats(shape)), ModelData())
+    with pytest.raises(ModelError, match=rf"result {tmp_path / name} cannot be written: File too large\.$"):
+        save(result, tmp_path / name)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

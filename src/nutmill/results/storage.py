@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ NETCDF, ZARR = SUFFIXES = (".nc", ".zarr")
 _ENGINES = {NETCDF: ("h5netcdf", "netCDF4"), ZARR: ("zarr",)}
 # xarray's own names of them.
 _NAMES = {"h5netcdf": "h5netcdf", "netCDF4": "netcdf4", "zarr": "zarr"}
+# More than files of netCDF take beside values: names, attributes, heads of arrays.
+_BYTES_OF_A_VARIABLE, _BYTES_OF_A_FILE = 2048, 65536
 _ZARR_MARKS = ("zarr.json", ".zgroup")
 
 
@@ -49,6 +52,7 @@ def save(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:
         # Beside its place, so that it moves there in one step.
         with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=f".{path.name}-") as folder:
             fresh = Path(folder) / path.name
+            _ask_for_room(tree, folder)
             _write(tree, fresh)
             if path.is_dir():
                 os.replace(path, Path(folder) / "old")
@@ -80,6 +84,21 @@ def load(path: Path) -> xr.DataTree:
     if not {"posterior", "sample_stats"} <= set(tree.children):
         raise ModelError(f"{path} is no result of a sampler: it has no groups posterior and sample_stats.")
     return tree
+
+
+def _ask_for_room(tree: xr.DataTree, folder: str) -> None:
+    """Take as much of the disk as the result will, for a moment; raises OSError where there is none, or no quota.
+
+    h5netcdf closes once more, when it is collected, what it could not write to a full disk, which ends the process.
+    """
+    datasets = [node.dataset for node in tree.subtree]
+    needed = sum(dataset.nbytes + _BYTES_OF_A_VARIABLE * len(dataset.variables) for dataset in datasets)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, needed + _BYTES_OF_A_FILE)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot tell
+                raise
 
 
 def _write(tree: xr.DataTree, path: Path) -> None:
