@@ -10,7 +10,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.lowering.inline.arrays import Emitter, array_kind, new_array, truth, view_of
 from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.loops import Axes
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 
 
 def if_else(node: Apply) -> Operation | None:
@@ -21,7 +21,7 @@ def if_else(node: Apply) -> Operation | None:
     made = [array_kind(v.type.dtype, v.type.ndim) for v in node.outputs]
     if any(v.type.dtype != out.type.dtype for v, out in zip(node.inputs[1:], node.outputs * 2, strict=True)):
         return None
-    result_kind = made[0] if n == 1 else types.Tuple(made)
+    result_kind = kind_of_results(made)
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         builder = emitter.builder
@@ -37,6 +37,6 @@ def if_else(node: Apply) -> Operation | None:
                     with block:
                         fill(emitter, Axes(source, (False,) * kind.ndim), target)
             results.append(value)
-        return results[0] if n == 1 else emitter.context.make_tuple(builder, result_kind, results)
+        return results_as_one(emitter, result_kind, results)
 
     return Operation(lambda operands: result_kind, emit)

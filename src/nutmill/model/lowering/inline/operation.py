@@ -25,6 +25,16 @@ class Operation(NamedTuple):
     emit: Callable
 
 
+def kind_of_results(kinds: Sequence[types.Type]) -> types.Type:
+    """Numba type of what an operation gives: that of its result, or a tuple of those of several."""
+    return kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
+
+
+def results_as_one(emitter: Emitter, kind: types.Type, values: Sequence[ir.Value]) -> ir.Value:
+    """What an operation gives, of `kind_of_results`: its result, or a tuple of several."""
+    return values[0] if len(values) == 1 else emitter.context.make_tuple(emitter.builder, kind, values)
+
+
 def call_of(function: Callable, n_results: int) -> Operation:
     """Write a call of a function that Numba compiles; several results may come in a list, as those of `Split` do."""
 

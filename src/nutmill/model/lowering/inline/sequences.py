@@ -26,7 +26,7 @@ from nutmill.model.lowering.inline.arrays import (
 )
 from nutmill.model.lowering.inline.elements.scalar_rules import compare
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 
 _MISFIT = "the pieces that an array of the model is cut into do not make up its length"
 
@@ -96,8 +96,7 @@ def split(node: Apply) -> Operation | None:
         return [operands[0].copy(layout=layout)] * n_pieces
 
     def result(operands: Sequence[types.Array]) -> types.Type:
-        pieces = kinds_of(operands)
-        return pieces[0] if n_pieces == 1 else types.Tuple(pieces)
+        return kind_of_results(kinds_of(operands))
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         builder, whole = emitter.builder, view_of(emitter, kinds[0], values[0])
@@ -108,7 +107,7 @@ def split(node: Apply) -> Operation | None:
             piece = View(kind, pointer(emitter, whole, begin), shape, whole.strides)
             pieces.append(alias(emitter, kind, (kinds[0], values[0]), piece))
             first = builder.add(first, length)
-        return pieces[0] if n_pieces == 1 else emitter.context.make_tuple(builder, result(kinds), pieces)
+        return results_as_one(emitter, result(kinds), pieces)
 
     def _lengths(emitter: Emitter, whole: View, axis: int, asked: tuple[types.Array, ir.Value]) -> list[ir.Value]:
         builder, given = emitter.builder, view_of(emitter, *asked)

@@ -35,7 +35,7 @@ from nutmill.model.lowering.inline.loops import (
     nest,
     short_lengths,
 )
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
@@ -112,8 +112,7 @@ class _Loop:
 
     def result(self, operands: Sequence[types.Type]) -> types.Type:
         """Type of the result, or a tuple of those of all results."""
-        kinds = self._result_kinds(operands)
-        return kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
+        return kind_of_results(self._result_kinds(operands))
 
     def emit(self, emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         """Write the loop."""
@@ -138,7 +137,7 @@ class _Loop:
         for copied in copies:
             emitter.context.nrt.decref(emitter.builder, copied.kind, copied.value)
         given = [self._end(emitter, number, result) for number, result in enumerate(results)]
-        return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, self.result(kinds), given)
+        return results_as_one(emitter, self.result(kinds), given)
 
     def _result_kinds(self, operands: Sequence[types.Type]) -> list[types.Type]:
         kinds = list(self._kinds)

@@ -26,7 +26,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.filling import copy
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 from nutmill.model.lowering.inline.recursion.states import (
     Collected,
     KeptState,
@@ -112,8 +112,7 @@ class _WrittenScan:
 
     def result(self, operands: Sequence[types.Type]) -> types.Type:
         """Type of the result, or a tuple of those of all results."""
-        kinds = self._kinds(operands)
-        return kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
+        return kind_of_results(self._kinds(operands))
 
     def _kinds(self, operands: Sequence[types.Type]) -> list[types.Array]:
         kinds = {taps.result: taps.kind(operands) for taps in self._taps}
@@ -151,9 +150,7 @@ class _WrittenScan:
         results = [states[result].end(count).value for result in self._results]
         if scratch is not emitter.scratch:
             scratch.release(emitter.context, emitter.builder)
-        if len(results) == 1:
-            return results[0]
-        return emitter.context.make_tuple(emitter.builder, self.result(kinds), results)
+        return results_as_one(emitter, self.result(kinds), results)
 
     def _n_steps(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """How many steps are asked for; none of a gradient whose sequences are empty, where PyTensor 2 asks for one."""

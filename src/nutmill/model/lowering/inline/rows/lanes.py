@@ -24,7 +24,7 @@ from nutmill.model.lowering.inline.arrays import (
 from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.elements.scalar_operations import Scalar
 from nutmill.model.lowering.inline.loops import Memory, Own
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.rewriting.fusion import Reduced, Stored
 from nutmill.model.rewriting.rows.by_group import GROUP, GroupedLoop, Summed
@@ -72,14 +72,13 @@ class _GroupedLoop:
 
     def result(self, operands: Sequence[types.Type]) -> types.Type:
         """Type of the result, or a tuple of those of all results."""
-        return self.kinds[0] if len(self.kinds) == 1 else types.Tuple(self.kinds)
+        return kind_of_results(self.kinds)
 
     def emit(self, emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:
         """Write the loop."""
         writer = _Writer(self, emitter, [view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True)])
         writer.write()
-        given = writer.end()
-        return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, self.result(kinds), given)
+        return results_as_one(emitter, self.result(kinds), writer.end())
 
 
 class _Writer:

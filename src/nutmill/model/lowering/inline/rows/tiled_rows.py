@@ -25,7 +25,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.elements.reducers import Reducer
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
 from nutmill.model.lowering.inline.recursion.histories import boxed
 from nutmill.model.lowering.inline.recursion.states import borrowed
 from nutmill.model.lowering.inline.rows.tile_blocks import Blocks, compute_blocks
@@ -73,7 +73,7 @@ class _WrittenTiles:
 
     def result(self, operands: Sequence[types.Type]) -> types.Type:
         """Type of the result, or a tuple of those of all results."""
-        return self._kinds[0] if len(self._kinds) == 1 else types.Tuple(self._kinds)
+        return kind_of_results(self._kinds)
 
     def emit(self, emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         """Write a loop over blocks, within one over guesses if there are any."""
@@ -91,7 +91,7 @@ class _WrittenTiles:
         self._compute(emitter, fixed, results, rows)
         _repeat_if_wrong(emitter, results, guesses, again)
         ends = [result.value(emitter) for result in results]
-        return ends[0] if len(ends) == 1 else emitter.context.make_tuple(builder, self.result(kinds), ends)
+        return results_as_one(emitter, self.result(kinds), ends)
 
     def _n_rows(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """Number of rows, of all that is sliced."""
