@@ -60,8 +60,14 @@ def indexed(way, value, *, change: bool = False) -> pm.Model:
     return model
 
 
+@functools.cache
+def graph_of(model: pm.Model):
+    """Read a model once for all values of its index."""
+    return from_pymc(model)
+
+
 def misfits(model: pm.Model, value) -> list[str]:
-    graph = from_pymc(model)
+    graph = graph_of(model)
     origin = GraphOrigin(graph)
     arrays = [value if array.name == "i" else array.value for array in graph.arrays]
     return origin.misfits(origin.start(arrays, 0), arrays)
