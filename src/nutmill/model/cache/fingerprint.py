@@ -22,6 +22,7 @@ from pytensor.graph.op import HasInnerGraph, Op
 from pytensor.graph.utils import MetaObject
 from pytensor.scalar.basic import Composite
 from pytensor.scan.op import Scan
+from scipy.sparse import issparse
 
 from nutmill.model.graphs.graph import ModelGraph
 from nutmill.model.lowering.environment import VERSIONED
@@ -101,6 +102,8 @@ class Reader:
             return type(x).__name__, np.asarray(x).tobytes()
         if isinstance(x, np.ndarray | np.generic):
             return _array(x)
+        if issparse(x):
+            return "sparse", x.format, x.shape, self.value(x.tocoo().coords), _array(x.data)
         if isinstance(x, np.dtype) and x.names is None:
             return "dtype", x.str
         if _is_a(x, tuple, list, dict, Mapping, set, frozenset, slice):

@@ -23,6 +23,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.graphs.broadcast_lengths import with_open_lengths
 from nutmill.model.graphs.few import FEW
 from nutmill.model.graphs.named_dims import plain, without_named_dims
+from nutmill.model.graphs.sparse_matrices import is_sparse, without_sparse
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
 
@@ -170,7 +171,7 @@ def lift(
     """
     names = {_storage(plain(variable)): name for variable, name in names.items()}
     observed = {_storage(plain(variable)) for variable in observed}
-    outputs = without_named_dims(outputs)
+    outputs = without_sparse(without_named_dims(outputs))
     outputs, lengths = with_open_lengths(outputs, lambda v: _is_data(v, is_observed=_storage(v) in observed))
     structural = _shape_constants(outputs)
     arrays: dict[object, GraphArray] = {}
@@ -216,7 +217,7 @@ def parameter_input(type_: TensorType, name: str | None, longest: int = FEW) -> 
 
 
 def _is_data(variable: Variable, *, is_observed: bool) -> bool:
-    if not isinstance(variable.type, TensorType) or not isinstance(variable, Constant | SharedVariable):
+    if not isinstance(variable, Constant | SharedVariable) or not _is_array(variable):
         return False
     if isinstance(variable, SharedVariable) or is_observed:
         return True
@@ -231,7 +232,11 @@ def with_own_constants(outputs: Sequence[Variable]) -> list[Variable]:
 
 def _constants(outputs: Sequence[Variable]) -> list[Constant]:
     """Arrays among the constants of a graph."""
-    return [v for v in ancestors(outputs) if isinstance(v, Constant) and isinstance(v.type, TensorType) and v.type.ndim]
+    return [v for v in ancestors(outputs) if isinstance(v, Constant) and _is_array(v) and v.type.ndim]
+
+
+def _is_array(variable: Variable) -> bool:
+    return isinstance(variable.type, TensorType) and not is_sparse(variable)
 
 
 def _copied(constant: Constant) -> Constant:

@@ -14,6 +14,7 @@ from pytensor.scalar.basic import Second
 from pytensor.tensor.basic import alloc, constant
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape
+from scipy.sparse import issparse
 
 from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.inner_graphs import expand_graphs
@@ -51,7 +52,7 @@ def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callab
         with turn:
             if rngs:
                 reseed_rngs(rngs, seed)
-            return [np.asarray(value) for value in function(*values)]
+            return [value if issparse(value) else np.asarray(value) for value in function(*values)]
 
     return evaluated
 
