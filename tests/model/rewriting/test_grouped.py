@@ -2,6 +2,8 @@
 
 import numpy as np
 import pymc as pm
+import pytensor
+import pytensor.tensor as pt
 import pytest
 from model.test_gradients import assert_agrees_with_differences, assert_agrees_with_pymc, positions
 
@@ -113,6 +115,16 @@ def test_what_needs_rows_in_their_order_stays():
     compiled = compile_model(model)
     assert not compiled.code.arranged
     assert_agrees_with_pymc(compiled)
+
+
+def test_groups_that_are_overwritten_before_their_gradient_stay():
+    with pm.Model() as model:
+        level = levels()
+        raised = pt.set_subtensor(level[0], level[GROUP[:4]].max())
+        raised = pt.set_subtensor(raised[1], pt.exp(raised[OTHER].max()))
+        pm.Normal("y", raised, 1.0, observed=SIZE[:7])
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        assert_agrees_with_pymc(compile_model(model))
 
 
 def test_products_of_wide_matrices_are_left_to_tiles():

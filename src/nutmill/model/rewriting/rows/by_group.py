@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.utils import InconsistencyError
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import vector
 
@@ -58,7 +59,10 @@ def group_rows(fgraph: FunctionGraph, data: Set[Variable], arranged: ArrangedInp
 
 def _replace(fgraph: FunctionGraph, loops: Mapping[Apply, RowLoop], new: "_Regrouping") -> None:
     pairs = [pair for node in fgraph.toposort() if node in loops for pair in new.loop(loops[node])]
-    fgraph.replace_all_validate(pairs, reason="group rows")
+    try:
+        fgraph.replace_all_validate(pairs, reason="group rows")
+    except InconsistencyError:  # what the rows are taken from is overwritten before such a loop could read it
+        return
 
 
 class _Regrouping:
