@@ -1,4 +1,4 @@
-"""Sparse matrices of data: what is computed of them alone is a constant, and products with them are sums over entries."""
+"""Sparse matrices of data: what is computed of them alone is a constant, products with them are loops over entries."""
 
 from collections.abc import Mapping, Sequence
 
