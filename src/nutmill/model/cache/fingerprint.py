@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pytensor.compile.builders import OpFromGraph
@@ -103,7 +103,7 @@ class Reader:
         if isinstance(x, np.ndarray | np.generic):
             return _array(x)
         if issparse(x):
-            return "sparse", x.format, x.shape, self.value(x.tocoo().coords), _array(x.data)
+            return _sparse(x)
         if isinstance(x, np.dtype) and x.names is None:
             return "dtype", x.str
         if _is_a(x, tuple, list, dict, Mapping, set, frozenset, slice):
@@ -209,6 +209,11 @@ def _is_a(x: object, *classes: type) -> bool:
 @cache
 def _derives(kind: type, classes: tuple[type, ...]) -> bool:
     return any(one is other for one in kind.__mro__ for other in classes)
+
+
+def _sparse(matrix: Any) -> tuple:
+    entries = matrix.tocoo()
+    return "sparse", matrix.format, matrix.shape, _array(entries.row), _array(entries.col), _array(entries.data)
 
 
 def _array(x: np.ndarray | np.generic) -> tuple:
