@@ -35,7 +35,8 @@ def check(posterior: xr.Dataset, stats: xr.Dataset, looked: Seen, *, notes: Iter
         message = "Only one chain: whether chains agree cannot be checked. Sample four or more."
         findings.append(Finding("too_few", message))
     findings += [*chains.energy(stats), *chains.log_density(stats), *parameters.not_finite(looked)]
-    findings += [*parameters.slow(looked.mixed, n_chains), *parameters.groups(looked, posterior["chain"].values)]
+    chain_ids = posterior["chain"].values
+    findings += [*parameters.slow(looked.mixed, scalars, chain_ids), *parameters.groups(looked, chain_ids)]
     findings += parameters.without_mean(looked.moving)
     if scalars.n_all > (n := len(scalars.labels)):
         findings.append(Finding("sampled", f"R-hat and ESS were computed for {n} of {scalars.n_all} parameters."))

@@ -43,8 +43,7 @@ def divergences(stats: xr.Dataset, scalars: Scalars) -> Iterator[Finding]:
     yield Finding(
         "divergences",
         f"{total} of {count_of(diverging.size, 'draw')} diverged ({_of_chains(stats, by_chain)}){lie}: "
-        "a part of the posterior may be missing. Raise target_accept (0.95, 0.99); if divergences stay, "
-        "reparameterize, for example to a non-centred form.",
+        f"a part of the posterior may be missing. {_advice(stats, total)}",
         () if place is None else (place.label,),
     )
 
@@ -71,6 +70,19 @@ def located(diverging: np.ndarray, scalars: Scalars) -> Place | None:
             if further[k] > excess:
                 best, excess = Place(str(label), is_low, float(share[k]), k + 1), float(further[k])
     return best
+
+
+def _advice(stats: xr.Dataset, total: int) -> str:
+    """Say what to do; a density that is infinite or no number a step further is cut off there, and not narrow."""
+    if "max_energy_error" in stats:
+        n_cut = int(np.count_nonzero(stats["diverging"].values & ~np.isfinite(stats["max_energy_error"].values)))
+        if 2 * n_cut > total:
+            return (
+                f"At {'all' if n_cut == total else n_cut} of them the log density is not finite a few steps further: "
+                "the posterior has an edge there. Write it into the priors (a bound, a transform, a narrower prior), "
+                "or raise target_accept (0.95, 0.99)."
+            )
+    return "Raise target_accept (0.95, 0.99); if divergences stay, reparameterize, for example to a non-centred form."
 
 
 def _in_words(place: Place, total: int) -> str:

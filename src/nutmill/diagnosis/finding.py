@@ -19,8 +19,12 @@ class Finding(NamedTuple):
 
 def chains_named(stats: xr.Dataset, chosen: np.ndarray) -> str:
     """Name the chains where `chosen` (n_chains,) is true: "chains 1, 3"."""
-    numbers = stats["chain"].values[chosen].tolist()
-    return f"chain{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    return chains_in_words(stats["chain"].values[chosen])
+
+
+def chains_in_words(numbers: np.ndarray) -> str:
+    """Name chains by their numbers: "chains 1, 3"."""
+    return f"chain{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers.tolist()))}"
 
 
 def first_of(names: list[str] | tuple[str, ...] | np.ndarray) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nutmill.diagnosis.finding import Finding, count_of, first_of, worst_of
+from nutmill.diagnosis.finding import Finding, chains_in_words, count_of, first_of, worst_of
 from nutmill.diagnosis.posterior_scalars import Named, Scalars, Seen
 from nutmill.diagnosis.tails import heavy_tails
 from nutmill.native.convergence import mixing_of
@@ -24,14 +24,18 @@ def not_finite(looked: Seen) -> Iterator[Finding]:
         yield Finding("not_finite", message, bad)
 
 
-def slow(found: Named, n_chains: int) -> Iterator[Finding]:
-    """Name the scalars whose chains disagree, and those with too few effective draws in the bulk or the tails."""
+def slow(found: Named, scalars: Scalars, chain_ids: np.ndarray) -> Iterator[Finding]:
+    """Name the scalars whose chains disagree, and those with too few effective draws in the bulk or the tails.
+
+    `scalars` are the draws of all that is `found`; `chain_ids` (n_chains,) name their chains.
+    """
     n = count_of(len(found.labels), "parameter")
     said, names = worst_of(found.labels, found.rhat, found.rhat > MAX_RHAT, "{} {:.3f}")
     if names:
         message = f"R-hat is above {MAX_RHAT} for {len(names)} of {n}, worst {said}: the chains disagree. "
-        yield Finding("rhat", f"{message}Draw longer, or reparameterize.", names)
-    wanted = MIN_ESS_PER_CHAIN * n_chains
+        worst = scalars.columns[:, :, np.flatnonzero(scalars.labels == names[0])[0]]
+        yield Finding("rhat", message + _what_to_do(names[0], worst, chain_ids), names)
+    wanted = MIN_ESS_PER_CHAIN * len(chain_ids)
     few = found.ess_bulk < wanted
     few_in_tails = (found.ess_tail < wanted) & ~few  # where both are few, one sentence is enough
     for kind, ess, bad, of in (
@@ -42,6 +46,34 @@ def slow(found: Named, n_chains: int) -> Iterator[Finding]:
         if names:
             message = f"The effective sample size{of} is below {wanted} ({MIN_ESS_PER_CHAIN} per chain) for "
             yield Finding(kind, f"{message}{len(names)} of {n}, worst {said}. Take more draws.", names)
+
+
+def _what_to_do(label: str, draws: np.ndarray, chain_ids: np.ndarray) -> str:
+    """Say what to do about chains that disagree on a scalar, of which `draws` are (n_chains, n_draws)."""
+    apart = chains_apart(draws)
+    if not apart.any():
+        return "Draw longer, or reparameterize."
+    named = f"{chains_in_words(chain_ids[apart])} {'lie' if apart.sum() > 1 else 'lies'}"
+    return (
+        f"In {label} {named} apart from the others: the posterior may have several modes there, and more draws do not "
+        "help. Give what may change places an order (pm.distributions.transforms.ordered), or look at the chains one "
+        "by one."
+    )
+
+
+def chains_apart(draws: np.ndarray) -> np.ndarray:
+    """Tell the chains (n_chains,) whose middle 80 % lie apart from those of all others; of two parts the smaller one.
+
+    `draws` are (n_chains, n_draws). Of no chain if they lie in one part.
+    """
+    low, high = np.quantile(draws, [0.1, 0.9], axis=1)
+    order = np.argsort(low)
+    gaps = low[order][1:] - np.maximum.accumulate(high[order])[:-1]
+    apart = np.zeros(len(draws), dtype=bool)
+    if len(gaps) and gaps.max() > 0.0:
+        k = int(gaps.argmax()) + 1
+        apart[order[k:] if 2 * k >= len(draws) else order[:k]] = True
+    return apart
 
 
 def groups(looked: Seen, chain_ids: np.ndarray) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pytensor import config
 from pytensor.gradient import grad
 from pytensor.graph.basic import Variable
 
-from nutmill.errors import ModelError, users_level
+from nutmill.errors import ModelError, first_line, users_level
 from nutmill.model.build_apart import compile_apart
 from nutmill.model.cache.models import cache_key, find, keep
 from nutmill.model.compile_order import COMPILING, Order, stage
@@ -285,8 +285,9 @@ def density_outputs(graph: ModelGraph) -> list[Variable]:
     try:
         gradients = grad(logp, parameters, disconnected_inputs="ignore")
     except (NotImplementedError, TypeError, ValueError) as error:
+        reason = first_line(error).rstrip(".")
         raise ModelError(
-            f"The model has no gradient, which NUTS needs: {error}. Write it with PyTensor's operations, give the Op "
+            f"The model has no gradient, which NUTS needs: {reason}. Write it with PyTensor's operations, give the Op "
             "its gradient, or sample without: pm.sample(step=pm.DEMetropolisZ())."
         ) from error
     return [logp, *gradients]

@@ -39,6 +39,8 @@ def leaf(trajectory, slot, forward):
     if outcome == FAILED or not (-math.inf < error <= MAX_ENERGY_ERROR):
         tree.diverging = True
         tree.divergence_error = error
+        if not abs(error) <= abs(tree.max_energy_error):
+            tree.max_energy_error = math.inf if math.isnan(error) else error
         tree.divergence_start = source
         tree.divergence_end = row
         return False
