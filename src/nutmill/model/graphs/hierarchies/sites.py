@@ -78,8 +78,15 @@ def _with_intercepts(model: ModelVariables, found: Sequence[FoundSite]) -> list[
         for site in found
     ]
     return with_effects + [
-        FoundSite(one.variable, 1.0, one.location, _ONE, _none, is_prior=False, kind=SHIFTED) for one in intercepts
+        FoundSite(one.variable, 1.0, one.location, _ONE, _none, [one.location], False, _shifted, SHIFTED)
+        for one in intercepts
     ]
+
+
+def _shifted(x: Variable, c: Variable, _scale: Variable, further: Sequence[Variable]) -> tuple[Variable, Variable]:
+    """The process of what has but a location, as a width of 1 would be computed once for each row of data."""
+    v = x + (1.0 - c) * further[0]
+    return v, v
 
 
 def _is_effects(site: FoundSite) -> bool:
