@@ -125,13 +125,15 @@ class ScaledUses:
     def _of_matrices(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
         """Read a product of matrices: with the factor of an LKJ prior elements keep their places, with others not."""
         is_first, ndim = node.inputs[0] is use.expression, use.variable.type.ndim
-        is_itself = use.axes in (tuple(range(ndim)), (0, None))  # or the column that a vector is made
+        # As it is, transposed, or the column that a vector is made.
+        is_itself = use.axes in (tuple(range(ndim)), (1, 0), (0, None))
         lengths = row_lengths(other, is_first, self._model) if is_itself else None
         if lengths is None:
             nowhere = (None,) * node.outputs[0].type.ndim
             factor = self._factor(use, other, is_first) if use.factor is None and use.summed is None else use.factor
             return None, use._replace(expression=node.outputs[0], axes=nowhere, before=None, factor=factor)
-        return lengths[:, None] if ndim == 2 and not is_first else lengths, use._replace(expression=node.outputs[0])
+        is_of_rows = ndim == 2 and use.axes[1 if is_first else 0] == 0
+        return lengths[:, None] if is_of_rows else lengths, use._replace(expression=node.outputs[0])
 
     def _factor(self, use: Use, other: Variable, is_first: bool) -> tuple[Variable, int] | None:
         """The Cholesky factor that a use is multiplied by, or its transpose from the right, and along which axis."""
