@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nutmill.nuts import recentring, turning
+from nutmill.nuts.site_basis import Basis, turned_back
 from nutmill.nuts.state import ALONE, TURNING
 
 
@@ -59,7 +60,7 @@ def test_sites_are_turned_where_they_are_not_as_written(written):
     rng, lengths, kinds = np.random.default_rng(4), [5, 3, 17, 1, 4], [TURNING] * 4 + [ALONE]
     sites, joint = np.repeat(np.arange(5), lengths), np.repeat(kinds, lengths)
     log_scale, n = np.repeat(rng.normal(size=5), lengths), len(sites)
-    basis = turning.Basis(sites, joint, np.full(n, written))
+    basis = Basis(sites, joint, np.full(n, written))
     old, new = np.full(n, written), rng.uniform(0.1, 0.9, n)
     new[5:8] = written  # the second stays
     deviates = rng.normal(size=n)
@@ -77,11 +78,11 @@ def test_sites_are_turned_where_they_are_not_as_written(written):
 
 def test_the_driver_turns_chains_back_as_the_kernel_does():
     rng, n = np.random.default_rng(5), 9
-    basis = turning.Basis(np.repeat([0, 1], [5, 4]), np.full(n, TURNING), np.zeros(n))
+    basis = Basis(np.repeat([0, 1], [5, 4]), np.full(n, TURNING), np.zeros(n))
     now = np.array([rng.uniform(size=n), np.zeros(n)])
     now[0, 5:] = 0.0
     position = rng.normal(size=(2, n))
-    back = turning.turned_back(basis, now, position)
+    back = turned_back(basis, now, position)
     for chain in range(2):
         out = position[chain].copy()
         turn(basis, (now[chain], np.zeros(n)), np.zeros(n), out)

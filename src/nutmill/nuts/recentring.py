@@ -152,7 +152,7 @@ def move(trajectory, centredness, proposed, basis, where):
     Parameters
     ----------
     centredness, proposed : (n,) float64
-    basis : turning.Basis
+    basis : site_basis.Basis
     where : ((n,) float64, (n,) float64)
         Location and log scale of each element.
     """

@@ -14,8 +14,8 @@ from nutmill.errors import sentence
 from nutmill.native.record import Record
 from nutmill.nuts.group import GroupPlan, learning_room, new_group
 from nutmill.nuts.group_size import GROUP_SIZE
+from nutmill.nuts.site_basis import Basis, turned_back
 from nutmill.nuts.state import SAMPLING, START, STATISTICS, GroupState, address_table
-from nutmill.nuts.turning import Basis, turned_back
 from nutmill.progress.lines import ChainProgress
 from nutmill.run.adaptation import AdaptationState
 from nutmill.run.draws_in_memory import DrawsInMemory

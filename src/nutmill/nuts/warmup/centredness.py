@@ -16,8 +16,9 @@ import numpy as np
 
 from nutmill._jit import inlined_kernel, kernel
 from nutmill.nuts.recentring import deviate_of, width
+from nutmill.nuts.site_basis import Basis
 from nutmill.nuts.state import BY_LARGEST, DRAW_LOCATION, DRAW_LOG_SCALE, N_BLOCKS, TOGETHER
-from nutmill.nuts.turning import Basis, basis_of
+from nutmill.nuts.turning import basis_of
 from nutmill.nuts.warmup.moments import in_window
 from nutmill.nuts.warmup.window import window_of
 

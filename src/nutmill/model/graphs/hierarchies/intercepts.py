@@ -20,7 +20,7 @@ from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.nuts.turning import LEAST_TURN, MOST_TURNED
+from nutmill.nuts.site_basis import LEAST_TURN, MOST_TURNED
 
 
 class Intercept(NamedTuple):

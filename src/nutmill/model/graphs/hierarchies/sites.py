@@ -28,8 +28,8 @@ from nutmill.model.graphs.hierarchies.scaled_uses import ScaledUses
 from nutmill.model.graphs.hierarchies.shaped import placement_of
 from nutmill.model.graphs.hierarchies.walks import as_walk, before_along, steps_of
 from nutmill.model.graphs.model_variables import ModelVariables, variables_of
+from nutmill.nuts.site_basis import MOST_TURNED
 from nutmill.nuts.state import ALONE, BY_LARGEST, SHIFTED, TOGETHER, TURNING
-from nutmill.nuts.turning import MOST_TURNED
 
 _ZERO, _ONE = pt.constant(0.0, dtype="float64"), pt.constant(1.0, dtype="float64")
 
