@@ -100,3 +100,14 @@ def test_few_effects_are_turned(n, kind):
         v = pm.Normal("v", 0.0, pm.HalfNormal("tau", 1.0), shape=n)
         pm.Normal("y", pm.Normal("a", 0.0, 2.0) + v, 1.0, observed=np.zeros(n))
     assert kinds_of(model) == {"v": kind, "a": SHIFTED}
+
+
+def test_a_recursion_that_is_written_out_is_looked_through_once():
+    def total(a, b, v, z, tau):
+        values = [a + v[0], a + v[1]]
+        for _ in range(300):
+            values.append(a + b * values[-1] + b * values[-2])
+        return values[-1] + v[GROUP]
+
+    # Each step is read twice: looking at both would take 2^300 steps, and so deep a call is too much for Python.
+    assert kinds_of(model_of(total)) == {"v": TURNING, "a": SHIFTED}

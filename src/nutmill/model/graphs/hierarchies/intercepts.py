@@ -12,14 +12,15 @@ from typing import NamedTuple
 import pytensor.tensor as pt
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Apply, Constant, Variable
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, toposort
 from pytensor.scalar.basic import Add, Cast, Identity, Mul
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
 from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.model_variables import ModelVariables
+from nutmill.model.graphs.patterns import is_elementwise
 from nutmill.nuts.site_basis import LEAST_TURN, MOST_TURNED
 
 
@@ -35,23 +36,28 @@ class Intercept(NamedTuple):
         return -sum(self.means.values())
 
 
-def find_intercepts(model: ModelVariables, effects: Mapping[Variable, Collection[Variable]]) -> list[Intercept]:
+def find_intercepts(
+    model: ModelVariables, clients: Mapping[Variable, Sequence[Apply]], effects: Mapping[Variable, Collection[Variable]]
+) -> list[Intercept]:
     """Find the numbers on the real line that effects are added to.
 
     Parameters
     ----------
+    clients
+        Operations that read each variable (`ScaledUses.clients`).
     effects
         Vectors around zero: those that are effects themselves, or become some by a scale; and what each is made of.
     """
-    clients = _clients_of(model)
     found: list[Intercept] = []
     taken: set[Variable] = set()
     for rv in model.free_RVs:
         if rv.type.ndim or model.rvs_to_transforms.get(rv) is not None or rv.type.dtype.startswith(("int", "bool")):
             continue
         means: dict[Variable, Variable] = {}
-        for summand in _added_to(rv, clients):
-            means |= _means(summand, effects)
+        summands = _added_to(rv, clients)
+        found_in = _means(summands, effects)
+        for summand in summands:
+            means |= found_in.get(summand, {})
         # What depends on the intercept cannot locate it.
         means = {v: mean for v, mean in means.items() if v not in taken and rv not in ancestors([mean, *effects[v]])}
         taken |= means.keys()
@@ -69,15 +75,6 @@ def turned(xi: Variable, centredness: Variable, written: float) -> Variable:
     return xi + share / root - pt.switch(pt.eq(pt.arange(n), 0), share, 0.0)
 
 
-def _clients_of(model: ModelVariables) -> dict[Variable, list[Apply]]:
-    """Operations that read each variable."""
-    clients: dict[Variable, list[Apply]] = {}
-    for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
-        for operand in dict.fromkeys(() if variable.owner is None else variable.owner.inputs):
-            clients.setdefault(operand, []).append(variable.owner)
-    return clients
-
-
 def _added_to(rv: Variable, clients: Mapping[Variable, Sequence[Apply]]) -> list[Variable]:
     """All that a model adds to a variable, and to such sums."""
     found: dict[Variable, None] = {}
@@ -85,7 +82,7 @@ def _added_to(rv: Variable, clients: Mapping[Variable, Sequence[Apply]]) -> list
     while waiting:
         one = waiting.pop()
         for node in clients.get(one, ()):
-            if node in seen or not (_is_same(node) or _is_scalar(node, Add)):
+            if node in seen or not (_is_same(node) or is_elementwise(node, Add)):
                 continue
             seen.add(node)
             found |= dict.fromkeys(operand for operand in node.inputs if operand is not one)
@@ -93,21 +90,29 @@ def _added_to(rv: Variable, clients: Mapping[Variable, Sequence[Apply]]) -> list
     return list(found)
 
 
-def _means(expression: Variable, effects: Collection[Variable]) -> dict[Variable, Variable]:
-    """Mean of each vector whose elements, times numbers, are added up in an expression, by vector."""
-    plain = _unplaced(expression)
-    if plain in effects:
-        return {plain: pt.mean(plain)}
-    if plain.owner is None:
-        return {}
-    if _is_scalar(plain.owner, Add):
-        return {v: mean for part in plain.owner.inputs for v, mean in _means(part, effects).items()}
-    if _is_scalar(plain.owner, Mul):
-        parts = [_unplaced(part) for part in plain.owner.inputs]
-        found = [means for part in parts if (means := _means(part, effects))]
-        others = [part for part in parts if not _means(part, effects)]
+def _means(summands: Sequence[Variable], effects: Collection[Variable]) -> dict[Variable, Mapping[Variable, Variable]]:
+    """For each expression in summands: mean of each vector whose elements, times numbers, it adds up, by vector.
+
+    Each expression is looked at once: recursions that are written out step by step are deep, and share what they add.
+    """
+    found: dict[Variable, Mapping[Variable, Variable]] = {vector: {vector: pt.mean(vector)} for vector in effects}
+    for node in toposort(list(summands)):
+        if node.outputs[0] not in found:
+            found[node.outputs[0]] = _means_after(node, found)
+    return found
+
+
+def _means_after(node: Apply, known: Mapping[Variable, Mapping[Variable, Variable]]) -> Mapping[Variable, Variable]:
+    """Means of the vectors in what a node gives, by those in what it gets."""
+    if _only_places(node):
+        return known.get(node.inputs[0], {})
+    if is_elementwise(node, Add):
+        return {v: mean for part in node.inputs for v, mean in known.get(part, {}).items()}
+    if is_elementwise(node, Mul):
+        parts = [(_unplaced(part), known.get(part, {})) for part in node.inputs]
+        found = [means for _, means in parts if means]
         # As Bambi writes an intercept of groups, times ones; whether it helps, draws will tell (`centredness`).
-        numbers = [part for part in others if not _is_of_integers(part)]
+        numbers = [part for part, means in parts if not means and not _is_of_integers(part)]
         if len(found) == 1 and len(found[0]) == 1 and all(part.type.ndim == 0 for part in numbers):
             ((vector, mean),) = found[0].items()
             for number in numbers:
@@ -122,17 +127,15 @@ def _is_of_integers(part: Variable) -> bool:
 
 def _unplaced(expression: Variable) -> Variable:
     """What an expression gives elements of: behind indices, new axes and copies."""
-    while expression.owner is not None and (
-        _is_same(expression.owner) or isinstance(expression.owner.op, (Subtensor, *INDEXING))
-    ):
+    while expression.owner is not None and _only_places(expression.owner):
         expression = expression.owner.inputs[0]
     return expression
 
 
+def _only_places(node: Apply) -> bool:
+    return _is_same(node) or isinstance(node.op, (Subtensor, *INDEXING))
+
+
 def _is_same(node: Apply) -> bool:
     """Whether a node gives what it gets, at most along other axes."""
-    return isinstance(node.op, (DimShuffle, ViewOp, SpecifyShape)) or _is_scalar(node, (Identity, Cast))
-
-
-def _is_scalar(node: Apply, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, kind)
+    return isinstance(node.op, (DimShuffle, ViewOp, SpecifyShape)) or is_elementwise(node, (Identity, Cast))

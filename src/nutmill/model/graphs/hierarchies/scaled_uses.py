@@ -59,11 +59,11 @@ class ScaledUses:
 
     def __init__(self, model: ModelVariables):
         self._model, self._free = model, set(model.free_RVs)
-        self._clients: dict[Variable, list[Apply]] = {}
+        self.clients: dict[Variable, list[Apply]] = {}  # the operations that read each variable
         for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
             node = variable.owner
             for operand in dict.fromkeys(() if node is None else node.inputs):
-                self._clients.setdefault(operand, []).append(node)
+                self.clients.setdefault(operand, []).append(node)
 
     def scaling_of(self, rv: Variable, n_whole: int = 0) -> Scaling | None:
         """Product of positive expressions of free variables that a variable is multiplied by; None if there is none.
@@ -80,7 +80,7 @@ class ScaledUses:
         if use.expression in seen:
             return None
         seen.add(use.expression)
-        for node in self._clients.get(use.expression, ()):
+        for node in self.clients.get(use.expression, ()):
             step = self._step(node, use)
             if step is not None:
                 scale, after = step

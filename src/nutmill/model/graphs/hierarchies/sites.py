@@ -64,13 +64,13 @@ def find_sites(model: pm.Model) -> list[FoundSite]:
     uses, centred = ScaledUses(variables), {site.variable for site in found}
     others = [rv for rv in variables.free_RVs if rv not in centred]
     found += [site for rv in others if (site := _non_centred(variables, rv, uses))]
-    return [_in_model(site, variables) for site in _in_order(_with_intercepts(variables, found), free)]
+    return [_in_model(site, variables) for site in _in_order(_with_intercepts(variables, uses, found), free)]
 
 
-def _with_intercepts(model: ModelVariables, found: Sequence[FoundSite]) -> list[FoundSite]:
+def _with_intercepts(model: ModelVariables, uses: ScaledUses, found: Sequence[FoundSite]) -> list[FoundSite]:
     """Add the intercepts that effects are added to; the effects are turned where they are few."""
     effects = {site.variable: site.expressions for site in found if _is_effects(site)}
-    intercepts = find_intercepts(model, effects) if effects else []
+    intercepts = find_intercepts(model, uses.clients, effects) if effects else []
     intercepts = [one for one in intercepts if all(one.variable is not site.variable for site in found)]
     of_intercepts = {vector for one in intercepts for vector in one.means}
     with_effects = [
