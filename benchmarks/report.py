@@ -15,7 +15,7 @@ from benchmarks.compiling import tables as compiling_tables
 from benchmarks.figures import FIGURES
 from benchmarks.gradient import DRAWS
 from benchmarks.gradient_tables import goals_section, ratios_section, times_section
-from benchmarks.layout_tables import choices_section, costs_section
+from benchmarks.layout import tables as layout_tables
 from benchmarks.page import page
 from benchmarks.posted import tables as posted_tables
 from benchmarks.references import tables as references_tables
@@ -81,8 +81,10 @@ def gradient_sections(report: dict) -> list[str]:
 
 
 def layout_sections(report: dict) -> list[str]:
-    """Render the chosen layouts, and what choosing costs."""
-    return [choices_section(report["rows"], report["settings"]["chains"]), costs_section(report["rows"])]
+    """Render the chosen layouts, whole jobs, and what choosing costs."""
+    rows = report["rows"]
+    choices = layout_tables.choices_section(rows, report["settings"]["chains"])
+    return [choices, *layout_tables.jobs_sections(rows), layout_tables.costs_section(rows)]
 
 
 _SECTIONS = {

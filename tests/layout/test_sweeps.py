@@ -11,7 +11,7 @@ from campaigns.process_state import thread_counts
 from layout.simulated import KINDS, Machine, seconds_per_unit
 from layout.sleeping import Sleeping
 
-from benchmarks.exhaustive import exhaustive_sweep
+from benchmarks.layout.exhaustive import exhaustive_sweep
 from nutmill.errors import LayoutError
 from nutmill.layout.blas.find import scipy_blas
 from nutmill.layout.layout import Layout

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks import models
-from benchmarks.exhaustive import exhaustive_sweep
+from benchmarks.layout.exhaustive import exhaustive_sweep
 
 
 def main(request: str, answer: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.tables import head, line
 
 # How much slower than the best the chosen layout may be; seconds that things may take.
-WITHIN, SWEEP_S, APPLY_S, COMMAND_S = 1.05, 30.0, 1e-3, 0.3
+WITHIN, SWEEP_S, APPLY_S, BIND_S, COMMAND_S = 1.05, 30.0, 1e-3, 0.05, 0.3
 
 
 def choices_section(rows: Sequence[dict], chains: int) -> str:
@@ -28,14 +28,33 @@ def choices_section(rows: Sequence[dict], chains: int) -> str:
     return "\n".join(lines)
 
 
+def jobs_sections(rows: Sequence[dict]) -> list[str]:
+    """Render wall times of whole jobs, where there are any: by the layout that "auto" takes, and by SciPy's BLAS."""
+    jobs = [(row["job"], row["measurement"]) for row in rows if row.get("job") and "measurement" in row]
+    if not jobs:
+        return []
+    note = (
+        "Wall seconds of `sample_numba`, warmup and results included, of a compiled model, in turn: medians. The first run "
+        'of `layout="auto"` measures layouts before it samples; later ones find what it stored.'
+    )
+    names = ["model", "chosen", "one thread a chain of SciPy's BLAS", '`layout="auto"`', "times as fast", "first run"]
+    lines = ["## Whole jobs", "", note, "", *head(names)]
+    for model, job in jobs:
+        times = [f"{job['scipy_s']:.1f}", f"{job['auto_s']:.1f}", f"{job['scipy_s'] / job['auto_s']:.2f}"]
+        lines.append(line([model, _name(job["chosen"]), *times, f"{job['first_s']:.1f}"]))
+    return ["\n".join(lines)]
+
+
 def costs_section(rows: Sequence[dict]) -> str:
     """Render what it costs to choose and to apply a layout."""
     measured = [row["measurement"] for row in rows if row["model"] is not None and "measurement" in row]
-    costs = next((row["measurement"] for row in rows if row["model"] is None and "measurement" in row), {})
+    bound = [row["measurement"]["bind_s"] for row in rows if row.get("job") and "measurement" in row]
+    costs = next((row["measurement"] for row in rows if "apply_s" in row.get("measurement", {})), {})
     longest = max((each["sweep_s"] for each in measured), default=float("nan"))
     quantities = [
         ("longest sweep, s", longest, SWEEP_S),
         ("applying a layout, ms", 1e3 * costs.get("apply_s", float("nan")), 1e3 * APPLY_S),
+        *[("binding a loaded model to another library, ms", 1e3 * each, 1e3 * BIND_S) for each in bound],
         ("`nutmill topology --no-blas`, s", costs.get("topology_command_s", float("nan")), COMMAND_S),
     ]
     lines = ["## Costs", "", *head(["quantity", "measured", "goal", "verdict"])]
