@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> Path:
 
 
 def measure(settings: dict, limit_s: float) -> Iterator[dict]:
-    """Yield a row for every model and every job, each from a process of its own, and one for the costs of the commands."""
+    """Yield a row for every model and every job, each from a process of its own, and one for the costs of commands."""
     for model in settings["models"]:
         request = {name: settings[name] for name in ("chains", "budget", "repeats")} | {"model": model}
         row = {"model": model} | run_module("benchmarks.layout.cell", request, dict(os.environ), limit_s)

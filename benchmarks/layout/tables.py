@@ -34,8 +34,8 @@ def jobs_sections(rows: Sequence[dict]) -> list[str]:
     if not jobs:
         return []
     note = (
-        "Wall seconds of `sample_numba`, warmup and results included, of a compiled model, in turn: medians. The first run "
-        'of `layout="auto"` measures layouts before it samples; later ones find what it stored.'
+        "Wall seconds of `sample_numba`, warmup and results included, of a compiled model, in turn: medians. The first "
+        'run of `layout="auto"` measures layouts before it samples; later ones find what it stored.'
     )
     names = ["model", "chosen", "one thread a chain of SciPy's BLAS", '`layout="auto"`', "times as fast", "first run"]
     lines = ["## Whole jobs", "", note, "", *head(names)]
