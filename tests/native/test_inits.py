@@ -100,6 +100,26 @@ def test_a_model_that_starts_far_away_samples():
     assert result["posterior"]["first"].values.max() < -40.0
 
 
+def steep():
+    """Counts with predictors in the hundreds: where jitter goes, their means have up to 400 digits."""
+    dose = np.array([0.0, 10.0, 33.0, 100.0, 333.0, 1000.0])
+    with pm.Model() as model:
+        level, slope = pm.Normal("level", 0.0, 100.0), pm.Normal("slope", 0.0, 100.0)
+        pm.Poisson("count", pt.exp(level + slope * dose), observed=[20, 16, 19, 26, 27, 55])
+    return model
+
+
+def test_chains_leave_where_no_step_is_short_enough():
+    compiled = compile_model(steep())
+    starts = compiled.starts(None, 4, 1, jitter=True)
+    steepest = [np.abs(compiled.logp_dlogp(start)[1]).max() for start in starts]
+    assert max(steepest) < 1e12 and len(np.unique(starts)) == starts.size
+    result = sample_numba(compiled, draws=200, random_seed=1, progressbar=False, compute_convergence_checks=False)
+    assert abs(result["posterior"]["slope"].values - 0.001).max() < 0.002
+    given = {"level": 0.0, "slope": 0.5}  # whoever gives a start means it
+    np.testing.assert_array_equal(compiled.starts(given, 1, 1, jitter=True), [[0.0, 0.5]])
+
+
 def test_a_file_starts_where_its_model_does(tmp_path):
     compiled = compile_model(bounded())
     compiled.save(tmp_path / "model.nut")

@@ -21,6 +21,9 @@ _PRIOR_TRIES = 100
 _MENDING_TRIES = 4000, 100  # at most, and at least
 _MENDING_WORK = 5e7  # tries times values of parameters and data: an evaluation by Python takes its time
 _REACH = -2.0, 3.0  # powers of 4
+# Of a gradient: chains that start at 1e16 have not come down when warmup ends, from 1e40 on no step is short enough.
+_STEEPEST = 1e12
+_CLIMBS, _CLIMBING_STEPS = 50, 2.0 ** np.arange(-20, 5)
 _SHOWN = 4
 
 
@@ -39,10 +42,11 @@ class Failed(NamedTuple):
 
 
 class _Slope(NamedTuple):
-    """A try whose gradient is finite; its log density is not."""
+    """A try whose gradient is finite; its log density need not be."""
 
     position: np.ndarray
     gradient: np.ndarray
+    log_density: float
 
 
 class Search:
@@ -89,9 +93,10 @@ class Search:
             n_tries += 1
             status, lp, gradient = self._binding.density(position)
             if status == 0 and np.isfinite(gradient).all():
+                slope = _Slope(position, gradient, lp)
                 if np.isfinite(lp):
-                    return position
-                slopes.append(_Slope(position, gradient))
+                    return self._climbed(slope, moved)
+                slopes.append(slope)
             elif status == 0 and np.isfinite(lp):
                 edges.append(position)
         return Failed(status, n_tries)
@@ -108,6 +113,28 @@ class Search:
         yield from _near_and_far(start, moved, self._binding.shapes, rng)
         yield from self._from_prior(start, moved, rng)
         yield from self._mended(start, moved, rng)
+
+    def _climbed(self, slope: _Slope, moved: np.ndarray) -> np.ndarray:
+        """Go uphill from where the density falls so steeply that no chain gets away, as exp(1000 x) does at x = 1.
+
+        Jitter of the coefficient of a predictor with values of hundreds comes to such places.
+        """
+        for _ in range(_CLIMBS):
+            direction = np.where(moved, slope.gradient, 0.0)
+            if (steepest := np.abs(direction).max(initial=0.0)) <= _STEEPEST:
+                break
+            tries = (slope.position + step * (direction / steepest) for step in _CLIMBING_STEPS)
+            higher = [found for found in map(self._slope_at, tries) if found and found.log_density > slope.log_density]
+            if not higher:
+                break
+            slope = max(higher, key=lambda found: found.log_density)
+        return slope.position
+
+    def _slope_at(self, position: np.ndarray) -> _Slope | None:
+        """Evaluate a position; None where anything is not finite."""
+        status, lp, gradient = self._binding.density(position)
+        is_fine = status == 0 and np.isfinite(lp) and np.isfinite(gradient).all()
+        return _Slope(position, gradient, lp) if is_fine else None
 
     def _drawn(self, start: Start, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Draw what was not given from the prior, for a chain to start there."""
@@ -183,7 +210,7 @@ def _off_the_edge(edges: Sequence[np.ndarray], moved: np.ndarray, rng: np.random
 
 def _along_gradients(slopes: Sequence[_Slope], moved: np.ndarray) -> Iterator[np.ndarray]:
     """Go uphill from tries; and downhill, because the slope of a logarithm of negative numbers leads away from zero."""
-    for position, gradient in slopes:
+    for position, gradient, _ in slopes:
         direction = np.where(moved, gradient, 0.0)
         if (steepest := np.abs(direction).max()) > 0.0:
             for step in 2.0 ** np.arange(-6, 11) / steepest:

@@ -15,6 +15,7 @@ from nutmill.run.run import Chains, Clock, Divergences, Ending, Run, Seconds, Se
 # large, or small, squared gradients are.
 _FAR_BELOW, _FORCE_RATIO = 5.0, 10.0
 _LAST_DRAWS = 50
+_LEAST_SHARE = 1e-300  # of a mode, in words: the exponential of less is zero
 
 
 def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Clock) -> Run:
@@ -156,7 +157,7 @@ def _restarts(group: Group) -> list[str]:
         return []
     who = _listed([group.chain_ids[number] for number in left])
     others = _listed([group.chain_ids[number] for number in sorted(set(chains["restarted_from"][left].tolist()))])
-    share, last = np.exp(chains["log_mass"][left].max()), chains["restarted_at"][left].max()
+    share, last = max(np.exp(chains["log_mass"][left].max()), _LEAST_SHARE), chains["restarted_at"][left].max()
     return [
         f"Chain{'s' * (len(left) > 1)} {who} had settled in a lesser mode, of at most {share:.0e} times the mass of "
         f"that of chain{'s' * (',' in others)} {others}, and left it for that one by draw {last} of warmup. If you "
