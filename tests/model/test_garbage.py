@@ -55,6 +55,24 @@ def test_collections_are_rare_and_as_frequent_as_before_afterwards():
         gc.callbacks.pop()
 
 
+def test_garbage_of_many_blocks_is_found_now_and_then(monkeypatch):
+    """Python itself would never look again among what a block has left to it."""
+    monkeypatch.setattr(garbage, "_ENOUGH", 0)
+    gc.collect()
+    there = len(gc.get_objects())
+    monkeypatch.setattr(garbage, "_unlooked", garbage._Unlooked())
+    garbage._unlooked.add(1)
+    garbage._unlooked.look()
+    seen = []
+    for _ in range(10):
+        with seldom_collecting():
+            kept = [Cycle() for _ in range(there // 8)]  # two objects each
+        seen.append(weakref.ref(kept[0]))
+        del kept
+    n_left = sum(one() is not None for one in seen)
+    assert 1 <= n_left <= 6
+
+
 def test_what_the_user_has_chosen_stays():
     with pytest.raises(KeyError), seldom_collecting(), seldom_collecting():
         raise KeyError

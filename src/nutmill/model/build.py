@@ -15,7 +15,7 @@ from pytensor.graph.basic import Variable
 
 from nutmill.errors import ModelError, first_line, users_level
 from nutmill.model.build_apart import compile_apart
-from nutmill.model.cache.models import cache_key, find, keep
+from nutmill.model.cache.models import cache_key, find, keep, one_compiles
 from nutmill.model.compile_order import COMPILING, Order, stage
 from nutmill.model.garbage import tidy_up
 from nutmill.model.graphs.arithmetic import Arithmetic
@@ -59,12 +59,18 @@ def compile_graph(graph: ModelGraph, order: Order) -> Code:
         key, found = _recall(graph, order.target, stages) if order.fuse else (None, None)
         if found is not None:
             return found
-        announce("Compiling the model")
-        warn_of_newer()
-        if order.isolate:
-            return _kept(_compiled_apart(graph, order.target, stages), key, graph)
-        code = compile_here(graph, order.target if order.fuse else None, stages)
-        return _kept(code, key, graph) if code.stands_alone else code
+        with one_compiles(key):
+            found = None if key is None else find(key, order.target, stages)  # another process may just have kept it
+            return found or _compile_new(graph, order, key, stages)
+
+
+def _compile_new(graph: ModelGraph, order: Order, key: str | None, stages: dict[str, float]) -> Code:
+    announce("Compiling the model")
+    warn_of_newer()
+    if order.isolate:
+        return _kept(_compiled_apart(graph, order.target, stages), key, graph)
+    code = compile_here(graph, order.target if order.fuse else None, stages)
+    return _kept(code, key, graph) if code.stands_alone else code
 
 
 def _compiled_apart(graph: ModelGraph, made_for: Target, stages: dict[str, float]) -> Code:

@@ -10,7 +10,7 @@ have written is not used.
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from nutmill.files import (
@@ -22,6 +22,7 @@ from nutmill.files import (
     replace_file,
     why_not_private,
 )
+from nutmill.native import cache_lock
 from nutmill.native.cache_lock import locked
 from nutmill.native.cache_space import SUFFIX, limit_bytes, make_room
 from nutmill.native.container import Damaged, Entry, Header, pack, unpack
@@ -92,11 +93,27 @@ def recall(
 ) -> Entry:
     """Load an entry, or make it, and store it if `may_keep` says so afterwards."""
     found = load(kind, key, environment)
-    if found is None:
-        found = make()
-        if may_keep():
-            store(kind, key, environment, found)
+    if found is not None:
+        return found
+    with one_maker(kind, key, lambda: _log.info("waiting for another process, which makes %s %s", kind, key)):
+        found = load(kind, key, environment)
+        if found is None:
+            found = make()
+            if may_keep():
+                store(kind, key, environment, found)
     return found
+
+
+def one_maker(kind: str, key: str, on_wait: Callable[[], object]) -> AbstractContextManager[None]:
+    """Let one process alone make an entry in the `with`; others wait until it has, and should look there again.
+
+    `on_wait` is called before a wait.
+    """
+    if limit_bytes() == 0:  # nothing would be there
+        return nullcontext()
+    with suppress(OSError):
+        make_cache_folder()
+    return cache_lock.one_maker(cache_folder(), f"{kind}-{key}", on_wait)
 
 
 def _path(kind: str, key: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nutmill.files import CODE_MODE, cache_folder, is_unfinished, open_plain, replace_file
-from nutmill.native.cache_lock import locked
+from nutmill.native.cache_lock import MAKING, locked
 from nutmill.native.container import Damaged, Header, unpack_header
 
 _log = logging.getLogger("nutmill")
@@ -79,7 +79,7 @@ def make_room(n_bytes: int, limit: int) -> None:
 def _prune(limit: int, target: int | None = None) -> int:
     """Remove entries until what is left has `target` bytes (default: `limit`), if there are more than `limit`."""
     now = time.time()
-    for path, status in _files(is_unfinished):
+    for path, status in _files(lambda name: is_unfinished(name) or name.endswith(MAKING)):
         if now - status.st_mtime > _LEFT_BEHIND_S:
             _remove(path)
     entries = sorted(_entries(), key=lambda pair: pair[1].st_mtime_ns)

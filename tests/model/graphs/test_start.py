@@ -34,6 +34,26 @@ def test_what_only_a_shape_is_asked_of_is_not_run():
         evaluate([], [], [values])
 
 
+def test_what_is_not_taken_of_a_stack_is_not_run():
+    x, bad = pt.lscalar("x"), Deadly()(pt.as_tensor(1))
+    stack = pt.stack([bad, x, pt.cast(x, "int32") + 1])
+    second, last = evaluate([x], [np.array(5)], [stack[1], stack[-1]])
+    assert (second, last) == (5, 6) and second.dtype == last.dtype == stack.dtype
+    for taken in (stack[0], stack[pt.as_tensor(x - 5)], stack[:2]):
+        with pytest.raises(AssertionError, match="it was run"):
+            evaluate([x], [np.array(5)], [taken])
+
+
+def test_a_random_walk_of_vectors_with_dims_starts():
+    """PyMC checks that the vectors have one element more than they have."""
+    with pm.Model(coords={"time": range(6), "k": range(2)}) as model:
+        init = pm.MvNormal.dist(np.array([1.0, 2.0]), np.eye(2))
+        pm.MvGaussianRandomWalk("walk", np.zeros(2), cov=np.eye(2), init_dist=init, dims=("time", "k"))
+    arrays, starts = start_of(model)
+    (walk,) = evaluate([array.variable for array in arrays], [array.value for array in arrays], starts)
+    np.testing.assert_array_equal(walk, np.tile([1.0, 2.0], (6, 1)))
+
+
 def test_a_shape_that_is_not_known_is_computed():
     x = pt.matrix("x")
     filled, shape = evaluate([x], [np.zeros((4, 2))], [pt.full_like(x, 7.0), x.shape])

@@ -1,6 +1,7 @@
 """Code of models in the cache: the key of a model, how its code goes in and comes back."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from nutmill.model.cache.fingerprint import fingerprint
@@ -12,6 +13,7 @@ from nutmill.native.code import Code, code_of, entry_of, object_in
 from nutmill.native.description import Description, first_names
 from nutmill.native.object import unresolved
 from nutmill.native.processor import Target
+from nutmill.progress.stderr import announce
 
 _log = logging.getLogger("nutmill")
 
@@ -38,6 +40,13 @@ def find(key: str, target: Target, stages: dict[str, float]) -> Code | None:
         _log.warning("code from the cache is not used: this process lacks %s", ", ".join(missing))
         return None
     return replace(code_of(entry, kernel_object(target), stages), key=key)
+
+
+def one_compiles(key: str | None) -> AbstractContextManager[None]:
+    """Let one process alone compile a model of this key in the `with`; others wait, and should look for its code again."""
+    if key is None:
+        return nullcontext()
+    return cache.one_maker(_KIND, key, lambda: announce("Waiting for another process, which compiles this model"))
 
 
 def keep(key: str, code: Code, graph: ModelGraph) -> None:

@@ -1,6 +1,7 @@
 """Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from threading import Lock
 
 import numpy as np
@@ -11,9 +12,10 @@ from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import Second
-from pytensor.tensor.basic import alloc, constant
+from pytensor.tensor.basic import MakeVector, alloc, cast, constant
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape
+from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 from scipy.sparse import issparse
 
 from nutmill.model.compile_order import COMPILING
@@ -60,14 +62,16 @@ def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callab
 def _simplified(outputs: Sequence[Variable]) -> list[Variable]:
     """Copy a graph for the interpreter, which would take a minute for the start of an LKJ prior of 20 variables.
 
-    It would draw what only the shape is asked of, and rewrite and compile the graphs within operations.
+    It would draw what only the shape is asked of, and rewrite and compile the graphs within operations. It would also
+    make checks of what nobody asks for: PyMC checks all lengths of a random walk's support, wrongly some, and takes one.
     """
     leaves = [variable for variable in ancestors(outputs) if variable.owner is None]
     inputs = [variable for variable in leaves if not isinstance(variable, Constant)]  # shared variables, too
     fgraph = FunctionGraph(inputs, list(outputs), clone=True, copy_inputs=False)
     for node in fgraph.toposort():
-        if (known := _without_values(node)) is not None:
-            fgraph.replace(node.outputs[0], known, reason="known shape", import_missing=True)
+        known = _element(node) if isinstance(node.op, Subtensor) else _without_values(node)
+        if known is not None:
+            fgraph.replace(node.outputs[0], known, reason="known", import_missing=True)
     expand_graphs(fgraph)
     return fgraph.outputs
 
@@ -81,3 +85,15 @@ def _without_values(node: Apply) -> Variable | None:
         shape = node.outputs[0].type.shape
         return None if None in shape else alloc(node.inputs[1], *shape)
     return None
+
+
+def _element(node: Apply) -> Variable | None:
+    """Give what a known index takes of numbers that are stacked, without the others."""
+    stack = node.inputs[0].owner
+    if stack is None or not isinstance(stack.op, MakeVector):
+        return None
+    (index,) = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
+    number = index.data if isinstance(index, Constant) else index
+    if not isinstance(number, Integral | np.ndarray) or not -len(stack.inputs) <= number < len(stack.inputs):
+        return None
+    return cast(stack.inputs[int(number)], node.outputs[0].type.dtype)
