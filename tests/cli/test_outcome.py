@@ -1,13 +1,15 @@
 """How a command with draws ends: what is stored, said, and with which code."""
 
 import json
+import tempfile
 
 import pytest
 import typer
 from diagnosis.test_diagnosis import good_posterior, good_stats
 
-from nutmill import SamplingError
+from nutmill import ModelError, SamplingError
 from nutmill.cli.outcome import Wanted, finish
+from nutmill.results.storage import load
 from nutmill.results.trace import Draws, ModelData, to_arviz
 
 
@@ -49,3 +51,30 @@ def test_a_time_limit_without_a_folder_is_what_was_asked(tmp_path, capsys):
     document = json.loads(said)
     assert (code, document["stopped_by"], document["is_resumable"]) == (0, "max_time", False)
     assert document["result"] == str(tmp_path / "draws.nc")
+
+
+def test_a_result_that_cannot_be_written_is_kept_elsewhere(tmp_path, capsys, monkeypatch):
+    """Its folder has gone meanwhile, then the one of this process too, then that of temporary files."""
+    gone, here, temporary = (tmp_path / name for name in ("gone", "here", "temporary"))
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    for place in (here, temporary):
+        with pytest.raises(ModelError) as end:
+            ended(tmp_path, capsys, {"interrupted": False}, out=gone / "draws.nc")
+        (kept,) = place.glob("rescued-*-draws.nc")
+        assert str(end.value).startswith(f"The result {gone}/draws.nc cannot be written: ")
+        assert str(end.value).endswith(f"{kept.name}: move it to where it should be.")
+        assert load(kept)["posterior"].sizes["draw"] == 500
+        kept.unlink()
+        place.rmdir()
+    with pytest.raises(ModelError, match="what was drawn is lost"):
+        ended(tmp_path, capsys, {"interrupted": False}, out=gone / "draws.nc")
+
+
+def test_what_is_in_a_folder_is_not_kept_twice(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"draws\.nc cannot be written: [^:]*$"):
+        ended(tmp_path, capsys, {"interrupted": False}, out=tmp_path / "gone/draws.nc", checkpoint=tmp_path / "run")
+    assert not list(tmp_path.rglob("rescued-*"))

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,21 @@ def test_a_wanted_silence_stays():
 def test_ctrl_c_without_a_folder_is_a_line():
     Path("model.py").write_text(AT_ONCE.format("SIGINT"))
     assert ended(start("sample", "model.py:model", "--out", "draws.nc"), 130) == "nutmill: Stopped by Ctrl-C.\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_comparison_that_is_ended_leaves_nothing_behind(tmp_path, name):
+    """The first sampler's process shows that it is under way; the model's file is that of a pm.Model, named only."""
+    Path("model.py").write_text("import pymc as pm\nwith pm.Model() as model:\n    pm.Normal('x')\n")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    before = f"import tempfile; tempfile.tempdir = {str(scratch)!r}"
+    with start("compare", "model.py:model", "--sampler", "pymc", before=before) as process:
+        deadline = time.monotonic() + 120
+        while not list(scratch.glob("nutmill-compare-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(scratch.iterdir())
+        process.send_signal(getattr(signal, name))
+        process.communicate()
+    assert process.returncode == -getattr(signal, name)
+    assert not list(scratch.iterdir())

@@ -7,6 +7,7 @@ import pytest
 
 from nutmill import ModelError, compile_model, load, sample_numba
 from nutmill.diagnosis.verdict import diagnose
+from nutmill.native.origin import Guide
 
 SEEDS = (1, 2)
 SIGNAL = np.array([-2.0, -1.9, 0.1, 2.1])
@@ -180,6 +181,17 @@ def test_what_stands_in_the_way_is_reported(tmp_path):
     compiled.save(tmp_path / "model.nut")
     with pytest.raises(ModelError, match=r"there top = 0\.5, other = \[0, 0, 0, 0, \.\.\.\]\n"):
         load(tmp_path / "model.nut").starts(None, 1, 6, jitter=True)
+
+
+@pytest.mark.parametrize(("n_operations", "most"), [(0, 4001), (2000, 102)])
+def test_nobody_waits_for_a_start_that_costs_much_and_comes_no_nearer(monkeypatch, n_operations, most):
+    """A mixture of many operations took minutes."""
+    compiled, n_looks = compile_model(nowhere()), []
+    guide = Guide(lambda pieces: n_looks.append(1) or 1, n_operations=n_operations)
+    monkeypatch.setattr(compiled.origin, "guide", lambda arrays: guide)
+    with pytest.raises(ModelError, match="No start"):
+        compiled.starts(None, 1, 6, jitter=True)
+    assert len(n_looks) == most
 
 
 def test_conditions_and_operations_that_fail_are_reported():

@@ -1,6 +1,7 @@
 """Bad input: one clear sentence each, and nothing left behind."""
 
 import gc
+import re
 import threading
 import warnings
 
@@ -81,6 +82,31 @@ def test_nan_in_observed_data_is_refused():
     model["y_data"].set_value(np.array([1.0, np.nan, 2.0]))  # pm.Data itself refuses NaN, this does not
     with refused(r"Observed data of y_data are NaN, first at \(1,\)"):
         sample_numba(model, **QUICK)
+
+
+def above_zero(mu, size):
+    return pt.exp(pm.Normal.dist(mu, 1.0, size=size))
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [
+        (lambda: pm.LogitNormal("p", 0.0, 1.0), "p lies between 0 and 1, .*: give it .*logodds"),
+        (lambda: pm.CustomDist("p", 0.0, dist=above_zero), "p lies above 0, .*: give it .*transforms.log"),
+        (lambda: pm.Uniform("p", default_transform=None), "p is sampled without .*: leave out default_transform"),
+        (lambda: pm.LogitNormal("p", 0.0, 1.0, transform=pm.distributions.transforms.logodds), None),
+        (lambda: pm.CustomDist("p", 0.0, dist=above_zero, transform=pm.distributions.transforms.log), None),
+        (lambda: pm.MvNormal("p", np.zeros(2), np.eye(2)), None),
+        (lambda: pm.GaussianRandomWalk("p", 0.0, 1.0, init_dist=pm.Normal.dist(), steps=2), None),
+    ],
+)
+def test_variables_that_chains_can_leave_are_named(caplog, variable, sentence):
+    with pm.Model() as model:
+        variable()
+    compile_model(model)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == (sentence is not None)
+    assert sentence is None or re.match(sentence, said[0])
 
 
 def test_shapes_that_change_with_the_parameters_are_refused():

@@ -10,6 +10,7 @@ import typer
 
 from nutmill.cli import options
 from nutmill.cli.console import print_json, stdout_console
+from nutmill.cli.stopping import tidied
 from nutmill.errors import ModelError, NutmillError
 from nutmill.progress.stderr import say
 
@@ -55,7 +56,8 @@ def compare(
         compare_cell.load(place)
         source = ComparedModel("nutmill.cli.compare_cell", place, None if stan is None else str(stan.resolve()))
         settings = ComparisonSettings((), draws, chains, usable_cores(cores), repeats, seed, limit)
-        found = compare_source(source, str(model), settings, sampler, say)
+        with tidied():
+            found = compare_source(source, str(model), settings, sampler, say)
     _write_files(found, html, out)
     if json:
         print_json(found.as_dict())

@@ -74,7 +74,7 @@ def many(
 ) -> None:
     """Fit a model to each data set of a table. What looks wrong with a fit stands in its row."""
     import nutmill
-    from nutmill.results.storage import ZARR, check_target, save
+    from nutmill.results.storage import ZARR, check_target, save, save_or_rescue
 
     if out is None:  # with a checkpoint it is made of rows that are kept there
         out = Path("fits.nc") if checkpoint is not None else options.own_file(Path("fits.nc"))
@@ -103,7 +103,7 @@ def many(
                 result = nutmill.sample_many(compiled, data, by=by, to=out, **arguments)
             else:
                 result = nutmill.sample_many(compiled, data, by=by, **arguments)
-                save(result, out)
+                (save_or_rescue if checkpoint is None else save)(result, out)  # rows in a folder cannot be lost
         _print_fits(result, out, is_json=json, strict=strict)
 
 

@@ -73,20 +73,21 @@ class Wanted(NamedTuple):
 def finish(result: "arviz.InferenceData | xr.DataTree", wanted: Wanted) -> None:
     """Store a result, print what is to be known of it, and end the command.
 
-    Raises typer.Exit with the code that says how it went; ModelError if the result cannot be written; SamplingError if
-    a signal has stopped a run that cannot go on; its draws are in the file.
+    Raises typer.Exit with the code that says how it went; ModelError if the result cannot be written there;
+    SamplingError if a signal has stopped a run that cannot go on; its draws are in the file.
     """
     from nutmill.diagnosis.verdict import judge
 
-    verdict, stopped_by = judge(result), result.attrs.get("stopped_by")
+    stopped_by = result.attrs.get("stopped_by")
     is_stopped = bool(result.attrs.get("interrupted"))
     can_go_on = is_stopped and wanted.checkpoint is not None
     # A file that is there is a run that has ended: the draws of one that can go on stay in its folder.
     out = None if can_go_on else wanted.out
     if out is not None:
-        from nutmill.results.storage import save
+        from nutmill.results.storage import save, save_or_rescue
 
-        save(result, out)
+        (save_or_rescue if wanted.checkpoint is None else save)(result, out)  # what is in a folder cannot be lost
+    verdict = judge(result)
     code = Exit.STOPPED if can_go_on else code_of(verdict.is_doubtful, strict=wanted.strict)
     if wanted.json:
         print_json(_document(verdict, wanted, out, stopped_by, code))

@@ -11,6 +11,8 @@ from nutmill.progress.stderr import say
 
 # What schedulers send before they kill. Ctrl-C raises KeyboardInterrupt without our help, once a command is known.
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# What ends a command that nothing could go on with; the last one comes from a terminal that is closed.
+_ENDING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _DEFAULTS: dict[signal.Signals, signal.Handlers | Callable[[int, FrameType | None], object]] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGUSR1: signal.SIG_DFL,
@@ -68,6 +70,27 @@ def stoppable(advice: Callable[[], str] | None) -> Iterator[None]:
 
         say(f"Stopped by {stopped.args[0] if stopped.args else signal.SIGINT.name}; {advice()}")
         raise typer.Exit(Exit.STOPPED) from None
+
+
+@contextmanager
+def tidied() -> Iterator[None]:
+    """Let a signal that ends the command leave the `with` first, so that temporary folders are removed."""
+    before, came = {}, []
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        raise Stopped(signal.Signals(number).name)
+
+    try:
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, leave)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`compile_model`: from what the user has, a PyMC model, a PyTensor graph or an njit density, to a `CompiledModel`."""
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,9 @@ from nutmill.model.lowering.interrupts import no_lost_interrupt
 from nutmill.native.compiled import CompiledModel
 from nutmill.native.processor import NATIVE
 from nutmill.native.processor import target as find_target
-from nutmill.progress.stderr import showing
+from nutmill.progress.stderr import showing, unheard
+
+_log = logging.getLogger("nutmill")
 
 
 def compile_model(
@@ -102,6 +105,7 @@ def compile_model(
             graph = _graph(model, start or {}, n_dim, data)
             return _compiled(replace(graph, **choices), order)
         found = _pymc_model(model)
+        _warn_of_untransformed(found)
         if leave_out:
             from nutmill.model.graphs.pymc_model import from_pymc
 
@@ -142,6 +146,14 @@ def _pymc_model(model):
     if not isinstance(found, pymc.Model):
         raise ArgumentError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
     return found
+
+
+def _warn_of_untransformed(model) -> None:
+    from nutmill.model.graphs.untransformed import untransformed
+
+    for sentence in untransformed(model):
+        with unheard():
+            _log.warning("%s", sentence)
 
 
 def _from_pymc(model, var_names: Sequence[str] | None, order: Order, choices: Mapping[str, Any]) -> CompiledModel:

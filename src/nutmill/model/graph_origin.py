@@ -80,7 +80,8 @@ class GraphOrigin:
 
     def guide(self, arrays: Arrays) -> Guide:
         """What helps to find a start."""
-        return Guide(self._misses(arrays), self._prior(arrays))
+        nodes = {variable.owner for variable in ancestors(list(self._terms.densities.values()))}
+        return Guide(self._misses(arrays), self._prior(arrays), len(nodes))
 
     def _misses(self, arrays: Arrays) -> Callable[[Arrays], int] | None:
         if not self._terms.densities:

@@ -201,9 +201,10 @@ class Binding:
         _log.warning("%s %s NaN in %s.", ", ".join(columns), "is" if len(columns) == 1 else "are", why)
 
     @property
-    def expanded_bytes(self) -> int:
-        """Bytes of the reported variables of one draw, those that are not pieces of the position."""
-        return sum(packed_sizes(list(self.code.expanded.values()), self._expanded_shapes)) if self.code.expanded else 0
+    def expanded_bytes(self) -> dict[str, int]:
+        """Bytes of each reported variable of one draw, of those that are not pieces of the position."""
+        kinds = self.code.expanded
+        return dict(zip(kinds, packed_sizes(list(kinds.values()), self._expanded_shapes), strict=True)) if kinds else {}
 
     @cached_property
     def _expanded_shapes(self) -> list[tuple[int, ...]]:

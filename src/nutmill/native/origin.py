@@ -37,6 +37,7 @@ class Guide(NamedTuple):
     # (seed) -> a draw of each parameter from its prior, or its initial value where the prior is flat; None if there is
     # no such draw.
     prior: Callable[[int], list[np.ndarray] | None] | None = None
+    n_operations: int = 0  # that `misses` runs, by Python
 
 
 class Origin(Protocol):

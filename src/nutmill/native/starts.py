@@ -20,6 +20,9 @@ _TRIES_OF_A_SCALE = 60
 _PRIOR_TRIES = 100
 _MENDING_TRIES = 4000, 100  # at most, and at least
 _MENDING_WORK = 5e7  # tries times values of parameters and data: an evaluation by Python takes its time
+# Such tries without progress, at most and at least; tries times operations of Python: that is a few seconds.
+_PATIENCE = 4000, 100
+_PATIENCE_WORK = 2e5
 _REACH = -2.0, 3.0  # powers of 4
 # Of a gradient: chains that start at 1e16 have not come down when warmup ends, from 1e40 on no step is short enough.
 _STEEPEST = 1e12
@@ -167,9 +170,16 @@ class Search:
         n_misses = self._guide.misses(self._pieces(position))
         size = len(moved) + sum(array.size for array in self._binding.record.arrays)
         most, fewest = _MENDING_TRIES
+        longest, shortest = _PATIENCE
+        patience = int(np.clip(_PATIENCE_WORK / max(1, self._guide.n_operations), shortest, longest))
+        progress = 0
         for number in range(int(np.clip(_MENDING_WORK / size, fewest, most))):
+            if number - progress > patience:
+                return
             proposed = changes.of(position, centre, number)
             n_proposed = self._guide.misses(self._pieces(proposed))
+            if n_proposed < n_misses:
+                progress = number
             if n_proposed <= n_misses:
                 position, n_misses = proposed, n_proposed
                 if n_misses == 0:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,29 @@ def save(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:
             os.replace(fresh, path)
     except OSError as error:
         raise ModelError(f"The result {path} cannot be written: {error.strerror or error}.") from error
+
+
+def save_or_rescue(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:
+    """Write a result as `save` does, or else beside, into the folder of this process or that of temporary files.
+
+    For a result that would be lost. Raises ModelError if it is not in its place; the message says where it is then.
+    """
+    try:
+        save(result, path)
+    except ModelError as error:
+        rescued = _rescued(result, f"rescued-{secrets.token_hex(4)}-{path.name}", path.parent)
+        if rescued is None:
+            raise ModelError(f"{error} Nor can it be elsewhere: what was drawn is lost.") from error
+        raise ModelError(f"{error} It is in {rescued}: move it to where it should be.") from error
+
+
+def _rescued(result: arviz.InferenceData | xr.DataTree, name: str, folder: Path) -> Path | None:
+    for place in (folder, Path(os.curdir), Path(tempfile.gettempdir())):
+        with suppress(ModelError, OSError):  # a folder that we are in may have been deleted
+            rescued = (place / name).absolute()
+            save(result, rescued)
+            return rescued
+    return None
 
 
 def load(path: Path) -> xr.DataTree:

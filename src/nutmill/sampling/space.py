@@ -25,16 +25,29 @@ def warmup_bytes(compiled: CompiledModel, request: Request) -> int:
 
 def needed_bytes(compiled: CompiledModel, request: Request) -> int:
     """Bytes that draws, statistics and reported variables of a run take at its end."""
-    each = _draw_bytes(compiled)
-    if request.result["log_likelihood"]:
-        each += compiled.likelihood.expanded_bytes
+    each = _draw_bytes(compiled) + _likelihood_bytes(compiled, request)
     if request.result["divergences"]:
         each += 3 * 8 * compiled.n_dim
     return len(request.chain_ids) * request.draws * each
 
 
 def _draw_bytes(compiled: CompiledModel) -> int:
-    return 8 * compiled.n_dim + statistics_bytes() + compiled.binding.expanded_bytes
+    return 8 * compiled.n_dim + statistics_bytes() + sum(compiled.binding.expanded_bytes.values())
+
+
+def _likelihood_bytes(compiled: CompiledModel, request: Request) -> int:
+    return sum(compiled.likelihood.expanded_bytes.values()) if request.result["log_likelihood"] else 0
+
+
+def _what_to_do(compiled: CompiledModel, request: Request, needed: int) -> str:
+    """Name what takes most of the bytes, if one thing does, and what to do about it."""
+    sizes = {**compiled.binding.expanded_bytes, "log_likelihood": _likelihood_bytes(compiled, request)}
+    largest = max(sizes, key=lambda name: sizes[name])
+    n_bytes = len(request.chain_ids) * request.draws * sizes[largest]
+    if 2 * n_bytes < needed:
+        return "take fewer chains or draws, or report fewer variables (var_names=)"
+    without = "of idata_kwargs" if largest == "log_likelihood" else "by naming the others as var_names="
+    return f"{largest} takes {n_bytes / _GB:.3g} GB of it: leave it out {without}, or take fewer chains or draws"
 
 
 def check_memory(compiled: CompiledModel, request: Request, topology: Topology) -> None:
@@ -48,7 +61,7 @@ def check_memory(compiled: CompiledModel, request: Request, topology: Topology) 
         count = f"{request.draws} draws" if draws > warmup else f"{request.tune} draws of warmup"
         raise ModelError(
             f"{len(request.chain_ids)} chains of {count} need about {(warmup + draws) / _GB:.3g} GB, and this process "
-            f"may use {there / _GB:.3g} GB: take fewer chains or draws, or report fewer variables (var_names=)."
+            f"may use {there / _GB:.3g} GB: {_what_to_do(compiled, request, warmup + draws)}."
         )
 
 
@@ -63,6 +76,5 @@ def check_disk(compiled: CompiledModel, request: Request, folder: Path) -> None:
     if needed > there and request.max_time is None:
         raise ModelError(
             f"{n_chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB in {folder}, "
-            f"and {there / _GB:.3g} GB are free there: take fewer chains or draws, or report fewer variables "
-            "(var_names=)."
+            f"and {there / _GB:.3g} GB are free there: {_what_to_do(compiled, request, needed)}."
         )

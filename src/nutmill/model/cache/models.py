@@ -43,7 +43,7 @@ def find(key: str, target: Target, stages: dict[str, float]) -> Code | None:
 
 
 def one_compiles(key: str | None) -> AbstractContextManager[None]:
-    """Let one process alone compile a model of this key in the `with`; others wait, and should look for its code again."""
+    """Let one process alone compile a model of this key in the `with`; others wait, and should look again."""
     if key is None:
         return nullcontext()
     return cache.one_maker(_KIND, key, lambda: announce("Waiting for another process, which compiles this model"))

@@ -62,8 +62,8 @@ def evaluator(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callab
 def _simplified(outputs: Sequence[Variable]) -> list[Variable]:
     """Copy a graph for the interpreter, which would take a minute for the start of an LKJ prior of 20 variables.
 
-    It would draw what only the shape is asked of, and rewrite and compile the graphs within operations. It would also
-    make checks of what nobody asks for: PyMC checks all lengths of a random walk's support, wrongly some, and takes one.
+    It would draw what only the shape is asked of, and rewrite and compile the graphs within operations. It would
+    also make checks of what nobody asks for: PyMC checks all lengths of a random walk, wrongly some, and takes one.
     """
     leaves = [variable for variable in ancestors(outputs) if variable.owner is None]
     inputs = [variable for variable in leaves if not isinstance(variable, Constant)]  # shared variables, too
