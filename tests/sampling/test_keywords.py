@@ -37,7 +37,10 @@ def test_answers_name_keywords_that_there_are():
         ((1000,), {}, "The first argument is the model; for the number of draws write draws=1000."),
         ((None, 1000), {}, "The model alone goes without a name: write draws="),
         ((), {"draws": "1000"}, "draws must be a whole number, at least 1, not '1000'."),
-        (("a model",), {}, "A model is a pm.Model, a PyTensor graph or an njit density, not 'a model'."),
+        (("a model",), {}, "A model is a pm.Model, a PyTensor graph or an njit density, not 'a model'. A file of"),
+        ((pm.Model,), {}, "not <class 'pymc.model.core.Model'>. Call it, and pass what it returns."),
+        ((), {"warmup": 500}, "has no keyword warmup: write tune=, or nothing"),
+        ((), {"chain_method": "parallel"}, "has no keyword chain_method: leave it out, chains run in threads"),
     ],
 )
 def test_what_is_wrong_with_arguments(arguments, keywords, said):

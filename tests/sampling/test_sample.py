@@ -133,6 +133,18 @@ def test_pymc_predicts_from_a_result(result):
     assert group(predicted, "posterior_predictive")["y"].shape == (2, 150, 10)
 
 
+def test_a_model_from_which_pymc_has_predicted_is_sampled_as_before():
+    """PyMC 5.28 leaves its observed variables in it once more, and cannot write its log density any more."""
+    options = {"draws": 20, "tune": 30, "random_seed": 1, "progressbar": False, "compute_convergence_checks": False}
+    with zoo.regression() as model:
+        before = sample_numba(**options)
+        pm.sample_posterior_predictive(before, random_seed=1, progressbar=False)
+        after = sample_numba(**options, idata_kwargs={"log_likelihood": True})
+        pm.compute_log_prior(after, progressbar=False)
+    assert np.array_equal(group(before, "posterior")["mu"], group(after, "posterior")["mu"])
+    assert [rv.name for rv in model.observed_RVs] == ["y"]
+
+
 def test_files_give_it_back(result, tmp_path):
     result.to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
     with xr.open_datatree(tmp_path / "result.nc", engine="h5netcdf") as stored:

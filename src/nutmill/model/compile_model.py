@@ -144,7 +144,8 @@ def _pymc_model(model):
     except TypeError as error:
         raise ModelError("There is no model: pass a pm.Model, or call this inside `with pm.Model():`.") from error
     if not isinstance(found, pymc.Model):
-        raise ArgumentError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.")
+        raise ArgumentError(f"A model is a pm.Model, a PyTensor graph or an njit density, not {model!r}.{_hint(model)}")
+    _observe_once(found)
     return found
 
 
@@ -154,6 +155,24 @@ def _warn_of_untransformed(model) -> None:
     for sentence in untransformed(model):
         with unheard():
             _log.warning("%s", sentence)
+
+
+def _hint(model) -> str:
+    """Say what may be meant by what is no model."""
+    if isinstance(model, str):
+        return " A file of `nutmill compile` is read by nutmill.load; file.py:name is for the command nutmill."
+    return " Call it, and pass what it returns." if callable(model) else ""
+
+
+def _observe_once(model) -> None:
+    """Take out of a model what `pm.sample_posterior_predictive` of PyMC 5.28 leaves in it.
+
+    It lists each observed variable a second time, after which PyMC cannot write the log density of its own model.
+    """
+    observed = model.observed_RVs
+    for place in reversed(range(len(observed))):
+        if observed[place] in observed[:place]:
+            del observed[place]
 
 
 def _from_pymc(model, var_names: Sequence[str] | None, order: Order, choices: Mapping[str, Any]) -> CompiledModel:

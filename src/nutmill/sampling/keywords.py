@@ -17,6 +17,8 @@ _STARTS = (
     "leave it out, chains look for starts and learn the metric by themselves (jitter=, starts=, initvals= and metric=)"
 )
 _COMPILED = "leave it out, there is one backend; compile_model takes dtype=, target= and lowering="
+_WARMUP = "write tune=, or nothing, then warmup ends when the chains agree"
+_STEP_SIZE = "leave it out, warmup finds it; target_accept= makes steps shorter or longer"
 
 # Keywords of pm.sample, of nutpie, and of NumPyro and Stan.
 _ANSWERS = {
@@ -50,12 +52,38 @@ _ANSWERS = {
     "return_raw_trace": "leave it out, the result is an ArviZ object",
     "num_samples": "write draws=",
     "iter_sampling": "write draws=",
-    "num_warmup": "write tune=, or nothing, then warmup ends when the chains agree",
-    "iter_warmup": "write tune=, or nothing, then warmup ends when the chains agree",
+    "num_warmup": _WARMUP,
+    "iter_warmup": _WARMUP,
     "num_chains": "write chains=",
     "parallel_chains": "write cores=",
     "adapt_delta": "write target_accept=",
     "max_tree_depth": "write max_treedepth=",
+    "max_depth": "write max_treedepth=",
+    "iter": "write draws=, which does not count the warmup",
+    "warmup": _WARMUP,
+    "burn": _WARMUP,
+    "burnin": _WARMUP,
+    "thin": "leave it out, all draws are kept",
+    "control": _BY_ITSELF,
+    "nuts_kwargs": _BY_ITSELF,
+    "start": "write initvals=",
+    "init_params": "write initvals=",
+    "initial_points": "write initvals=",
+    "jitter_rvs": "leave it out, or write jitter=False; values of initvals= are not jittered",
+    "default_initialization_strategy": 'write starts="prior", or leave it out',
+    "gradient_backend": _COMPILED,
+    "njobs": "write cores=",
+    "n_jobs": "write cores=",
+    "chain_method": "leave it out, chains run in threads; cores= says how many at once",
+    "dense_mass": 'leave it out, metric="auto" learns directions where draws confirm them',
+    "step_size": _STEP_SIZE,
+    "stepsize": _STEP_SIZE,
+    "rng_key": "write random_seed=",
+    "verbose": "write progressbar=",
+    "output_dir": 'write checkpoint="run" to keep draws in a folder',
+    "timeout": "write max_time=",
+    "data": "write compiled.with_data(...), of what compile_model gave",
+    "coords": "write compiled.with_data(coords=...), of what compile_model gave",
 }
 
 
