@@ -29,7 +29,7 @@ from nutmill.model.graphs.graph import (
     parameter_input,
     with_own_constants,
 )
-from nutmill.model.graphs.hierarchies.centring import expressions_of, placed, recentred
+from nutmill.model.graphs.hierarchies.centring import expressions_of, in_values, recentred
 from nutmill.model.graphs.hierarchies.sites import FoundSite, find_sites
 from nutmill.model.graphs.left_out import Fitted, counted, new_fitted, with_names
 from nutmill.model.graphs.named_dims import named_like, plain, transform_of
@@ -60,7 +60,7 @@ def from_pymc(model: pm.Model, var_names: Sequence[str] | None = None, *, leave_
     pointwise, (rest,), *others, located = _parted(lifted, sections)
     parameters = _parameters(model, short := short_dims(model, [rest]), longest_lengths(model, [rest]))
     casts = {v: pt.cast(p.variable, v.dtype) for v, p in zip(_values_of(model), parameters, strict=True)}
-    logp, sites = recentred(rest, placed(model, found, located), parameters, casts)
+    logp, sites = recentred(rest, in_values(model, found, located), parameters, casts)
     as_written = clone_replace(_joined([pointwise, *others]), casts, rebuild_strict=False)
     pointwise, expanded, start, values = _parted(as_written, [pointwise, *others])
     check_shapes(dict(zip(reported, expanded, strict=True)), [p.variable for p in parameters])

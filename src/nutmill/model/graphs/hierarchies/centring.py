@@ -11,7 +11,6 @@ small the scale is. The centrednesses are inputs, so that nothing is compiled an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import pymc as pm
 import pytensor.tensor as pt
@@ -32,14 +31,6 @@ from nutmill.nuts.state import TURNING
 LARGEST_LOG_SCALE = 300.0
 
 
-class Placed(NamedTuple):
-    """A site in terms of the model's value variables."""
-
-    found: FoundSite
-    value: Variable  # the value variable
-    expressions: Sequence[Variable]  # `FoundSite.expressions`, data lifted out of them
-
-
 def expressions_of(model: pm.Model, found: Sequence[FoundSite], densities: Sequence[Variable]) -> list[Variable]:
     """Location, scale and further parameters of all sites, in terms of the model's value variables.
 
@@ -52,15 +43,18 @@ def expressions_of(model: pm.Model, found: Sequence[FoundSite], densities: Seque
     return sharing_factors(rewritten_as_by_pymc(expressions, values), densities)
 
 
-def placed(model: pm.Model, found: Sequence[FoundSite], lifted: Sequence[Variable]) -> list[Placed]:
-    """Take apart what `expressions_of` gave, once data are lifted out of it."""
+def in_values(model: pm.Model, found: Sequence[FoundSite], lifted: Sequence[Variable]) -> list[FoundSite]:
+    """Write sites in terms of the model's value variables, by what `expressions_of` gave, data lifted out of it."""
     rest: Iterator[Variable] = iter(lifted)
-    values = (plain(model.rvs_to_values[site.variable]) for site in found)
-    return [Placed(*both, [next(rest) for _ in both[0].expressions]) for both in zip(found, values, strict=True)]
+    values = [plain(model.rvs_to_values[site.variable]) for site in found]
+    return [site.written_in(v, [next(rest) for _ in site.expressions]) for site, v in zip(found, values, strict=True)]
 
 
 def recentred(
-    logp: Variable, sites: Sequence[Placed], parameters: Sequence[GraphParameter], values: Mapping[Variable, Variable]
+    logp: Variable,
+    sites: Sequence[FoundSite],
+    parameters: Sequence[GraphParameter],
+    values: Mapping[Variable, Variable],
 ) -> tuple[Variable, tuple[Site, ...]]:
     """Write a log density in the coordinates of its sites.
 
@@ -69,7 +63,7 @@ def recentred(
     logp
         That of all but the sites, in terms of the model's value variables.
     sites
-        Each after those that it depends on.
+        Those of `in_values`, each after those that it depends on.
     parameters
         Of the model, in the order of `values`.
     values
@@ -84,23 +78,23 @@ def recentred(
     places = {value: number for number, value in enumerate(values)}
     now, terms, written = dict(values), [], []
     for site in sites:
-        number = places[site.value]
+        number = places[site.variable]
         x = parameters[number].variable
         c = parameter_input(x.type, f"{x.name}_centredness")
-        if (process := site.found.process) is not None:
+        if (process := site.process) is not None:
             _, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
             v, xi = process(x, c, scale, further)
-            now[site.value] = pt.cast(v, site.value.dtype)
+            now[site.variable] = pt.cast(v, site.variable.dtype)
         location, scale, *further = clone_replace(list(site.expressions), now, rebuild_strict=False)
         log_scale = _log(scale)
         if process is None:
             xi = (x - c * location) * inverse_width(c, scale)
-            xi = turned(xi, c, site.found.written) if site.found.kind == TURNING else xi
-            now[site.value] = pt.cast(location + scale * xi if site.found.written else xi, site.value.dtype)
-        terms += [site.found.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
+            xi = turned(xi, c, site.written) if site.kind == TURNING else xi
+            now[site.variable] = pt.cast(location + scale * xi if site.written else xi, site.variable.dtype)
+        terms += [site.log_density(xi, further), -pt.sum(log_width(c, scale)), _inside(log_scale)]
         whole = pt.zeros_like(x)
         of_elements = (_double(whole + location), _double(whole + log_scale))
-        written.append(Site(number, site.found.written, c, *of_elements, site.found.kind))
+        written.append(Site(number, site.written, c, *of_elements, site.kind))
     (rest,) = clone_replace([logp], now, rebuild_strict=False)
     return pt.add(rest, *terms), tuple(written)
 

@@ -35,9 +35,9 @@ _ZERO, _ONE = pt.constant(0.0, dtype="float64"), pt.constant(1.0, dtype="float64
 
 
 class FoundSite(NamedTuple):
-    """A site in terms of the model's random variables."""
+    """A site in terms of a model's random variables, or of their value variables."""
 
-    variable: Variable  # the random variable
+    variable: Variable
     written: float  # 1 where its own prior has location and scale, 0 where the model multiplies it by the scale
     location: Variable
     scale: Variable
@@ -54,6 +54,11 @@ class FoundSite(NamedTuple):
     def expressions(self) -> list[Variable]:
         """What the site is made of."""
         return [self.location, self.scale, *self.further]
+
+    def written_in(self, variable: Variable, expressions: Sequence[Variable]) -> "FoundSite":
+        """The same site, its variable and its `expressions` written in terms of others."""
+        location, scale, *further = expressions
+        return self._replace(variable=variable, location=location, scale=scale, further=further)
 
 
 def find_sites(model: pm.Model) -> list[FoundSite]:
@@ -104,9 +109,8 @@ def _are_few(vector: Variable) -> bool:
 
 def _in_model(site: FoundSite, variables: ModelVariables) -> FoundSite:
     """Write a site in terms of the model's own variables."""
-    location, scale, *further = variables.in_model(site.expressions)
     own = variables.originals.get(site.variable, site.variable)
-    return site._replace(variable=own, location=location, scale=scale, further=further)
+    return site.written_in(own, variables.in_model(site.expressions))
 
 
 def _family_of(model: ModelVariables, rv: Variable) -> Family | None:
