@@ -30,6 +30,9 @@ SENTENCES = {
     Status.NOT_RESUMABLE: "the saved state belongs to another model or another version",
 }
 
+# What an index of the model raises in functions that PyTensor compiles; for those of nutmill it is `OP_RAISED`.
+INDEX_OUT_OF_RANGE = "an index in the model is out of range"
+
 
 class NutmillError(Exception):
     """Base class of everything that nutmill raises on purpose."""

@@ -1,14 +1,14 @@
-"""Where the two lines of PyTensor differ: homes of linear algebra, advanced indices, axes of `Join` and `Split`."""
+"""Where the two lines of PyTensor differ: homes of linear algebra, indices, axes of `Join` and `Split`."""
 
 from inspect import signature
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch import scan
+from pytensor.scan.op import Scan
 from pytensor.tensor.basic import Join
 from pytensor.tensor.special import Softmax
-from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
+from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor, indices_from_subtensor
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.type_other import NoneTypeT
 
@@ -57,6 +57,11 @@ except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
 
 try:
+    from pytensor.tensor.type_other import MakeSlice
+except ImportError:  # PyTensor 3 has slices in the op alone
+    MakeSlice = ()
+
+try:
     from pytensor.tensor.special import SoftmaxGrad
 except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax is
     SoftmaxGrad = Softmax
@@ -84,7 +89,10 @@ __all__ += [
     "SoftmaxGrad",
     "Solve",
     "SolveTriangular",
+    "adds_by_index",
     "advanced_indices",
+    "index_entries",
+    "index_of_added_rows",
     "indexed_axes",
     "is_lower",
     "join_axis",
@@ -93,7 +101,9 @@ __all__ += [
     "thawed",
 ]
 
-STEPS_HAVE_MODES = "get_mode" in vars(scan)  # PyTensor 2 rewrites the step of a loop when it is compiled
+# PyTensor 2 rewrites the step of a loop when it is compiled. That is not read from its Numba form of loops: models that
+# the cache knows do without Numba.
+STEPS_HAVE_MODES = not hasattr(Scan, "clone_with_inner_graph")
 
 # PyTensor's rewrites that give wrong numbers. It takes a determinant from factors that are there for something else:
 # PyTensor 2 forgets the sign of the LU factors' row exchanges, and its factors of a singular matrix are NaN where the
@@ -114,46 +124,78 @@ def thawed(fgraph: FunctionGraph) -> FunctionGraph:
     return fgraph.clone() if isinstance(fgraph, FunctionGraph) else fgraph.unfreeze()
 
 
-def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
-    """The array and the vectors of integers of ``x[i]`` or ``x[i, j]``, if that is what the node computes."""
-    if node is None or type(node.op) not in TAKING or not _is_by_rows(node, n_before=1):
-        return None
-    return node.inputs[0], [index for index in advanced_indices(node, 1) or () if index is not None]
+def index_entries(node: Apply) -> list[Variable | slice]:
+    """What indexes ``x[...]``, taken or changed, from its first axis on: variables, and slices of them."""
+    operands = node.inputs[2 if isinstance(node.op, (IncSubtensor, *CHANGING)) else 1 :]
+    entries = getattr(node.op, "idx_list", None)
+    return [*map(_as_slice, operands)] if entries is None else [*indices_from_subtensor(operands, entries)]
 
 
-def advanced_indices(node: Apply, n_before: int) -> list[Variable | None] | None:
-    """For each indexed axis the operand that indexes it, or None where all of it is taken; None if there is more to it.
+def _as_slice(index: Variable) -> Variable | slice:
+    """A slice that is an operand of its own in PyTensor 2, as one of Python; other indices as they are."""
+    if isinstance(index, Constant) and isinstance(index.data, slice):
+        return index.data
+    if index.owner is None or not isinstance(index.owner.op, MakeSlice):
+        return index
+    return slice(*(None if isinstance(end.type, NoneTypeT) else end for end in index.owner.inputs))
 
-    `node` is of one of `TAKING` or `CHANGING`, and has `n_before` operands before the indices.
+
+def advanced_indices(node: Apply) -> list[Variable | None] | None:
+    """For each indexed axis what indexes it, or None where all of it is taken; None if there is more to it.
+
+    `node` is of one of `TAKING` or `CHANGING`.
     """
-    operands = node.inputs[n_before:]
-    # `idx_list` is PyTensor 3's: which axes are indexed, and by which operand.
-    entries = getattr(node.op, "idx_list", operands)
     found: list[Variable | None] = []
-    for entry in entries:
-        index = operands[entry] if isinstance(entry, int) else entry
-        is_whole = index == slice(None) or (isinstance(index, Constant) and _is_open(index.data))
-        if not is_whole and not (isinstance(index, Variable) and _is_of_integers(index)):
+    for entry in index_entries(node):
+        is_whole = entry == slice(None)
+        if not is_whole and not (isinstance(entry, Variable) and _is_of_integers(entry)):
             return None
-        found.append(None if is_whole else index)
+        found.append(None if is_whole else entry)
     return found
-
-
-def _is_open(value: object) -> bool:
-    return isinstance(value, slice) and value == slice(None)
-
-
-def _is_by_rows(node: Apply, n_before: int) -> bool:
-    indices = advanced_indices(node, n_before)
-    if not indices or indices[0] is None:
-        return False
-    vectors = [index for index in indices if index is not None]
-    return indices[: len(vectors)] == vectors and all(vector.type.ndim == 1 for vector in vectors)
 
 
 def _is_of_integers(index: Variable) -> bool:
     kind = index.type
     return isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")) and kind.dtype != "uint64"
+
+
+def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
+    """The array and the vectors of integers of ``x[i]`` or ``x[i, j]``, if that is what the node computes."""
+    if node is None or type(node.op) not in TAKING:
+        return None
+    indices = advanced_indices(node) or [None]
+    vectors = [index for index in indices if index is not None and index.type.ndim == 1]
+    is_by_rows = indices[0] is not None and indices == [*vectors, *[None] * (len(indices) - len(vectors))]
+    return (node.inputs[0], vectors) if is_by_rows else None
+
+
+def adds_by_index(node: Apply) -> bool:
+    """Whether a node adds to elements that arrays name, to each as often as it is named."""
+    is_change = isinstance(node.op, CHANGING) and not node.op.set_instead_of_inc
+    return is_change and not getattr(node.op, "ignore_duplicates", False)
+
+
+def index_of_added_rows(node: Apply) -> Variable | None:
+    """The vector of integers of ``x[i] += rows``, if that is what the node computes."""
+    indices = advanced_indices(node) if adds_by_index(node) else None
+    is_vector = indices is not None and len(indices) == 1 and indices[0] is not None and indices[0].type.ndim == 1
+    return indices[0] if is_vector else None
+
+
+def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
+    """Axes of ``x[...]``, taken or changed, that arrays index, each with its array; none of other nodes.
+
+    An array of integers indexes one axis. A mask, of truth values, indexes as many as it has, from this one on.
+    """
+    if not isinstance(node.op, (*TAKING, *CHANGING)):
+        return []
+    found, axis = [], 0
+    for entry in index_entries(node):
+        kind = entry.type if isinstance(entry, Variable) else None
+        if isinstance(kind, TensorType):
+            found.append((axis, entry))
+        axis += kind.ndim if isinstance(kind, TensorType) and kind.dtype == "bool" else not isinstance(kind, NoneTypeT)
+    return found
 
 
 def split_axis(node: Apply) -> int | None:
@@ -164,11 +206,6 @@ def split_axis(node: Apply) -> int | None:
     return int(axis.data) % node.inputs[0].type.ndim if isinstance(axis, Constant) else None
 
 
-def is_lower(op: Eigh | EighGrad) -> bool:
-    """Whether the lower triangle of a symmetric matrix is read."""
-    return op.UPLO == "L" if _TRIANGLE_IN_LETTER else op.lower
-
-
 def join_axis(node: Apply) -> tuple[int | None, int]:
     """The axis of a `Join`, None if it is not known, and the number of operands before the arrays."""
     if _AXIS_IN_OP:
@@ -177,21 +214,6 @@ def join_axis(node: Apply) -> tuple[int | None, int]:
     return (int(axis.data) if isinstance(axis, Constant) else None), 1
 
 
-def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:
-    """Axes of ``x[...]``, taken or changed, that arrays index, each with its array; none of other nodes.
-
-    An array of integers indexes one axis. A mask, of truth values, indexes as many as it has, from this one on.
-    """
-    if not isinstance(node.op, (*TAKING, *CHANGING)):
-        return []
-    indices = node.inputs[1 if isinstance(node.op, TAKING) else 2 :]
-    # An entry is the number of an operand or a slice in PyTensor 3; in PyTensor 2 each operand is an index itself.
-    entries = list(getattr(node.op, "idx_list", range(len(indices))))
-    found, axis = [], 0
-    for entry in entries:
-        index = indices[entry] if isinstance(entry, int) else None
-        kind = index.type if index is not None else None
-        if isinstance(kind, TensorType):
-            found.append((axis, index))
-        axis += kind.ndim if isinstance(kind, TensorType) and kind.dtype == "bool" else not isinstance(kind, NoneTypeT)
-    return found
+def is_lower(op: Eigh | EighGrad) -> bool:
+    """Whether the lower triangle of a symmetric matrix is read."""
+    return op.UPLO == "L" if _TRIANGLE_IN_LETTER else op.lower

@@ -27,6 +27,11 @@ def is_constant(variable: Variable, value: float) -> bool:
     return isinstance(variable, Constant) and bool(np.all(np.asarray(variable.data) == value))
 
 
+def reduced_axes(op: Op, ndim: int) -> list[int]:
+    """Axes, counted from the first, over which an operation reduces an array of so many."""
+    return list(range(ndim)) if op.axis is None else [axis % ndim for axis in op.axis]
+
+
 def transposed_of(variable: Variable) -> Variable | None:
     """That of which a matrix, or a stack of them, is the transpose; None if it is not written as one."""
     node = variable.owner

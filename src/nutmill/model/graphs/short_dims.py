@@ -20,13 +20,13 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.extra_ops import CumOp
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor, indices_from_subtensor
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
+from nutmill.model.compat import TAKING, index_entries, indexed_axes
 from nutmill.model.graphs.few import FEW, FEW_BESIDE_GROUPS
 from nutmill.model.graphs.graph import GraphArray
-from nutmill.model.graphs.hierarchies.positive import INDEXING
 from nutmill.model.graphs.named_dims import plain
-from nutmill.model.graphs.patterns import core_of
+from nutmill.model.graphs.patterns import core_of, reduced_axes
 
 _KEEP_LENGTHS = (LogTransform, LogExpM1, LogOddsTransform, IntervalTransform, CircularTransform, Ordered)
 
@@ -158,7 +158,8 @@ def _of_moved(node: Apply, axis: int) -> list[Axis]:
 
 def _of_reduced(node: Apply, axis: int) -> list[Axis]:
     table = node.inputs[0]
-    return [(table, [number for number in range(table.type.ndim) if number not in node.op.axis][axis])]
+    reduced = reduced_axes(node.op, table.type.ndim)
+    return [(table, [number for number in range(table.type.ndim) if number not in reduced][axis])]
 
 
 def _of_product(node: Apply, axis: int) -> list[Axis]:
@@ -173,7 +174,7 @@ def _of_repeated(node: Apply, axis: int) -> list[Axis]:
 
 
 def _of_part(node: Apply, axis: int) -> list[Axis]:
-    entries = [*indices_from_subtensor(node.inputs[1:], node.op.idx_list)]
+    entries = index_entries(node)
     entries += [slice(None)] * (node.inputs[0].type.ndim - len(entries))
     return [(node.inputs[0], [number for number, entry in enumerate(entries) if isinstance(entry, slice)][axis])]
 
@@ -191,17 +192,15 @@ _BEHIND: tuple[tuple[type | tuple[type, ...], Callable[[Apply, int], list[Axis]]
     (Dot, _of_product),
     (Alloc, _of_repeated),
     (Subtensor, _of_part),
-    (tuple(INDEXING), _of_rows),
+    (TAKING, _of_rows),
 )
 
 
 def _indexed_axes(node: Apply) -> Iterator[Axis]:
     """Axes along which a node takes what arrays of integers name: groups, unlike the column chosen in each row."""
-    if not isinstance(node.op, INDEXING) or isinstance(node.op, Subtensor):
+    if not isinstance(node.op, TAKING):
         return
-    entries = getattr(node.op, "idx_list", None)
-    indices = node.inputs[1:] if entries is None else indices_from_subtensor(node.inputs[1:], entries)
-    named = {n: v for n, v in enumerate(indices) if isinstance(v, Variable) and getattr(v.type, "ndim", 0) > 0}
+    named = {axis: index for axis, index in indexed_axes(node) if index.type.ndim > 0}
     is_choice = len(named) > 1 and any(_is_arange(v) for v in ancestors([named[min(named)]]))
     yield from ((node.inputs[0], axis) for axis in named if not is_choice)
 

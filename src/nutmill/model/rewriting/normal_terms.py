@@ -21,7 +21,7 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.type import tensor
 
 from nutmill.model.compat import Cholesky, SolveTriangular
-from nutmill.model.graphs.patterns import core_of, is_constant, is_elementwise, transposed_of
+from nutmill.model.graphs.patterns import core_of, is_constant, is_elementwise, reduced_axes, transposed_of
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.blas.ops import LeanCovarianceGradient, LeanSolveTriangular
 
@@ -251,7 +251,7 @@ def _sums(fgraph: FunctionGraph, variable: Variable) -> list[_Sum] | None:
     for client, _ in fgraph.clients[variable]:
         if not isinstance(client, Apply) or not isinstance(client.op, Sum) or not is_known(client.op):
             return None
-        axes = range(last + 1) if client.op.axis is None else client.op.axis
+        axes = reduced_axes(client.op, last + 1)
         if last not in axes:
             return None
         found.append(_Sum(client.outputs[0], tuple(axis for axis in axes if axis != last)))

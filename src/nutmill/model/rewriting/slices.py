@@ -7,7 +7,7 @@ from pytensor.graph.rewriting.basic import copy_stack_trace, graph_rewriter
 from pytensor.tensor.basic import cast, zeros
 from pytensor.tensor.subtensor import inc_subtensor
 
-from nutmill.model.compat import CHANGING, TAKING, advanced_indices
+from nutmill.model.compat import TAKING, adds_by_index, advanced_indices
 
 
 @graph_rewriter
@@ -20,7 +20,7 @@ def take_slices_first(fgraph: FunctionGraph) -> None:
         new = None
         if isinstance(node.op, TAKING):
             new = _taken(node)
-        elif isinstance(node.op, CHANGING):
+        elif adds_by_index(node):
             new = _added(node)
         if new is not None:
             copy_stack_trace(node.outputs[0], new)
@@ -28,23 +28,22 @@ def take_slices_first(fgraph: FunctionGraph) -> None:
 
 
 def _taken(node: Apply) -> Variable | None:
-    found = _slice_and_index(node, 1)
+    found = _slice_and_index(node)
     return None if found is None else node.inputs[0][found[0]][found[1]]
 
 
 def _added(node: Apply) -> Variable | None:
-    found, dtype = _slice_and_index(node, 2), node.inputs[0].type.dtype
-    is_sum = not node.op.set_instead_of_inc and not getattr(node.op, "ignore_duplicates", False)
-    if found is None or not is_sum or np.dtype(dtype).kind != "f":
+    found, dtype = _slice_and_index(node), node.inputs[0].type.dtype
+    if found is None or np.dtype(dtype).kind != "f":
         return None
     line = node.inputs[0][found[0]]
     sums = inc_subtensor(zeros((line.shape[0],), dtype=dtype)[found[1]], cast(node.inputs[1], dtype))
     return inc_subtensor(line, sums)
 
 
-def _slice_and_index(node: Apply, n_before: int) -> tuple[tuple, Variable] | None:
+def _slice_and_index(node: Apply) -> tuple[tuple, Variable] | None:
     """The row or column that is meant, and the index of its elements; None if there is more to the indices."""
-    indices = advanced_indices(node, n_before)
+    indices = advanced_indices(node)
     if indices is None or len(indices) != 2 or node.inputs[0].type.ndim != 2:
         return None
     places = [index for index in indices if isinstance(index, Constant) and index.type.ndim == 0]

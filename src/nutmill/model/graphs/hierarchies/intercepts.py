@@ -18,7 +18,7 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
 
-from nutmill.model.graphs.hierarchies.positive import INDEXING
+from nutmill.model.compat import TAKING
 from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.patterns import is_elementwise
 from nutmill.nuts.site_basis import LEAST_TURN, MOST_TURNED
@@ -133,7 +133,7 @@ def _unplaced(expression: Variable) -> Variable:
 
 
 def _only_places(node: Apply) -> bool:
-    return _is_same(node) or isinstance(node.op, (Subtensor, *INDEXING))
+    return _is_same(node) or isinstance(node.op, (Subtensor, *TAKING))
 
 
 def _is_same(node: Apply) -> bool:

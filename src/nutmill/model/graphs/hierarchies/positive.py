@@ -7,12 +7,13 @@ from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Constant, Variable
 from pytensor.scalar import basic as scalar
 from pytensor.scalar.math import Gamma, Sigmoid, Softplus
-from pytensor.tensor import subtensor
 from pytensor.tensor.basic import Alloc, Join, MakeVector
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
+from pytensor.tensor.subtensor import Subtensor
 
+from nutmill.model.compat import CHANGING, TAKING, join_axis
 from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.patterns import core_of
 
@@ -23,12 +24,7 @@ _KEEP_SIGN = (
     *(scalar.Log1p, scalar.Expm1, scalar.Pow, Gamma),
 )
 _OF_ALL = (scalar.Mul, scalar.Add, scalar.TrueDiv, scalar.Maximum, scalar.Minimum, scalar.Second)
-# PyTensor 3 has one op for all advanced indices. Not from `compat`, which brings Numba: known models need neither.
-INDEXING = tuple(
-    {getattr(subtensor, name, subtensor.Subtensor) for name in ("AdvancedSubtensor", "AdvancedSubtensor1")}
-)
-_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, subtensor.Subtensor, *INDEXING)
-SETTING = (subtensor.AdvancedIncSubtensor, getattr(subtensor, "AdvancedIncSubtensor1", subtensor.IncSubtensor))
+_MOVING = (ViewOp, DimShuffle, Reshape, SpecifyShape, Alloc, Subtensor, *TAKING)
 _POSITIVE_TRANSFORMS = (LogTransform, LogExpM1, LogOddsTransform, SimplexTransform)
 
 
@@ -46,7 +42,7 @@ def is_positive(variable: Variable, model: ModelVariables) -> bool:
     if isinstance(node.op, (*_MOVING, Sum, Prod)):
         return is_positive(node.inputs[0], model)
     if isinstance(node.op, Join | MakeVector):
-        parts = node.inputs[1:] if isinstance(node.op, Join) and node.inputs[0].type.ndim == 0 else node.inputs
+        parts = node.inputs[join_axis(node)[1] if isinstance(node.op, Join) else 0 :]
         return all(is_positive(part, model) for part in parts)
     return False
 
@@ -111,5 +107,5 @@ def _is_number(constant: Constant) -> bool:
 def is_lkj_factor(variable: Variable, model: ModelVariables) -> bool:
     """Whether a matrix is the lower Cholesky factor that an LKJ prior is of."""
     node = variable.owner
-    is_set = node is not None and isinstance(node.op, SETTING) and node.op.set_instead_of_inc
+    is_set = node is not None and isinstance(node.op, CHANGING) and node.op.set_instead_of_inc
     return is_set and isinstance(model.rvs_to_transforms.get(node.inputs[1]), CholeskyCovPacked)

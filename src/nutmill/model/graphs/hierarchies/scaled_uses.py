@@ -22,9 +22,10 @@ from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import IncSubtensor, Subtensor
 
+from nutmill.model.compat import CHANGING, TAKING, index_entries, join_axis
 from nutmill.model.graphs.hierarchies.correlated import is_factor
 from nutmill.model.graphs.hierarchies.lkj import row_lengths
-from nutmill.model.graphs.hierarchies.positive import INDEXING, SETTING, is_positive
+from nutmill.model.graphs.hierarchies.positive import is_positive
 from nutmill.model.graphs.model_variables import ModelVariables
 from nutmill.model.graphs.patterns import core_of, transposed_of
 
@@ -106,7 +107,7 @@ class ScaledUses:
         axes = _axes_after(node, use)
         if axes is None:
             return None
-        is_index = _is_advanced(node) and len(node.inputs) == 2
+        is_index = isinstance(node.op, TAKING) and len(node.inputs) == 2
         before = (use, node.inputs[1]) if is_index else None
         joined, summed = _joined_by(node, use), _summed_after(node, use)
         return None, Use(use.variable, node.outputs[0], axes, before, joined, summed, use.factor)
@@ -166,7 +167,7 @@ class ScaledUses:
         if None not in places:
             return _turned(factor, use, dict(zip(places, varying, strict=True)))
         node = factor.owner
-        if use.before is not None and node is not None and _is_advanced(node) and len(node.inputs) == 2:
+        if use.before is not None and node is not None and isinstance(node.op, TAKING) and len(node.inputs) == 2:
             before, index = use.before
             if _is_same(node.inputs[1], index) and node.inputs[0].type.ndim == before.expression.type.ndim:
                 return self._fitted(node.inputs[0], before)
@@ -182,19 +183,15 @@ def _multiplies_matrices(node: Apply) -> bool:
     return isinstance(core_of(node.op), Dot)
 
 
-def _is_advanced(node: Apply) -> bool:
-    return isinstance(node.op, INDEXING) and not isinstance(node.op, Subtensor)
-
-
 def _axes_after(node: Apply, use: Use) -> tuple[int | None, ...] | None:
     """Axes of the output of a node that moves or mixes; None if it does something else."""
-    if isinstance(node.op, (IncSubtensor, *SETTING)) and node.inputs[1] is use.expression:
+    if isinstance(node.op, (IncSubtensor, *CHANGING)) and node.inputs[1] is use.expression:
         return (None,) * node.outputs[0].type.ndim
     if node.inputs[0] is not use.expression and not isinstance(node.op, Join):
         return None
     if isinstance(node.op, DimShuffle):
         return tuple(None if axis == "x" else use.axes[axis] for axis in node.op.new_order)
-    if isinstance(node.op, (Subtensor, *INDEXING)):
+    if isinstance(node.op, (Subtensor, *TAKING)):
         return _axes_indexed(node, use.axes)
     if isinstance(node.op, _MIXING_ONE_AXIS) and (mixed := _axis_of(node)) is not None:
         return tuple(None if axis == mixed else own for axis, own in enumerate(use.axes))
@@ -216,34 +213,23 @@ def _joined_by(node: Apply, use: Use) -> tuple[int, int | None] | None:
 
 def _axis_of(node: Apply) -> int | None:
     """Along which axis something is joined or summed up; None: along all."""
-    axis = getattr(node.op, "axis", getattr(node.inputs[0], "data", None))  # in PyTensor 2 an input of joins
-    return 0 if node.inputs[-1].type.ndim == 1 else None if axis is None else int(axis)
+    if node.inputs[-1].type.ndim == 1:
+        return 0
+    return join_axis(node)[0] if isinstance(node.op, Join) else node.op.axis
 
 
 def _axes_indexed(node: Apply, axes: Sequence[int | None]) -> tuple[int | None, ...]:
     """Axes that are left of those of a variable that is indexed: those that are taken whole."""
-    entries = getattr(node.op, "idx_list", None)
-    entries = node.inputs[1:] if entries is None else entries  # PyTensor 2 has none in an op for advanced indices
-    is_advanced = not isinstance(node.op, Subtensor)
-    if is_advanced and sum(not _is_slice(entry) for entry in entries) != 1:
+    entries, is_advanced = index_entries(node), isinstance(node.op, TAKING)
+    if is_advanced and sum(not isinstance(entry, slice) for entry in entries) != 1:
         return (None,) * node.outputs[0].type.ndim
     left: list[int | None] = []
     for axis, entry in enumerate(entries):
-        if _is_slice(entry):
-            left.append(axes[axis] if _is_whole(entry) else None)
+        if isinstance(entry, slice):
+            left.append(axes[axis] if entry == slice(None) else None)
         elif is_advanced:
             left += [None] * (node.outputs[0].type.ndim - len(axes) + 1)
     return (*left, *axes[len(entries) :])
-
-
-def _is_slice(entry: object) -> bool:
-    return isinstance(getattr(entry, "data", entry), slice) or "Slice" in type(getattr(entry, "type", None)).__name__
-
-
-def _is_whole(entry: object) -> bool:
-    if (made := getattr(entry, "owner", None)) is not None:  # as PyTensor 2 makes a slice of three variables
-        return all(getattr(part, "data", entry) is None for part in made.inputs)
-    return bool(getattr(entry, "data", entry) == slice(None))
 
 
 def _turned(factor: Variable, use: Use, varying: dict[int | None, int]) -> Variable:

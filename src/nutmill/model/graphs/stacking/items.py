@@ -10,8 +10,11 @@ from pytensor.raise_op import CheckAndRaise
 from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.basic import MakeVector, ScalarFromTensor, TensorFromScalar, switch
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
-from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
+from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
+
+from nutmill.model.compat import index_entries
+from nutmill.model.graphs.patterns import reduced_axes
 
 ROOT, CONSTANT, APPLY, PART, SUM, OPAQUE = "root", "constant", "apply", "part", "sum", "opaque"
 
@@ -108,7 +111,7 @@ class Items:
         shape, dtype = self.items[args[0]].shape, node.outputs[0].type.dtype
         if not shape and self.items[args[0]].dtype == dtype:
             return args[0]
-        axes = range(len(shape)) if node.op.axis is None else node.op.axis
+        axes = reduced_axes(node.op, len(shape))
         left = tuple(length for axis, length in enumerate(shape) if axis not in axes)
         return self._add((node.op, args), Item(APPLY, node.op, args, dtype, left))
 
@@ -137,7 +140,7 @@ class Items:
         return self.applied(switch, (args[1], args[0], self._constant(np.array(-np.inf, dtype))), dtype)
 
     def _part(self, node: Apply, args: tuple[int, ...]) -> int | None:
-        entries = [_known(entry) for entry in indices_from_subtensor(node.inputs[1:], node.op.idx_list)]
+        entries = [_known(entry) for entry in index_entries(node)]
         if None in entries:
             return None
         if all(isinstance(entry, int) for entry in entries):

@@ -13,6 +13,7 @@ from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle
 
 from nutmill.model.graphs.graph import OWN
+from nutmill.model.graphs.patterns import reduced_axes
 from nutmill.model.graphs.stacking.alike import Groups
 from nutmill.model.graphs.stacking.items import CONSTANT, OPAQUE, PART, ROOT, SUM, Item, Items, held
 
@@ -207,7 +208,7 @@ def _evaluated(expression: Any, operands: Sequence[Variable], ndim: int) -> Vari
 def _applied_to_rows(op: CAReduce | DimShuffle, array: Variable) -> Variable:
     if isinstance(op, DimShuffle):
         return array.dimshuffle(0, *(axis if axis == "x" else axis + 1 for axis in op.new_order))
-    axes = range(array.type.ndim - 1) if op.axis is None else op.axis
+    axes = reduced_axes(op, array.type.ndim - 1)
     return op.clone(axis=tuple(axis + 1 for axis in axes))(array)
 
 

@@ -21,6 +21,9 @@ ZERO, ONE = WORD(0), WORD(1)
 # Where the parts of an array stand in Numba's structure of it.
 _HEADER, _PARENT, _N_ELEMENTS, _ITEMSIZE, _DATA, _SHAPE, _STRIDES = range(7)
 
+# What `Emitter.fail_if` says in several places.
+LENGTHS_DIFFER = "arrays of the model that are combined element by element have different lengths"
+
 # Arrays of so many elements may lie on the stack; in the step of a loop they would be allocated again and again.
 _ON_STACK, _ON_STACK_IN_STEP = 16, 256
 
@@ -254,3 +257,9 @@ def smaller(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
 def larger(emitter: Emitter, one: ir.Value, other: ir.Value) -> ir.Value:
     """The larger of two signed integers."""
     return emitter.builder.select(emitter.builder.icmp_signed(">", one, other), one, other)
+
+
+def from_front(emitter: Emitter, index: ir.Value, length: ir.Value) -> ir.Value:
+    """The same index counted from the front, where a negative one counts from the end."""
+    builder = emitter.builder
+    return builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, length), index)

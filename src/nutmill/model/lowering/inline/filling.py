@@ -22,7 +22,7 @@ from nutmill.model.lowering.inline.arrays import (
     store,
     view_of,
 )
-from nutmill.model.lowering.inline.loops import Axes, Memory, at, flattened, nest
+from nutmill.model.lowering.inline.loops import Axes, Memory, at, flattened, nest, with_leading
 from nutmill.model.lowering.inline.operation import Operation
 
 _MISFIT = "an array of the model does not fit the shape that it should be repeated to"
@@ -38,7 +38,7 @@ def alloc(node: Apply) -> Operation:
         shape = _wanted_shape(emitter, kind, kinds[1:], values[1:])
         result, view = new_array(emitter, kind, shape)
         if isinstance(kinds[0], types.Array):
-            source = Axes(_with_leading(view_of(emitter, kinds[0], values[0]), shape), _padded(own, len(shape)))
+            source = with_leading(view_of(emitter, kinds[0], values[0]), own, len(shape))
             fill(emitter, source, view)
         else:
             number = emitter.context.cast(emitter.builder, values[0], kinds[0], kind.dtype)
@@ -65,16 +65,6 @@ def _length(emitter: Emitter, kind: types.Type, value: ir.Value) -> ir.Value:
     length = integer(emitter, kind, value)
     emitter.fail_if(emitter.builder.icmp_signed("<", length, ZERO), ValueError, "a length in the model is negative")
     return length
-
-
-def _padded(broadcasts: Sequence[bool], ndim: int) -> tuple[bool, ...]:
-    return (*(True,) * (ndim - len(broadcasts)), *broadcasts)
-
-
-def _with_leading(view: View, shape: Sequence[ir.Value]) -> View:
-    n_new = len(shape) - len(view.shape)
-    kind = view.kind.copy(ndim=len(shape))
-    return View(kind, view.data, [WORD(1)] * n_new + list(view.shape), [ZERO] * n_new + list(view.strides))
 
 
 def fill(emitter: Emitter, source: Axes, target: View, message: str = _MISFIT) -> None:

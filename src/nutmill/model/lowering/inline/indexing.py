@@ -6,8 +6,9 @@ from typing import NamedTuple
 from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply, Constant, Variable
-from pytensor.tensor.subtensor import indices_from_subtensor
 
+from nutmill.errors import INDEX_OUT_OF_RANGE
+from nutmill.model.compat import index_entries
 from nutmill.model.lowering.inline.arrays import (
     ONE,
     WORD,
@@ -16,6 +17,7 @@ from nutmill.model.lowering.inline.arrays import (
     View,
     alias,
     array_kind,
+    from_front,
     integer,
     load,
     pointer,
@@ -27,7 +29,6 @@ from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import Axes, at, nest
 from nutmill.model.lowering.inline.operation import Operation
 
-_OUT_OF_RANGE = "an index in the model is out of range"
 _MISFIT = "an array of the model does not fit the part of another one that it should go to"
 
 
@@ -41,7 +42,7 @@ class _Slice(NamedTuple):
 
 def subtensor(node: Apply) -> Operation | None:
     """Write a `Subtensor` node: a view; None if a step is not known."""
-    entries = _entries(node, node.inputs[1:])
+    entries = _entries(node)
     if entries is None:
         return None
 
@@ -59,7 +60,7 @@ def subtensor(node: Apply) -> Operation | None:
 
 def inc_subtensor(node: Apply) -> Operation | None:
     """Write an `IncSubtensor` node: the array or a copy of it, a part of it set or added to."""
-    entries = _entries(node, node.inputs[2:])
+    entries = _entries(node)
     target, source = node.inputs[0].type, node.inputs[1].type
     if entries is None or target.dtype == "bool":
         return None
@@ -138,10 +139,10 @@ def _write_each(emitter: Emitter, part: View, element: Callable, dtype: types.Ty
         store(emitter, part, indices, value)
 
 
-def _entries(node: Apply, operands: Sequence[Variable]) -> list | None:
+def _entries(node: Apply) -> list | None:
     """One entry for each indexed axis: a variable, a number or a slice; None if a step is open."""
     entries = []
-    for entry in indices_from_subtensor(operands, node.op.idx_list):
+    for entry in index_entries(node):
         if not isinstance(entry, slice):
             entries.append(entry)
             continue
@@ -211,14 +212,9 @@ def _part(emitter: Emitter, view: View, entries: Sequence, look_up: LookUp) -> V
 
 def _position(emitter: Emitter, index: ir.Value, length: ir.Value) -> ir.Value:
     """An index counted from the front; leaves with IndexError if there is no such element."""
-    position = _from_front(emitter, index, length)
-    emitter.fail_if(emitter.builder.icmp_unsigned(">=", position, length), IndexError, _OUT_OF_RANGE)
+    position = from_front(emitter, index, length)
+    emitter.fail_if(emitter.builder.icmp_unsigned(">=", position, length), IndexError, INDEX_OUT_OF_RANGE)
     return position
-
-
-def _from_front(emitter: Emitter, index: ir.Value, length: ir.Value) -> ir.Value:
-    builder = emitter.builder
-    return builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, length), index)
 
 
 def _extent(emitter: Emitter, entry: _Slice, length: ir.Value, look_up: LookUp) -> tuple[ir.Value, ir.Value]:
@@ -227,9 +223,7 @@ def _extent(emitter: Emitter, entry: _Slice, length: ir.Value, look_up: LookUp) 
     low, high = (WORD(-1), builder.sub(length, ONE)) if backwards else (ZERO, length)
     ends = []
     for end, default in zip((entry.start, entry.stop), (high, low) if backwards else (low, high), strict=True):
-        ends.append(
-            default if end is None else _clamped(emitter, _from_front(emitter, look_up(end), length), low, high)
-        )
+        ends.append(default if end is None else _clamped(emitter, from_front(emitter, look_up(end), length), low, high))
     start, stop = ends
     span = builder.sub(start, stop) if backwards else builder.sub(stop, start)
     step = abs(entry.step)

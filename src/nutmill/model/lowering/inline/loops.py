@@ -97,6 +97,14 @@ def lower_triangle(emitter: Emitter, shape: Sequence[ir.Value]) -> Iterator[Sequ
             yield row, column
 
 
+def with_leading(view: View, broadcasts: Sequence[bool], ndim: int) -> Axes:
+    """An operand of a nest of more axes: those that it lacks are in front, and it broadcasts there."""
+    n_new = ndim - len(view.shape)
+    kind = view.kind.copy(ndim=ndim, layout="A") if n_new else view.kind
+    view = View(kind, view.data, [ONE] * n_new + list(view.shape), [ZERO] * n_new + list(view.strides))
+    return Axes(view, (*[True] * n_new, *broadcasts))
+
+
 def flattened(emitter: Emitter, operands: Sequence[Axes], shape: Sequence[ir.Value]):
     """The same operands as vectors, and the length of the nest; None if one of them does not lie flat."""
     if len(shape) < 2 or not all(operand.is_flat or operand.is_constant for operand in operands):

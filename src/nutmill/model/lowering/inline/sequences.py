@@ -9,6 +9,7 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.compat import split_axis
+from nutmill.model.graphs.patterns import reduced_axes
 from nutmill.model.lowering.inline.arrays import (
     ONE,
     WORD,
@@ -131,7 +132,7 @@ def place_of_largest(node: Apply) -> Operation | None:
     dtype, ndim = source_type.dtype, source_type.ndim
     if np.dtype(dtype).kind not in "iuf":
         return None
-    reduced = list(range(ndim)) if node.op.axis is None else sorted(axis % ndim for axis in node.op.axis)
+    reduced = sorted(reduced_axes(node.op, ndim))
     kept = [axis for axis in range(ndim) if axis not in reduced]
 
     def emit(emitter: Emitter, kinds: Sequence[types.Array], values: Sequence[ir.Value]) -> ir.Value:

@@ -14,12 +14,13 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import all as all_of
 from pytensor.tensor.math import and_, eq, ge, lt
 
-from nutmill.model.compat import CHANGING, TAKING, advanced_indices
+from nutmill.errors import INDEX_OUT_OF_RANGE
+from nutmill.model.compat import TAKING, adds_by_index, advanced_indices
 from nutmill.model.graphs.few import FEW
 from nutmill.model.graphs.patterns import is_constant
 from nutmill.model.rewriting.rows.scatters import is_zero
 
-_IN_RANGE = CheckAndRaise(IndexError, "an index in the model is out of range")
+_IN_RANGE = CheckAndRaise(IndexError, INDEX_OUT_OF_RANGE)
 
 
 @graph_rewriter
@@ -28,7 +29,7 @@ def choose_by_sums(fgraph: FunctionGraph) -> None:
     for node in fgraph.toposort():
         if isinstance(node.op, TAKING):
             _replace(fgraph, node, _taken(fgraph, node))
-        elif isinstance(node.op, CHANGING) and not node.op.set_instead_of_inc:
+        elif adds_by_index(node):
             _replace(fgraph, node, _added(fgraph, node))
 
 
@@ -40,7 +41,7 @@ def _replace(fgraph: FunctionGraph, node: Apply, new: Variable | None) -> None:
 
 def _taken(fgraph: FunctionGraph, node: Apply) -> Variable | None:
     table = node.inputs[0]
-    chosen = _chosen(fgraph, node, table, 1)
+    chosen = _chosen(fgraph, node)
     if chosen is None:
         return None
     of_rows = switch(chosen, table, np.zeros((), table.type.dtype)).sum(axis=1, dtype=table.type.dtype)
@@ -49,7 +50,7 @@ def _taken(fgraph: FunctionGraph, node: Apply) -> Variable | None:
 
 def _added(fgraph: FunctionGraph, node: Apply) -> Variable | None:
     table, values = node.inputs[:2]
-    chosen = _chosen(fgraph, node, table, 2)
+    chosen = _chosen(fgraph, node)
     if chosen is None or values.type.ndim != node.inputs[-1].type.ndim:
         return None
     if values.type.ndim == 1:
@@ -60,9 +61,9 @@ def _added(fgraph: FunctionGraph, node: Apply) -> Variable | None:
     return placed if is_zero(table) else table + placed
 
 
-def _chosen(fgraph: FunctionGraph, node: Apply, table: Variable, n_before: int) -> Variable | None:
+def _chosen(fgraph: FunctionGraph, node: Apply) -> Variable | None:
     """Which elements of a table two indices name, if they name one of each of all its rows."""
-    entries = advanced_indices(node, n_before)
+    table, entries = node.inputs[0], advanced_indices(node)
     if table.type.ndim != 2 or table.type.dtype not in ("float64", "float32") or entries is None or len(entries) != 2:
         return None
     rows, column = entries

@@ -8,9 +8,9 @@ from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.scalar.basic import ScalarConstant
 from pytensor.tensor.basic import Join, Split, cast, zeros
 from pytensor.tensor.shape import SpecifyShape, specify_shape
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor, indices_from_subtensor
+from pytensor.tensor.subtensor import IncSubtensor, Subtensor, inc_subtensor
 
-from nutmill.model.compat import CHANGING, advanced_indices, join_axis, split_axis
+from nutmill.model.compat import index_entries, index_of_added_rows, join_axis, split_axis
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.rows.scatters import is_zero
 
@@ -32,7 +32,7 @@ def column_of(node: Apply | None) -> Column | None:
     """The column that a node takes, ``table[:, k]`` of a known k; None if it does something else."""
     if node is None or not isinstance(node.op, Subtensor) or not is_known(node.op) or node.inputs[0].type.ndim != 2:
         return None
-    entries = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
+    entries = index_entries(node)
     number = _number(entries[1]) if len(entries) == 2 and entries[0] == slice(None) else None
     if number is None or isinstance(number, bool):
         return None
@@ -76,13 +76,10 @@ def moved(node: Apply, columns_of: Callable[[Variable], Sequence[Variable]]) -> 
 
 def adds_rows(client: object, table: Variable) -> bool:
     """Whether this adds the rows of a table to those of another one, by an index of data."""
-    if not isinstance(client, Apply) or not isinstance(client.op, CHANGING) or client.inputs[1] is not table:
+    if not isinstance(client, Apply) or len(client.inputs) < 2 or client.inputs[1] is not table:
         return False
-    base, (index, *others) = client.inputs[0], advanced_indices(client, 2) or [None]
-    is_sum = not client.op.set_instead_of_inc and not getattr(client.op, "ignore_duplicates", False)
-    if others or index is None or index.owner is not None or not is_sum:
-        return False
-    return index.type.ndim == 1 and base.type.shape[1:] == table.type.shape[1:]
+    index = index_of_added_rows(client)
+    return index is not None and index.owner is None and client.inputs[0].type.shape[1:] == table.type.shape[1:]
 
 
 def rows_added(node: Apply, columns: Sequence[Variable]) -> list[Variable]:
@@ -95,12 +92,9 @@ def rows_added(node: Apply, columns: Sequence[Variable]) -> list[Variable]:
 
 def _places(node: Apply) -> list[int] | None:
     """Numbers of the columns that a slice names; None if it names no columns of all rows, or is not known."""
-    n_before = 2 if isinstance(node.op, IncSubtensor) else 1
     n_columns = node.inputs[0].type.shape[1]
-    entries = indices_from_subtensor(node.inputs[n_before:], node.op.idx_list)
-    if n_columns is None or len(entries) != 2 or not all(isinstance(entry, slice) for entry in entries):
-        return None
-    if any(end is not None for end in (entries[0].start, entries[0].stop, entries[0].step)):
+    entries = index_entries(node)
+    if n_columns is None or len(entries) != 2 or entries[0] != slice(None) or not isinstance(entries[1], slice):
         return None
     ends = [_number(end) for end in (entries[1].start, entries[1].stop, entries[1].step)]
     return None if False in ends else list(range(n_columns)[slice(*ends)])

@@ -10,7 +10,7 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import Mul
 from pytensor.tensor.elemwise import Elemwise
 
-from nutmill.model.compat import CHANGING, advanced_indices, taken_rows
+from nutmill.model.compat import index_of_added_rows, taken_rows
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.fusion import is_full_reduction, is_numeric
 from nutmill.model.rewriting.rows.column_moves import Column, column_of
@@ -113,15 +113,6 @@ def _client(client: object, output: int, variable: Variable, data: Set[Variable]
         return None
     if isinstance(client.op, Elemwise):
         return RowClient(client, output, is_loop=True)
-    if isinstance(client.op, CHANGING) and _adds_by_rows(client, variable):
-        index = (advanced_indices(client, 2) or [None])[0]
-        return RowClient(client, output, by=index) if index in data else None
-    return None
-
-
-def _adds_by_rows(node: Apply, variable: Variable) -> bool:
-    indices = advanced_indices(node, 2)
-    is_plain = indices is not None and len(indices) == 1 and indices[0] is not None and indices[0].type.ndim == 1
-    is_sum = not node.op.set_instead_of_inc and not getattr(node.op, "ignore_duplicates", False)
-    is_float = np.dtype(node.inputs[0].type.dtype).kind == "f"
-    return is_plain and is_sum and is_float and node.inputs[0].type.ndim == 1 and node.inputs[1] is variable
+    base, index = client.inputs[0], index_of_added_rows(client)
+    is_sum = index in data and client.inputs[1] is variable and base.type.ndim == 1
+    return RowClient(client, output, by=index) if is_sum and np.dtype(base.type.dtype).kind == "f" else None

@@ -12,18 +12,18 @@ from pytensor.graph.rewriting.basic import MergeOptimizer, copy_stack_trace, gra
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.elemwise import DimShuffle
 
-from nutmill.model.compat import CHANGING
+from nutmill.model.compat import adds_by_index
 
 
 @graph_rewriter
 def share_sums(fgraph: FunctionGraph) -> None:
     """Let sums of the same rows by the same index be computed once, and be added to what they belong to."""
-    if sum(_adds(node) for node in fgraph.apply_nodes) < 2:
+    if sum(adds_by_index(node) for node in fgraph.apply_nodes) < 2:
         return
     MergeOptimizer().rewrite(fgraph)
     alike: dict[tuple, list[Apply]] = defaultdict(list)
     for node in fgraph.toposort():
-        if _adds(node):
+        if adds_by_index(node):
             alike[(node.op, *node.inputs[1:])].append(node)
     for nodes in alike.values():
         sums = next((node.outputs[0] for node in nodes if is_zero(node.inputs[0])), None)
@@ -33,10 +33,6 @@ def share_sums(fgraph: FunctionGraph) -> None:
                 new = base + sums
                 copy_stack_trace(old, new)
                 fgraph.replace(old, new, reason="share sums")
-
-
-def _adds(node: Apply) -> bool:
-    return isinstance(node.op, CHANGING) and not node.op.set_instead_of_inc
 
 
 def is_zero(variable: Variable) -> bool:

@@ -11,6 +11,7 @@ from pytensor.graph.basic import Apply
 from pytensor.scalar.basic import Add
 
 from nutmill.model.lowering.inline.arrays import (
+    LENGTHS_DIFFER,
     ONE,
     WORD,
     Emitter,
@@ -40,8 +41,6 @@ from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
 _NOTHING: Mapping = {}
-
-_MISFIT = "arrays of the model that are combined element by element have different lengths"
 
 
 def elementwise(node: Apply) -> Operation:
@@ -156,7 +155,7 @@ class _Loop:
                 shape = [views[position].shape[0], *view.shape[1:]]
             operands.append(_Operand(Axes(view, broadcasts), index, place))
             seen.append(Axes(view._replace(shape=shape), broadcasts))
-        return operands, short_lengths(emitter, common_shape(emitter, seen, _MISFIT), self._static)
+        return operands, short_lengths(emitter, common_shape(emitter, seen, LENGTHS_DIFFER), self._static)
 
     def _begin(self, emitter: Emitter, number: int, array: tuple, given: tuple) -> _Result:
         """Make the array or the register of one result."""

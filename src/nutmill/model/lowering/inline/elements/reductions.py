@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 from pytensor.graph.basic import Apply
 
+from nutmill.model.graphs.patterns import reduced_axes
 from nutmill.model.lowering.inline.arrays import ZERO, Emitter, View, array_kind, new_array, pointer, view_of
 from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.loops import Axes, Memory, flattened, nest, short_lengths
@@ -19,7 +20,7 @@ def reduction(node: Apply) -> Operation | None:
     operand, result = node.inputs[0].type, node.outputs[0].type
     if not has_reducer(node):
         return None
-    axes = range(operand.ndim) if node.op.axis is None else [axis % operand.ndim for axis in node.op.axis]
+    axes = reduced_axes(node.op, operand.ndim)
     reduced = tuple(axis in axes for axis in range(operand.ndim))
     kind = array_kind(result.dtype, result.ndim)
     return Operation(lambda operands: kind, _Reduction(node, reduced, kind))

@@ -9,9 +9,7 @@ from pytensor.graph.basic import Apply
 
 from nutmill.model.compat import advanced_indices
 from nutmill.model.lowering.inline.arrays import (
-    ONE,
     WORD,
-    ZERO,
     Emitter,
     View,
     array_kind,
@@ -22,7 +20,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.filling import copy
-from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
+from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest, with_leading
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
 
@@ -36,7 +34,7 @@ class _RowPlan:
     """Which axes of an array are indexed by which operands, which broadcast, and where the axes of these go."""
 
     def __init__(self, node: Apply, n_before: int, ndim: int):
-        entries = advanced_indices(node, n_before)
+        entries = advanced_indices(node)
         self.is_known = entries is not None and all(v is not None for v in entries[-1:])
         by_axis = {axis: entry for axis, entry in enumerate(entries or ()) if entry is not None}
         self.axes = list(by_axis)
@@ -44,7 +42,7 @@ class _RowPlan:
         indices = list(by_axis.values())
         self.operands = [node.inputs.index(index, n_before) for index in indices]
         self.ndim = max((index.type.ndim for index in indices), default=0)
-        self.broadcasts = [(*[True] * (self.ndim - v.type.ndim), *v.type.broadcastable) for v in indices]
+        self.broadcasts = [index.type.broadcastable for index in indices]
         side_by_side = self.axes == list(range(self.axes[0], self.axes[0] + len(self.axes))) if self.axes else True
         self.first = self.axes[0] if self.axes and side_by_side else 0
 
@@ -54,10 +52,10 @@ class RowPlace:
 
     def __init__(self, emitter: Emitter, plan: _RowPlan, views: Mapping[int, View], whole: View):
         self._plan = plan
-        given = [_with_leading(views[operand], plan.ndim) for operand in plan.operands]
-        self._given = [Axes(view, own) for view, own in zip(given, plan.broadcasts, strict=True)]
+        pairs = zip(plan.operands, plan.broadcasts, strict=True)
+        self._given = [with_leading(views[operand], own, plan.ndim) for operand, own in pairs]
         self._indices = [
-            RowIndex(emitter, view, whole.shape[axis]) for view, axis in zip(given, plan.axes, strict=True)
+            RowIndex(emitter, given.view, whole.shape[axis]) for given, axis in zip(self._given, plan.axes, strict=True)
         ]
         message = "arrays of indices in the model have different lengths"
         lengths = common_shape(emitter, self._given, message, IndexError)
@@ -82,14 +80,6 @@ class RowPlace:
         """Leave with IndexError if one of the indices was out of range."""
         for index in self._indices:
             index.end()
-
-
-def _with_leading(view: View, ndim: int) -> View:
-    """The same array with axes of length 1 in front."""
-    n_new = ndim - len(view.shape)
-    layout = view.kind.layout if ndim == len(view.shape) else "A"
-    kind = view.kind.copy(ndim=ndim, layout=layout)
-    return View(kind, view.data, [ONE] * n_new + list(view.shape), [ZERO] * n_new + list(view.strides))
 
 
 def take(node: Apply) -> Operation | None:

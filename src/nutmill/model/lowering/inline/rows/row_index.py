@@ -7,12 +7,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from nutmill.errors import INDEX_OUT_OF_RANGE
 from nutmill.model.lowering.inline.arrays import (
     ZERO,
     Emitter,
     Value,
     View,
     contiguous_strides,
+    from_front,
     load,
     new_array,
     store,
@@ -20,8 +22,6 @@ from nutmill.model.lowering.inline.arrays import (
 )
 from nutmill.model.lowering.inline.loops import Memory, nest
 from nutmill.model.lowering.inline.own_functions import call_own
-
-_OUT_OF_RANGE = "an index in the model is out of range"
 
 
 class RowIndex:
@@ -42,7 +42,7 @@ class RowIndex:
         nothing = builder.icmp_signed("==", n_rows, ZERO)
         for length in given.shape:
             nothing = builder.and_(nothing, builder.icmp_signed(">", length, ZERO))
-        emitter.fail_if(nothing, IndexError, _OUT_OF_RANGE)
+        emitter.fail_if(nothing, IndexError, INDEX_OUT_OF_RANGE)
         if given.kind.dtype == types.int64 and given.shape:
             self._given = self._looked_through()
 
@@ -57,10 +57,7 @@ class RowIndex:
             kind = self._given.kind.copy(layout="C")
             self._emitter.context.nrt.decref(self._emitter.builder, kind, self._copy)
         else:
-            self._fail_if_bad()
-
-    def _fail_if_bad(self) -> None:
-        self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, _OUT_OF_RANGE)
+            self._emitter.fail_if(self._emitter.builder.load(self._is_bad), IndexError, INDEX_OUT_OF_RANGE)
 
     def _checked(self, given: ir.Value) -> ir.Value:
         index = self._emitter.context.cast(self._emitter.builder, given, self._given.kind.dtype, types.int64)
@@ -91,7 +88,7 @@ class RowIndex:
 def _from_first(emitter: Emitter, index: ir.Value, n_rows: ir.Value, is_bad: ir.Value) -> ir.Value:
     """An index counted from the first row; one out of range is the first, and noted in `is_bad`."""
     builder = emitter.builder
-    index = builder.select(builder.icmp_signed("<", index, ZERO), builder.add(index, n_rows), index)
+    index = from_front(emitter, index, n_rows)
     is_out = builder.icmp_unsigned(">=", index, n_rows)
     builder.store(builder.or_(builder.load(is_bad), is_out), is_bad)
     return builder.select(is_out, ZERO, index)
@@ -110,7 +107,7 @@ def _write_look(source: types.Array, kind: types.Array, emitter: Emitter, given:
         is_bad = cgutils.alloca_once_value(builder, cgutils.false_bit)
         with nest(emitter, shape) as indices:
             _from_first(emitter, load(emitter, view, indices), n_rows, is_bad)
-        emitter.fail_if(builder.load(is_bad), IndexError, _OUT_OF_RANGE)
+        emitter.fail_if(builder.load(is_bad), IndexError, INDEX_OUT_OF_RANGE)
         value, copied = new_array(emitter, kind, shape)
         with nest(emitter, shape) as indices:
             store(emitter, copied, indices, _from_first(emitter, load(emitter, view, indices), n_rows, is_bad))

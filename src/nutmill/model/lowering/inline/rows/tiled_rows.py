@@ -13,6 +13,7 @@ from numba.core import cgutils
 from pytensor.graph.basic import Apply
 
 from nutmill.model.lowering.inline.arrays import (
+    LENGTHS_DIFFER,
     ONE,
     WORD,
     ZERO,
@@ -39,8 +40,6 @@ from nutmill.model.lowering.inline.rows.tile_results import (
 )
 from nutmill.model.lowering.inline.steps import Program, StepProgram, write_program
 from nutmill.model.rewriting.rows.tiles import Kept, RowTiles, Total
-
-_MISFIT = "arrays of the model that are combined element by element have different lengths"
 
 # Bytes of the rows of all matrices in a tile: they stay in the first level of the cache until they are read again.
 _TILE_BYTES = 32 * 1024
@@ -98,7 +97,7 @@ class _WrittenTiles:
         views = [view_of(emitter, *each) for each, sliced in zip(given, self._op.sliced, strict=True) if sliced]
         n_rows = views[0].shape[0]
         for view in views[1:]:
-            emitter.fail_if(emitter.builder.icmp_unsigned("!=", view.shape[0], n_rows), ValueError, _MISFIT)
+            emitter.fail_if(emitter.builder.icmp_unsigned("!=", view.shape[0], n_rows), ValueError, LENGTHS_DIFFER)
         return n_rows
 
     def _bytes_of_row(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
