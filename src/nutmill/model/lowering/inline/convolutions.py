@@ -18,8 +18,7 @@ from nutmill.model.lowering.inline.arrays import (
     smaller,
     view_of,
 )
-from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
-from nutmill.model.lowering.inline.linear_algebra.matrices import LOOSE, fill_with, scratch
+from nutmill.model.lowering.inline.linear_algebra.matrices import LOOSE, copy_into, fill_with, scratch
 from nutmill.model.lowering.inline.loops import Axes, Memory, at, common_shape, nest
 from nutmill.model.lowering.inline.operation import Operation
 from nutmill.model.lowering.inline.views import item

@@ -1,23 +1,21 @@
 """Systems of three diagonals, whose cost is that of their length; what has no solution is filled with NaN."""
 
-import math
 from collections.abc import Sequence
 
 from llvmlite import ir
 
-from nutmill.model.lowering.inline.arrays import ONE, Emitter, View, array_kind, load, store
-from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.arrays import ONE, Emitter, View, load, store
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
-    INT32,
+    MATRIX,
+    VECTOR,
     at_least_one,
     call_routine,
-    fill_with,
+    copy_into,
+    nan_if_failed,
     scratch,
     transposed,
 )
 from nutmill.model.lowering.inline.loops import nest
-
-_VECTOR, _MATRIX = array_kind("float64", 1), array_kind("float64", 2)
 
 
 def solve_tridiagonal(emitter: Emitter, operands: Sequence[View], results: Sequence[View]) -> None:
@@ -26,9 +24,9 @@ def solve_tridiagonal(emitter: Emitter, operands: Sequence[View], results: Seque
     n = matrix.shape[0]
     length = at_least_one(emitter, n)
     with (
-        scratch(emitter, _VECTOR, [length]) as below,
-        scratch(emitter, _VECTOR, [length]) as diagonal,
-        scratch(emitter, _VECTOR, [length]) as above,
+        scratch(emitter, VECTOR, [length]) as below,
+        scratch(emitter, VECTOR, [length]) as diagonal,
+        scratch(emitter, VECTOR, [length]) as above,
     ):
         with nest(emitter, [n]) as (i,):
             store(emitter, diagonal, [i], load(emitter, matrix, [i, i]))
@@ -42,13 +40,12 @@ def solve_tridiagonal(emitter: Emitter, operands: Sequence[View], results: Seque
             status = call_routine(emitter, "dgtsv", n, ONE, *given, x.data, length)
         else:
             status = _solve_columns(emitter, given, b, x)
-    with builder.if_then(builder.icmp_signed("!=", status, INT32(0)), likely=False):
-        fill_with(emitter, x, math.nan)
+    nan_if_failed(emitter, status, x)
 
 
 def _solve_columns(emitter: Emitter, diagonals: Sequence[ir.Value], b: View, x: View) -> ir.Value:
     n, n_columns = x.shape
-    with scratch(emitter, _MATRIX, [n_columns, n]) as columns:
+    with scratch(emitter, MATRIX, [n_columns, n]) as columns:
         copy_into(emitter, transposed(b), columns)
         length = at_least_one(emitter, n)
         status = call_routine(emitter, "dgtsv", n, n_columns, *diagonals, columns.data, length)

@@ -1,6 +1,5 @@
 """The gradient of a normal density with respect to its covariance, by the inverse that LAPACK makes of the factor."""
 
-import math
 from collections.abc import Sequence
 
 from llvmlite import ir
@@ -9,13 +8,12 @@ from numba.core import cgutils
 from nutmill.model.lowering.inline.arrays import ONE, ZERO, Emitter, View, load
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
     DOUBLE,
-    INT32,
     LOOSE,
     at_least_one,
     call_routine,
     check_square,
-    fill_with,
     letter,
+    nan_if_failed,
     readable,
 )
 from nutmill.model.lowering.inline.loops import Memory, nest
@@ -47,8 +45,7 @@ def covariance_gradient(emitter: Emitter, operands: Sequence[View], results: Seq
         memory.store_new(out, [i, j], memory.load_given(factor, [i, j]))
     # Fortran sees the transpose of what lies in C order.
     status = call_routine(emitter, "dpotri", "U", n, out.data, at_least_one(emitter, n))
-    with builder.if_then(builder.icmp_signed("!=", status, INT32(0)), likely=False):
-        fill_with(emitter, out, math.nan)
+    nan_if_failed(emitter, status, out)
     share = builder.fmul(load(emitter, of_half, []), DOUBLE(0.5))
     if isinstance(weights.shape[0], ir.Constant) and weights.shape[0].constant == 1:
         _finish(emitter, out, share, (weighted, weights))

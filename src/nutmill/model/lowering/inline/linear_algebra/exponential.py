@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from llvmlite import ir
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import WORD, Emitter, View, array_kind, load, store
+from nutmill.model.lowering.inline.arrays import WORD, Emitter, View, load, store
 from nutmill.model.lowering.inline.elements.scalar_rules import call_intrinsic
-from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
 from nutmill.model.lowering.inline.linear_algebra.lu import solve
-from nutmill.model.lowering.inline.linear_algebra.matrices import DOUBLE, fill_with, scratch
+from nutmill.model.lowering.inline.linear_algebra.matrices import DOUBLE, MATRIX, copy_into, fill_with, scratch
 from nutmill.model.lowering.inline.linear_algebra.products import matrix_product
 from nutmill.model.lowering.inline.loops import nest
 
-_MATRIX = array_kind("float64", 2)
 _DEGREE = 13
 # Up to this norm the quotient is right to rounding.
 _NORM = 5.371920351148152
@@ -74,7 +72,7 @@ def _squarings(emitter: Emitter, norm: ir.Value) -> ir.Value:
 def _squared(emitter: Emitter, matrix: View, n_squarings: ir.Value, out: View) -> None:
     builder, shape = emitter.builder, matrix.shape
     power = call_intrinsic(emitter, "exp2", builder.fneg(builder.sitofp(n_squarings, DOUBLE)))
-    with scratch(emitter, _MATRIX, shape) as a, scratch(emitter, _MATRIX, shape) as square:
+    with scratch(emitter, MATRIX, shape) as a, scratch(emitter, MATRIX, shape) as square:
         with nest(emitter, shape) as place:
             store(emitter, a, place, builder.fmul(load(emitter, matrix, place), power))
         _quotient(emitter, a, square, out)
@@ -87,11 +85,11 @@ def _quotient(emitter: Emitter, a: View, spare: View, out: View) -> None:
     """Write ``out`` as the solution of ``(even - odd) @ out == even + odd``, the parts of one polynomial in `a`."""
     shape = a.shape
     with (
-        scratch(emitter, _MATRIX, shape) as second,
-        scratch(emitter, _MATRIX, shape) as fourth,
-        scratch(emitter, _MATRIX, shape) as sixth,
-        scratch(emitter, _MATRIX, shape) as odd,
-        scratch(emitter, _MATRIX, shape) as even,
+        scratch(emitter, MATRIX, shape) as second,
+        scratch(emitter, MATRIX, shape) as fourth,
+        scratch(emitter, MATRIX, shape) as sixth,
+        scratch(emitter, MATRIX, shape) as odd,
+        scratch(emitter, MATRIX, shape) as even,
     ):
         matrix_product(emitter, [a, a], [second])
         matrix_product(emitter, [second, second], [fourth])

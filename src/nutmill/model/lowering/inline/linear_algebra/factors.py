@@ -1,6 +1,5 @@
 """Cholesky factors and triangular systems of strided matrices; what cannot be solved is filled with NaN."""
 
-import math
 from collections.abc import Sequence
 
 from llvmlite import ir
@@ -10,22 +9,17 @@ from nutmill.model.lowering.inline.arrays import Emitter, View, load, store
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
     BIT,
     DOUBLE,
-    INT32,
     Matrix,
     at_least_one,
     call_routine,
-    fill_with,
+    copy_into,
     letter,
+    nan_if_failed,
+    nan_where,
     readable,
 )
 from nutmill.model.lowering.inline.linear_algebra.triangles import FactorForm, solve_vector
 from nutmill.model.lowering.inline.loops import nest
-
-
-def copy_into(emitter: Emitter, source: View, target: View) -> None:
-    """Copy a vector or matrix over a new one of the same shape."""
-    with nest(emitter, target.shape) as indices:
-        store(emitter, target, indices, load(emitter, source, indices))
 
 
 def cholesky(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
@@ -44,21 +38,17 @@ def cholesky(emitter: Emitter, operands: Sequence[View], results: Sequence[View]
             with other:
                 store(emitter, out, [i, j], DOUBLE(0.0))
     status = call_routine(emitter, "dpotrf", "U" if lower else "L", n, out.data, at_least_one(emitter, n))
-    with builder.if_then(builder.icmp_signed("!=", status, INT32(0)), likely=False):
-        fill_with(emitter, out, math.nan)
+    nan_if_failed(emitter, status, out)
 
 
 def solve_triangular(
     emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool, unit: bool
 ) -> None:
     """Write the solution of ``T @ x == b``, T one triangle of the matrix; all NaN if T is singular."""
-    builder, (matrix, b), (x,) = emitter.builder, operands, results
+    (matrix, b), (x,) = operands, results
     copy_into(emitter, b, x)
-    with builder.if_else(_is_singular(emitter, matrix, unit), likely=False) as (singular, regular):
-        with singular:
-            fill_with(emitter, x, math.nan)
-        with regular, readable(emitter, matrix) as a:
-            _solve_in_place(emitter, a, x, FactorForm(lower, False, unit))
+    with nan_where(emitter, _is_singular(emitter, matrix, unit), x), readable(emitter, matrix) as a:
+        _solve_in_place(emitter, a, x, FactorForm(lower, False, unit))
 
 
 def cholesky_solve(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:

@@ -4,39 +4,39 @@ The matrix is copied in C order, which Fortran reads as its transpose: a determi
 in C order comes out as it should, and a system is solved with the transpose of what Fortran sees.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, load, store
+from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, load, store
 from nutmill.model.lowering.inline.elements.scalar_rules import call_intrinsic
-from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
+    COLUMNS_AT_ONCE,
     DOUBLE,
     INT32,
+    INTEGERS,
+    MATRIX,
+    VECTOR,
     at_least_one,
     call_routine,
-    fill_with,
+    copy_into,
+    has_failed,
+    nan_where,
     scratch,
     transposed,
 )
 from nutmill.model.lowering.inline.loops import nest
-
-_VECTOR, _MATRIX, _PIVOTS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)
-# LAPACK recommends as many columns of workspace as it takes at once; 64 is its own block size.
-_COLUMNS_AT_ONCE = 64
 
 
 @contextmanager
 def _factorised(emitter: Emitter, a: View) -> Iterator[tuple[View, ir.Value]]:
     """LU in place; gives the pivots and whether there was a zero among them."""
     n = a.shape[0]
-    with scratch(emitter, _PIVOTS, [n]) as pivots:
+    with scratch(emitter, INTEGERS, [n]) as pivots:
         status = call_routine(emitter, "dgetrf", n, n, a.data, at_least_one(emitter, n), pivots.data)
-        yield pivots, emitter.builder.icmp_signed("!=", status, INT32(0))
+        yield pivots, has_failed(emitter, status)
 
 
 def _mirror(emitter: Emitter, a: View, lower: bool) -> None:
@@ -49,21 +49,12 @@ def _mirror(emitter: Emitter, a: View, lower: bool) -> None:
 def solve(emitter: Emitter, operands: Sequence[View], results: Sequence[View], symmetric: bool, lower: bool) -> None:
     """Write the solution of ``A @ x == b``, A symmetric and given by one triangle or not; all NaN if it is singular."""
     (matrix, b), (x,) = operands, results
-    with scratch(emitter, _MATRIX, matrix.shape) as a:
+    with scratch(emitter, MATRIX, matrix.shape) as a:
         copy_into(emitter, matrix, a)
         if symmetric:
             _mirror(emitter, a, lower)
-        with _factorised(emitter, a) as (pivots, is_singular), _cases(emitter, is_singular, x) as regular, regular:
+        with _factorised(emitter, a) as (pivots, is_singular), nan_where(emitter, is_singular, x):
             _solve_factorised(emitter, (a, pivots), b, x)
-
-
-@contextmanager
-def _cases(emitter: Emitter, is_singular: ir.Value, result: View) -> Iterator:
-    """Fill a result with NaN where the matrix is singular; gives the block for where it is not."""
-    with emitter.builder.if_else(is_singular, likely=False) as (singular, regular):
-        with singular:
-            fill_with(emitter, result, math.nan)
-        yield regular
 
 
 def _solve_factorised(emitter: Emitter, factors: tuple[View, View], b: View, x: View) -> None:
@@ -74,7 +65,7 @@ def _solve_factorised(emitter: Emitter, factors: tuple[View, View], b: View, x: 
         copy_into(emitter, b, x)
         call_routine(emitter, "dgetrs", "T", n, ONE, a.data, width, pivots.data, x.data, width)
         return
-    with scratch(emitter, _MATRIX, b.shape[::-1]) as columns:
+    with scratch(emitter, MATRIX, b.shape[::-1]) as columns:
         copy_into(emitter, transposed(b), columns)
         call_routine(emitter, "dgetrs", "T", n, b.shape[1], a.data, width, pivots.data, columns.data, width)
         copy_into(emitter, transposed(columns), x)
@@ -85,12 +76,11 @@ def inverse(emitter: Emitter, operands: Sequence[View], results: Sequence[View])
     builder, (matrix,), (out,) = emitter.builder, operands, results
     n = out.shape[0]
     copy_into(emitter, matrix, out)
-    n_work = builder.mul(at_least_one(emitter, n), WORD(_COLUMNS_AT_ONCE))
+    n_work = builder.mul(at_least_one(emitter, n), WORD(COLUMNS_AT_ONCE))
     with (
         _factorised(emitter, out) as (pivots, is_singular),
-        scratch(emitter, _VECTOR, [n_work]) as work,
-        _cases(emitter, is_singular, out) as regular,
-        regular,
+        scratch(emitter, VECTOR, [n_work]) as work,
+        nan_where(emitter, is_singular, out),
     ):
         given = n, out.data, at_least_one(emitter, n), pivots.data
         call_routine(emitter, "dgetri", *given, work.data, n_work)
@@ -102,7 +92,7 @@ def log_determinant(emitter: Emitter, operands: Sequence[View], results: Sequenc
     sign, logarithm = (cgutils.alloca_once(builder, DOUBLE) for _ in range(2))
     builder.store(DOUBLE(1.0), sign)
     builder.store(DOUBLE(0.0), logarithm)
-    with scratch(emitter, _MATRIX, matrix.shape) as a:
+    with scratch(emitter, MATRIX, matrix.shape) as a:
         copy_into(emitter, matrix, a)
         with _factorised(emitter, a) as (pivots, _), nest(emitter, a.shape[:1]) as (i,):
             value = load(emitter, a, [i, i])

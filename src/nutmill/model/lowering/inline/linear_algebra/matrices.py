@@ -1,5 +1,6 @@
 """Matrices as BLAS reads them: in place where one axis has stride 1, else as a copy; and calls of its routines."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -8,7 +9,18 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from nutmill.model.lowering.inline.arrays import ONE, WORD, ZERO, Emitter, View, itemsize, new_array, store
+from nutmill.model.lowering.inline.arrays import (
+    ONE,
+    WORD,
+    ZERO,
+    Emitter,
+    View,
+    array_kind,
+    itemsize,
+    load,
+    new_array,
+    store,
+)
 from nutmill.model.lowering.inline.filling import copy
 from nutmill.model.lowering.inline.loops import nest
 from nutmill.native.routines import BLAS, LAPACK, SLOT_PREFIX
@@ -18,6 +30,9 @@ BYTE, BIT = ir.IntType(8), ir.IntType(1)
 _POINTER = BYTE.as_pointer()
 # Sums may be reordered so that they vectorise; NaN and infinities keep their meaning.
 LOOSE = ("reassoc", "contract", "nsz")
+VECTOR, MATRIX, INTEGERS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)
+# LAPACK recommends as many columns of workspace as it takes at once: 64, or fewer.
+COLUMNS_AT_ONCE = 64
 
 
 class Matrix(NamedTuple):
@@ -135,10 +150,38 @@ def scratch(emitter: Emitter, kind: types.Array, shape: Sequence[ir.Value]) -> I
     emitter.context.nrt.decref(emitter.builder, kind, value)
 
 
+def copy_into(emitter: Emitter, source: View, target: View) -> None:
+    """Copy a vector or matrix over a new one of the same shape."""
+    with nest(emitter, target.shape) as indices:
+        store(emitter, target, indices, load(emitter, source, indices))
+
+
 def fill_with(emitter: Emitter, view: View, number: float) -> None:
     """Write one number everywhere."""
     with nest(emitter, view.shape) as indices:
         store(emitter, view, indices, DOUBLE(number))
+
+
+def nan_if_failed(emitter: Emitter, status: ir.Value, result: View) -> None:
+    """Fill a result with NaN where a routine of LAPACK has failed, by its final status."""
+    with emitter.builder.if_then(has_failed(emitter, status), likely=False):
+        fill_with(emitter, result, math.nan)
+
+
+def has_failed(emitter: Emitter, status: ir.Value) -> ir.Value:
+    """Whether a routine of LAPACK has failed, by its final status."""
+    return emitter.builder.icmp_signed("!=", status, INT32(0))
+
+
+@contextmanager
+def nan_where(emitter: Emitter, condition: ir.Value, *results: View) -> Iterator[None]:
+    """Fill results with NaN where a condition holds; what is written within the block is done elsewhere."""
+    with emitter.builder.if_else(condition, likely=False) as (failed, regular):
+        with failed:
+            for result in results:
+                fill_with(emitter, result, math.nan)
+        with regular:
+            yield
 
 
 def check_square(emitter: Emitter, view: View) -> None:

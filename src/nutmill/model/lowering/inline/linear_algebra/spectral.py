@@ -3,29 +3,28 @@
 LAPACK reads C order as the transpose: a triangle changes its name, and what LAPACK writes into columns stands in rows.
 """
 
-import math
 from collections.abc import Sequence
 
 from llvmlite import ir
 
-from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, array_kind, load, store
-from nutmill.model.lowering.inline.linear_algebra.factors import copy_into
+from nutmill.model.lowering.inline.arrays import ONE, WORD, Emitter, View, load, store
 from nutmill.model.lowering.inline.linear_algebra.matrices import (
+    COLUMNS_AT_ONCE,
     DOUBLE,
-    INT32,
+    INTEGERS,
+    MATRIX,
+    VECTOR,
     at_least_one,
     call_routine,
-    fill_with,
+    copy_into,
+    has_failed,
     letter,
+    nan_where,
     readable,
     scratch,
     transposed,
 )
 from nutmill.model.lowering.inline.loops import nest
-
-_VECTOR, _MATRIX, _INTEGERS = array_kind("float64", 1), array_kind("float64", 2), array_kind("int32", 1)
-# LAPACK recommends as many columns of workspace as it takes at once; 64 is more than its own block size.
-_COLUMNS_AT_ONCE = 64
 
 
 def eigh(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lower: bool) -> None:
@@ -40,20 +39,15 @@ def eigh(emitter: Emitter, operands: Sequence[View], results: Sequence[View], lo
     n_work = builder.add(builder.add(ONE, builder.mul(WORD(6), width)), builder.mul(WORD(2), square))
     n_integers = builder.add(WORD(3), builder.mul(WORD(5), width))
     with (
-        scratch(emitter, _MATRIX, matrix.shape) as a,
-        scratch(emitter, _VECTOR, [n_work]) as work,
-        scratch(emitter, _INTEGERS, [n_integers]) as integers,
+        scratch(emitter, MATRIX, matrix.shape) as a,
+        scratch(emitter, VECTOR, [n_work]) as work,
+        scratch(emitter, INTEGERS, [n_integers]) as integers,
     ):
         copy_into(emitter, matrix, a)
         given = "V", "U" if lower else "L", n, a.data, width
         status = call_routine(emitter, "dsyevd", *given, values.data, work.data, n_work, integers.data, n_integers)
-        failed = builder.icmp_signed("!=", status, INT32(0))
-        with builder.if_else(failed, likely=False) as (bad, good):
-            with bad:
-                fill_with(emitter, values, math.nan)
-                fill_with(emitter, vectors, math.nan)
-            with good:
-                copy_into(emitter, transposed(a), vectors)
+        with nan_where(emitter, has_failed(emitter, status), values, vectors):
+            copy_into(emitter, transposed(a), vectors)
 
 
 def qr(emitter: Emitter, operands: Sequence[View], results: Sequence[View], with_q: bool) -> None:
@@ -61,12 +55,12 @@ def qr(emitter: Emitter, operands: Sequence[View], results: Sequence[View], with
     builder, (matrix,) = emitter.builder, operands
     rows, columns = matrix.shape
     rank = results[-1].shape[0]
-    n_work = builder.mul(at_least_one(emitter, columns), WORD(_COLUMNS_AT_ONCE))
+    n_work = builder.mul(at_least_one(emitter, columns), WORD(COLUMNS_AT_ONCE))
     height = at_least_one(emitter, rows)
     with (
-        scratch(emitter, _MATRIX, matrix.shape[::-1]) as a,
-        scratch(emitter, _VECTOR, [at_least_one(emitter, rank)]) as scales,
-        scratch(emitter, _VECTOR, [n_work]) as work,
+        scratch(emitter, MATRIX, matrix.shape[::-1]) as a,
+        scratch(emitter, VECTOR, [at_least_one(emitter, rank)]) as scales,
+        scratch(emitter, VECTOR, [n_work]) as work,
     ):
         copy_into(emitter, transposed(matrix), a)
         call_routine(emitter, "dgeqrf", rows, columns, a.data, height, scales.data, work.data, n_work)
