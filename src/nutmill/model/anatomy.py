@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pytensor.graph.basic import Apply
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import apply_ancestors
 from pytensor.tensor.basic import MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
@@ -47,7 +47,7 @@ def operations(graph: ModelGraph) -> Operations | None:
         outputs = density_outputs(graph)
         density = rewrite(parameters, arrays, outputs, hoist=True, arithmetic=Arithmetic(arrays))
     n_once = len(set(density.inputs) - {*parameters, *arrays})
-    before = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
+    before = apply_ancestors(outputs)
     return Operations(_counted(before), _counted(density.fgraph.toposort()), n_once)
 
 

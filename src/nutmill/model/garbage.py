@@ -70,9 +70,10 @@ def _n_counted(thresholds: tuple[int, ...]) -> int:
 
 def tidy_up(graph: ModelGraph) -> None:
     """Free what a step of compiling a large model leaves behind: graphs are cycles, which wait for the collector."""
-    from pytensor.graph.traversal import ancestors  # `import nutmill` brings this file, and must not bring PyTensor
+    # Here, because `import nutmill` brings this file, and must not bring PyTensor.
+    from pytensor.graph.traversal import apply_ancestors
 
     outputs = [node.variable for node in graph.expanded.values()]
     outputs += [graph.logp] if graph.logp is not None else []
-    if len({v.owner for v in ancestors(outputs) if v.owner is not None}) >= _MANY:
+    if len(list(apply_ancestors(outputs))) >= _MANY:
         gc.collect()

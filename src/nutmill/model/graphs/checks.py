@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, apply_ancestors
 from pytensor.scalar.basic import Cast
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import DimShuffle
 
 from nutmill.model.compat import indexed_axes
 from nutmill.model.graphs.graph import ModelGraph
+from nutmill.model.graphs.patterns import is_elementwise
 from nutmill.native.origin import Index
 
 _UNNAMED = "a constant of the model"
@@ -32,9 +32,8 @@ def reaches(graph: ModelGraph) -> list[Reach]:
         return []
     data = {array.variable: array.name or _UNNAMED for array in graph.arrays}
     outputs = [graph.logp, *(node.variable for node in graph.expanded.values())]
-    nodes = {variable.owner for variable in ancestors(outputs) if variable.owner is not None}
     found = {}
-    for node in nodes:
+    for node in apply_ancestors(outputs):
         for axis, index in indexed_axes(node):
             if name := _name(index, data):
                 found[index, axis, node.inputs[0]] = _reaches(name, index, node.inputs[0], axis)
@@ -73,13 +72,9 @@ def _name(index: Variable, data: Mapping[Variable, str]) -> str | None:
 
 def _root(index: Variable) -> Variable:
     """What an array of indices is, behind casts and new axes."""
-    while index.owner is not None and (isinstance(index.owner.op, DimShuffle) or _is_cast(index.owner.op)):
+    while index.owner is not None and (isinstance(index.owner.op, DimShuffle) or is_elementwise(index.owner, Cast)):
         index = index.owner.inputs[0]
     return index
-
-
-def _is_cast(op: Op) -> bool:
-    return isinstance(op, Elemwise) and isinstance(op.scalar_op, Cast)
 
 
 def _bounds(index: Variable, length: Variable) -> Variable:

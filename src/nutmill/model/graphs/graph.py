@@ -13,7 +13,7 @@ import numpy as np
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, apply_ancestors
 from pytensor.tensor.extra_ops import RavelMultiIndex, UnravelIndex
 from pytensor.tensor.random.op import RNGConsumerOp
 from pytensor.tensor.reshape import SplitDims
@@ -247,7 +247,7 @@ def _copied(constant: Constant) -> Constant:
 
 def _shape_constants(outputs: Sequence[Variable]) -> set[Variable]:
     """Constants that say how to reshape, or how much to draw: static ranks and shapes depend on them."""
-    nodes = {v.owner for v in ancestors(outputs) if v.owner is not None}
+    nodes = list(apply_ancestors(outputs))
     shapes = [node.inputs[-1] for node in nodes if isinstance(node.op, _SHAPED)]
     shapes += [v for node in nodes if isinstance(node.op, RNGConsumerOp) for v in node.inputs if _is_size(v)]
     return {shape for shape in shapes if isinstance(shape, Constant)}

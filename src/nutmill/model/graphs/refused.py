@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pymc as pm
 from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, apply_ancestors
 from pytensor.tensor.basic import Nonzero
 from pytensor.tensor.extra_ops import Unique
 from pytensor.tensor.random.type import RandomType
@@ -61,7 +61,7 @@ def _draw(variables: Sequence[Variable], known: Sequence[Variable]) -> bool:
 def check_shapes(expanded: Mapping[str, Variable], parameters: Sequence[Variable]) -> None:
     """Refuse variables whose length is a matter of values, such as `x[x > 0]`; raises ModelError."""
     for name, output in expanded.items():
-        for node in {v.owner for v in ancestors([output]) if v.owner is not None}:
+        for node in apply_ancestors([output]):
             if _selects(node) and any(v in parameters for v in ancestors(node.inputs)):
                 raise ModelError(
                     f"The shape of {name} changes with the parameters, and every draw needs the same: "

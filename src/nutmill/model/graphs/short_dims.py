@@ -13,7 +13,7 @@ from pymc.logprob.transforms import (
 )
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, apply_ancestors
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.basic import Alloc, ARange, Join
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
@@ -55,7 +55,7 @@ def short_dims(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, int]:
     dims = {plain(value): dims_of(model, value) for value in model.value_vars}
     search, groups = _Axes(dims), set[str]()
     columns = {each[-1] for each in dims.values() if len(each) > 1}
-    for node in {v.owner for v in ancestors(outputs) if v.owner is not None}:
+    for node in apply_ancestors(outputs):
         if isinstance(node.op, Elemwise) and node.outputs[0].type.ndim > 1:
             columns |= search.dims((node.outputs[0], node.outputs[0].type.ndim - 1))
         columns |= {dim for axis in _multiplied_axes(node, dims) for dim in search.dims(axis)}
@@ -72,7 +72,7 @@ def longest_lengths(model: pm.Model, outputs: Sequence[Variable]) -> dict[str, i
     """
     values = [plain(value) for value in model.value_vars]
     names = {v: (v.name,) for v in values if _is_more_than_few(v)}
-    nodes = {v.owner for v in ancestors(outputs) if v.owner is not None} if names else set()
+    nodes = list(apply_ancestors(outputs)) if names else []
     longest = dict.fromkeys([value.name for value in model.value_vars], FEW)
     if any(next(_indexed_axes(node), None) for node in nodes):
         search = _Axes(names)

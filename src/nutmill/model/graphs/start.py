@@ -13,13 +13,14 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import ancestors
 from pytensor.scalar.basic import Second
 from pytensor.tensor.basic import MakeVector, alloc, cast, constant
-from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.shape import Shape
-from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
+from pytensor.tensor.subtensor import Subtensor
 from scipy.sparse import issparse
 
+from nutmill.model.compat import index_entries
 from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.inner_graphs import expand_graphs
+from nutmill.model.graphs.patterns import is_elementwise
 
 _INTERPRETED = Mode(linker="py", optimizer=None)
 
@@ -81,7 +82,7 @@ def _without_values(node: Apply) -> Variable | None:
     if isinstance(node.op, Shape) and None not in node.inputs[0].type.shape:
         return constant(node.inputs[0].type.shape, dtype="int64")
     # As in zeros_like.
-    if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Second):
+    if is_elementwise(node, Second):
         shape = node.outputs[0].type.shape
         return None if None in shape else alloc(node.inputs[1], *shape)
     return None
@@ -92,7 +93,7 @@ def _element(node: Apply) -> Variable | None:
     stack = node.inputs[0].owner
     if stack is None or not isinstance(stack.op, MakeVector):
         return None
-    (index,) = indices_from_subtensor(node.inputs[1:], node.op.idx_list)
+    (index,) = index_entries(node)
     number = index.data if isinstance(index, Constant) else index
     if not isinstance(number, Integral | np.ndarray) or not -len(stack.inputs) <= number < len(stack.inputs):
         return None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import apply_ancestors
 from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.basic import MakeVector
 from pytensor.tensor.elemwise import CAReduce, DimShuffle
@@ -50,7 +50,7 @@ def stacked(outputs: Sequence[Variable], is_open: Callable[[Variable], bool], *,
 
 def n_operations(outputs: Sequence[Variable]) -> int:
     """Count what a graph computes."""
-    return len({variable.owner for variable in ancestors(outputs) if variable.owner is not None})
+    return len(list(apply_ancestors(outputs)))
 
 
 class _Place(NamedTuple):

@@ -16,6 +16,7 @@ from pytensor.tensor.basic import cast
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import TensorType
 
+from nutmill.model.graphs.patterns import is_elementwise
 from nutmill.model.graphs.properties import is_known
 from nutmill.model.rewriting.branchfree_rewrites import (
     BranchFreeDigamma,
@@ -68,9 +69,9 @@ class _Expressions:
             leaf = self._of(node)
             if leaf is not None:
                 self.leaf.update(dict.fromkeys(node.outputs, leaf))
-                if _is_dear(node) or not set(node.inputs).isdisjoint(self.dear):
+                if is_elementwise(node, _DEAR) or not set(node.inputs).isdisjoint(self.dear):
                     self.dear += node.outputs
-            elif _is_dear(node) and None in node.outputs[0].type.shape:
+            elif is_elementwise(node, _DEAR) and None in node.outputs[0].type.shape:
                 self.is_all = False
 
     def _of(self, node: Apply) -> Variable | None:
@@ -124,10 +125,6 @@ class _Tables:
                 made = node.clone_with_new_inputs([self._table(v) for v in node.inputs])
                 self._made.update(zip(node.outputs, made.outputs, strict=True))
         return self._made[variable]
-
-
-def _is_dear(node: Apply) -> bool:
-    return isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, _DEAR)
 
 
 def _is_count(variable: Variable) -> bool:
