@@ -40,6 +40,11 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes} bytes"
 
 
+def gigabytes(n_bytes: float) -> str:
+    """Write how much memory or disk something takes: 12.3 GB."""
+    return f"{n_bytes / 1e9:.3g} GB"
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Write increasing whole numbers in short, as the kernel writes CPUs: ``0-3,8-11,15``."""
     runs: list[list[int]] = []

@@ -98,7 +98,7 @@ def test_blocks_do_not_matter(monkeypatch):
     wanted = [np.array([3]), np.array([0, 5, 7]), np.arange(12)]
     expected = [logsumexp(likelihood[:, each].sum(axis=1)) - np.log(100) for each in wanted]
     for n_bytes in (1, 8 * 12 * 7, 1 << 24):
-        monkeypatch.setattr(predicting, "_BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(predicting, "BLOCK_BYTES", n_bytes)
         found = log_densities(observed, draws, wanted)
         np.testing.assert_allclose(found.value, expected, rtol=1e-12)
         density = np.exp(likelihood[:, wanted[1]].sum(axis=1))

@@ -25,7 +25,7 @@ def test_a_run_in_a_folder_has_the_same_result(whole, reference):
 
 def test_large_results_lie_in_files_and_can_be_changed(whole, reference, monkeypatch):
     monkeypatch.setattr("nutmill.results.result._LARGE_BYTES", 1)
-    monkeypatch.setattr("nutmill.results.result._BLOCK_BYTES", 3000)
+    monkeypatch.setattr("nutmill.results.result.BLOCK_BYTES", 3000)
     result = nutmill.resume(whole, compiled(), **QUIET)
     assert len(list((whole / "result").iterdir())) > 5
     assert_same(result, reference)

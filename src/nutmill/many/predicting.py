@@ -11,6 +11,7 @@ from nutmill.errors import ArgumentError, ModelError
 from nutmill.many.fitting import Fit
 from nutmill.many.sample_many import sample_many
 from nutmill.native.compiled import CompiledModel
+from nutmill.results.result import BLOCK_BYTES
 from nutmill.results.trace import group
 from nutmill.sampling.sample import compiled_of
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _IS_FITTED = "is_fitted_"  # what the names of data begin with that say which observations count
-# Log likelihoods of so many bytes at a time: those of all draws and observations may be larger than memory.
-_BLOCK_BYTES = 1 << 24
 
 
 class Observations(NamedTuple):
@@ -118,7 +117,7 @@ def log_densities(observed: Observations, draws: np.ndarray, wanted: Sequence[np
     is NaN.
     """
     rows = draws.reshape(-1, draws.shape[-1])
-    step = max(1, _BLOCK_BYTES // (8 * max(1, observed.size)))
+    step = max(1, BLOCK_BYTES // (8 * max(1, observed.size)))
     firsts, chosen = np.cumsum([0, *(len(each) for each in wanted)])[:-1], np.concatenate(list(wanted))
     most = np.full(len(wanted), -np.inf)
     total, squares = np.zeros((2, len(wanted)))  # of exp(log density - most)

@@ -2,8 +2,8 @@
 
 from nutmill.errors import ModelError
 from nutmill.many.keeping import Groups
+from nutmill.units import gigabytes
 
-_GB = 1e9
 # Arrays of rows grow by a tenth at a time, and rows that are not in them yet lie beside them.
 _COPIES = 1.2
 
@@ -31,8 +31,7 @@ class RoomForRows:
         needed = _COPIES * self._n_bytes * n_all / self._n_rows
         if needed > self._memory_bytes:
             what = f"What is kept of {n_all} fits" if self._n_all else f"What is kept of {n_all} fits so far"
-            there = self._memory_bytes / _GB
             raise ModelError(
-                f"{what} needs about {needed / _GB:.3g} GB, and this process may use {there:.3g} GB: take "
-                'keep="summary" or a function, fewer draws, a folder (to="fits.zarr"), or fewer var_names.'
+                f"{what} needs about {gigabytes(needed)}, and this process may use {gigabytes(self._memory_bytes)}: "
+                'take keep="summary" or a function, fewer draws, a folder (to="fits.zarr"), or fewer var_names.'
             )

@@ -23,7 +23,8 @@ from nutmill.run.run import Chains, Divergences, Run
 
 # Arrays below this stay in memory: a file for each would only be in the way.
 _LARGE_BYTES = 1 << 24
-_BLOCK_BYTES = 1 << 24
+# What is computed of draws is computed so many bytes at a time: all of it may be larger than memory.
+BLOCK_BYTES = 1 << 24
 _OURS = re.compile(r"\d{4,}\.array")
 _SETTINGS = ("draws", "tune", "chains", "target_accept", "max_treedepth", "metric", "centring")
 
@@ -217,7 +218,7 @@ class DrawsMaker:
         n_chains, (n_draws, n_dim) = len(draws), draws[0].shape
         like = expand(self._compiled.binding.inside[None])
         row_bytes = 8 * n_dim + sum(values.nbytes for values in like.values())
-        n_rows = max(1, _BLOCK_BYTES // row_bytes)
+        n_rows = max(1, BLOCK_BYTES // row_bytes)
         filled = {
             name: self._empty((n_chains, n_draws, *values.shape[1:]), values.dtype) for name, values in like.items()
         }

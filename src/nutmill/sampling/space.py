@@ -10,8 +10,8 @@ from nutmill.native.compiled import CompiledModel
 from nutmill.nuts.warmup.schedule import ADAPTIVE_WARMUP_DRAWS
 from nutmill.run.run import statistics_bytes
 from nutmill.sampling.request import Request
+from nutmill.units import gigabytes
 
-_GB = 1e9
 # Of a draw of warmup: log density, energy and force, and room to compare them with those of the other chains.
 _WARMUP_DRAW_BYTES = 56
 
@@ -47,7 +47,7 @@ def _what_to_do(compiled: CompiledModel, request: Request, needed: int) -> str:
     if 2 * n_bytes < needed:
         return "take fewer chains or draws, or report fewer variables (var_names=)"
     without = "of idata_kwargs" if largest == "log_likelihood" else "by naming the others as var_names="
-    return f"{largest} takes {n_bytes / _GB:.3g} GB of it: leave it out {without}, or take fewer chains or draws"
+    return f"{largest} takes {gigabytes(n_bytes)} of it: leave it out {without}, or take fewer chains or draws"
 
 
 def check_memory(compiled: CompiledModel, request: Request, topology: Topology) -> None:
@@ -60,8 +60,8 @@ def check_memory(compiled: CompiledModel, request: Request, topology: Topology) 
     if there is not None and warmup + draws > there:
         count = f"{request.draws} draws" if draws > warmup else f"{request.tune} draws of warmup"
         raise ModelError(
-            f"{len(request.chain_ids)} chains of {count} need about {(warmup + draws) / _GB:.3g} GB, and this process "
-            f"may use {there / _GB:.3g} GB: {_what_to_do(compiled, request, warmup + draws)}."
+            f"{len(request.chain_ids)} chains of {count} need about {gigabytes(warmup + draws)}, and this process "
+            f"may use {gigabytes(there)}: {_what_to_do(compiled, request, warmup + draws)}."
         )
 
 
@@ -75,6 +75,6 @@ def check_disk(compiled: CompiledModel, request: Request, folder: Path) -> None:
     needed = n_chains * request.draws * draw_record(compiled.n_dim).itemsize + needed_bytes(compiled, request)
     if needed > there and request.max_time is None:
         raise ModelError(
-            f"{n_chains} chains of {request.draws} draws need about {needed / _GB:.3g} GB in {folder}, "
-            f"and {there / _GB:.3g} GB are free there: {_what_to_do(compiled, request, needed)}."
+            f"{n_chains} chains of {request.draws} draws need about {gigabytes(needed)} in {folder}, "
+            f"and {gigabytes(there)} are free there: {_what_to_do(compiled, request, needed)}."
         )
