@@ -98,6 +98,12 @@ class Binding:
             pieces[parameter][:] = value
         return np.concatenate(pieces)
 
+    def pieces(self, draws: np.ndarray) -> list[np.ndarray]:
+        """Cut positions (..., n_dim) into parameters, (..., *shape) each; views where that can be."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        pieces = zip(np.split(draws, ends[:-1], axis=-1), self.shapes, strict=True)
+        return [piece.reshape((*draws.shape[:-1], *shape)) for piece, shape in pieces]
+
     def reading(self, centredness: np.ndarray) -> Record:
         """Make a record whose centrednesses are those of an array, (n_dim,) float64, which may change at any time."""
         words = self.record.words.copy()
@@ -212,8 +218,8 @@ class Binding:
         words = room_for_lengths(ranks)
         status = 0
         for position in (self.inside, np.zeros(self.n_dim)):  # an operation may fail at the first
-            asked = position.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
-            status = _call(self.code.in_python, self._expand, *asked)
+            arguments = position.ctypes.data, 1, 0, 0, words.ctypes.data, self.data
+            status = _call(self.code.in_python, self._expand, *arguments)
             if status != Status.OP_RAISED:
                 break
         try:

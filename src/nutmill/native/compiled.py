@@ -369,12 +369,7 @@ class CompiledModel:
         dict of arrays (..., *shape)
             By name of the parameter; views of `draws` where possible.
         """
-        pieces, first = {}, 0
-        for parameter, shape in zip(self.description.parameters, self.binding.shapes, strict=True):
-            size = int(np.prod(shape))
-            pieces[parameter.name] = draws[..., first : first + size].reshape((*draws.shape[:-1], *shape))
-            first += size
-        return pieces
+        return dict(zip(self.description.names, self.binding.pieces(draws), strict=True))
 
     def expand(self, draws: np.ndarray, threads: int = 1, *, one_blas_thread: bool = True) -> dict[str, np.ndarray]:
         """Compute the reported variables of draws.
@@ -393,7 +388,7 @@ class CompiledModel:
         dict of arrays (..., *shape)
             By name of the variable, in the model's order.
         """
-        pieces = list(self.split(draws).values())
+        pieces = self.binding.pieces(draws)
         if one_blas_thread:
             computed = self._expanded(self.binding, draws, threads)
         else:

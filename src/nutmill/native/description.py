@@ -73,7 +73,11 @@ class Description:
         """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
 
+    @property
+    def dims(self) -> set[str | None]:
+        """Names of all dimensions."""
+        return {dim for dims in self.array_dims.values() for dim in dims} | set(self.coords)
+
     def is_length(self, array: DataArray) -> bool:
         """Whether an array is the length of a dimension; data may have the name of one."""
-        dims = {dim for dims in self.array_dims.values() for dim in dims} | set(self.coords)
-        return array.name in dims and array.value.ndim == 0
+        return array.name in self.dims and array.value.ndim == 0

@@ -21,8 +21,7 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
     loss.
     """
     named = check_names(model, arrays)
-    known = {dim for dims in model.array_dims.values() for dim in dims} | set(model.coords)
-    strange = [dim for dim in coords if dim not in known]
+    strange = [dim for dim in coords if dim not in model.dims]
     if strange:
         raise ModelError(f"The model has no dimension called {', '.join(strange)}. It has {', '.join(model.coords)}.")
     new = {name: _converted(named[name], value) for name, value in arrays.items()}

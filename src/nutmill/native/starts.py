@@ -146,19 +146,16 @@ class Search:
                 'starts="prior" needs a PyMC model whose prior can be drawn from; a model from a file has no prior '
                 "draws: give starts as initvals, or sample before saving."
             )
-        for _ in range(_PRIOR_TRIES):
-            if (pieces := self._guide.prior(int(rng.integers(2**31)))) is not None:
-                drawn = np.concatenate([np.ravel(piece) for piece in pieces])
+        for drawn in _prior_draws(self._guide.prior, rng):
+            if drawn is not None:
                 yield np.where(~start.given & np.isfinite(drawn), drawn, start.position)
 
     def _from_prior(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         if self._guide.prior is None:
             return
-        for number in range(_PRIOR_TRIES):
-            pieces = self._guide.prior(int(rng.integers(2**31)))
+        for number, drawn in enumerate(_prior_draws(self._guide.prior, rng)):
             jitter = rng.uniform(-1.0, 1.0, len(moved)) * (number % 2)  # flat variables keep their place otherwise
-            if pieces is not None:
-                drawn = np.concatenate([np.ravel(piece) for piece in pieces])
+            if drawn is not None:
                 yield np.where(moved & np.isfinite(drawn), drawn + jitter, start.position)
 
     def _mended(self, start: Start, moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -167,7 +164,7 @@ class Search:
             return
         centre, changes = _centre(start), _Changes(moved, self._binding.shapes, rng)
         position = centre + np.where(moved, rng.uniform(-1.0, 1.0, len(moved)), 0.0)
-        n_misses = self._guide.misses(self._pieces(position))
+        n_misses = self._guide.misses(self._binding.pieces(position))
         size = len(moved) + sum(array.size for array in self._binding.record.arrays)
         most, fewest = _MENDING_TRIES
         longest, shortest = _PATIENCE
@@ -177,18 +174,13 @@ class Search:
             if number - progress > patience:
                 return
             proposed = changes.of(position, centre, number)
-            n_proposed = self._guide.misses(self._pieces(proposed))
+            n_proposed = self._guide.misses(self._binding.pieces(proposed))
             if n_proposed < n_misses:
                 progress = number
             if n_proposed <= n_misses:
                 position, n_misses = proposed, n_proposed
                 if n_misses == 0:
                     yield position
-
-    def _pieces(self, position: np.ndarray) -> list[np.ndarray]:
-        sizes = [int(np.prod(shape)) for shape in self._binding.shapes]
-        pieces = np.split(position, np.cumsum(sizes)[:-1])
-        return [piece.reshape(shape) for piece, shape in zip(pieces, self._binding.shapes, strict=True)]
 
 
 class _Changes(NamedTuple):
@@ -209,6 +201,13 @@ class _Changes(NamedTuple):
         chosen = index == place if number % 2 else mine & (index >= place)
         origin = centre if number % 4 == 1 else position
         return np.where(chosen, origin + self.rng.uniform(-reach, reach), position)
+
+
+def _prior_draws(prior: Callable, rng: np.random.Generator) -> Iterator[np.ndarray | None]:
+    """Positions drawn from the prior; None in the place of a draw that there is not."""
+    for _ in range(_PRIOR_TRIES):
+        pieces = prior(int(rng.integers(2**31)))
+        yield None if pieces is None else np.concatenate([np.ravel(piece) for piece in pieces])
 
 
 def _off_the_edge(edges: Sequence[np.ndarray], moved: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
