@@ -93,7 +93,7 @@ def expand_entry(graph: Graph, slots: Sequence[Slot]) -> Lowered:
         q, n_draws, out, row_bytes, shapes, record = words
         builder = emitter.builder
         draw_bytes = builder.mul(WORD(8), n_dim(emitter, slots, record))
-        count = builder.select(_asks(emitter, out), ONE, n_draws)
+        count = builder.select(_wants_shapes(emitter, out), ONE, n_draws)
         with cgutils.for_range(builder, count) as draws:
             at = builder.add(q, builder.mul(draws.index, draw_bytes))
             outputs = _computed(graph, emitter, arguments(emitter, slots, at, record))
@@ -133,16 +133,16 @@ def _called(function: Graph, emitter: Emitter, given: Sequence[Value]) -> Value:
     return Value(call.result(kinds), call.emit(emitter, kinds, values))
 
 
-def _asks(emitter: Emitter, out: ir.Value) -> ir.Value:
-    """Whether the caller asks for shapes only."""
+def _wants_shapes(emitter: Emitter, out: ir.Value) -> ir.Value:
+    """Whether the caller wants the shapes of the outputs alone."""
     return emitter.builder.icmp_unsigned("==", out, ZERO)
 
 
 def _hand_out(emitter: Emitter, outputs: Sequence[Value], out: ir.Value, shapes: ir.Value, offset: ir.Value) -> None:
     """Describe the outputs, or copy them to where the caller wants them."""
     builder = emitter.builder
-    with builder.if_else(_asks(emitter, out)) as (asked, otherwise):
-        with asked:
+    with builder.if_else(_wants_shapes(emitter, out)) as (shapes_only, otherwise):
+        with shapes_only:
             describe(emitter, outputs, shapes)
         with otherwise:
             with builder.if_then(builder.not_(fit(emitter, outputs, shapes)), likely=False):

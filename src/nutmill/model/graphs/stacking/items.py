@@ -182,10 +182,10 @@ class Items:
 
     def _element_shuffled(self, item: Item, index: tuple[int, ...], way: int) -> int | None:
         order = item.what.new_order
-        asked = {axis: i for axis, i in zip(order, index, strict=False) if axis != "x"}
-        if sorted(asked) != list(range(len(asked))) or any(i not in (0, -1) for i in _new_axes(order, index)):
+        by_axis = {axis: i for axis, i in zip(order, index, strict=False) if axis != "x"}
+        if sorted(by_axis) != list(range(len(by_axis))) or any(i not in (0, -1) for i in _new_axes(order, index)):
             return None
-        inner = tuple(asked[axis] for axis in range(len(asked)))
+        inner = tuple(by_axis[axis] for axis in range(len(by_axis)))
         source = self.element(item.args[0], inner, way) if inner else item.args[0]
         return self.shuffled([a if a == "x" else a - len(inner) for a in order[len(index) :]], source)
 

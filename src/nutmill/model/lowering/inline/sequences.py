@@ -110,8 +110,8 @@ def split(node: Apply) -> Operation | None:
             first = builder.add(first, length)
         return results_as_one(emitter, result(kinds), pieces)
 
-    def _lengths(emitter: Emitter, whole: View, axis: int, asked: tuple[types.Array, ir.Value]) -> list[ir.Value]:
-        builder, given = emitter.builder, view_of(emitter, *asked)
+    def _lengths(emitter: Emitter, whole: View, axis: int, wanted: tuple[types.Array, ir.Value]) -> list[ir.Value]:
+        builder, given = emitter.builder, view_of(emitter, *wanted)
         is_wrong = builder.icmp_signed("!=", given.shape[0], WORD(n_pieces))
         emitter.fail_if(is_wrong, ValueError, _MISFIT)
         lengths, total = [], ZERO

@@ -75,11 +75,11 @@ def _strides(emitter: Emitter, source: View, order: Sequence[int | None]) -> lis
 
 def specify_shape(node: Apply) -> Operation:
     """Write a `SpecifyShape` node: the same array, once its lengths are what they should be."""
-    asked = [i for i, length in enumerate(node.inputs[1:]) if not hasattr(length, "data") or length.data is not None]
+    axes = [i for i, length in enumerate(node.inputs[1:]) if not hasattr(length, "data") or length.data is not None]
 
     def emit(emitter: Emitter, kinds: Sequence[types.Type], values: Sequence[ir.Value]) -> ir.Value:
         view = view_of(emitter, kinds[0], values[0])
-        for axis in asked:
+        for axis in axes:
             wanted = integer(emitter, kinds[1 + axis], values[1 + axis])
             differs = emitter.builder.icmp_signed("!=", view.shape[axis], wanted)
             emitter.fail_if(

@@ -189,10 +189,10 @@ class _Loop:
         with lower_triangle(emitter, shape) if self._op.triangle else nest(emitter, shape) as indices:
             loaded = [fixed[i] if i in fixed else _read(memory, operand, indices) for i, operand in enumerate(operands)]
             computed = self._scalar.emit(emitter, loaded, set(log_sums.values()))
-            for number, (result, asked) in enumerate(zip(results, self._op.results, strict=True)):
-                value = computed[asked.output]
+            for number, (result, wanted) in enumerate(zip(results, self._op.results, strict=True)):
+                value = computed[wanted.output]
                 if number in products:
-                    products[number].take(emitter, value, self._scalar.dtypes[asked.output])
+                    products[number].take(emitter, value, self._scalar.dtypes[wanted.output])
                 elif result.view is None:
                     self._reducers[number].take(emitter, result.register, self._counted(emitter, indices, value))
                 elif number in self._place_of:

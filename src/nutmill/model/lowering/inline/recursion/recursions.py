@@ -154,14 +154,14 @@ class _WrittenScan:
 
     def _n_steps(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """How many steps are asked for; none of a gradient whose sequences are empty, where PyTensor 2 asks for one."""
-        builder, asked = emitter.builder, integer(emitter, *given[0])
+        builder, n_steps = emitter.builder, integer(emitter, *given[0])
         if not self._op.info.n_mit_mot:
-            return asked
-        is_one = builder.icmp_signed("==", asked, ONE)
+            return n_steps
+        is_one = builder.icmp_signed("==", n_steps, ONE)
         for number in self._op.outer_seqs(self._operands):
             is_empty = builder.icmp_signed("==", view_of(emitter, *given[number]).shape[0], ZERO)
-            asked = builder.select(builder.and_(is_one, is_empty), ZERO, asked)
-        return asked
+            n_steps = builder.select(builder.and_(is_one, is_empty), ZERO, n_steps)
+        return n_steps
 
     def _sequences(self, made: Recursion, given: Sequence[Value]) -> list[SequenceRows]:
         op = self._op
