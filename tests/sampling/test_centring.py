@@ -13,7 +13,7 @@ from coordinates import At
 
 import nutmill
 from nutmill import ArgumentError, ModelError, adaptation_of, compile_model, load, resume, sample_numba
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.model.anatomy import operations
 from nutmill.model.graphs.pymc_model import from_pymc
 from nutmill.nuts.state import MOVE
@@ -117,7 +117,7 @@ def test_a_centred_hierarchy_mixes(compiled):
     """Three runs, each of which would be lost as it is written."""
     for seed in range(3):
         result = sample_numba(compiled, draws=500, random_seed=seed, cores=2, **QUIET)
-        found = seen(group(result, "posterior")).mixed
+        found = scalar_facts(group(result, "posterior")).mixed
         assert found.rhat.max() < 1.02
         assert found.ess_bulk.min() > 400
 

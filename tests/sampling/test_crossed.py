@@ -5,7 +5,7 @@ import pymc as pm
 import pytest
 
 from nutmill import adaptation_of, compile_model, sample_numba
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.results.trace import group
 from nutmill.run.groups import new_groups
 from nutmill.run.run import Settings
@@ -85,6 +85,6 @@ def test_divergences_lie_where_the_model_as_written_has_them(compiled, result):
 def test_they_mix_as_if_scales_were_known(compiled):
     """Where means are not told apart from contrasts the slowest has 440 to 760 effective draws of these 2000."""
     for seed in range(3):
-        found = seen(group(sample_numba(compiled, draws=500, random_seed=seed, **QUIET), "posterior")).mixed
+        found = scalar_facts(group(sample_numba(compiled, draws=500, random_seed=seed, **QUIET), "posterior")).mixed
         assert found.ess_bulk.min() > 1500
         assert found.rhat.max() < 1.01

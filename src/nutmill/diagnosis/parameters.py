@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nutmill.diagnosis.finding import Finding, chains_in_words, count_of, first_of, worst_of
-from nutmill.diagnosis.posterior_scalars import Named, Scalars, Seen
+from nutmill.diagnosis.posterior_scalars import Named, ScalarFacts, Scalars
 from nutmill.diagnosis.tails import heavy_tails
 from nutmill.native.convergence import mixing_of
 from nutmill.nuts.group_size import GROUP_SIZE
@@ -16,10 +16,10 @@ MIN_ESS_PER_CHAIN = 100
 MAX_PARETO_K = 0.7
 
 
-def not_finite(looked: Seen) -> Iterator[Finding]:
+def not_finite(facts: ScalarFacts) -> Iterator[Finding]:
     """Name scalars that are infinite or NaN somewhere."""
-    if not looked.is_finite.all():
-        bad = tuple(looked.scalars.labels[~looked.is_finite])
+    if not facts.is_finite.all():
+        bad = tuple(facts.scalars.labels[~facts.is_finite])
         message = f"Draws of {first_of(bad)} are not finite. Bound what they are computed from in the model."
         yield Finding("not_finite", message, bad)
 
@@ -76,23 +76,23 @@ def chains_apart(draws: np.ndarray) -> np.ndarray:
     return apart
 
 
-def groups(looked: Seen, chain_ids: np.ndarray) -> Iterator[Finding]:
+def groups(facts: ScalarFacts, chain_ids: np.ndarray) -> Iterator[Finding]:
     """Find scalars on which whole groups differ, by R-hat of groups in place of chains.
 
     Chains of a group share a metric and a step size, so that one adaptation may keep all of them out of the same part
-    of the posterior: their own R-hat can't see that, other groups can (after Margossian et al. 2024). What is `looked`
-    at has enough draws; `chain_ids` (n_chains,) are in ascending order.
+    of the posterior: their own R-hat can't see that, other groups can (after Margossian et al. 2024).
+    `chain_ids` (n_chains,) are in ascending order.
     """
-    scalars = looked.moving
+    scalars = facts.moving
     _, sizes = np.unique(chain_ids // GROUP_SIZE, return_counts=True)
     if len(sizes) < 2 or (sizes != GROUP_SIZE).any() or not len(scalars.labels):
         return
-    if looked.mixed is None or looked.address is None:  # too few draws
+    if facts.mixed is None or facts.address is None:  # too few draws
         return
     n_draws, n = scalars.columns.shape[1:]
-    between = mixing_of(looked.address, scalars.columns.reshape(len(sizes), GROUP_SIZE * n_draws, n)).rhat
+    between = mixing_of(facts.address, scalars.columns.reshape(len(sizes), GROUP_SIZE * n_draws, n)).rhat
     # Where chains differ as much, R-hat of chains has said so.
-    bad = (between > MAX_RHAT) & (between > looked.mixed.rhat)
+    bad = (between > MAX_RHAT) & (between > facts.mixed.rhat)
     said, names = worst_of(scalars.labels, between, bad, "{} {:.3f}")
     if names:
         yield Finding(

@@ -42,7 +42,7 @@ class Scalars(NamedTuple):
         return self._replace(columns=self.columns[..., :n], labels=self.labels[:n])
 
 
-class Seen(NamedTuple):
+class ScalarFacts(NamedTuple):
     """All that diagnostics of single scalars need, computed once."""
 
     scalars: Scalars
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
     address: int | None  # of the kernel's `mixing`, where it was needed
 
 
-def seen(posterior: xr.Dataset, names: Sequence[str] | None = None, address: int | None = None) -> Seen:
+def scalar_facts(posterior: xr.Dataset, names: Sequence[str] | None = None, address: int | None = None) -> ScalarFacts:
     """Look at the scalars of some variables, by default all: at a part of more than `MAX_PARAMETERS`.
 
     `address` is that of the kernel's `mixing`; None looks for a kernel if one is needed.
@@ -65,10 +65,10 @@ def seen(posterior: xr.Dataset, names: Sequence[str] | None = None, address: int
     is_finite = np.isfinite(least) & np.isfinite(most)
     moving = scalars.chosen(is_finite & (most > least))
     if posterior.sizes["draw"] < MIN_DRAWS:
-        return Seen(scalars, is_finite, moving, None, address)
+        return ScalarFacts(scalars, is_finite, moving, None, address)
     address = _kernel_mixing() if address is None else address
     mixed = Named(moving.labels, *mixing_of(address, moving.columns))
-    return Seen(scalars, is_finite, moving, mixed, address)
+    return ScalarFacts(scalars, is_finite, moving, mixed, address)
 
 
 def _kernel_mixing() -> int:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from nutmill.diagnosis.check import check
 from nutmill.diagnosis.finding import Finding
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.diagnosis.sampler_stats import known
 from nutmill.errors import ArgumentError
 from nutmill.results.trace import group
@@ -102,11 +102,11 @@ def judge(
     notes: Iterable[str] = (),
     address: int | None = None,
 ) -> Verdict:
-    """Compute diagnostics of a result; see `posterior_scalars.seen` and `check.check` for the arguments."""
+    """Compute diagnostics of a result; see `posterior_scalars.scalar_facts` and `check.check` for the arguments."""
     posterior = _group(result, "posterior")
     stats = known(_group(result, "sample_stats"), posterior)
-    looked = seen(posterior, var_names, address)
-    mixed = looked.mixed
+    facts = scalar_facts(posterior, var_names, address)
+    mixed = facts.mixed
     rhat = ess = ess_tail = None
     if mixed is not None and len(mixed.labels) > 0:
         ess, ess_tail = (_at(mixed, values, int(values.argmin())) for values in (mixed.ess_bulk, mixed.ess_tail))
@@ -121,7 +121,7 @@ def judge(
         rhat=rhat,
         ess=ess,
         ess_tail=ess_tail,
-        findings=check(posterior, stats, looked, notes=notes),
+        findings=check(posterior, stats, facts, notes=notes),
     )
 
 
