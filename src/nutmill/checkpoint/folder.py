@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked and of which model, who works in it, and where everything lies.
+"""The folder of a run: the request and its model, which process works in it, and where everything lies.
 
 docs/run-folder.md describes the files.
 """

@@ -1,4 +1,4 @@
-"""Keeps one group on disk: appends what its chains draw, and takes its state chain by chain, each at rest."""
+"""Keeps one group on disk: appends the draws of its chains, and saves the state of each between two native calls."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a model is to be compiled: as it was ordered, one model at a time, each step timed.
+"""Options of a compile, the lock by which one model is compiled at a time, and the clock of its steps.
 
 Nothing here or in what leads from a known model to its code imports Numba, or PyTensor's Numba forms: half a second and
 more.

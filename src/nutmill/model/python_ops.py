@@ -1,4 +1,4 @@
-"""Operations that run in Python, because PyTensor has no native form of them: found while compiling, and told."""
+"""Finds operations of a model that run in Python, because PyTensor has no native form of them, and warns of them."""
 
 import warnings
 from collections.abc import Iterator

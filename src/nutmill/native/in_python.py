@@ -1,4 +1,4 @@
-"""Code of a model that runs Python: its errors are kept, its turns are taken, no signal handler comes between."""
+"""Calls models that run Python: keeps the error that was raised, one thread at a time, signal handlers left out."""
 
 import _thread
 import ctypes

@@ -1,4 +1,4 @@
-"""What is said to the user on stderr, which may be full, closed or without a reader: words are lost then, no run."""
+"""Prints to stderr; where it is full, closed or has no reader, lines are lost, but never the run."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""nutmill behind PyMC's words: the options of `pm.sample` become those of `sample_numba`, or a warning says why not."""
+"""nutmill as PyMC's sampler: options of `pm.sample` become those of `sample_numba`, or a warning says why not."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""Expected log predictive densities in ArviZ's form, which its `compare` takes: the place that knows both lines."""
+"""Expected log predictive densities in the form that `arviz.compare` takes, for both lines of ArviZ."""
 
 from __future__ import annotations
 

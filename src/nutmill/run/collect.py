@@ -1,4 +1,4 @@
-"""From the arrays of groups to one run: chains of equal length, what warmup learned, what to tell."""
+"""From the arrays of groups to one run: chains of equal length, what warmup learned, sentences for the log."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the chains of a run have drawn so far, for whoever looks on while it goes on."""
+"""What the chains of a run have drawn so far, for callbacks and handles."""
 
 from collections.abc import Sequence
 

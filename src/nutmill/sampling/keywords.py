@@ -1,4 +1,4 @@
-"""What is answered to keywords that `sample_numba` does not have and other samplers do: what to write here."""
+"""Keywords of other samplers that `sample_numba` does not have: the error says what to write instead."""
 
 import inspect
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""One owner of the numbers that libraries keep for a whole process: the first who needs one sets it, the last restores.
+"""Numbers, as of threads, that a library has once in a process: the first user sets one, the last restores it.
 
 OpenBLAS has one number of threads for all threads that call it. Runs that overlap and need the same one share it; one
 that needs another waits, because a number that changes while chains run changes their draws.

@@ -1,4 +1,4 @@
-"""The first stage of a search over several BLAS libraries: one chain and one thread each; losers are out early."""
+"""The first stage of a search over several BLAS libraries: one chain and one thread each; slow ones are dropped."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How many columns are few: loops over rows of data are unrolled along so many, where their number is in the code."""
+"""Along how many columns loops over rows of data are unrolled at most, where the code knows their number."""
 
 # Of more, a loop would have too many values at once.
 FEW = 8

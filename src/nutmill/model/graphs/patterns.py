@@ -1,4 +1,4 @@
-"""What nodes and variables of a graph are: what everyone asks who looks for patterns in it."""
+"""Short questions about nodes and variables of a graph, for all files that look for patterns in it."""
 
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable

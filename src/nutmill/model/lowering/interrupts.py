@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals while a model is compiled: heard, wherever they come."""
+"""Ctrl-C and other signals while a model is compiled: none is lost, whatever code it arrives in."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Convolutions along one axis or two, by their sums: the shorter operand is walked once, the longer for each of it."""
+"""Convolutions along one axis or two as sums: a pass over the longer operand for each element of the shorter one."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Functions of a module of IR that are written once and called wherever the same is to be done to the same kinds."""
+"""Functions that are written once in a module of IR, for all places with the same operation on the same types."""
 
 import hashlib
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""From a rewritten graph to a program: its operations in order, what each is written as, and when it is done with."""
+"""From a rewritten graph to a program: its operations in order, how each is written, when its result is given back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

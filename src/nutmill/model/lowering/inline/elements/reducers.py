@@ -1,4 +1,4 @@
-"""Two values become one: sums, products, extremes and truth, in a register that begins with what nothing gives."""
+"""Reduces values to one in a register: sums, products, extremes and truth, each from its neutral value on."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Elements or rows of an array at arrays of integers: taken, set, or added to."""
+"""Advanced indices: elements or rows that arrays of integers name are taken, set, or added to."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

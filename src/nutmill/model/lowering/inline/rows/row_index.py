@@ -1,4 +1,4 @@
-"""Arrays of integers that name rows: looked through before the loop that reads them, or as it goes."""
+"""Arrays of integers that name rows: they are checked before the loop that reads them, or while it runs."""
 
 from collections.abc import Sequence
 from functools import partial

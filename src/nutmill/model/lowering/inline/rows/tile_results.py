@@ -1,4 +1,4 @@
-"""What becomes of what tiles of rows give: rows of an array, sums of arrays, numbers; first of a block, then of all.
+"""Results of tiles of rows: kept as rows, or added up to arrays and numbers, of each block first and then of all.
 
 A block is some tiles, always the same ones. Its sums begin at nothing, go along its tiles, and lie in memory of its
 own until they are added in the order of blocks, whoever has computed them.
