@@ -68,3 +68,8 @@ def test_type_checkers_see_the_names_that_there_are():
     homes = {name.name: each.module for each in typed.body if isinstance(each, ast.ImportFrom) for name in each.names}
     assert homes == nutmill._HOMES and sorted(homes) == nutmill.__all__
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_completion_offers_what_users_may_take():
+    offered = {name for name in dir(nutmill) if not name.startswith("__")}
+    assert offered - {"pymc", "bambi"} == set(nutmill.__all__)

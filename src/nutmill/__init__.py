@@ -120,4 +120,6 @@ if not TYPE_CHECKING:  # to which a name that is not imported above is a misspel
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    """Name what users may take, for completion by the tab key: of modules only those that are imported by name."""
+    doors = [name for name in ("bambi", "pymc") if name in globals()]
+    return sorted([*__all__, *doors, *(name for name in globals() if name.startswith("__"))])

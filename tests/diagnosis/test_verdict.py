@@ -42,6 +42,7 @@ def test_names_of_nutpie():
     verdict = diagnose(of_sampler({name: (("chain", "draw"), values) for name, values in stats.items()}))
     assert verdict.n_divergences == 1000
     assert [finding.kind for finding in verdict.findings] == ["divergences", "tree_depth", "lp"]
+    assert repr(verdict) == str(verdict) == "\n".join(verdict.lines())  # a prompt shows it as print does
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ def refused(pattern: str, error=ModelError):
 def test_unknown_var_names_are_refused(one_normal):
     with refused("var_names has no such variable: z. The model has x"):
         sample_numba(one_normal, var_names=["z"], **QUICK)
+    with refused(r"var_names is a list of names: write var_names=\['x'\]"):
+        sample_numba(one_normal, var_names="x", **QUICK)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -94,6 +96,27 @@ def test_a_killed_process_without_a_folder_is_reported():
         threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
         with pytest.raises(SamplingError, match=r"\(BrokenProcessPool: .* 0 of 3 groups done: .*checkpoint="):
             sample_numba(long(), **{**OPTIONS, "draws": 100_000}, executor=broken)
+
+
+UNGUARDED = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import pymc as pm
+import nutmill
+
+with pm.Model() as model:
+    pm.Normal("x")
+pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+nutmill.sample(model, draws=10, executor=pool, progressbar=False)
+"""
+
+
+def test_a_script_whose_processes_would_begin_it_again_is_told_what_to_write(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.endswith('what makes the pool and samples has to stand under `if __name__ == "__main__":`.')
 
 
 class Losing(Executor):

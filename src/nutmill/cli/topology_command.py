@@ -29,7 +29,7 @@ def topology(
         ),
     ] = None,
 ) -> None:
-    """Show what this process may use of the machine, and what bound it."""
+    """Show what this process may use of the machine, and what bounds it."""
     from nutmill.layout.machine import words as description
     from nutmill.layout.machine.topology import topology as read
 

@@ -94,6 +94,9 @@ class Verdict(NamedTuple):
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    def __repr__(self) -> str:  # what a notebook or a prompt shows
+        return str(self)
+
 
 def judge(
     result: arviz.InferenceData | xr.DataTree,

@@ -207,6 +207,8 @@ def _reported(model: pm.Model, var_names: Sequence[str] | None) -> dict[str, Var
     available = {v.name: v for v in (*model.free_RVs, *model.deterministics)}
     if var_names is None:
         return available
+    if isinstance(var_names, str):
+        raise ModelError(f"var_names is a list of names: write var_names=[{var_names!r}].")
     unknown = [name for name in var_names if name not in available]
     if unknown:
         raise ModelError(f"var_names has no such variable: {', '.join(unknown)}. The model has {', '.join(available)}.")

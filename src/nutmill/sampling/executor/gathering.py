@@ -26,6 +26,8 @@ _TRIES = 3
 _INTERVAL_S = 0.25
 # What workers that may not see the end of a run have to answer before they are no longer waited for.
 _GRACE_S = 10.0
+# Processes that are spawned run the script that began them once more, and die where they come to the pool.
+_UNGUARDED = ' If this is a script, what makes the pool and samples has to stand under `if __name__ == "__main__":`.'
 
 
 class Gathering:
@@ -113,16 +115,17 @@ class Gathering:
         chains = f"chains {chain_ids[0]} to {chain_ids[-1]}"
         self._n_lost[number] += 1
         if isinstance(error, BrokenExecutor):
-            raise self._given_up(f"A worker died, and with it the whole executor ({_in_short(error)})") from error
+            what = f"A worker died, and with it the whole executor ({_in_short(error)})"
+            raise self._given_up(what, _UNGUARDED * (not self.answers)) from error
         if self._engine.is_final(error) or self._n_lost[number] == _TRIES:
             raise self._given_up(f"The workers of {chains} were lost again and again ({_in_short(error)})") from error
         with unheard():
             _log.warning("The worker of %s was lost (%s): they are sent to another.", chains, _in_short(error))
         self._send(number)
 
-    def _given_up(self, what: str) -> SamplingError:
+    def _given_up(self, what: str, hint: str = "") -> SamplingError:
         return SamplingError(
-            f"{what}, with {len(self.answers)} of {len(self._tasks)} groups done: {self._how_to_go_on}"
+            f"{what}, with {len(self.answers)} of {len(self._tasks)} groups done: {self._how_to_go_on}{hint}"
         )
 
     def _end(self) -> None:
