@@ -131,7 +131,29 @@ def crossed() -> pm.Model:
     return model
 
 
-@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated, shaped, crossed])
+def summed() -> pm.Model:
+    """Effects whose mean is taken off, that are compared, added to a number, repeated or stacked, of other priors."""
+    group, other = np.array([0, 2, 1, 1]), np.array([2, 1, 2, 0])
+    with pm.Model() as model:
+        tau, level, nu = pm.HalfNormal("tau", 1.0), pm.Normal("level", 0.5, 1.0), pm.Gamma("nu", 3.0, 0.5)
+        z, v = pm.Normal("z", 0.0, 1.0, shape=3), pm.Normal("v", 0.0, tau, shape=4)
+        rows, many = pm.Normal("rows", 0.0, 1.0, shape=(4, 2)), pm.Normal("many", 0.0, 1.0, shape=17)
+        sds = pm.HalfNormal("sds", 1.0, shape=2)
+        parts = [(z - z.mean()) * tau, v - v.mean(), (rows - rows.mean(axis=0)) * sds, tau * (many - pt.mean(many))]
+        compared, moved = pm.Normal("compared", 0.0, 1.0, shape=3), pm.Normal("moved", 0.0, 1.0, shape=3)
+        parts += [(0.3 + compared[group] - compared[other]) * sds[0], (level + moved[group]) * sds[1]]
+        parts += [pt.repeat(pm.Normal("copied", 0.0, 1.0, shape=3), 2) * tau]
+        parts += [pt.tile(pm.Normal("tiled", 0.0, 2.5, shape=2), 2) / sds[0]]
+        parts += [pt.stack([pm.Normal(f"n{k}", 0.0, np.float64(1.0)) for k in range(2)]) * sds]
+        parts += [pt.switch([True, False, True], pm.Normal("kept", 0.0, 1.0, shape=3), 0.0) * tau]
+        parts += [pm.StudentT("tails", nu=nu, mu=0.0, sigma=1.0, shape=3) * tau]
+        parts += [pt.cumsum(pm.StudentT("steps", nu=nu, mu=0.0, sigma=1.0, shape=3) * tau)]
+        for number, part in enumerate(parts):
+            pm.Normal(f"y{number}", (part**2).sum() - part.sum(), 2.0, observed=0.5)
+    return model
+
+
+@pytest.fixture(scope="module", params=[hierarchy, indirect, dependent, steps, correlated, shaped, crossed, summed])
 def build(request):
     return request.param
 

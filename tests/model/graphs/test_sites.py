@@ -94,7 +94,7 @@ def test_sites_come_after_what_they_depend_on():
         (lambda z, tau, _free: tau * pt.zeros(5)[GROUP[:3]].inc(z), True),
         (lambda z, tau, _free: tau * pt.set_subtensor(z[1:], 0.0), False),
         (lambda z, _tau, _free: z * pt.sqrt(1.0 - pm.Beta("share", 1.0, 1.0)), True),
-        (lambda z, tau, _free: (1.0 + z) * tau, False),
+        (lambda z, tau, _free: (1.0 + z) * tau, True),
         (lambda z, tau, _free: pm.math.exp(z[GROUP]) * tau, False),
         (lambda z, tau, _free: z * (tau - 1.0), False),
     ],

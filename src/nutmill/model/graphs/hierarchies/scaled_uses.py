@@ -2,48 +2,43 @@
 
 The variable may be indexed, turned, reshaped, summed up or multiplied by data on the way, as in `z[group] * s`: all of
 that is linear, so a scale that is the same for all that is mixed is one of the variable itself. Which axes are still
-those of the variable is noted on the way, and a scale that varies along others is none. Sums along an axis of its own
-make the values of a process of it, whose steps it is.
+those of the variable is noted on the way (`linear_uses`), and a scale that varies along others is none. Sums along an
+axis of its own make the values of a process of it, whose steps it is. Where it meets no scale before it is added to
+something, as in `(z - z.mean()) * s` or `(mu + z) * s`, scales of the sum are looked for.
 """
 
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile.ops import ViewOp
 from pytensor.graph.basic import Apply, Constant, Variable
-from pytensor.graph.traversal import ancestors
-from pytensor.scalar.basic import Cast, Identity, Mul, Neg, TrueDiv
-from pytensor.tensor.basic import Join
+from pytensor.graph.traversal import ancestors, toposort
+from pytensor.scalar.basic import Add, Cast, Identity, Mul, Neg, Sub, Switch, TrueDiv
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.extra_ops import CumOp
-from pytensor.tensor.math import Dot, Sum
-from pytensor.tensor.shape import Reshape, SpecifyShape
-from pytensor.tensor.subtensor import IncSubtensor, Subtensor
+from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import Shape, Shape_i, SpecifyShape
+from pytensor.tensor.subtensor import Subtensor
 
-from nutmill.model.compat import CHANGING, TAKING, index_entries, join_axis
+from nutmill.model.compat import TAKING
 from nutmill.model.graphs.hierarchies.correlated import is_factor
+from nutmill.model.graphs.hierarchies.linear_uses import (
+    Use,
+    axes_after,
+    axes_grown,
+    joined_by,
+    summed_after,
+)
 from nutmill.model.graphs.hierarchies.lkj import row_lengths
 from nutmill.model.graphs.hierarchies.positive import is_positive
 from nutmill.model.graphs.model_variables import ModelVariables
-from nutmill.model.graphs.patterns import core_of, transposed_of
+from nutmill.model.graphs.patterns import core_of, is_constant, is_elementwise, transposed_of
 
-# Linear in what they are of, whatever they do with its axes.
-_MIXING = (Reshape, Sum)
-_MIXING_ONE_AXIS = (CumOp, Join)
-
-
-class Use(NamedTuple):
-    """An expression that is linear in a variable."""
-
-    variable: Variable
-    expression: Variable
-    axes: tuple[int | None, ...]  # for each of its axes, which axis of the variable it is; None: of none, or of several
-    before: tuple["Use", Variable] | None = None  # of what it is made by an index along the first axis, and that index
-    joined: tuple[int, int | None] | None = None  # along which axis others stand beside it, and which one that was
-    summed: int | None = None  # along which axis of the variable it is the sum of what comes before
-    factor: tuple[Variable, int] | None = None  # by which Cholesky factor it is multiplied, and along which axis
+# Of so many sums in a row: recursions that are written out step by step are sums of sums.
+MOST_SUMS = 3
 
 
 class Scaling(NamedTuple):
@@ -53,28 +48,50 @@ class Scaling(NamedTuple):
     summed: int | None = None  # the axis of the variable along which it then is the sum of what comes before, if it is
     # A Cholesky factor of the model's, and the axis of the variable along which it is multiplied by it, if it is.
     factor: tuple[Variable, int] | None = None
+    location: Variable | None = None  # what the scaled variable is added to, in the shape of the variable
 
 
 class ScaledUses:
     """What a model does with its variables."""
 
     def __init__(self, model: ModelVariables):
-        self._model, self._free = model, set(model.free_RVs)
+        self._model = model
+        outputs = [*model.basic_RVs, *model.potentials, *model.deterministics]
         self.clients: dict[Variable, list[Apply]] = {}  # the operations that read each variable
-        for variable in ancestors([*model.basic_RVs, *model.potentials, *model.deterministics]):
+        for variable in ancestors(outputs):
             node = variable.owner
             for operand in dict.fromkeys(() if node is None else node.inputs):
                 self.clients.setdefault(operand, []).append(node)
+        self._bits = {rv: 1 << number for number, rv in enumerate(model.free_RVs)}
+        self._needed = _needed(outputs, self._bits)
 
-    def scaling_of(self, rv: Variable, n_whole: int = 0) -> Scaling | None:
+    def scaling_of(self, rv: Variable, n_whole: int = 0, is_direct: bool = False) -> Scaling | None:
         """Product of positive expressions of free variables that a variable is multiplied by; None if there is none.
 
-        Along the last `n_whole` of its axes it must have one scale.
+        Along the last `n_whole` of its axes it must have one scale. `is_direct` tells that it must meet its scale
+        element by element, at most behind an index by groups.
         """
         ndim = rv.type.ndim
         axes = tuple(axis if axis < ndim - n_whole else None for axis in range(ndim))
-        found = self._along(Use(rv, rv, axes), set())
-        return None if found is None or (found.scale is None and found.factor is None) else found
+        for n_sums in (0, MOST_SUMS if ndim and not is_direct else 0):
+            found = self._along(Use(rv, rv, axes, n_sums=n_sums, is_placed=True, is_direct=is_direct), set())
+            if found is not None and (found.scale is not None or found.factor is not None):
+                return found
+        return None
+
+    def are_compared(self, rv: Variable) -> bool:
+        """Whether a model takes differences of the elements of a variable, as where their mean is taken off."""
+        seen, waiting = {rv}, [_whole(rv)]
+        while waiting:
+            use = waiting.pop()
+            for node in self.clients.get(use.expression, ()):
+                if is_elementwise(node, Sub) and all(self._linear(part, rv) for part in node.inputs):
+                    return True
+                step = self._step(node, use)
+                if step is not None and step[1].expression not in seen:
+                    seen.add(step[1].expression)
+                    waiting.append(step[1])
+        return False
 
     def _along(self, use: Use, seen: set[Variable]) -> Scaling | None:
         """By what a use is multiplied further on, by the first way on which it is."""
@@ -82,10 +99,12 @@ class ScaledUses:
             return None
         seen.add(use.expression)
         for node in self.clients.get(use.expression, ()):
-            step = self._step(node, use)
+            step = self._step(node, use) if _is_direct(node) or not use.is_direct else None
             if step is not None:
                 scale, after = step
                 further = self._along(after, seen) or Scaling(None, after.summed, after.factor)
+                if after.shift is not use.shift and further.scale is not None:
+                    further = further._replace(location=further.scale * after.shift.flatten()[0])
                 if scale is not None:
                     further = further._replace(scale=scale if further.scale is None else scale * further.scale)
                 if any(part is not None for part in further):
@@ -96,7 +115,8 @@ class ScaledUses:
         """Say by which scale a node multiplies a use, if by any, and what it makes of it; None if nothing linear."""
         operation = node.op.scalar_op if isinstance(node.op, Elemwise) else node.op
         if isinstance(operation, (Identity, Cast, Neg, ViewOp, SpecifyShape)):
-            return None, use._replace(expression=node.outputs[0])
+            is_placed = use.is_placed and not isinstance(operation, Neg)
+            return None, use._replace(expression=node.outputs[0], is_placed=is_placed)
         if isinstance(operation, (Mul, TrueDiv)) or _multiplies_matrices(node):
             if len(node.inputs) != 2 or (isinstance(operation, TrueDiv) and node.inputs[0] is not use.expression):
                 return None
@@ -104,24 +124,63 @@ class ScaledUses:
             if self._needs(other, use.variable):
                 return None
             return self._of_matrices(node, use, other) if _multiplies_matrices(node) else self._of(node, use, other)
-        axes = _axes_after(node, use)
+        if isinstance(operation, (Add, Sub, Switch)):
+            return self._of_sum(node, use)
+        axes = axes_after(node, use)
         if axes is None:
             return None
         is_index = isinstance(node.op, TAKING) and len(node.inputs) == 2
         before = (use, node.inputs[1]) if is_index else None
-        joined, summed = _joined_by(node, use), _summed_after(node, use)
-        return None, Use(use.variable, node.outputs[0], axes, before, joined, summed, use.factor)
+        joined, summed = joined_by(node, use), summed_after(node, use)
+        is_placed = use.is_placed and isinstance(node.op, (DimShuffle, Subtensor, *TAKING))
+        more = (use.factor, use.n_sums, is_placed, use.shift, use.is_direct)
+        return None, Use(use.variable, node.outputs[0], axes, before, joined, summed, *more)
 
     def _of(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
         """Read a product or quotient of elements."""
         factor = self._scale_in(other, use)
         if factor is not None and isinstance(node.op.scalar_op, TrueDiv):
             factor = pt.reciprocal(factor)
-        grown = [
-            not is_one and use.expression.type.broadcastable[k] for k, is_one in enumerate(other.type.broadcastable)
-        ]
-        axes = tuple(None if is_grown else axis for axis, is_grown in zip(use.axes, grown, strict=True))
-        return factor, use._replace(expression=node.outputs[0], axes=axes)
+        return factor, use._replace(expression=node.outputs[0], axes=axes_grown(use, [other]), is_placed=False)
+
+    def _of_sum(self, node: Apply, use: Use) -> tuple[None, Use] | None:
+        """Read a sum or difference of what is linear in a variable and what does not depend on it, or a choice."""
+        rv, others = use.variable, [operand for operand in node.inputs if operand is not use.expression]
+        own = [other for other in others if self._needs(other, rv)]
+        if is_elementwise(node, Switch):
+            is_linear = node.inputs[0] is not use.expression and not own and all(map(_is_zero, others[1:]))
+            return (None, use._replace(expression=node.outputs[0], axes=axes_grown(use, others))) if is_linear else None
+        if use.n_sums == 0 or any(self._linear(other, rv) is None for other in own):
+            return None
+        if not all(self._needs(other) or all(other.type.broadcastable) for other in others):
+            return None  # as residuals of a likelihood that is written by hand are divided by their scale
+        after = use._replace(expression=node.outputs[0], before=None, n_sums=use.n_sums - 1, is_placed=False)
+        if len(own) < len(others):
+            # With something else beside it, it has the scale of the sum only if all have that.
+            is_shift = use.is_placed and len(others) == 1 and all(others[0].type.broadcastable)
+            shift = None if not is_shift else -others[0] if is_elementwise(node, Sub) else others[0]
+            return None, after._replace(axes=(None,) * len(use.axes), shift=shift)
+        axes = [use.axes, *(self._linear(other, rv).axes for other in own)]
+        return None, after._replace(
+            axes=tuple(one[0] if len(set(one)) == 1 else None for one in zip(*axes, strict=True))
+        )
+
+    def _linear(self, expression: Variable, rv: Variable) -> Use | None:
+        """The use of a variable that an expression is; None if it is none, or the sum of several."""
+        path = []
+        while expression is not rv:
+            node = expression.owner
+            parts = [] if node is None else [part for part in dict.fromkeys(node.inputs) if self._needs(part, rv)]
+            if len(parts) != 1:
+                return None
+            path.append(node)
+            expression = parts[0]
+        use = _whole(rv)
+        for node in reversed(path):
+            if (step := self._step(node, use)) is None:
+                return None
+            use = step[1]
+        return use
 
     def _of_matrices(self, node: Apply, use: Use, other: Variable) -> tuple[Variable | None, Use]:
         """Read a product of matrices: with the factor of an LKJ prior elements keep their places, with others not."""
@@ -132,7 +191,8 @@ class ScaledUses:
         if lengths is None:
             nowhere = (None,) * node.outputs[0].type.ndim
             factor = self._factor(use, other, is_first) if use.factor is None and use.summed is None else use.factor
-            return None, use._replace(expression=node.outputs[0], axes=nowhere, before=None, factor=factor)
+            after = use._replace(expression=node.outputs[0], axes=nowhere, before=None, factor=factor, is_placed=False)
+            return None, after
         is_of_rows = ndim == 2 and use.axes[1 if is_first else 0] == 0
         return lengths[:, None] if is_of_rows else lengths, use._replace(expression=node.outputs[0])
 
@@ -175,61 +235,38 @@ class ScaledUses:
 
     def _needs(self, expression: Variable, rv: Variable | None = None) -> bool:
         """Whether free variables are behind an expression, or one of them."""
-        needed = self._free.intersection(ancestors([expression]))
-        return rv in needed if rv is not None else bool(needed)
+        needed = self._needed.get(expression, 0)
+        return bool(needed if rv is None else needed & self._bits[rv])
+
+
+def _whole(rv: Variable) -> Use:
+    """A variable as a use of itself."""
+    return Use(rv, rv, tuple(range(rv.type.ndim)), n_sums=MOST_SUMS)
+
+
+def _needed(outputs: Sequence[Variable], bits: Mapping[Variable, int]) -> dict[Variable, int]:
+    """Which variables are behind each expression, as the sum of their bits; lengths need none."""
+    needed = dict(bits)
+    for node in toposort(outputs):
+        is_length = isinstance(node.op, (Shape, Shape_i))
+        behind = 0 if is_length else functools.reduce(operator.or_, (needed.get(v, 0) for v in node.inputs), 0)
+        needed |= {output: behind | bits.get(output, 0) for output in node.outputs}
+    return needed
+
+
+def _is_zero(part: Variable) -> bool:
+    while part.owner is not None and isinstance(part.owner.op, DimShuffle):
+        part = part.owner.inputs[0]
+    return is_constant(part, 0.0)
+
+
+def _is_direct(node: Apply) -> bool:
+    """Whether a node does the same with every element."""
+    return isinstance(node.op, (Elemwise, ViewOp, SpecifyShape, DimShuffle, *TAKING))
 
 
 def _multiplies_matrices(node: Apply) -> bool:
     return isinstance(core_of(node.op), Dot)
-
-
-def _axes_after(node: Apply, use: Use) -> tuple[int | None, ...] | None:
-    """Axes of the output of a node that moves or mixes; None if it does something else."""
-    if isinstance(node.op, (IncSubtensor, *CHANGING)) and node.inputs[1] is use.expression:
-        return (None,) * node.outputs[0].type.ndim
-    if node.inputs[0] is not use.expression and not isinstance(node.op, Join):
-        return None
-    if isinstance(node.op, DimShuffle):
-        return tuple(None if axis == "x" else use.axes[axis] for axis in node.op.new_order)
-    if isinstance(node.op, (Subtensor, *TAKING)):
-        return _axes_indexed(node, use.axes)
-    if isinstance(node.op, _MIXING_ONE_AXIS) and (mixed := _axis_of(node)) is not None:
-        return tuple(None if axis == mixed else own for axis, own in enumerate(use.axes))
-    return (None,) * node.outputs[0].type.ndim if isinstance(node.op, (*_MIXING, *_MIXING_ONE_AXIS)) else None
-
-
-def _summed_after(node: Apply, use: Use) -> int | None:
-    """Axis of the variable along which the output of a node sums what comes before; the first of several."""
-    axis = _axis_of(node) if isinstance(node.op, CumOp) and node.op.mode == "add" else None
-    if use.summed is not None or axis is None:
-        return use.summed
-    return use.joined[1] if use.joined is not None and use.joined[0] == axis else use.axes[axis]
-
-
-def _joined_by(node: Apply, use: Use) -> tuple[int, int | None] | None:
-    axis = _axis_of(node) if isinstance(node.op, Join) else None
-    return None if axis is None else (axis, use.axes[axis])
-
-
-def _axis_of(node: Apply) -> int | None:
-    """Along which axis something is joined or summed up; None: along all."""
-    if node.inputs[-1].type.ndim == 1:
-        return 0
-    return join_axis(node)[0] if isinstance(node.op, Join) else node.op.axis
-
-
-def _axes_indexed(node: Apply, axes: Sequence[int | None]) -> tuple[int | None, ...]:
-    """Axes that are left of those of a variable that is indexed: those that are taken whole."""
-    entries, is_advanced = index_entries(node), isinstance(node.op, TAKING)
-    if is_advanced and sum(not isinstance(entry, slice) for entry in entries) != 1:
-        return (None,) * node.outputs[0].type.ndim
-    left: list[int | None] = []
-    for axis, entry in enumerate(entries):
-        if isinstance(entry, slice):
-            left.append(axes[axis] if entry == slice(None) else None)
-        elif is_advanced:
-            left += [None] * (node.outputs[0].type.ndim - len(axes) + 1)
-    return (*left, *axes[len(entries) :])
 
 
 def _turned(factor: Variable, use: Use, varying: dict[int | None, int]) -> Variable:

@@ -73,15 +73,15 @@ def find_sites(model: pm.Model) -> list[FoundSite]:
 
 
 def _with_intercepts(model: ModelVariables, uses: ScaledUses, found: Sequence[FoundSite]) -> list[FoundSite]:
-    """Add the intercepts that effects are added to; the effects are turned where they are few."""
+    """Add the intercepts that effects are added to; few effects are turned where data tell how they differ."""
     effects = {site.variable: site.expressions for site in found if _is_effects(site)}
     intercepts = find_intercepts(model, uses.clients, effects) if effects else []
     intercepts = [one for one in intercepts if all(one.variable is not site.variable for site in found)]
     of_intercepts = {vector for one in intercepts for vector in one.means}
-    with_effects = [
-        site._replace(kind=TURNING) if site.variable in of_intercepts and _are_few(site.variable) else site
-        for site in found
-    ]
+    few = [vector for vector in effects if _are_few(vector)]
+    # Of those that are compared with each other, as of those of an intercept, data do not tell the mean.
+    turned = {vector for vector in few if vector in of_intercepts or uses.are_compared(vector)}
+    with_effects = [site._replace(kind=TURNING) if site.variable in turned else site for site in found]
     return with_effects + [
         FoundSite(one.variable, 1.0, one.location, _ONE, _none, [one.location], False, _shifted, SHIFTED)
         for one in intercepts
@@ -160,12 +160,19 @@ def _none(_xi: Variable, _further: Sequence[Variable]) -> Variable:
 
 
 def _is_standard(model: ModelVariables, rv: Variable) -> bool:
-    """Whether the prior is of location 0 and scale 1, and has no other parameters."""
+    """Whether the prior is of location 0 and scale 1."""
     family = _family_of(model, rv)
     if family is None or family.of_log:
         return False
-    location, scale, further = family.parameters(rv)
-    return not further and _constant(location) == 0.0 and _constant(scale) == 1.0
+    location, scale, _ = family.parameters(rv)
+    return _constant(location) == 0.0 and _constant(scale) == 1.0
+
+
+def _is_around_zero(model: ModelVariables, rv: Variable) -> bool:
+    """Whether the prior of a vector or a matrix is normal, of location 0 and a scale that is a number."""
+    family = _family_of(model, rv) if isinstance(rv.owner.op, NormalRV) and rv.type.ndim else None
+    location, scale, _ = (None, None, []) if family is None else family.parameters(rv)
+    return family is not None and _constant(location) == 0.0 and _constant(scale) is not None
 
 
 def _constant(variable: Variable) -> float | None:
@@ -177,14 +184,18 @@ def _constant(variable: Variable) -> float | None:
 
 def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> FoundSite | None:
     """The site of a variable that is multiplied by positive expressions and factors of LKJ priors."""
-    if (is_standard := _is_standard(model, rv)) or _sums_to_zero(model, rv):
+    is_direct = not (is_standard := _is_standard(model, rv)) and _is_around_zero(model, rv)
+    if is_standard or is_direct or _sums_to_zero(model, rv):
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
-        if (scaling := uses.scaling_of(rv, n_whole)) is not None:
-            log_density = FAMILIES[type(rv.owner.op)].log_density if is_standard else _none
-            if scaling.factor is not None and (factor := _scaled(scaling.factor[0], rv, scaling.scale)) is not None:
+        if (scaling := uses.scaling_of(rv, n_whole, is_direct)) is not None:
+            family = FAMILIES.get(type(rv.owner.op))
+            log_density, further = (family.log_density, family.parameters(rv)[2]) if is_standard else (_none, [])
+            is_plain = scaling.factor is not None and not further
+            if is_plain and (factor := _scaled(scaling.factor[0], rv, scaling.scale)) is not None:
                 return _deviates(rv, factor, scaling.factor[1], log_density)
             if scaling.scale is not None:
-                site = FoundSite(rv, 0.0, _ZERO, scaling.scale, log_density, is_prior=is_standard)
+                location = _ZERO if scaling.location is None else scaling.location
+                site = FoundSite(rv, 0.0, location, scaling.scale, log_density, further, is_prior=is_standard)
                 return site if scaling.summed is None else _steps(site, scaling.summed)
     return None
 
