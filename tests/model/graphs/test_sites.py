@@ -272,6 +272,7 @@ def test_signs_are_told_from_operations():
         scale[:, None],
         scale**-0.5,
     ]
+    positive += [pt.clip(real, 0.01, 9.0), pt.switch(real > 0.0, scale, 2.0)]
     positive += [2.0 - between, np.array([2.0, 3.0]) - below]
     positive += [1.0 / scale, pt.stack([scale[0], between]), pt.softplus(real), scale.sum(), np.ones(3) * scale]
     other = [
@@ -280,6 +281,8 @@ def test_signs_are_told_from_operations():
         scale - 1.0,
         1.9 - between,
         9.0 - scale,
+        pt.clip(scale, 0.0, 9.0),
+        pt.switch(real > 0.0, scale, real),
         scale * real,
         scale * shared,
         pt.log(scale),

@@ -53,6 +53,8 @@ def _is_positive_elementwise(node, model: ModelVariables) -> bool:
         return True
     if isinstance(operation, _KEEP_SIGN):
         return is_positive(node.inputs[0], model)
+    if isinstance(operation, scalar.Switch | scalar.Clip):
+        return all(is_positive(v, model) for v in node.inputs[1:])  # of either choice, of both bounds
     if isinstance(operation, scalar.Add) and any(is_positive(v, model) for v in node.inputs):
         return all(_is_not_negative(v, model) for v in node.inputs)
     if isinstance(operation, scalar.Sub) and isinstance(node.inputs[0], Constant):
