@@ -134,6 +134,18 @@ def test_products_of_wide_matrices_are_left_to_tiles():
     assert_agrees_with_differences(compiled)
 
 
+def test_one_value_does_not_tie_loops_over_unlike_data():
+    few = slice(30)
+    with pm.Model() as model:
+        level, share = levels(), pm.Beta("share", 2.0, 2.0)
+        for name, rows in (("all", slice(N)), ("few", few)):
+            logit = level[GROUP[rows]] + pt.log(share[None])
+            pm.Bernoulli(name, logit_p=logit, observed=COUNT[rows] > 1)
+    compiled = compile_model(model)
+    assert [array.kind for array in compiled.code.arranged].count(PIECES) == 2
+    assert_agrees_with_pymc(compiled)
+
+
 def test_single_precision():
     model = normal()
     double, single = compile_model(model), compile_model(model, dtype="float32")

@@ -76,7 +76,7 @@ def chosen_index(loops: Mapping[Apply, RowLoop]) -> Variable | None:
 
 
 def _loop(fgraph: FunctionGraph, node: Apply, data: Set[Variable]) -> RowLoop | None:
-    if not is_numeric(node) or not is_known(node.op) or any(v.type.ndim != 1 for v in node.outputs):
+    if not is_numeric(node) or not is_known(node.op) or not all(map(_has_rows, node.outputs)):
         return None
     operands = [_operand(variable, data) for variable in node.inputs]
     loop = RowLoop(node, [operand for operand in operands if operand is not None], [], [])
@@ -92,6 +92,11 @@ def _loop(fgraph: FunctionGraph, node: Apply, data: Set[Variable]) -> RowLoop | 
                 return None
             loop.clients.append(found)
     return loop
+
+
+def _has_rows(variable: Variable) -> bool:
+    """Whether it is a vector with a value for each row: one value for all may be read by loops over unlike data."""
+    return variable.type.ndim == 1 and not variable.type.broadcastable[0]
 
 
 def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
