@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from enum import IntEnum
+from pathlib import Path
 
 _OURS = os.path.dirname(__file__)
 
@@ -64,6 +65,14 @@ def sentence(code: int) -> str:
         return SENTENCES[Status(code)]
     except ValueError:
         return f"unknown status {code} (this is a bug in nutmill: please report it)"
+
+
+def path_of(value: object, name: str, what: str = "a folder") -> Path:
+    """Read an argument that is a path; raises ArgumentError, with the argument's name, if it is none."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ArgumentError(f"{name} must be the path of {what}, not {value!r}.")
+    return Path(path)
 
 
 def first_line(error: BaseException) -> str:

@@ -101,6 +101,8 @@ def test_another_model_is_refused(tmp_path):
 
 def test_other_files_and_damage_are_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(CheckpointError, match="fits cannot be a run's folder"):  # not even root makes folders there
+        sample_many(line(), points(3), checkpoint="/proc/fits", **FAST)
     with pytest.raises(CheckpointError, match="holds other files"):
         sample_many(line(), points(3), checkpoint=tmp_path, **FAST)
     sample_many(line(), points(3), checkpoint=tmp_path / "fits", **FAST)

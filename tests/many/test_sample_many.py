@@ -156,7 +156,7 @@ def test_a_function_keeps_what_it_returns():
     assert kept["seed"].values.tolist() == [fit_seed(7, number) % 1000 for number in range(3)]
 
 
-@pytest.mark.parametrize("returned", [3, {"x": "text"}])
+@pytest.mark.parametrize("returned", [3, {"x": "text"}, {"x": [[1], [1, 2]]}, {"a/b": 1.0}])
 def test_what_cannot_be_kept_is_refused(returned):
     with pytest.raises(ModelError, match="keep must return"):
         many(schools(), effects(1), keep=lambda fit: returned, on_error="raise")

@@ -92,6 +92,12 @@ def test_what_cannot_be_simulated_is_refused(build, said):
         sbc(build(), n=3, **OPTIONS)
 
 
+@pytest.mark.parametrize("n", [0, -2, "3"])
+def test_a_number_of_data_sets_that_is_none_is_refused(n):
+    with pytest.raises(ArgumentError, match="n must be a whole number, at least 1"):
+        sbc(None, n=n, **OPTIONS)
+
+
 def test_too_few_draws_are_refused():
     with pytest.raises(ArgumentError, match="ranked among 64 draws"):
         sbc(hierarchy(), n=3, **{**OPTIONS, "draws": 10})

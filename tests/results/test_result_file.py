@@ -116,3 +116,13 @@ def test_what_is_no_result_is_refused(tmp_path, name):
         tree.to_zarr(tmp_path / name, consolidated=False)
     with pytest.raises(ModelError, match="no groups posterior and sample_stats"):
         load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["result.nc", "result.zarr"])
+def test_a_name_that_files_do_not_know_is_one_sentence(tmp_path, name):
+    """Of a variable; what is written at the end of a run must not fail in another way."""
+    posterior = {".": good_posterior((4, 20))["mu"]}
+    result = to_arviz(Draws(posterior, good_stats((4, 20))), ModelData())
+    with pytest.raises(ModelError, match=f"^The result .*{name} cannot be written: .*[^.]\\.$"):
+        save(result, tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import pymc as pm
 import pytest
 import zoo
 
+import nutmill
 from nutmill import ArgumentError, ModelError, sample_numba
 from nutmill.sampling.request import checked_request
 
@@ -57,6 +58,9 @@ def test_unknown_var_names_are_refused(one_normal):
         ({"chains": 10**10}, "chains must be a whole number, between 1 and 1000000, not"),
         ({"jitter": "yes"}, "jitter must be True or False, not 'yes'"),
         ({"discard_tuned_samples": None}, "discard_tuned_samples must be True or False, not None"),
+        ({"chain_ids": 3}, r"chain_ids must be a list of whole numbers, such as \[0, 1, 2, 3\], not 3"),
+        ({"chain_ids": "0123"}, "chain_ids must be a list of whole numbers"),
+        ({"checkpoint": 3}, "checkpoint must be the path of a folder, not 3"),
         ({"checkpoint": ""}, "checkpoint must be the path of a folder, not ''"),
         ({"checkpoint": "a\0b"}, "checkpoint must be the path of a folder, not"),
     ],
@@ -103,3 +107,19 @@ def test_a_seed_sequence_is_a_seed():
 def test_initial_values_that_do_not_fit_are_refused(initvals, pattern):
     with refused(pattern):
         sample_numba(zoo.compiled("regression"), **QUICK, initvals=initvals)
+
+
+@pytest.mark.parametrize(
+    ("call", "pattern"),
+    [
+        (lambda: nutmill.resume(3), "path must be the path of a run's folder, not 3"),
+        (lambda: nutmill.status(None), "path must be the path of a run's folder, not None"),
+        (lambda: nutmill.merge([3]), "each of folders must be the path of a run's folder, not 3"),
+        (lambda: nutmill.load(b"model.nut"), "path must be the path of a model's file, not b'model.nut'"),
+        (lambda: zoo.compiled("regression").save(None), "path must be the path of a file, not None"),
+        (lambda: zoo.compiled("regression").with_data(coords=["a"]), "coords must be a mapping from dimensions"),
+    ],
+)
+def test_what_is_no_path_and_no_mapping_is_named(call, pattern):
+    with refused(pattern, ArgumentError):
+        call()

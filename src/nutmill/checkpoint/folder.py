@@ -50,7 +50,7 @@ class RunFolder:
         cannot be written.
         """
         path = Path(path)
-        _make(path)
+        make_folder(path)
         with as_checkpoint_error(path):
             check_names(path)
             if has_begun(path):
@@ -139,8 +139,11 @@ class RunFolder:
             write_manifest(self.path, self.manifest)
 
 
-def _make(path: Path) -> None:
-    """Make a folder unless it is there: where that fails nothing was saved, and there is nothing to resume."""
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there: where that fails nothing was saved, and there is nothing to resume.
+
+    Raises CheckpointError if it cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

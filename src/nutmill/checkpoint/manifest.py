@@ -14,7 +14,7 @@ from typing import Any
 
 from nutmill.checkpoint.form import Misfit, each, flag, mapping, maybe, number, one_of, parsed, record, text, whole
 from nutmill.checkpoint.records import replace_state
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, path_of
 from nutmill.files import kind_of, read_plain
 
 SCHEMA = 4
@@ -127,9 +127,10 @@ def check_names(path: Path) -> None:
 def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     """Read what a folder says of its run.
 
-    Raises CheckpointError if it holds none, one that was changed, or one that another version of nutmill has written.
+    Raises CheckpointError if it holds none, one that was changed, or one that another version of nutmill has written;
+    ArgumentError if `path` is no path.
     """
-    path = Path(path)
+    path = path_of(path, "path", "a run's folder")
     check_names(path)
     try:
         content = read_plain(path / MANIFEST)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nutmill.errors import ArgumentError, ModelError
+from nutmill.errors import ArgumentError, ModelError, NutmillError
 
 
 class DataSet(NamedTuple):
@@ -78,6 +78,8 @@ def _of_stream(given: Iterable) -> Iterator[tuple[Hashable, Mapping[str, Any]]]:
             item = next(items)
         except StopIteration:
             return
+        except NutmillError:  # it says itself what is wrong
+            raise
         except Exception as error:
             raise ModelError(
                 f"The data sets ended after {number} of them with an error: {type(error).__name__}: {error}."

@@ -118,10 +118,16 @@ def check_ranks(row: Groups, known: dict[str, int], key: Hashable) -> None:
 def _as_arrays(made: Any) -> Arrays:
     if not isinstance(made, Mapping):
         raise ModelError(f"keep must return a mapping from names to numbers or arrays, not {made!r:.60}.")
-    arrays = {str(name): np.array(value) for name, value in made.items()}
-    for name, array in arrays.items():
+    arrays = {}
+    for name, value in made.items():
+        if "/" in str(name):  # which parts groups of a result from their variables
+            raise ModelError(f"keep must return names without a slash, not {name!r}.")
+        try:
+            arrays[str(name)] = array = np.array(value)
+        except ValueError as error:
+            raise ModelError(f"keep must return numbers or arrays of them, and {name} is {value!r:.60}.") from error
         if array.dtype.kind not in "fiub":
-            raise ModelError(f"keep must return numbers or arrays of them, and {name} is {made[name]!r:.60}.")
+            raise ModelError(f"keep must return numbers or arrays of them, and {name} is {value!r:.60}.")
     return arrays
 
 

@@ -12,7 +12,7 @@ from nutmill.many.fitting import Fit, options_of_fits
 from nutmill.many.sample_many import sample_many
 from nutmill.native.labels import label_array
 from nutmill.results.trace import group
-from nutmill.sampling.request import Seed
+from nutmill.sampling.request import Seed, checked_count
 from nutmill.sampling.sample import compiled_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def power(
     SamplingError
         If a chain has to stop.
     """
-    options = options_of_fits(locals())
+    options, n = options_of_fits(locals()), checked_count("n", n, 1)
     given: Mapping[Hashable, Mapping[str, Any]] = {"of the model": {}} if designs is None else _checked(designs)
     if not callable(decide):
         raise ArgumentError(f"decide must be a function of a fit and the true values, not {decide!r:.60}.")

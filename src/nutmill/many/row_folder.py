@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from nutmill.checkpoint.folder import make_folder
 from nutmill.checkpoint.lock import FolderLock
 from nutmill.checkpoint.records import as_checkpoint_error
 from nutmill.errors import CheckpointError
@@ -41,8 +42,8 @@ class RowFolder:
         self._written_s = time.monotonic()
 
     def __enter__(self) -> Self:
+        make_folder(self._path)
         with as_checkpoint_error(self._path):
-            self._path.mkdir(parents=True, exist_ok=True)
             call = self._call_file()
             if not call.exists() and any(self._path.iterdir()):
                 raise CheckpointError(f"{self._path} holds other files: take a new folder.")

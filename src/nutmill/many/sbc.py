@@ -12,7 +12,7 @@ from nutmill.many.datasets import data_sets
 from nutmill.many.fitting import Fit, Fitter, options_of_fits
 from nutmill.many.keeping import FITS, Arrays, Groups
 from nutmill.many.rank_bands import p_value
-from nutmill.sampling.request import Seed, checked_request
+from nutmill.sampling.request import Seed, checked_count, checked_request
 from nutmill.sampling.sample import compiled_of, with_coordinates
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def sbc(
     SamplingError
         If a chain has to stop.
     """
-    options = options_of_fits(locals())
+    options, n = options_of_fits(locals()), checked_count("n", n, 1)
     from nutmill.model.simulating import simulations  # brings PyMC
 
     request = checked_request(**options)

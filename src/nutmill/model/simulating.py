@@ -45,7 +45,8 @@ def with_other_data(model: pm.Model, data: Mapping[str, Any]) -> Iterator[None]:
 
     Raises ModelError if it has no such data, or they do not fit it.
     """
-    named = {variable.name: variable for variable in model.data_vars} if isinstance(model, pm.Model) else {}
+    _check_kind(model)
+    named = {variable.name: variable for variable in model.data_vars}
     if strange := [name for name in data if name not in named]:
         raise ModelError(f"The model has no pm.Data called {', '.join(strange)}. It has {', '.join(named) or 'none'}.")
     before = {name: named[name].get_value() for name in data}
@@ -54,7 +55,7 @@ def with_other_data(model: pm.Model, data: Mapping[str, Any]) -> Iterator[None]:
             with model:
                 pm.set_data(dict(data))
         except (ValueError, TypeError) as error:
-            raise ModelError(f"The data do not fit the model: {error}") from error
+            raise ModelError(f"The data do not fit the model: {str(error).rstrip('.')}.") from error
         yield
     finally:
         with model:
@@ -66,9 +67,13 @@ def _unconstrained(model: pm.Model, rv):
     return rv if transform is None else transform.forward(rv, *rv.owner.inputs)
 
 
-def _check(model: pm.Model) -> None:
+def _check_kind(model: pm.Model) -> None:
     if not isinstance(model, pm.Model):
         raise ModelError(f"To simulate data a pm.Model is needed, not {type(model).__name__}.")
+
+
+def _check(model: pm.Model) -> None:
+    _check_kind(model)
     if not model.observed_RVs:
         raise ModelError("The model observes nothing: there are no data to simulate.")
     if model.potentials:

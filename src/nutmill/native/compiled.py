@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nutmill.errors import ArgumentError, ModelError
+from nutmill.errors import ArgumentError, ModelError, path_of
 from nutmill.files import CODE_MODE, read_plain, replace_file
 from nutmill.layout.applied import Applied, apply_layout
 from nutmill.layout.layout import Layout
@@ -154,7 +153,7 @@ class CompiledModel:
         ModelError
             If the model's code needs Python, its data are missing, or the file cannot be written.
         """
-        path = Path(path)
+        path = path_of(path, "path", "a file")
         try:
             replace_file(path, self.to_bytes(data=data, log_likelihood=log_likelihood), mode=CODE_MODE)
         except OSError as error:
@@ -445,7 +444,7 @@ def load(path: str | os.PathLike, *, strict: bool = False) -> CompiledModel:
         If the file cannot be read, is damaged or no model, was made for another processor or another version of
         nutmill, or, with `strict`, others may write it.
     """
-    path = Path(path)
+    path = path_of(path, "path", "a model's file")
     try:
         if strict:
             saved_model.check_private(path)

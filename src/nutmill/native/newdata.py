@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nutmill.errors import ModelError, Status, first_line
+from nutmill.errors import ArgumentError, ModelError, Status, first_line
 from nutmill.native.binding import Binding, DataMisfit
 from nutmill.native.description import DataArray, Description
 from nutmill.native.origin import Origin
@@ -18,8 +18,10 @@ def replace_arrays(model: Description, arrays: Mapping[str, object], coords: Map
     """Give a model other data; lengths of dimensions and their labels follow.
 
     Raises ModelError if a name is unknown, or an array has another rank or a dtype that cannot be converted without
-    loss.
+    loss; ArgumentError if `coords` is no mapping.
     """
+    if not isinstance(coords, Mapping):
+        raise ArgumentError(f"coords must be a mapping from dimensions to their labels, not {coords!r:.60}.")
     named = check_names(model, arrays)
     strange = [dim for dim in coords if dim not in model.dims]
     if strange:

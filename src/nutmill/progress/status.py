@@ -14,7 +14,7 @@ from nutmill.checkpoint.form import Misfit, each, maybe, number, one_of, parsed,
 from nutmill.checkpoint.lock import is_alive, read_owner
 from nutmill.checkpoint.manifest import LOCK, STATUS, read_manifest
 from nutmill.checkpoint.records import as_checkpoint_error
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, path_of
 from nutmill.files import read_plain, replace_file
 from nutmill.progress.lines import ChainProgress, Line, ProgressView, chain_line, with_rows
 
@@ -168,7 +168,7 @@ def status(path: str | os.PathLike) -> dict[str, Any]:
     CheckpointError
         If the folder holds no run, or what it says of it cannot be read.
     """
-    path = Path(path)
+    path = path_of(path, "path", "a run's folder")
     manifest = read_manifest(path)
     known = read_status(path)
     if known is None:

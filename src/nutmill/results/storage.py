@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from nutmill.errors import ModelError
+from nutmill.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     import arviz
@@ -61,6 +61,8 @@ def save(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:
             os.replace(fresh, path)
     except OSError as error:
         raise ModelError(f"The result {path} cannot be written: {error.strerror or error}.") from error
+    except (ValueError, TypeError) as error:  # names and labels that the format does not know
+        raise ModelError(f"The result {path} cannot be written: {first_line(error).rstrip('.')}.") from error
 
 
 def save_or_rescue(result: arviz.InferenceData | xr.DataTree, path: Path) -> None:

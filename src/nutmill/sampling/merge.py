@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nutmill.checkpoint.manifest import read_manifest
-from nutmill.errors import CheckpointError
+from nutmill.errors import CheckpointError, path_of
 from nutmill.layout.machine.topology import topology as read_topology
 from nutmill.run.checkpoints import read_groups
 from nutmill.run.collect import collect
@@ -57,7 +57,7 @@ def merge(
     """
     if isinstance(folders, str | os.PathLike) or not folders:
         raise CheckpointError("merge takes a list of run folders, one for each part.")
-    manifests = {Path(folder): read_manifest(folder) for folder in folders}
+    manifests = {path_of(folder, "each of folders", "a run's folder"): read_manifest(folder) for folder in folders}
     (first, reference), *others = manifests.items()
     for folder, manifest in others:
         _check_settings(reference, manifest, first, folder)

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from numbers import Integral, Real
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nutmill.errors import ArgumentError
+from nutmill.errors import ArgumentError, path_of
 from nutmill.layout.layout import Layout
 from nutmill.nuts.group_size import GROUP_SIZE, whole_groups
 from nutmill.run.adaptation import AdaptationState
@@ -121,19 +121,19 @@ def checked_request(
     """Check the arguments of `sample_numba`; raises ArgumentError with one sentence for the first that is wrong."""
     if not isinstance(target_accept, Real) or not 0.0 < float(target_accept) < 1.0:
         raise ArgumentError(f"target_accept must lie between 0 and 1, not {target_accept!r}.")
-    draws, chains = _count("draws", draws, 1), _count("chains", chains, 1, _MOST_CHAINS)
+    draws, chains = checked_count("draws", draws, 1), checked_count("chains", chains, 1, _MOST_CHAINS)
     chain_ids = _chain_ids(chain_ids, chains)
     _check_together(until, chain_ids, chains, executor)
     return Request(
         draws=draws,
-        tune=None if tune is None else _count("tune", tune, 0),
+        tune=None if tune is None else checked_count("tune", tune, 0),
         chains=chains,
-        cores=None if cores is None else _count("cores", cores, 1),
+        cores=None if cores is None else checked_count("cores", cores, 1),
         layout=_layout(layout),
         target_accept=float(target_accept),
         metric=_one_of("metric", metric, "auto", "diag"),
         centring=_one_of("centring", centring, "auto", "off"),
-        max_treedepth=_count("max_treedepth", max_treedepth, 1, 20),
+        max_treedepth=checked_count("max_treedepth", max_treedepth, 1, 20),
         seed=_seed(random_seed),
         initvals=initvals,
         jitter=_switch("jitter", jitter),
@@ -142,7 +142,7 @@ def checked_request(
         progressbar=progressbar,
         check=_switch("compute_convergence_checks", compute_convergence_checks),
         result=_result_options(idata_kwargs),
-        checkpoint=None if checkpoint is None else _path("checkpoint", checkpoint),
+        checkpoint=None if checkpoint is None else path_of(checkpoint, "checkpoint"),
         every=_seconds("every", every),
         chain_ids=chain_ids,
         max_time=max_time,
@@ -232,15 +232,6 @@ def _executor(executor) -> Executor | None:
     return executor
 
 
-def _path(name: str, value) -> Path:
-    if not isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{name} must be the path of a folder, not {value!r}.")
-    path = os.fspath(value)
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ArgumentError(f"{name} must be the path of a folder, not {value!r}.")
-    return Path(path)
-
-
 def _seconds(name: str, value) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
         raise ArgumentError(f"{name} must be a number of seconds above 0, not {value!r}.")
@@ -251,17 +242,21 @@ def _chain_ids(chain_ids, chains: int) -> list[int]:
     """All chains, or those named: whole groups, because the chains of a group learn from each other."""
     if chain_ids is None:
         return list(range(chains))
-    named = sorted(_count("each of chain_ids", chain_id, 0, chains - 1) for chain_id in chain_ids)
+    if isinstance(chain_ids, str | bytes) or not isinstance(chain_ids, Iterable):
+        raise ArgumentError(f"chain_ids must be a list of whole numbers, such as [0, 1, 2, 3], not {chain_ids!r}.")
+    chain_ids = list(chain_ids)
+    named = sorted(checked_count("each of chain_ids", chain_id, 0, chains - 1) for chain_id in chain_ids)
     wanted = whole_groups(named, chains)
     if not named or named != wanted:
         raise ArgumentError(
             f"chain_ids must name whole groups of {GROUP_SIZE} chains, which share their warmup: "
-            f"{wanted or list(range(min(GROUP_SIZE, chains)))} rather than {list(chain_ids)} (of {chains} chains)."
+            f"{wanted or list(range(min(GROUP_SIZE, chains)))} rather than {chain_ids} (of {chains} chains)."
         )
     return named
 
 
-def _count(name: str, value, least: int, most: int | None = None) -> int:
+def checked_count(name: str, value, least: int, most: int | None = None) -> int:
+    """Read an argument that is a whole number; raises ArgumentError, with what it may be, if it is none."""
     is_count = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_count or value < least or (most is not None and value > most):
         limits = f"at least {least}" if most is None else f"between {least} and {most}"
