@@ -81,6 +81,11 @@ def test_until_keeps_the_draws_of_a_fixed_count(tmp_path, reference):
     again = sample_numba(compiled(), **options, cores=1, checkpoint=tmp_path / "run", every=0.01)
     assert_same(again, once)
     assert_same(nutmill.resume(tmp_path / "run", compiled(), **QUIET), once)
+    # What looks into the folder, as `nutmill diagnose` does, sees the draws that were kept: chains may have made more.
+    for is_partial in (False, True):
+        merged = nutmill.merge([tmp_path / "run"], compiled(), partial=is_partial, compute_convergence_checks=False)
+        assert merged.attrs["stopped_by"] == "until" and merged.attrs["interrupted"] == 0
+        assert np.array_equal(group(merged, "posterior")["mu"], group(once, "posterior")["mu"])
     more = nutmill.resume(tmp_path / "run", compiled(), draws=n_draws + 50, **QUIET)
     assert group(more, "posterior").sizes["draw"] == n_draws + 50
 

@@ -2,16 +2,18 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nutmill.checkpoint.manifest import read_manifest
 from nutmill.errors import CheckpointError, path_of
 from nutmill.layout.machine.topology import topology as read_topology
+from nutmill.progress.status import read_status
 from nutmill.run.checkpoints import read_groups
 from nutmill.run.collect import collect
-from nutmill.run.groups import Group
+from nutmill.run.ending import UNTIL
+from nutmill.run.groups import Group, chains_of
 from nutmill.run.run import Clock, Ending
 from nutmill.sampling.kept_model import check_same, compiled_for, identity, without_missing
 from nutmill.sampling.numerics import notes_on
@@ -36,7 +38,8 @@ def merge(
     Parameters
     ----------
     folders
-        In any order; together they must hold every chain of the run once, with all its draws.
+        In any order; together they must hold every chain of the run once, with all its draws: of a run that `until`
+        has ended those that it kept.
     model
         The same model with the same data, compiled or a `pm.Model`; None takes what lies in the first folder.
     partial
@@ -67,7 +70,8 @@ def merge(
     groups.sort(key=lambda group: group.chain_ids[0])
     how = {"chain_ids": None, "until": None, "progressbar": False}
     request = request_from(reference["request"], compute_convergence_checks=compute_convergence_checks, **how)
-    missing = _what_is_missing(groups, request)
+    n_enough = _n_enough(manifests, groups)
+    missing = None if n_enough is not None else _what_is_missing(groups, request)
     if missing is not None and not partial:
         raise CheckpointError(missing)
     compiled = compiled_for(model, reference, first)
@@ -76,7 +80,8 @@ def merge(
     clock = Clock()
     clock.resume(max((group.files.facts.get("walls_s", (0.0, 0.0)) for group in groups), key=sum))
     clock.stop(is_sampling=True)
-    run = collect(groups, request.settings, Ending(None if missing is None else "partial"), clock)
+    ending = Ending(None if missing is None else "partial") if n_enough is None else Ending(UNTIL, n_enough)
+    run = collect(groups, request.settings, ending, clock)
     layout = {"source": "merged", "requested": {"chains_at_once": topology.n_cores}, **_numerics(manifests)}
     return finish(compiled, run, without_missing(request, compiled), layout)
 
@@ -113,6 +118,18 @@ def _check_chains(manifests: Mapping[Path, Mapping[str, Any]]) -> None:
             if chain_id in owners:
                 raise CheckpointError(f"Chain {chain_id} is in {owners[chain_id]} and in {folder}: leave one out.")
             owners[chain_id] = folder
+
+
+def _n_enough(folders: Iterable[Path], groups: Sequence[Group]) -> int | None:
+    """How many draws a run has kept because they were good enough: chains may have made more. Others: None.
+
+    It has all of its chains in one folder, because they were judged together.
+    """
+    folder, *others = folders
+    known = None if others else read_status(folder)
+    if known is None or known["stopped_by"] != UNTIL:
+        return None
+    return known["draws"] if known["draws"] <= min(group.n_drawn(chain) for group, chain in chains_of(groups)) else None
 
 
 def _what_is_missing(groups: Sequence[Group], request: Request) -> str | None:
