@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.calibration.experiments import Experiment
 from nutmill import CompiledModel, compile_model, sample_numba
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.results.trace import group
 
 N_DATA_SETS, N_CHAINS = 400, 4
@@ -70,7 +70,7 @@ def _draws(bound: CompiledModel, seed: int):
             progressbar=False,
             compute_convergence_checks=False,
         )
-        mixed = seen(group(result, "posterior"), address=bound.code.address("mixing")).mixed
+        mixed = scalar_facts(group(result, "posterior"), address=bound.code.address("mixing")).mixed
         is_slow = min(mixed.ess_bulk.min(), mixed.ess_tail.min()) < _ESS
         if not is_slow or draws == _MOST_DRAWS:
             return result, bool(is_slow)

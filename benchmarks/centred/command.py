@@ -16,7 +16,7 @@ from benchmarks.centred import hierarchies, steady
 from benchmarks.centred.tables import table
 from benchmarks.results_file import RESULTS, record
 from nutmill import sample_numba
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.results.trace import group
 
 CENTRED: dict[str, Callable[[], pm.Model]] = {
@@ -84,7 +84,7 @@ def run(compiled: nutmill.CompiledModel, seed: int, draws: int = 1000, cores: in
         discard_tuned_samples=False,
     )
     stats, warmup = (group(trace, name) for name in ("sample_stats", "warmup_sample_stats"))
-    found = seen(group(trace, "posterior")).mixed
+    found = scalar_facts(group(trace, "posterior")).mixed
     return {
         "rhat": float(found.rhat.max()),
         "ess_bulk": float(found.ess_bulk.min()),

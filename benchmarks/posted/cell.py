@@ -12,7 +12,7 @@ import pymc as pm
 
 from benchmarks.posted.command import MODELS
 from nutmill.comparison.samplers.nutpie import low_rank_options
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.results.trace import group
 
 CHAINS, DRAWS = 4, 1000
@@ -31,7 +31,7 @@ def main(request: str, answer: str) -> None:
 def row(trace, free: list[str], seed: int) -> dict:
     """Tell the worst diagnostics of all scalars of the free variables, divergences, gradients with warmup."""
     stats, warmup = (group(trace, name) for name in ("sample_stats", "warmup_sample_stats"))
-    found = seen(group(trace, "posterior"), free).mixed
+    found = scalar_facts(group(trace, "posterior"), free).mixed
     worst = int(found.ess_bulk.argmin())
     return {
         "seed": seed,

@@ -17,7 +17,7 @@ from benchmarks.results_file import RESULTS, record
 from benchmarks.validation.command import REFERENCE
 from nutmill.comparison import samplers
 from nutmill.comparison.samplers.contract import SamplerRun, Size
-from nutmill.diagnosis.posterior_scalars import seen
+from nutmill.diagnosis.posterior_scalars import scalar_facts
 from nutmill.results.trace import group
 
 # All of them run in this process, one after the other.
@@ -74,7 +74,7 @@ def run(build: Callable[[], pm.Model], references: dict[str, Reference], sampler
 def judged(run: SamplerRun, references: dict[str, Reference]) -> dict:
     """Reduce a run to numbers: the distances are in standard errors of both sides."""
     posterior, stats = group(run.trace, "posterior"), group(run.trace, "sample_stats")
-    mixed = seen(posterior).mixed
+    mixed = scalar_facts(posterior).mixed
     known = posterior[sorted({scalar.partition("[")[0] for scalar in references})]
     return {
         "distances": {scalar: distance._asdict() for scalar, distance in distances(known, references).items()},
