@@ -1,6 +1,7 @@
 """Where the two lines of PyTensor differ: homes of linear algebra, indices, axes of `Join` and `Split`."""
 
 from inspect import signature
+from typing import NamedTuple
 
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
@@ -10,7 +11,7 @@ from pytensor.tensor.basic import Join
 from pytensor.tensor.special import Softmax
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor, indices_from_subtensor
 from pytensor.tensor.type import TensorType
-from pytensor.tensor.type_other import NoneTypeT
+from pytensor.tensor.type_other import MakeSlice, NoneTypeT
 
 _AXIS_IN_OP = "axis" in signature(Join.__init__).parameters
 
@@ -57,11 +58,6 @@ except ImportError:  # PyTensor 3 has one op for all advanced indices
     AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedSubtensor, AdvancedIncSubtensor
 
 try:
-    from pytensor.tensor.type_other import MakeSlice
-except ImportError:  # PyTensor 3 has slices in the op alone
-    MakeSlice = ()
-
-try:
     from pytensor.tensor.special import SoftmaxGrad
 except ImportError:  # PyTensor 3 takes the gradient of the graph that a softmax is
     SoftmaxGrad = Softmax
@@ -89,6 +85,7 @@ __all__ += [
     "SoftmaxGrad",
     "Solve",
     "SolveTriangular",
+    "TakenRows",
     "adds_by_index",
     "advanced_indices",
     "index_entries",
@@ -159,14 +156,20 @@ def _is_of_integers(index: Variable) -> bool:
     return isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")) and kind.dtype != "uint64"
 
 
-def taken_rows(node: Apply | None) -> tuple[Variable, list[Variable]] | None:
-    """The array and the vectors of integers of ``x[i]`` or ``x[i, j]``, if that is what the node computes."""
+class TakenRows(NamedTuple):
+    """Rows of an array that a vector of integers names."""
+
+    array: Variable
+    index: Variable
+
+
+def taken_rows(node: Apply | None) -> TakenRows | None:
+    """The array and the index of ``x[i]``, if such rows are what the node computes."""
     if node is None or type(node.op) not in TAKING:
         return None
-    indices = advanced_indices(node) or [None]
-    vectors = [index for index in indices if index is not None and index.type.ndim == 1]
-    is_by_rows = indices[0] is not None and indices == [*vectors, *[None] * (len(indices) - len(vectors))]
-    return (node.inputs[0], vectors) if is_by_rows else None
+    index, *others = advanced_indices(node) or [None]
+    is_by_rows = index is not None and index.type.ndim == 1 and not any(other is not None for other in others)
+    return TakenRows(node.inputs[0], index) if is_by_rows else None
 
 
 def adds_by_index(node: Apply) -> bool:

@@ -18,7 +18,7 @@ from pytensor.scalar import basic as scalar_ops
 from pytensor.tensor.elemwise import CAReduce, Elemwise
 from pytensor.tensor.rewriting.elemwise import FusionOptimizer
 
-from nutmill.model.compat import taken_rows
+from nutmill.model.compat import TakenRows, taken_rows
 from nutmill.model.graphs.properties import is_known
 
 _MANY = 1024  # operands of one loop: as PyTensor has it with a C compiler
@@ -128,16 +128,16 @@ def _read(fgraph: FunctionGraph, node: Apply) -> tuple[list[Variable], list[int 
         rows = taken_rows(variable.owner)
         # Rows that are read only here need not be copied first.
         if rows is not None and _can_be_read(rows, variable) and len(fgraph.clients[variable]) == 1:
-            inputs.append(rows[0])
-            indices.append(positions.setdefault(rows[1][0], len(node.inputs) + len(positions)))
+            inputs.append(rows.array)
+            indices.append(positions.setdefault(rows.index, len(node.inputs) + len(positions)))
         else:
             inputs.append(variable)
             indices.append(None)
     return [*inputs, *positions], indices
 
 
-def _can_be_read(rows: tuple, variable: Variable) -> bool:
-    is_plain = len(rows[1]) == 1 and is_known(variable.owner.op)
+def _can_be_read(rows: TakenRows, variable: Variable) -> bool:
+    is_plain = is_known(variable.owner.op)
     return is_plain and not variable.type.broadcastable[0]
 
 

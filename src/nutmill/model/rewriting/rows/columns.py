@@ -161,8 +161,8 @@ class _Columns:
         if node is not None and isinstance(node.op, Alloc) and node.inputs[0].type.broadcastable == (True, True):
             return [alloc(node.inputs[0].dimshuffle(0), node.inputs[1])] * n_columns
         rows = taken_rows(node)
-        if rows is not None and len(rows[1]) == 1 and rows[0].type.shape[1] == n_columns:
-            return [rows[0][:, k][rows[1][0]] for k in range(n_columns)]
+        if rows is not None and rows.array.type.shape[1] == n_columns:
+            return [rows.array[:, k][rows.index] for k in range(n_columns)]
         return [variable[:, k] for k in range(n_columns)]
 
 

@@ -78,7 +78,7 @@ def _meets_groups(fgraph: FunctionGraph, rows: Variable, data: Set[Variable]) ->
     while left:
         variable = left.pop()
         taken = taken_rows(variable.owner)
-        if taken is not None and taken[0].type.ndim == 1 and len(taken[1]) == 1 and taken[1][0] in data:
+        if taken is not None and taken.array.type.ndim == 1 and taken.index in data:
             return True
         nodes = [variable.owner, *(client for client, _ in fgraph.clients[variable])]
         loops = [node for node in nodes if isinstance(node, Apply) and isinstance(node.op, Elemwise)]

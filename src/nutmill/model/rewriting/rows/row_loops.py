@@ -106,8 +106,8 @@ def _operand(variable: Variable, data: Set[Variable]) -> RowOperand | None:
         return RowOperand(variable, is_row=True)
     node = variable.owner
     rows = taken_rows(node)
-    if rows is not None and is_known(node.op) and len(rows[1]) == 1 and rows[0].type.ndim == 1:
-        return RowOperand(rows[0], by=rows[1][0]) if rows[1][0] in data else None
+    if rows is not None and is_known(node.op) and rows.array.type.ndim == 1:
+        return RowOperand(rows.array, by=rows.index) if rows.index in data else None
     if (column := column_of(node)) is not None:
         return RowOperand(column.table, column=column) if column.table in data else None
     return RowOperand(variable, maker=node) if node is not None and isinstance(node.op, Elemwise) else None
