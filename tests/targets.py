@@ -34,6 +34,7 @@ class Target(IntEnum):
     LESSER_MODE = 15  # N(20, I), and e^-30 times N(-20, I)
     NARROW_MODE = 16  # equal masses: N(20, I / 100) and N(-20, I)
     STAIRS = 17  # N(0, I), and e^-400 for each whole unit between x0 and 0
+    LEAST_MODE = 18  # N(20, I), and e^-200 times N(-20, I)
     RIDGE = 14  # N(0, I), but x0 + x1 is 10^4 times as wide, and x0 - x1 10^5 times as narrow
 
 
@@ -74,10 +75,11 @@ def independent_term(position, data, i):
     if data == Target.TWO_MODES:
         centre = 20.0 if position[0] > 0.0 else -20.0
         return -0.5 * (x - centre) ** 2, centre - x
-    if data == Target.LESSER_MODE:
+    if data == Target.LESSER_MODE or data == Target.LEAST_MODE:
         is_lesser = position[0] < 0.0
         from_centre = x + 20.0 if is_lesser else x - 20.0
-        return -0.5 * from_centre**2 - (30.0 if is_lesser and i == 0 else 0.0), -from_centre
+        below = 30.0 if data == Target.LESSER_MODE else 200.0
+        return -0.5 * from_centre**2 - (below if is_lesser and i == 0 else 0.0), -from_centre
     if data == Target.NARROW_MODE:
         if position[0] < 0.0:
             return -0.5 * (x + 20.0) ** 2, -x - 20.0

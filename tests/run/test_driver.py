@@ -57,10 +57,10 @@ def test_draws_do_not_depend_on_threads_and_blocks(reference, options):
     assert_same(run_chains(**options), reference)
 
 
-def two_and_two(**options):
+def two_and_two(target=Target.LESSER_MODE, **options):
     """Run two chains that begin in a mode without mass, and two in the one that has it all."""
-    model, (mine, theirs) = native(Target.LESSER_MODE, 3), (-20.0, 20.0)
-    points = starts(Target.LESSER_MODE, 4, 3) + np.array([mine, mine, theirs, theirs])[:, None]
+    model, (mine, theirs) = native(target, 3), (-20.0, 20.0)
+    points = starts(target, 4, 3) + np.array([mine, mine, theirs, theirs])[:, None]
     return drive([model], Starts(points, 5), SETTINGS, **options)
 
 
@@ -71,6 +71,13 @@ def test_chains_that_leave_a_lesser_mode_leave_it_at_the_same_draw_however_they_
         again = two_and_two(**options)
         assert_same(again, first)
         np.testing.assert_array_equal(again.warmup.restarted_at, first.warmup.restarted_at)
+
+
+def test_a_chain_that_only_started_far_away_is_not_said_to_have_left_a_mode():
+    lesser, least = two_and_two(threads=2), two_and_two(Target.LEAST_MODE, threads=2)
+    assert (least.warmup.restarted_at[:2] > 0).all()
+    assert [message[:38] for message in lesser.messages] == ["Chains 0, 1 had settled in a lesser mo"]
+    assert least.messages == []
 
 
 def test_draws_do_not_depend_on_timing(reference):

@@ -15,7 +15,8 @@ from nutmill.run.run import Chains, Clock, Divergences, Ending, Run, Seconds, Se
 # large, or small, squared gradients are.
 _FAR_BELOW, _FORCE_RATIO = 5.0, 10.0
 _LAST_DRAWS = 50
-_LEAST_SHARE = 1e-300  # of a mode, in words: the exponential of less is zero
+# The bound on a mode's mass, as a logarithm, below which a chain only started far away: nobody could want its draws.
+_NO_MODE = -70.0
 
 
 def collect(groups: list[Group], settings: Settings, ending: Ending, clock: Clock) -> Run:
@@ -150,14 +151,14 @@ def _messages(group: Group, settings: Settings) -> list[str]:
 
 
 def _restarts(group: Group) -> list[str]:
-    """Say which chains left modes of negligible mass during warmup."""
+    """Say which chains left modes of negligible mass during warmup, if these were modes at all."""
     chains = group.state.chains
-    left = np.flatnonzero(chains["restarted_at"] > 0)
+    left = np.flatnonzero((chains["restarted_at"] > 0) & (chains["log_mass"] > _NO_MODE))
     if len(left) == 0:
         return []
     who = _listed([group.chain_ids[number] for number in left])
     others = _listed([group.chain_ids[number] for number in sorted(set(chains["restarted_from"][left].tolist()))])
-    share, last = max(np.exp(chains["log_mass"][left].max()), _LEAST_SHARE), chains["restarted_at"][left].max()
+    share, last = np.exp(chains["log_mass"][left].max()), chains["restarted_at"][left].max()
     return [
         f"Chain{'s' * (len(left) > 1)} {who} had settled in a lesser mode, of at most {share:.0e} times the mass of "
         f"that of chain{'s' * (',' in others)} {others}, and left it for that one by draw {last} of warmup. If you "
