@@ -239,7 +239,7 @@ def _lower_graph(graph: ModelGraph, stages: dict[str, float]) -> _Model:
     with stage(stages, "lower"), noting_foreign() as by_numba:
         lowered = {"density": lower.density_entry(way.function(density.fgraph, numbers=True), places.of(density))}
         if computed:
-            lowered["expand"] = lower.expand_entry(way.function(expand.fgraph), places.of(expand))
+            lowered["expand"] = lower.expand_entry(way.function(expand.fgraph, numbers=True), places.of(expand))
         if prepare:
             lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
         if sites:
@@ -260,7 +260,7 @@ def _lower_likelihood(graph: ModelGraph, stages: dict[str, float]) -> _Model:
         prepare = prepared(way, arrays, expand, arithmetic)
     places = placed(parameters, arrays, expand, prepare, arithmetic)
     with stage(stages, "lower"), noting_foreign() as by_numba:
-        lowered = {"expand": lower.expand_entry(way.function(expand.fgraph), places.of(expand))}
+        lowered = {"expand": lower.expand_entry(way.function(expand.fgraph, numbers=True), places.of(expand))}
         if prepare:
             lowered["prepare"] = lower.prepare_entry(way.function(prepare.fgraph), places.of(prepare))
     slots = list(places.slots.values())

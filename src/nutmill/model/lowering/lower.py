@@ -120,15 +120,15 @@ def _entry(name: str, graph: Graph, body: Callable[[Emitter, Sequence[ir.Value]]
 
 def _computed(graph: Graph, emitter: Emitter, given: Sequence[Value]) -> list[Value]:
     """Call a graph; the outputs are references that the caller owns."""
+    if isinstance(graph, Program):
+        return call_program(graph, emitter, [each.kind for each in given], [each.value for each in given])
     outputs = _called(graph, emitter, given)
     values = cgutils.unpack_tuple(emitter.builder, outputs.value, len(outputs.kind))
     return [Value(*output) for output in zip(outputs.kind, values, strict=True)]
 
 
-def _called(function: Graph, emitter: Emitter, given: Sequence[Value]) -> Value:
+def _called(function: Callable, emitter: Emitter, given: Sequence[Value]) -> Value:
     kinds, values = [each.kind for each in given], [each.value for each in given]
-    if isinstance(function, Program):
-        return Value(*call_program(function, emitter, kinds, values))
     call = call_of(function, 1)
     return Value(call.result(kinds), call.emit(emitter, kinds, values))
 

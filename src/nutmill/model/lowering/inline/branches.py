@@ -10,7 +10,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.lowering.inline.arrays import Emitter, array_kind, new_array, truth, view_of
 from nutmill.model.lowering.inline.filling import fill
 from nutmill.model.lowering.inline.loops import Axes
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 
 
 def if_else(node: Apply) -> Operation | None:
@@ -37,6 +37,6 @@ def if_else(node: Apply) -> Operation | None:
                     with block:
                         fill(emitter, Axes(source, (False,) * kind.ndim), target)
             results.append(value)
-        return results_as_one(emitter, result_kind, results)
+        return one_or_several(results)
 
     return Operation(lambda operands: result_kind, emit)

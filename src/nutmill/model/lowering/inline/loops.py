@@ -148,11 +148,15 @@ class Memory:
     """Loads and stores of one nest; what overlaps with nothing is said to, which spares LLVM its checks at run time.
 
     `emitter` stands before the nest, which works `n_places` of the given arrays in place. PyTensor sees to it that what
-    is worked in place is no part of another operand.
+    is worked in place is no part of another operand. Of a single element nothing is said: there is nothing to check,
+    and LLVM compares all that is said of a function's memory with all of its loads and stores.
     """
 
-    def __init__(self, emitter: Emitter, n_places: int = 0):
+    def __init__(self, emitter: Emitter, n_places: int = 0, *, is_loop: bool = True):
         self._emitter = emitter
+        self._scopes: list[Own] = []
+        if not is_loop:
+            return
         module = emitter.builder.module
         domain = Own(module, [])
         self._scopes = [Own(module, [domain]) for _ in range(1 + n_places)]
@@ -181,6 +185,8 @@ class Memory:
         self._marked(lambda: store(self._emitter, view, indices, value), "store", 1 + place)
 
     def _marked(self, write, opname: str, own: int | None):
+        if not self._scopes:
+            return write()
         block = self._emitter.builder.block
         first = len(block.instructions)
         result = write()

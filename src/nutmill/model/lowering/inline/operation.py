@@ -21,7 +21,7 @@ class Operation(NamedTuple):
     # (Numba types of the operands) -> Numba type of the result, a tuple if there are several.
     result: Callable[[Sequence[types.Type]], types.Type]
     # (Emitter, types of the operands, IR values of the operands) -> IR value of the result, as a reference that the
-    # caller owns.
+    # caller owns; of several results a tuple, or a list of their values.
     emit: Callable
 
 
@@ -30,9 +30,9 @@ def kind_of_results(kinds: Sequence[types.Type]) -> types.Type:
     return kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
 
 
-def results_as_one(emitter: Emitter, kind: types.Type, values: Sequence[ir.Value]) -> ir.Value:
-    """What an operation gives, of `kind_of_results`: its result, or a tuple of several."""
-    return values[0] if len(values) == 1 else emitter.context.make_tuple(emitter.builder, kind, values)
+def one_or_several(values: Sequence[ir.Value]) -> ir.Value | list[ir.Value]:
+    """What an operation gives: its result, or a list of several, as LLVM takes long to part a long tuple again."""
+    return values[0] if len(values) == 1 else list(values)
 
 
 def call_of(function: Callable, n_results: int) -> Operation:

@@ -27,7 +27,7 @@ from nutmill.model.lowering.inline.arrays import (
 )
 from nutmill.model.lowering.inline.elements.scalar_rules import compare
 from nutmill.model.lowering.inline.loops import nest
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 
 _MISFIT = "the pieces that an array of the model is cut into do not make up its length"
 
@@ -108,7 +108,7 @@ def split(node: Apply) -> Operation | None:
             piece = View(kind, pointer(emitter, whole, begin), shape, whole.strides)
             pieces.append(alias(emitter, kind, (kinds[0], values[0]), piece))
             first = builder.add(first, length)
-        return results_as_one(emitter, result(kinds), pieces)
+        return one_or_several(pieces)
 
     def _lengths(emitter: Emitter, whole: View, axis: int, wanted: tuple[types.Array, ir.Value]) -> list[ir.Value]:
         builder, given = emitter.builder, view_of(emitter, *wanted)

@@ -21,6 +21,9 @@ from nutmill.model.lowering.inline.step_memory import LINE, Pieces
 
 _LARGE = 1_000_000  # bytes of a constant from which on Numba keeps only where it lies
 
+# What the function of a program takes after its inputs: where outputs go, memory for small arrays, and the teams.
+_TAKEN = (types.voidptr, types.voidptr, types.int64)
+
 
 class Step(NamedTuple):
     """One operation, and what becomes of what it reads and gives."""
@@ -67,29 +70,48 @@ def program_function(program: Program) -> Callable:
 
 def call_program(
     program: Program, emitter: Emitter, kinds: Sequence[types.Type], arguments: Sequence[ir.Value]
-) -> tuple[types.Type, ir.Value]:
-    """Write a program as a function of its own, and call it: kind and IR of the tuple of outputs."""
+) -> list[Value]:
+    """Write a program as a function of its own, and call it: kind and IR of each output, which the caller owns.
+
+    The function stores them one by one: LLVM's passes take a time that grows with the square of a returned tuple.
+    """
     all_kinds = _kinds(program, kinds)
-    result = types.Tuple([all_kinds[variable] for variable in program.outputs])
+    given = [all_kinds[variable] for variable in program.outputs]
     context, builder = emitter.context, emitter.builder
-    convention = context.call_conv
+    stored = ir.LiteralStructType([context.get_value_type(kind) for kind in given])
+    place = cgutils.alloca_once(builder, stored)
+    function, pieces = _function_of(program, emitter, all_kinds, stored)
+    words = [builder.bitcast(place, cgutils.voidptr_t), pieces.memory(builder), emitter.teams or WORD(0)]
+    kinds = [*kinds, *_TAKEN]
+    status, _ = context.call_conv.call_function(builder, function, types.int64, kinds, [*arguments, *words])
+    with cgutils.if_unlikely(builder, status.is_error):
+        context.call_conv.return_status_propagate(builder, status)
+    return [
+        Value(kind, builder.load(cgutils.gep_inbounds(builder, place, 0, number))) for number, kind in enumerate(given)
+    ]
+
+
+def _function_of(
+    program: Program, emitter: Emitter, kinds: Mapping[Variable, types.Type], stored: ir.Type
+) -> tuple[ir.Function, Pieces]:
+    """Write the function that stores a program's outputs, and tell what memory it asks for."""
+    convention, module = emitter.context.call_conv, emitter.builder.module
     # Under a name of its own in Numba's engine; of this linkage, LLVM optimises it before it is part of the caller.
-    name = f"{builder.function.name}_graph"
-    taken = [*kinds, types.voidptr, types.int64]
-    function = ir.Function(builder.module, convention.get_function_type(result, taken), name)
+    name = f"{emitter.builder.function.name}_graph"
+    taken = [*(kinds[variable] for variable in program.inputs), *_TAKEN]
+    function = ir.Function(module, convention.get_function_type(types.int64, taken), name)
     function.linkage = "linkonce_odr"
     convention.decorate_function(function, [f"input_{i}" for i in range(len(taken))], taken)
-    inside = emitter._replace(builder=ir.IRBuilder(function.append_basic_block("entry")))
-    *given, place, teams = convention.decode_arguments(inside.builder, taken, function)
-    pieces = Pieces(place)
-    outputs = _write(program, all_kinds, inside._replace(pieces=pieces, teams=teams), given)
-    convention.return_value(inside.builder, context.make_tuple(inside.builder, result, outputs))
-    memory = pieces.memory(builder)
-    teams = WORD(0) if emitter.teams is None else emitter.teams
-    status, value = convention.call_function(builder, function, result, taken, [*arguments, memory, teams])
-    with cgutils.if_unlikely(builder, status.is_error):
-        convention.return_status_propagate(builder, status)
-    return result, value
+    function.args[-len(_TAKEN)].add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    *given, place, memory, teams = convention.decode_arguments(builder, taken, function)
+    pieces = Pieces(memory)
+    outputs = _write(program, kinds, emitter._replace(builder=builder, pieces=pieces, teams=teams), given)
+    place = builder.bitcast(place, stored.as_pointer())
+    for number, output in enumerate(outputs):
+        builder.store(output, cgutils.gep_inbounds(builder, place, 0, number))
+    convention.return_value(builder, WORD(0))
+    return function, pieces
 
 
 def write_program(
@@ -158,9 +180,12 @@ def _write_constants(emitter: Emitter, variables: Sequence[Variable], kinds: Map
 
 
 def _constant(emitter: Emitter, kind: types.Type, data: object) -> ir.Value:
-    """A constant that lies in the code; of a large array, Numba would keep the address, not the array."""
+    """A constant that lies in the code; of a large array, Numba would keep the address, not the array.
+
+    A single number's array Numba makes by way of memory, of which LLVM has to look through thousands of stores.
+    """
     builder = emitter.builder
-    if not isinstance(data, np.ndarray) or data.nbytes < _LARGE:
+    if not isinstance(data, np.ndarray) or (data.nbytes < _LARGE and data.ndim > 0):
         return emitter.context.get_constant_generic(builder, kind, data)
     whole = cgutils.create_constant_array(ir.IntType(8), bytearray(data.tobytes(order=kind.layout)))
     place = cgutils.global_constant(builder, ".const.array.data", whole)
@@ -174,7 +199,8 @@ def _write_step(step: Step, kinds: Mapping[Variable, types.Type], emitter: Emitt
     operand_kinds = [kinds[v] for v in step.operands]
     value = step.operation.emit(emitter, operand_kinds, [values[v] for v in step.operands])
     single = len(step.results) == 1
-    given = [value] if single else cgutils.unpack_tuple(emitter.builder, value, len(step.results))
+    whole = [value] if single else value
+    given = whole if isinstance(whole, list) else cgutils.unpack_tuple(emitter.builder, whole, len(step.results))
     values.update(zip(step.results, given, strict=True))
     if step.numbers:
         result = step.operation.result(operand_kinds)

@@ -36,7 +36,7 @@ from nutmill.model.lowering.inline.loops import (
     nest,
     short_lengths,
 )
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.rewriting.fusion import FusedLoop, Reduced, Stored
 
@@ -136,7 +136,7 @@ class _Loop:
         for copied in copies:
             emitter.context.nrt.decref(emitter.builder, copied.kind, copied.value)
         given = [self._end(emitter, number, result) for number, result in enumerate(results)]
-        return results_as_one(emitter, self.result(kinds), given)
+        return one_or_several(given)
 
     def _result_kinds(self, operands: Sequence[types.Type]) -> list[types.Type]:
         kinds = list(self._kinds)
@@ -179,7 +179,7 @@ class _Loop:
     ) -> None:
         if not self._op.triangle:
             operands, results, shape = _flat(emitter, operands, results, shape)
-        memory = Memory(emitter, len(self._place_of))
+        memory = Memory(emitter, len(self._place_of), is_loop=len(shape) > 0)
         fixed = {
             i: _read(memory, operand, [None] * len(shape))
             for i, operand in enumerate(operands)

@@ -20,7 +20,7 @@ from nutmill.model.lowering.inline.linear_algebra import (
 )
 from nutmill.model.lowering.inline.linear_algebra.matrices import check_square, check_system
 from nutmill.model.lowering.inline.loops import Axes, at, common_shape, nest, short_lengths
-from nutmill.model.lowering.inline.operation import Operation
+from nutmill.model.lowering.inline.operation import Operation, one_or_several
 from nutmill.model.lowering.inline.own_functions import call_own
 from nutmill.model.lowering.inline.rows import row_products
 from nutmill.model.lowering.inline.steps import Program, Step, program_function
@@ -76,8 +76,7 @@ def lean(node: Apply) -> Operation:
         else:
             results = [Value(kind, value) for kind, (value, _) in zip(kinds_out, made, strict=True)]
             _call_items(node, broadcasts, emitter, list(map(Value, kinds, values)), results)
-        given = [value for value, _ in made]
-        return given[0] if len(given) == 1 else emitter.context.make_tuple(emitter.builder, result_kind, given)
+        return one_or_several([value for value, _ in made])
 
     return Operation(lambda operands: result_kind, emit)
 

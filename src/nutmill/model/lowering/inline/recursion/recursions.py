@@ -26,7 +26,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.filling import copy
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 from nutmill.model.lowering.inline.recursion.states import (
     Collected,
     KeptState,
@@ -150,7 +150,7 @@ class _WrittenScan:
         results = [states[result].end(count).value for result in self._results]
         if scratch is not emitter.scratch:
             scratch.release(emitter.context, emitter.builder)
-        return results_as_one(emitter, self.result(kinds), results)
+        return one_or_several(results)
 
     def _n_steps(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """How many steps are asked for; none of a gradient whose sequences are empty, where PyTensor 2 asks for one."""

@@ -24,7 +24,7 @@ from nutmill.model.lowering.inline.arrays import (
 from nutmill.model.lowering.inline.elements.reducers import Reducer
 from nutmill.model.lowering.inline.elements.scalar_operations import Scalar
 from nutmill.model.lowering.inline.loops import Memory, Own
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 from nutmill.model.lowering.inline.rows.row_index import RowIndex
 from nutmill.model.rewriting.fusion import Reduced, Stored
 from nutmill.model.rewriting.rows.by_group import GROUP, GroupedLoop, Summed
@@ -78,7 +78,7 @@ class _GroupedLoop:
         """Write the loop."""
         writer = _Writer(self, emitter, [view_of(emitter, k, v) for k, v in zip(kinds, values, strict=True)])
         writer.write()
-        return results_as_one(emitter, self.result(kinds), writer.end())
+        return one_or_several(writer.end())
 
 
 class _Writer:

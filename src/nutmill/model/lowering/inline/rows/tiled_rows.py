@@ -26,7 +26,7 @@ from nutmill.model.lowering.inline.arrays import (
     view_of,
 )
 from nutmill.model.lowering.inline.elements.reducers import Reducer
-from nutmill.model.lowering.inline.operation import Operation, kind_of_results, results_as_one
+from nutmill.model.lowering.inline.operation import Operation, kind_of_results, one_or_several
 from nutmill.model.lowering.inline.recursion.histories import boxed
 from nutmill.model.lowering.inline.recursion.states import borrowed
 from nutmill.model.lowering.inline.rows.tile_blocks import Blocks, compute_blocks
@@ -90,7 +90,7 @@ class _WrittenTiles:
         self._compute(emitter, fixed, results, rows)
         _repeat_if_wrong(emitter, results, guesses, again)
         ends = [result.value(emitter) for result in results]
-        return results_as_one(emitter, self.result(kinds), ends)
+        return one_or_several(ends)
 
     def _n_rows(self, emitter: Emitter, given: Sequence[Value]) -> ir.Value:
         """Number of rows, of all that is sliced."""
