@@ -136,6 +136,8 @@ def test_a_missing_file_is_one_sentence(tmp_path):
         f"The model file {tmp_path}/no.py cannot be read: there is no such file."
     )
     assert refusal(ModelPlace(tmp_path, "x")) == f"The model file {tmp_path} cannot be read: it is a folder."
+    (tmp_path / "line.py").write_text(MODEL)
+    assert refusal(ModelPlace(tmp_path / "line", "x")).endswith(f"(is {tmp_path}/line.py meant?).")
 
 
 def test_a_missing_name_is_one_sentence(written):

@@ -84,6 +84,7 @@ def test_the_file_of_a_result_is_named_after_the_model():
     before = Path("model.nc").read_bytes()
     refused = " ".join(sample("--draws", 30, code=2).stderr.replace("│", "").split())
     assert "model.nc is there already: name another file with --out, or write --out model.nc to replace it." in refused
+    assert "(is model.py meant?)" in fault("sample", "model:model")
     assert Path("model.nc").read_bytes() == before
     sample("--draws", 30, "--out", "model.nc")
     assert load(Path("model.nc"))["posterior"].sizes["draw"] == 30

@@ -49,6 +49,8 @@ def check_file(path: Path) -> None:
     """Raise ModelError if there is no such file."""
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
+        if (meant := Path(f"{path}.py")).is_file():
+            what += f" (is {meant} meant?)"
         raise ModelError(f"The model file {path} cannot be read: {what}.")
 
 

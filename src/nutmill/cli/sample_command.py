@@ -53,7 +53,7 @@ def sample(
     """Sample a model. With a checkpoint, a run that is stopped or killed goes on where it was, to the same draws."""
     import nutmill
 
-    _check(checkpoint, resume, chain_ids, chains)
+    _check(model, checkpoint, resume, chain_ids, chains)
     if out is None and checkpoint is None:
         out = options.own_file(Path(model.path.stem + ".nc"))
     arguments: dict[str, Any] = {
@@ -92,8 +92,11 @@ def sample(
         finish(result, wanted)
 
 
-def _check(checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int) -> None:
-    """Refuse options that have no meaning together."""
+def _check(
+    model: options.Model, checkpoint: Path | None, resume: bool, chain_ids: options.NamedChains | None, chains: int
+) -> None:
+    """Refuse options that have no meaning together, and a file of a model that is not there."""
+    model_file.check_file(model.path)
     if resume and checkpoint is None:
         raise typer.BadParameter("--resume goes on with the run of --checkpoint: name its folder.")
     if chain_ids is None:
