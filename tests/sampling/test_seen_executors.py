@@ -1,5 +1,6 @@
 """Runs of an executor that are seen and steered while they go on: what groups bring back, or save in their folders."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,8 +10,10 @@ from same_results import assert_same
 
 import nutmill
 from nutmill import sample_numba
+from nutmill.checkpoint.group_keeper import GroupKeeper
 from nutmill.progress import status
 from nutmill.results.trace import group
+from nutmill.run import groups
 from nutmill.sampling import steering
 from nutmill.sampling.executor import gathering
 
@@ -51,12 +54,26 @@ def test_a_callback_sees_the_chains_of_an_executor(reference, tmp_path, kept):
     assert_same(result, reference, DRAWN)
 
 
-def test_an_executor_in_the_background_is_seen_and_stopped(reference, tmp_path):
+@pytest.fixture
+def slow(monkeypatch):
+    """Let chains make few draws a second, however long the machine takes to look at them: results have all of them."""
+    append = GroupKeeper.append
+
+    def append_late(keeper, chain):
+        time.sleep(0.01)
+        append(keeper, chain)
+
+    monkeypatch.setattr(GroupKeeper, "append", append_late)
+    monkeypatch.setattr(groups, "_window", lambda n_dim, n_chains: 100)
+
+
+def test_an_executor_in_the_background_is_seen_and_stopped(reference, tmp_path, slow):
     with ThreadPoolExecutor(2) as executor:
         endless = {**OPTIONS, "draws": 1_000_000, "executor": executor, "checkpoint": tmp_path / "run", "every": 0.05}
         run = sample_numba(compiled(), **endless, blocking=False)
         while not group(early := run.draws(), "posterior").sizes["draw"]:
             assert run.status()["is_running"]
+            time.sleep(0.1)  # an empty result takes a third of that
         result = run.stop()
     assert (result.attrs["stopped_by"], run.status()["phase"]) == ("user", "stopped")
     assert_begins(result, early)
