@@ -241,20 +241,27 @@ def test_a_handle_that_nobody_has_ends_its_run(tmp_path):
     assert nutmill.status(tmp_path / "run")["phase"] == "finished"
 
 
+# From a file, without PyMC, which a process of its own would import for seconds.
 AT_EXIT = """
 import sys, time, nutmill
-from run_folders import QUIET, compiled
-run = nutmill.sample(compiled(), draws=1_000_000, chains=4, random_seed=3, {kept}blocking=False, **QUIET)
+quiet = {{"progressbar": False, "compute_convergence_checks": False}}
+run = nutmill.sample(nutmill.load({model!r}), draws=1_000_000, chains=4, random_seed=3, {kept}blocking=False, **quiet)
 while run.status()["draws"] < 100:
     time.sleep(0.02)
 {last}
 """
 
 
+@pytest.fixture
+def model(tmp_path):
+    compiled().save(tmp_path / "model.nut")
+    return str(tmp_path / "model.nut")
+
+
 @pytest.mark.parametrize("last", [pytest.param("print('over')", marks=pytest.mark.slow), "sys.exit(0)"])
-def test_the_end_of_the_interpreter_ends_the_run(tmp_path, last):
+def test_the_end_of_the_interpreter_ends_the_run(tmp_path, model, last):
     """With its state saved: the same draws come again."""
-    output_of(start(AT_EXIT.format(kept=f"checkpoint={str(tmp_path / 'run')!r}, ", last=last)))
+    output_of(start(AT_EXIT.format(model=model, kept=f"checkpoint={str(tmp_path / 'run')!r}, ", last=last)))
     status = nutmill.status(tmp_path / "run")
     assert (status["phase"], status["stopped_by"], status["is_running"]) == ("stopped", "exit", False)
     saved = nutmill.resume(tmp_path / "run", compiled(), draws=100, **QUIET)
@@ -262,9 +269,7 @@ def test_the_end_of_the_interpreter_ends_the_run(tmp_path, last):
     assert_same(saved, whole, ("posterior", "sample_stats"))
 
 
-WAITING = AT_EXIT.format(
-    kept="",
-    last="""
+WAITING = """
 import _thread, threading
 threading.Timer(0.3, _thread.interrupt_main).start()
 try:
@@ -274,12 +279,11 @@ except KeyboardInterrupt:
     while run.status()["draws"] == before:
         time.sleep(0.02)
     print(run.status()["is_running"], run.stop().attrs["stopped_by"])
-""",
-)
+"""
 
 
-def test_ctrl_c_ends_the_wait_and_not_the_run():
-    assert output_of(start(WAITING)).split() == ["True", "user"]
+def test_ctrl_c_ends_the_wait_and_not_the_run(model):
+    assert output_of(start(AT_EXIT.format(model=model, kept="", last=WAITING))).split() == ["True", "user"]
 
 
 def test_a_fork_has_no_run():
