@@ -158,7 +158,7 @@ def test_a_missing_name_is_one_sentence(written):
         ("import no_such_module_at_all\n", "ModuleNotFoundError: No module named 'no_such_module_at_all' (line 1"),
         ("import sys\nsys.exit(3)\n", "SystemExit: 3 (line 2 of {path}: sys.exit(3))"),
         ("x = 1\ny = (\n", "SyntaxError: '(' was never closed (line 2 of {path})"),
-        (b"\x00\xff", "SyntaxError"),
+        (b"\x00\xff", "source code string cannot contain null bytes"),
         (
             "import numpy as np\nnp.linalg.cholesky(-np.eye(2))\n",
             "LinAlgError: Matrix is not positive definite (line 2",

@@ -23,6 +23,7 @@ from pytensor.tensor.type import TensorType
 from nutmill.model.graphs.broadcast_lengths import with_open_lengths
 from nutmill.model.graphs.few import FEW
 from nutmill.model.graphs.named_dims import plain, without_named_dims
+from nutmill.model.graphs.single_slices import with_single_elements
 from nutmill.model.graphs.sparse_matrices import is_sparse, without_sparse
 from nutmill.native import description
 from nutmill.native.newdata import without_gaps
@@ -171,7 +172,7 @@ def lift(
     """
     names = {_storage(plain(variable)): name for variable, name in names.items()}
     observed = {_storage(plain(variable)) for variable in observed}
-    outputs = without_sparse(without_named_dims(outputs))
+    outputs = with_single_elements(without_sparse(without_named_dims(outputs)))
     outputs, lengths = with_open_lengths(outputs, lambda v: _is_data(v, is_observed=_storage(v) in observed))
     structural = _shape_constants(outputs)
     arrays: dict[object, GraphArray] = {}

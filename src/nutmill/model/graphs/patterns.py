@@ -1,5 +1,7 @@
 """Short questions about nodes and variables of a graph, for all files that look for patterns in it."""
 
+from typing import Any
+
 import numpy as np
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.op import Op
@@ -39,3 +41,16 @@ def transposed_of(variable: Variable) -> Variable | None:
         return None
     *batch, row, column = range(node.op.input_ndim)
     return node.inputs[0] if list(node.op.new_order) == [*batch, column, row] else None
+
+
+def known_entry(entry: Any) -> Any:
+    """An entry of an index in plain numbers; None if it is computed."""
+    if isinstance(entry, slice):
+        ends = entry.start, entry.stop, entry.step
+        known = [end if end is None else known_entry(end) for end in ends]
+        return None if any(k is None and end is not None for k, end in zip(known, ends, strict=True)) else slice(*known)
+    if isinstance(entry, Constant):
+        entry = entry.data
+    if isinstance(entry, Variable):
+        return None
+    return None if entry is None or isinstance(entry, bool) else int(entry)

@@ -14,7 +14,7 @@ from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.type import TensorType
 
 from nutmill.model.compat import index_entries
-from nutmill.model.graphs.patterns import reduced_axes
+from nutmill.model.graphs.patterns import known_entry, reduced_axes
 
 ROOT, CONSTANT, APPLY, PART, SUM, OPAQUE = "root", "constant", "apply", "part", "sum", "opaque"
 
@@ -140,7 +140,7 @@ class Items:
         return self.applied(switch, (args[1], args[0], self._constant(np.array(-np.inf, dtype))), dtype)
 
     def _part(self, node: Apply, args: tuple[int, ...]) -> int | None:
-        entries = [_known(entry) for entry in index_entries(node)]
+        entries = [known_entry(entry) for entry in index_entries(node)]
         if None in entries:
             return None
         if all(isinstance(entry, int) for entry in entries):
@@ -201,19 +201,6 @@ def _common(lengths: Sequence) -> object:
     """Length of an axis of an elementwise operation: a number if one of the operands has it."""
     own = [length for length in lengths if length != 1]
     return next((n for n in own if isinstance(n, int)), own[0] if own else 1)
-
-
-def _known(entry: Any) -> Any:
-    """An entry of an index in plain numbers; None if it is computed."""
-    if isinstance(entry, slice):
-        ends = entry.start, entry.stop, entry.step
-        known = [end if end is None else _known(end) for end in ends]
-        return None if any(k is None and end is not None for k, end in zip(known, ends, strict=True)) else slice(*known)
-    if isinstance(entry, Constant):
-        entry = entry.data
-    if isinstance(entry, Variable):
-        return None
-    return None if entry is None or isinstance(entry, bool) else int(entry)
 
 
 def _sliced(length: object, part: slice) -> object:
