@@ -181,8 +181,9 @@ def adds_by_index(node: Apply) -> bool:
 def index_of_added_rows(node: Apply) -> Variable | None:
     """The vector of integers of ``x[i] += rows``, if that is what the node computes."""
     indices = advanced_indices(node) if adds_by_index(node) else None
-    is_vector = indices is not None and len(indices) == 1 and indices[0] is not None and indices[0].type.ndim == 1
-    return indices[0] if is_vector else None
+    if indices is None or len(indices) != 1 or indices[0] is None or indices[0].type.ndim != 1:
+        return None
+    return indices[0]
 
 
 def indexed_axes(node: Apply) -> list[tuple[int, Variable]]:

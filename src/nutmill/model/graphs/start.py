@@ -1,7 +1,6 @@
 """Evaluates small graphs that run once by PyTensor's Python linker: they need no compiler."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from threading import Lock
 
 import numpy as np
@@ -20,7 +19,7 @@ from scipy.sparse import issparse
 from nutmill.model.compat import index_entries
 from nutmill.model.compile_order import COMPILING
 from nutmill.model.graphs.inner_graphs import expand_graphs
-from nutmill.model.graphs.patterns import is_elementwise
+from nutmill.model.graphs.patterns import is_elementwise, known_entry
 
 _INTERPRETED = Mode(linker="py", optimizer=None)
 
@@ -94,7 +93,7 @@ def _element(node: Apply) -> Variable | None:
     if stack is None or not isinstance(stack.op, MakeVector):
         return None
     (index,) = index_entries(node)
-    number = index.data if isinstance(index, Constant) else index
-    if not isinstance(number, Integral | np.ndarray) or not -len(stack.inputs) <= number < len(stack.inputs):
+    number = known_entry(index)
+    if not isinstance(number, int) or not -len(stack.inputs) <= number < len(stack.inputs):
         return None
-    return cast(stack.inputs[int(number)], node.outputs[0].type.dtype)
+    return cast(stack.inputs[number], node.outputs[0].type.dtype)

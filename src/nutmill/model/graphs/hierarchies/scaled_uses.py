@@ -103,7 +103,7 @@ class ScaledUses:
             if step is not None:
                 scale, after = step
                 further = self._along(after, seen) or Scaling(None, after.summed, after.factor)
-                if after.shift is not use.shift and further.scale is not None:
+                if after.shift is not None and after.shift is not use.shift and further.scale is not None:
                     further = further._replace(location=further.scale * after.shift.flatten()[0])
                 if scale is not None:
                     further = further._replace(scale=scale if further.scale is None else scale * further.scale)
@@ -150,7 +150,10 @@ class ScaledUses:
         if is_elementwise(node, Switch):
             is_linear = node.inputs[0] is not use.expression and not own and all(map(_is_zero, others[1:]))
             return (None, use._replace(expression=node.outputs[0], axes=axes_grown(use, others))) if is_linear else None
-        if use.n_sums == 0 or any(self._linear(other, rv) is None for other in own):
+        if use.n_sums == 0:
+            return None
+        linear = [found for other in own if (found := self._linear(other, rv)) is not None]
+        if len(linear) < len(own):
             return None
         if not all(self._needs(other) or all(other.type.broadcastable) for other in others):
             return None  # as residuals of a likelihood that is written by hand are divided by their scale
@@ -160,7 +163,7 @@ class ScaledUses:
             is_shift = use.is_placed and len(others) == 1 and all(others[0].type.broadcastable)
             shift = None if not is_shift else -others[0] if is_elementwise(node, Sub) else others[0]
             return None, after._replace(axes=(None,) * len(use.axes), shift=shift)
-        axes = [use.axes, *(self._linear(other, rv).axes for other in own)]
+        axes = [use.axes, *(found.axes for found in linear)]
         return None, after._replace(
             axes=tuple(one[0] if len(set(one)) == 1 else None for one in zip(*axes, strict=True))
         )

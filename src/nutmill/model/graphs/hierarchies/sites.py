@@ -188,11 +188,11 @@ def _non_centred(model: ModelVariables, rv: Variable, uses: ScaledUses) -> Found
     if is_standard or is_direct or _sums_to_zero(model, rv):
         n_whole = rv.owner.op.ndim_supp if isinstance(rv.owner.op, ZeroSumNormalRV) else 0
         if (scaling := uses.scaling_of(rv, n_whole, is_direct)) is not None:
-            family = FAMILIES.get(type(rv.owner.op))
-            log_density, further = (family.log_density, family.parameters(rv)[2]) if is_standard else (_none, [])
-            is_plain = scaling.factor is not None and not further
-            if is_plain and (factor := _scaled(scaling.factor[0], rv, scaling.scale)) is not None:
-                return _deviates(rv, factor, scaling.factor[1], log_density)
+            family = FAMILIES[type(rv.owner.op)] if is_standard else None
+            log_density, further = (_none, []) if family is None else (family.log_density, family.parameters(rv)[2])
+            written = None if further else scaling.factor
+            if written is not None and (factor := _scaled(written[0], rv, scaling.scale)) is not None:
+                return _deviates(rv, factor, written[1], log_density)
             if scaling.scale is not None:
                 location = _ZERO if scaling.location is None else scaling.location
                 site = FoundSite(rv, 0.0, location, scaling.scale, log_density, further, is_prior=is_standard)
