@@ -53,6 +53,7 @@ def one_maker(folder: Path, name: str, on_wait: Callable[[], object]) -> Iterato
     except OSError:
         yield
         return
+    is_first = False  # also where Ctrl-C comes before it is known
     try:
         is_first = _is_locked_by_none(handle)
         if not is_first:
